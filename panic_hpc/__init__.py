@@ -1,0 +1,1 @@
+"""PANIC-TDA experiments at the scale of a cluster."""

@@ -1,0 +1,69 @@
+"""Every error that panic_hpc raises on purpose.
+
+    PanicError                       one sentence that names the object and the next thing to type
+    ├── ConfigError                  an experiment or cluster file is wrong: carries all its problems
+    ├── ManifestError                an experiment directory and what is asked of it do not fit
+    ├── ModelError                   a model cannot be loaded or refuses its settings
+    ├── ShardError                   a published file is missing, foreign, newer, truncated or corrupt
+    ├── ConflictError                two results with one key and different bits
+    ├── NumericsError                a shard would be continued on another kind of machine
+    ├── HomologyError                a point cloud cannot be worked on
+    ├── LaunchError                  a scheduler, container or MPI launch was refused
+    └── Interrupted                  work stopped in a consistent state and can be continued
+"""
+
+from collections.abc import Sequence
+
+
+class PanicError(Exception):
+    """An error whose message is for people; `hint` is the next thing to type."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.hint}" if self.hint else self.message
+
+
+class ConfigError(PanicError):
+    """An experiment or cluster file is wrong; `problems` lists everything found, one line each."""
+
+    def __init__(self, source: str, problems: Sequence[str], *, hint: str = "") -> None:
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        noun = "problem" if len(problems) == 1 else "problems"
+        super().__init__(f"{source} has {len(problems)} {noun}:\n{lines}", hint=hint)
+        self.problems = tuple(problems)
+
+
+class ManifestError(PanicError):
+    """An experiment directory and what is asked of it do not fit."""
+
+
+class ModelError(PanicError):
+    """A model cannot be loaded or refuses its settings."""
+
+
+class ShardError(PanicError):
+    """A published file is missing, foreign, newer, truncated or corrupt."""
+
+
+class ConflictError(PanicError):
+    """Two results carry one key and different bits."""
+
+
+class NumericsError(PanicError):
+    """A shard would be continued on another kind of machine than it was begun on."""
+
+
+class HomologyError(PanicError):
+    """A point cloud cannot be worked on."""
+
+
+class LaunchError(PanicError):
+    """A scheduler, container or MPI launch was refused."""
+
+
+class Interrupted(PanicError):  # noqa: N818 - a state, not a fault
+    """Work stopped in a consistent state (deadline, halt file, signal) and can be continued."""

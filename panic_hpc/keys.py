@@ -1,0 +1,41 @@
+"""Identity: canonical JSON, content keys, and the seeds that follow from them."""
+
+import hashlib
+import json
+
+KEY_HEX = 32
+
+
+def canonical_json(value: object) -> str:
+    """Return the one JSON text of `value`: sorted keys, no spaces, UTF-8 left as it is, no NaN.
+
+    Raises ValueError for NaN and infinities, TypeError for what JSON cannot hold.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def content_key(value: object) -> str:
+    """Return the key of a JSON value: 128 bits of the SHA-256 of its canonical text, in hex."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:KEY_HEX]
+
+
+def run_key(network_key: str, prompt: str, seed: int) -> str:
+    """Return a run's key from its network's key (models, settings, noise, length), prompt, seed."""
+    return content_key([network_key, prompt, seed])
+
+
+def step_seed(run_seed: int, step: int) -> int:
+    """Return the seed of `step` under per-step noise, in [0, 2**32).
+
+    The prompt has no part in it: two prompts under one seed meet the same noise, so that their
+    trajectories can be compared (common random numbers).
+    """
+    return hash_seed("step", run_seed, step)
+
+
+def hash_seed(purpose: str, *parts: int) -> int:
+    """Return a seed in [0, 2**32) drawn by hashing `purpose` and `parts`."""
+    text = canonical_json([purpose, *parts])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
