@@ -21,9 +21,9 @@ def content_key(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:KEY_HEX]
 
 
-def run_key(network_key: str, prompt: str, seed: int) -> str:
-    """Return a run's key from its network's key (models, settings, noise, length), prompt, seed."""
-    return content_key([network_key, prompt, seed])
+def run_key(network_key: str, prompt: str, seed: int, noise: str) -> str:
+    """Return a run's key from its network's key (models, length, loop stop, codec) and its own."""
+    return content_key([network_key, prompt, seed, noise])
 
 
 def step_seed(run_seed: int, step: int) -> int:

@@ -1,0 +1,62 @@
+"""The command line: one verb a file, each with `register(app)`; parses, calls, prints."""
+
+import importlib
+import pkgutil
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+
+from panic_hpc.errors import Interrupted, PanicError
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 85
+"""Worker stopped in a consistent state and wants to be started again."""
+
+app = typer.Typer(
+    name="panic-hpc",
+    help="PANIC-TDA experiments at the scale of a cluster.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_verbose = False
+
+
+@app.callback()
+def _global_options(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the trace behind an error.")
+    ] = False,
+) -> None:
+    global _verbose
+    _verbose = verbose
+
+
+def register_verbs(target: typer.Typer) -> None:
+    """Let every module of this package that has `register` add its commands, in order of name."""
+    for info in sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name):
+        module: Any = importlib.import_module(f"{__name__}.{info.name}")
+        if hasattr(module, "register"):
+            module.register(target)
+
+
+def main() -> None:
+    """Run the command line; a PanicError becomes its message on standard error and exit code 1."""
+    from panic_hpc.cli.console import err, literal
+
+    register_verbs(app)
+    try:
+        app()
+    except Interrupted as error:
+        err.print(literal(str(error), "yellow"))
+        sys.exit(EXIT_INTERRUPTED)
+    except PanicError as error:
+        if _verbose:
+            traceback.print_exc()
+        err.print(literal(f"panic-hpc: {error}", "red"))
+        sys.exit(EXIT_ERROR)
+    except BrokenPipeError:
+        sys.exit(EXIT_ERROR)

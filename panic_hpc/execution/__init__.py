@@ -1,0 +1,1 @@
+"""Workers, executors, ledger and status; submitit only in executors."""

@@ -1,0 +1,1 @@
+"""One file a model family; heavy libraries are imported inside load()."""

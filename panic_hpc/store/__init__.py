@@ -1,0 +1,1 @@
+"""HDF5 shards and datasets; the only importer of h5py."""

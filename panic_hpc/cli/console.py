@@ -1,0 +1,45 @@
+"""What every verb prints through: text from users is data, never markup or terminal control."""
+
+import json
+import sys
+import unicodedata
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_HARMLESS = {"\n", "\t"}
+_HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+
+
+def plain(text: str) -> str:
+    """Return `text` with control and direction-changing characters shown as escapes."""
+    return "".join(
+        char
+        if char in _HARMLESS or unicodedata.category(char) not in _HIDDEN
+        else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def literal(text: str, style: str = "") -> Text:
+    """Return `text` for a table or panel, its brackets not read as markup."""
+    return Text(plain(text), style=style)
+
+
+def say(text: str, style: str = "") -> None:
+    """Print a line for people to standard output."""
+    out.print(literal(text, style))
+
+
+def warn(text: str) -> None:
+    """Print a line for people to standard error."""
+    err.print(literal(text, "yellow"))
+
+
+def say_json(value: Any) -> None:
+    """Print one JSON document, and nothing else, to standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,0 +1,66 @@
+"""The contract of models: fixed-shape batches, a seed an item, weights loaded only in `load`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from panic_hpc.types import ModelEntry, ModelSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from pydantic import BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What one model call gave for one item: a str, or an (H, W, 3) uint8 array.
+
+    Token counts are -1 where a side has no tokens; `input_truncated` and `output_truncated` are
+    never guessed: a model that cannot tell says False and documents it.
+    """
+
+    value: Any
+    input_tokens: int = -1
+    output_tokens: int = -1
+    input_truncated: bool = False
+    output_truncated: bool = False
+
+
+class GenerativeModel(Protocol):
+    """A member of a network. Every call sees exactly `spec.batch_size` items of fixed shape."""
+
+    spec: ModelSpec
+
+    def load(self, device: str) -> None:
+        """Load the weights onto `device`; ModelError where that is impossible."""
+
+    def generate(self, inputs: Sequence[Any], seeds: Sequence[int]) -> list[Output]:
+        """Return an output per input, in order; item i depends on inputs[i] and seeds[i] only."""
+
+
+class EmbeddingModel(Protocol):
+    """Maps an output of one modality to a vector. Calls have exactly `spec.batch_size` items."""
+
+    spec: ModelSpec
+    dimension: int
+
+    def load(self, device: str) -> None:
+        """Load the weights onto `device` and set `dimension`; ModelError where impossible."""
+
+    def embed(self, inputs: Sequence[Any]) -> "tuple[np.ndarray, np.ndarray]":
+        """Return (B, D) float32 vectors and (B,) bool flags of inputs that were truncated."""
+
+
+class ModelFamily(Protocol):
+    """A plugin: one way of loading models. Importing its module loads no heavy library."""
+
+    name: str
+    entries: tuple[ModelEntry, ...]
+    settings: "type[BaseModel]"
+    """Closed, frozen settings with defaults; always has `batch_size: int`."""
+
+    def build(self, spec: ModelSpec) -> Any:
+        """Return a GenerativeModel or EmbeddingModel whose weights are not loaded yet."""
+
+    def modalities(self, settings: "BaseModel") -> tuple[str, str]:
+        """Return (consumes, produces) of a model given by path or repository, not by name."""

@@ -1,0 +1,65 @@
+"""Every path of an experiment's directory; nothing else builds one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from panic_hpc.types import Shard
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentPaths:
+    """The layout of one experiment's directory (DESIGN.md, section 6)."""
+
+    root: Path
+
+    @property
+    def manifest(self) -> Path:
+        """The plan on disk; written last, so its presence means that planning finished."""
+        return self.root / "manifest.json"
+
+    @property
+    def prompts(self) -> Path:
+        """The table of prompts that the manifest refers to."""
+        return self.root / "prompts.json"
+
+    @property
+    def dataset(self) -> Path:
+        """The merged product."""
+        return self.root / "dataset.h5"
+
+    @property
+    def report(self) -> Path:
+        """Pictures and tables made from the dataset."""
+        return self.root / "report"
+
+    @property
+    def jobs(self) -> Path:
+        """Ledger, claims, submitit's folders and logs."""
+        return self.root / "jobs"
+
+    @property
+    def halt(self) -> Path:
+        """The file whose presence asks workers to stop after their next checkpoint."""
+        return self.jobs / "halt.json"
+
+    def stage_directory(self, stage: str, model: str = "") -> Path:
+        """Return the directory of a stage's shard files, a sub-directory per embedding model."""
+        directory = self.root / "shards" / stage
+        return directory / model if model else directory
+
+    def shard(self, shard: Shard) -> Path:
+        """Return the file whose existence means that `shard` is completed."""
+        directory = self.stage_directory(shard.stage, shard.model)
+        return directory / f"{shard.stage}_{shard.index:05d}.h5"
+
+    def checkpoint(self, shard: Shard) -> Path:
+        """Return the journal of a shard in progress."""
+        return self.root / "checkpoints" / f"{shard.stage}_{shard.index:05d}.journal"
+
+    def failure(self, shard: Shard) -> Path:
+        """Return the record of why `shard` failed."""
+        return self.root / "failed" / f"{shard.stage}_{shard.index:05d}.json"
+
+    def claim(self, shard: Shard) -> Path:
+        """Return the file that says which process works on `shard` now, and how far it is."""
+        return self.jobs / "claims" / f"{shard.stage}_{shard.index:05d}.json"

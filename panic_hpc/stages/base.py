@@ -1,0 +1,59 @@
+"""The contract of stages: for one shard, read published inputs, publish one file."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from panic_hpc.paths import ExperimentPaths
+from panic_hpc.types import Shard
+
+if TYPE_CHECKING:
+    from panic_hpc.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a stage may know of the world around its shard.
+
+    `should_stop(margin_s)` returns "" or the reason to stop now (deadline nearer than the margin,
+    halt file, SIGTERM). `report(done, total)` is called as the work advances, in units of the
+    stage's choice. `provenance` is copied into the shard (promise 6). `allow_other_numerics`
+    lets a checkpoint of another numerics class be continued, which is then recorded.
+    """
+
+    manifest: "Manifest"
+    paths: ExperimentPaths
+    device: str
+    provenance: Mapping[str, Any]
+    should_stop: Callable[[float], str]
+    report: Callable[[int, int], None]
+    allow_other_numerics: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a stage will take: seconds on a GPU, seconds on one core, bytes published."""
+
+    gpu_seconds: float
+    cpu_seconds: float
+    nbytes: float
+
+
+class Stage(Protocol):
+    """A plugin: one kind of work. `after` names the stages whose shards its own read."""
+
+    name: str
+    after: tuple[str, ...]
+
+    def shards(self, manifest: "Manifest") -> Sequence[Shard]:
+        """Return the stage's shards in order; a pure function of the manifest."""
+
+    def estimate(self, manifest: "Manifest") -> Estimate:
+        """Return the predicted cost of the whole stage; pure."""
+
+    def execute(self, context: Context, shard: Shard) -> None:
+        """Publish the file of `shard`.
+
+        Idempotent: returns at once where the file is there. Raises Interrupted after a checkpoint
+        where `context.should_stop` asks, ShardError where an input is missing or corrupt.
+        """

@@ -1,0 +1,116 @@
+"""The words of the domain as frozen values; standard library only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Modality = str
+"""What a model consumes or produces; open, so that audio is one more value and not a rewrite."""
+
+TEXT: Modality = "text"
+IMAGE: Modality = "image"
+EMBEDDING: Modality = "embedding"
+
+Noise = Literal["fixed", "per_step"]
+
+RUNS = "runs"
+EMBEDDINGS = "embeddings"
+DIAGRAMS = "diagrams"
+MERGE = "merge"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model known by name: what is true of it before any experiment sets anything.
+
+    `defaults` are settings of its family; `seconds` is a rough cost of one item on the hardware
+    named in `note`; `unavailable` says why it cannot be loaded yet, "" where it can.
+    """
+
+    name: str
+    consumes: Modality
+    produces: Modality
+    repository: str = ""
+    revision: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 1.0
+    note: str = ""
+    unavailable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model as one experiment uses it: everything that decides its output is in here.
+
+    `revision` is a hub commit, or "sha256:…" of a local folder's contents. `name` and `path` are
+    labels of this experiment and this machine, so they have no part in its identity.
+    """
+
+    name: str
+    family: str
+    consumes: Modality
+    produces: Modality
+    repository: str
+    revision: str
+    path: str
+    batch_size: int
+    settings: Mapping[str, Any]
+
+    def identity(self) -> dict[str, Any]:
+        """Return the JSON value that keys are made of."""
+        return {
+            "family": self.family,
+            "repository": self.repository,
+            "revision": self.revision,
+            "batch_size": self.batch_size,
+            "settings": dict(self.settings),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt and the paraphrase group it belongs to ("" for none)."""
+
+    text: str
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One prompt and seed followed through a network; `index` is its place in the experiment."""
+
+    index: int
+    key: str
+    network: int
+    prompt: int
+    seed: int
+    noise: Noise
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ShardId:
+    """A shard's stage and its number within that stage."""
+
+    stage: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The unit of work and of publishing: consecutive runs, seen by one stage (and model).
+
+    `model` names the embedding model, "" in the runs stage. `inputs` are the shards whose files
+    must be there first.
+    """
+
+    stage: str
+    index: int
+    model: str
+    first_run: int
+    n_runs: int
+    inputs: tuple[ShardId, ...] = ()
+
+    @property
+    def id(self) -> ShardId:
+        """The shard's stage and number."""
+        return ShardId(self.stage, self.index)
