@@ -36,7 +36,7 @@ class ArithmeticSettings(BaseModel):
     kind: Kind
     variant: int = Field(1, ge=1, le=2)
     batch_size: int = Field(4, ge=1, le=4096)
-    size: int = Field(16, ge=8, le=256, description="side of a picture in pixels")
+    size: int = Field(16, ge=16, le=256, description="side of a picture in pixels")
     dimension: int = Field(32, ge=8, le=1024, description="length of an embedding")
     max_words: int = Field(48, ge=1, description="words of a text that are read; the rest is cut")
     delay_s: float = Field(0.0, ge=0, allow_inf_nan=False, description="sleep in every call")

@@ -81,7 +81,7 @@ def _centres(size: int) -> np.ndarray:
 def _palette() -> np.ndarray:
     """Return the (subjects, 3) int colours of backgrounds, none of them bright."""
     bits = (np.arange(len(SUBJECTS))[:, None] >> np.arange(3)) & 1
-    return 40 + 80 * bits
+    return np.asarray(40 + 80 * bits)
 
 
 def draw_picture(state: State, seed: int, size: int) -> np.ndarray:
@@ -89,11 +89,11 @@ def draw_picture(state: State, seed: int, size: int) -> np.ndarray:
     grain = np.random.default_rng([seed, state.subject, state.phase]).integers(
         -6, 7, size=(size, size, 3)
     )
-    pixels = _palette()[state.subject] + grain
+    pixels: np.ndarray = _palette()[state.subject] + grain
     row, column = _centres(size)[state.phase]
     pixels[row - 1 : row + 2, column - 1 : column + 2] = 250
     pixels[0, 0] = 16 + 32 * state.detail
-    return pixels.astype(np.uint8)
+    return np.asarray(pixels, dtype=np.uint8)
 
 
 def look(pixels: np.ndarray) -> State:
