@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from panic_hpc.errors import Interrupted
-from panic_hpc.keys import step_seed
 from panic_hpc.models.base import GenerativeModel, Output
 from panic_hpc.stages.calls import Caller, ItemFailure
 from panic_hpc.stages.codecs.base import Codec
 from panic_hpc.stages.pace import Pace, Slowest
-from panic_hpc.stages.progress import Limits, RunProgress, apply
+from panic_hpc.stages.progress import Limits, RunProgress, apply, seed_of
 from panic_hpc.stages.recorder import CallResult, Item, Recorded, Recorder
-from panic_hpc.types import IMAGE, Run
+from panic_hpc.types import IMAGE
 
 REPORT_INTERVAL_S = 1.0
 
@@ -47,11 +46,6 @@ def place_of(model: GenerativeModel, codec: Codec) -> Place:
         return model.generate(list(inputs), list(seeds))
 
     return Place(Caller(model.spec.name, size, call), codec, size)
-
-
-def seed_of(run: Run, step: int) -> int:
-    """Return the seed of a run's invocation at `step`."""
-    return run.seed if run.noise == "fixed" else step_seed(run.seed, step)
 
 
 def batches(n_runs: int, batch_size: int) -> Iterator[range]:

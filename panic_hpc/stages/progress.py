@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from panic_hpc.errors import ConflictError
+from panic_hpc.keys import step_seed
 from panic_hpc.stages.loops import LoopFinder
 from panic_hpc.store.journal import Blob, Record
 from panic_hpc.types import Run
@@ -76,6 +77,11 @@ class RunProgress:
     def fail(self, reason: str) -> None:
         """End the run at its next step, for a reason."""
         self.ended, self.failure = "failed", reason
+
+
+def seed_of(run: Run, step: int) -> int:
+    """Return the seed of a run's invocation at `step`."""
+    return run.seed if run.noise == "fixed" else step_seed(run.seed, step)
 
 
 def apply(record: Record, runs: Sequence[RunProgress], limits: Limits) -> None:

@@ -22,6 +22,7 @@ DIAGRAM_STATUS = {"computed": 0, "approximate": 1, "skipped": 2, "failed": 3, "m
 INPUT_TRUNCATED = 1
 OUTPUT_TRUNCATED = 2
 NOT_KEPT = 4
+OUTPUT_EMPTY = 8
 EMBEDDING_TRUNCATED = 1
 EMBEDDING_FAILED = 2
 
@@ -123,7 +124,7 @@ INVOCATION_COLUMNS = (
         "invocations/flags", "<u2", "invocation", "bits: what happened to input and output",
         scientific=True,
         codes={"input_truncated": INPUT_TRUNCATED, "output_truncated": OUTPUT_TRUNCATED,
-               "not_kept": NOT_KEPT},
+               "not_kept": NOT_KEPT, "output_empty": OUTPUT_EMPTY},
     ),
 )  # fmt: skip
 

@@ -31,13 +31,9 @@ class ImageCodec:
         """Return what is wrong with a picture."""
         if not isinstance(value, np.ndarray) or value.dtype != np.uint8:
             return f"an array of uint8 was expected, not {_described(value)}"
-        if (
-            value.ndim != 3
-            or value.shape[2] != 3
-            or not 0 < max(value.shape[:2]) <= WEBP_SIDE_LIMIT
-        ):
+        if value.ndim != 3 or value.shape[2] != 3 or value.size == 0:
             return f"an image of shape (H, W, 3) was expected, not {value.shape}"
-        return "an image without pixels" if value.size == 0 else ""
+        return "" if max(value.shape) <= SIDE_LIMIT else f"an image of {value.shape} is too large"
 
     def encode(self, value: np.ndarray, option: str) -> bytes:
         """Return the file's bytes; `option` is "webp-lossless" or "png"."""
