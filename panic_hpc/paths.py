@@ -63,3 +63,10 @@ class ExperimentPaths:
     def claim(self, shard: Shard) -> Path:
         """Return the file that says which process works on `shard` now, and how far it is."""
         return self.jobs / "claims" / f"{shard.stage}_{shard.index:05d}.json"
+
+
+def shipped_configs() -> Path:
+    """Return the folder of experiments and cluster profiles that came with this installation."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
