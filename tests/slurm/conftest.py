@@ -1,30 +1,17 @@
 """The testbed as a fixture: a real Slurm on this host, started once for all tests that use it."""
 
-import importlib.util
+import importlib
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-TESTBED = Path(__file__).parents[2] / "slurm" / "testbed" / "testbed.py"
-
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("slurm_testbed", TESTBED)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-testbed_module = _load()
+sys.path.insert(0, str(Path(__file__).parents[2] / "slurm" / "testbed"))
+testbed_module: Any = importlib.import_module("testbed")
 
 
 @pytest.fixture(scope="session")
