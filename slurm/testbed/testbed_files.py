@@ -1,4 +1,4 @@
-"""What the daemons of a testbed read: configuration, keys, fake GPUs, in the testbed's directory."""
+"""What the daemons of a testbed read: configuration, keys, fake GPUs, in its own directory."""
 
 import os
 import secrets
