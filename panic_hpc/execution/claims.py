@@ -9,6 +9,7 @@ A void claim X is replaced by whoever creates the file `X.successor`, by link(2)
 renames it over X: from a dead claim there is exactly one successor.
 """
 
+import hashlib
 import json
 import os
 import secrets
@@ -20,7 +21,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from panic_hpc.execution.identity import Process, is_running
+from panic_hpc.execution.identity import Process, SlurmIds, is_running
 from panic_hpc.files import create_file
 
 Kind = Literal["running", "deadline", "stopped", "waiting"]
@@ -32,6 +33,7 @@ HEARTBEAT_S = 20.0
 REPORT_EVERY_S = 1.0
 PROGRESS_BYTES = 1024
 REASON_LENGTH = 300
+NOBODY = Process("", "", "", 0, 0, "", SlurmIds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +103,18 @@ def encode_progress(progress: Progress) -> bytes:
 
 
 def read_claim(path: Path) -> Claim | None:
-    """Return the claim in `path`, None where there is none or it is not one of ours."""
+    """Return the claim in `path`, None where there is none; a damaged one is nobody's, long ago."""
     try:
-        first, second, *_ = path.read_bytes().split(b"\n")
+        content = path.read_bytes()
+    except OSError:
+        return None
+    try:
+        first, second, *_ = content.split(b"\n")
         value: dict[str, Any] = json.loads(first)
         progress = Progress(**json.loads(second))
         return Claim(**{**value, "owner": Process.from_json(value["owner"]), "progress": progress})
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+    except (ValueError, TypeError, KeyError):
+        return Claim(hashlib.sha256(content).hexdigest()[:16], NOBODY, "", 0.0)
 
 
 def holder(path: Path) -> tuple[Claim | None, list[Path]]:

@@ -1,13 +1,14 @@
 """An experiment as execution sees it: its manifest, its paths and the stages installed."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from panic_hpc.errors import ManifestError
 from panic_hpc.paths import ExperimentPaths
+from panic_hpc.registry import lookup
 from panic_hpc.stages.base import Stage
 from panic_hpc.types import Shard
 
@@ -36,6 +37,11 @@ class Experiment:
         while len(order) < len(self.stages):
             order.extend(sorted(self._next_stages(order)))
         return order
+
+    def known_stages(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return `names` in order, all stages where there are none; PanicError if unknown."""
+        wanted = {lookup(self.stages, name, "stage").name for name in names}
+        return tuple(name for name in self.stage_order() if name in wanted or not wanted)
 
     def _next_stages(self, order: Sequence[str]) -> Iterator[str]:
         ready = [

@@ -1,4 +1,4 @@
-"""What the files of an experiment say about its shards: one directory listing each, no scheduler."""
+"""What the files of an experiment say about its shards: one listing a directory."""
 
 import os
 import re
@@ -18,7 +18,7 @@ NUMBERED = re.compile(r"(?P<stage>[a-z_]+)_(?P<index>\d+)\.(h5|json)")
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The files' word: which shards are published, failed, claimed (and what the claim is worth)."""
+    """The files' word: shards published, failed and claimed, and what each claim is worth."""
 
     published: frozenset[ShardId]
     failures: dict[ShardId, Failure]

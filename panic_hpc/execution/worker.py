@@ -19,8 +19,8 @@ from panic_hpc.execution import claims
 from panic_hpc.execution.claims import HeldClaim
 from panic_hpc.execution.device import device
 from panic_hpc.execution.events import say_event, shard_name
-from panic_hpc.execution.failures import failure_of, read_failure, write_failure
 from panic_hpc.execution.experiment import Experiment, open_experiment
+from panic_hpc.execution.failures import failure_of, read_failure, write_failure
 from panic_hpc.execution.identity import this_process
 from panic_hpc.execution.provenance import provenance
 from panic_hpc.execution.stopping import Stopper, deadline, signals_noted
@@ -59,7 +59,7 @@ def run_shards(root: str, stage: str, indices: Sequence[int], options: WorkerOpt
     """
     worker = Worker(open_experiment(Path(root)), options)
     with signals_noted(worker.stopper):
-        outcomes = Counter(worker.run(stage, indices))
+        outcomes: Counter[str] = Counter(worker.run(stage, indices))
     say_event("worker-ends", outcomes=dict(outcomes), cause=worker.stopper.cause)
     return exit_code(outcomes, worker.stopper.cause)
 
