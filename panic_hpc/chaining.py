@@ -1,4 +1,4 @@
-"""Whether the models of an experiment fit together: modalities round each network, and embedding."""
+"""Whether an experiment's models fit together: round each network, and for embedding."""
 
 from collections import Counter
 from collections.abc import Mapping

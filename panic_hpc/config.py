@@ -51,7 +51,7 @@ def _prompt_parts(value: object) -> tuple[object, object]:
 
 
 def as_prompt(value: object) -> Prompt:
-    """Return the prompt that a text or a {text, group} table says; refuses empty and broken text."""
+    """Return the prompt in a text or a {text, group} table; refuses empty and broken text."""
     text, group = _prompt_parts(value)
     if not isinstance(text, str) or not isinstance(group, str):
         raise wrong("a prompt is a text, or a table of text and group")

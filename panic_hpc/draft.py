@@ -1,4 +1,4 @@
-"""From a raw table to an experiment, keeping what is valid, so that all problems are told at once."""
+"""From a raw table to an experiment, keeping what is valid, so that all problems come at once."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -11,7 +11,11 @@ from panic_hpc.problems import explained, is_finite, shown, unknown_key
 KEYS = (*Experiment.model_fields, "prompts_file")
 SEED_KEYS = ("seeds", "seed_count", "num_runs")
 
-_NESTED = {"networks": NetworkConfig, "images": Images, "homology": Homology}
+_NESTED: dict[str, type[Closed]] = {
+    "networks": NetworkConfig,
+    "images": Images,
+    "homology": Homology,
+}
 _NEEDED = {
     "networks": 'a list of lists of model names, such as [["FluxDev", "Moondream"]]',
     "prompts": "a list of texts, or prompts_file with the name of a file of them",

@@ -46,7 +46,8 @@ def read_table(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ConfigError(str(path), [_parse_problem(error)]) from error
     if not isinstance(table, dict):
-        raise ConfigError(str(path), [f"a table of keys and values was expected, not {shown(table)}"])
+        text = f"a table of keys and values was expected, not {shown(table)}"
+        raise ConfigError(str(path), [text])
     if depth_exceeds(table, MAX_DEPTH):
         raise ConfigError(str(path), [f"nested more than {MAX_DEPTH} deep"])
     return table
@@ -89,7 +90,9 @@ def _table_of_distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parse_problem(error: Exception) -> str:
-    return "nested absurdly deep" if isinstance(error, RecursionError) else f"does not parse: {error}"
+    if isinstance(error, RecursionError):
+        return "nested absurdly deep"
+    return f"does not parse: {error}"
 
 
 def _with_prompts(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from panic_hpc.catalogue import Resolved
 from panic_hpc.config import Experiment
 from panic_hpc.errors import ManifestError, PanicError
 from panic_hpc.files import create_file, read_json, replace_file, to_json
 from panic_hpc.keys import content_key
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.plan import Plan, PlanOptions, lay_out
+from panic_hpc.resolution import Resolved
 from panic_hpc.types import ModelSpec, Prompt
 
 FORMAT = "panic-hpc manifest"

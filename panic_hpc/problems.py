@@ -1,4 +1,4 @@
-"""What is wrong with a table, in the words of the person who wrote it: key, value, what is right."""
+"""What is wrong with a table, in its writer's words: the key, the value, what would be right."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence

@@ -31,7 +31,7 @@ def read_prompts(folder: Path, name: object) -> list[Any]:
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
-    """Return (number, line) of all that are not blank; only \\n and \\r end a line, as in editors."""
+    """Return (number, line) of all that are not blank; only \\n and \\r end a line."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 

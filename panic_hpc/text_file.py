@@ -1,4 +1,4 @@
-"""Text files from people: whole, UTF-8 and of a bearable size, or one ConfigError that says why not."""
+"""Text files from people: whole, UTF-8 and of a bearable size, or a ConfigError that says why."""
 
 import stat
 from pathlib import Path
@@ -7,7 +7,7 @@ from panic_hpc.errors import ConfigError
 
 
 def read_text(path: Path, max_bytes: int) -> str:
-    """Return a UTF-8 file's text (a byte order mark is left out); ConfigError says what else it is."""
+    """Return a UTF-8 file's text without byte order mark; ConfigError says what else it is."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -17,7 +17,7 @@ FORMAT_MINOR = 0
 MODALITIES = {TEXT: 0, IMAGE: 1, "audio": 2, "video": 3}
 NOISE = {"fixed": 0, "per_step": 1}
 ENDED = {"length": 0, "loop": 1, "failed": 2}
-DIAGRAM_STATUS = {"computed": 0, "approximate": 1, "skipped": 2, "failed": 3, "missing": 4}
+DIAGRAM_STATUS = {"computed": 0, "stopped": 1, "skipped": 2, "failed": 3, "missing": 4}
 
 INPUT_TRUNCATED = 1
 OUTPUT_TRUNCATED = 2
@@ -124,7 +124,8 @@ INVOCATION_COLUMNS = (
         "invocations/flags", "<u2", "invocation", "bits: what happened to input and output",
         scientific=True,
         codes={"input_truncated": INPUT_TRUNCATED, "output_truncated": OUTPUT_TRUNCATED,
-               "not_kept": NOT_KEPT, "output_empty": OUTPUT_EMPTY},
+               "not_kept": NOT_KEPT,
+               "output_empty": OUTPUT_EMPTY},
     ),
 )  # fmt: skip
 
@@ -163,6 +164,11 @@ DIAGRAM_COLUMNS = (
     ),
     Column("runs/points", "<i8", "run", "points of the trajectory", scientific=True),
     Column("runs/distinct_points", "<i8", "run", "of these, different ones", scientific=True),
+    Column(
+        "runs/complete_dimensions", "|u1", "run",
+        "homology dimensions finished, from 0 up; no bars and entropy nan beyond",
+        scientific=True,
+    ),
     Column("runs/seconds", "<f8", "run", "time to compute", "s"),
     Column("runs/peak_bytes", "<i8", "run", "peak memory of the computation", "byte"),
     _DIGEST,
