@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from panic_hpc import registry
 from panic_hpc.errors import Interrupted
 from panic_hpc.models.base import EmbeddingModel
 from panic_hpc.models.loading import load
@@ -12,7 +11,7 @@ from panic_hpc.models.numerics import numerics_class
 from panic_hpc.stages import sizes
 from panic_hpc.stages.ahead import ahead
 from panic_hpc.stages.base import Context, Estimate
-from panic_hpc.stages.codecs.base import Codec
+from panic_hpc.stages.codecs.lookup import codec_of
 from panic_hpc.stages.embedding import Reader, caller_of, embed, recorded
 from panic_hpc.stages.embeddings_file import embeddings_arrays
 from panic_hpc.stages.headers import begun, finished
@@ -97,9 +96,10 @@ def _embed_runs(
 ) -> None:
     """Embed run by run, a journal record each, from where the journal ends."""
     n_runs, n_done = len(outputs.indices), len(journal.records)
-    caller = caller_of(model)
+    codec = codec_of(model.spec.consumes)
+    caller = caller_of(model, codec)
     slowest, pace = Slowest(), Pace(context.checkpoint_s)
-    reader = Reader(outputs, _codec(model.spec.consumes), prompts)
+    reader = Reader(outputs, codec, prompts)
     for inputs in ahead(reader, range(n_done, n_runs)):
         if reason := context.should_stop(slowest.seconds):
             journal.commit()
@@ -109,13 +109,6 @@ def _embed_runs(
         if pace.is_due():
             journal.commit()
         context.report(inputs.position + 1, n_runs)
-
-
-def _codec(modality: str) -> Codec:
-    codec: Codec = registry.lookup(
-        registry.collect("panic_hpc.stages.codecs"), modality, "codec of modality"
-    )
-    return codec
 
 
 PLUGINS = (Embeddings(),)

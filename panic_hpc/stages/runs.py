@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from panic_hpc import registry
 from panic_hpc.models.loading import load
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.stages import sizes
 from panic_hpc.stages.base import Context, Estimate
+from panic_hpc.stages.codecs.lookup import codec_of
 from panic_hpc.stages.headers import begun, finished
 from panic_hpc.stages.lockstep import Course, Lockstep, place_of
 from panic_hpc.stages.loops import LoopFinder
@@ -67,10 +67,9 @@ def _network(manifest: "Manifest", shard: Shard) -> "Network":
 
 def _course(network: "Network", device: str, keep_every: int) -> Course:
     """Return the network's places, each of its models loaded once."""
-    codecs = registry.collect("panic_hpc.stages.codecs")
     models = {spec.name: load(spec, device) for spec in network.models}
     places = tuple(
-        place_of(models[spec.name], registry.lookup(codecs, spec.produces, "codec of modality"))
+        place_of(models[spec.name], codec_of(spec.produces), codec_of(spec.consumes))
         for spec in network.models
     )
     return Course(places, Limits(network.max_length, network.loop_stop), keep_every)
