@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,14 @@ def begin(
 
 def _made() -> dict[str, Any]:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"created": now, "software": f"panic-hpc {version('panic-hpc')}"}
+    return {"created": now, "software": f"panic-hpc {_own_version()}"}
+
+
+def _own_version() -> str:
+    try:
+        return version("panic-hpc")
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 def dataset_columns(collection: Collection) -> dict[str, Column]:
