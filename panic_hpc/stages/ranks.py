@@ -76,7 +76,7 @@ def _retold(rank: int, problem: tuple[str, str]) -> PanicError:
 
 def first(ranks: Ranks, work: Callable[[], T]) -> T:
     """Do `work` on rank 0 only and return its result on every rank."""
-    results: list[Any] = ranks.each(work if ranks.rank == 0 else lambda: None)  # type: ignore[arg-type, return-value]
+    results: list[Any] = ranks.each(work if ranks.rank == 0 else lambda: None)
     value: T = results[0]
     return value
 

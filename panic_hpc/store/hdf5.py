@@ -98,12 +98,22 @@ def describe(dataset: h5py.Dataset, column: Column) -> None:
 def open_read(path: Path) -> h5py.File:
     """Open a published file for reading; ShardError where it is absent or not HDF5."""
     try:
-        return h5py.File(path, "r", locking=False)
+        return _open_unlocked(path)
     except FileNotFoundError as error:
         raise ShardError(f"{path} does not exist") from error
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ShardError(f"{path} is not a readable HDF5 file ({reason})") from error
+
+
+def _open_unlocked(path: Path) -> h5py.File:
+    """Open without a lock; as the library would where this process has the file open already."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "locking flag" not in str(error):
+            raise
+        return h5py.File(path, "r")
 
 
 def locate_header(path: Path) -> tuple[int, int, int]:
