@@ -38,6 +38,12 @@ class ExperimentPaths:
         return self.root / "jobs"
 
     @property
+    def all(self) -> tuple[Path, ...]:
+        """Everything that may be there, in an order to delete it in: the manifest goes last."""
+        parts = ("report", "dataset.h5", "shards", "checkpoints", "failed", "jobs", "prompts.json")
+        return (*(self.root / part for part in parts), self.manifest)
+
+    @property
     def halt(self) -> Path:
         """The file whose presence asks workers to stop after their next checkpoint."""
         return self.jobs / "halt.json"
@@ -60,9 +66,14 @@ class ExperimentPaths:
         """Return the record of why `shard` failed."""
         return self.root / "failed" / f"{shard.stage}_{shard.index:05d}.json"
 
+    @property
+    def claims(self) -> Path:
+        """Where the claims are."""
+        return self.jobs / "claims"
+
     def claim(self, shard: Shard) -> Path:
         """Return the file that says which process works on `shard` now, and how far it is."""
-        return self.jobs / "claims" / f"{shard.stage}_{shard.index:05d}.json"
+        return self.claims / f"{shard.stage}_{shard.index:05d}.json"
 
 
 def shipped_configs() -> Path:
