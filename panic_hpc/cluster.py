@@ -3,9 +3,17 @@
 import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from panic_hpc.resources import Closed, MergeStage, OptionName, ShardStage, StageResources
+from panic_hpc.errors import LaunchError
+from panic_hpc.resources import (
+    Closed,
+    MergeStage,
+    OptionName,
+    ShardStage,
+    StageResources,
+    sbatch_options,
+)
 
 STAGES = ("runs", "embeddings", "diagrams", "merge")
 
@@ -89,7 +97,10 @@ class Source(Closed):
 
 
 class Stages(Closed):
-    """The stages' resources."""
+    """The stages' resources; a stage that came as a plugin has a table of its own name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, ShardStage] = Field(init=False)
 
     runs: ShardStage = ShardStage()
     embeddings: ShardStage = ShardStage()
@@ -122,6 +133,30 @@ class Cluster(Closed):
         return self
 
     def stage(self, name: str) -> StageResources:
-        """Return the resources of the stage called `name`, one of STAGES."""
-        resources: StageResources = getattr(self.stages, name)
+        """Return the resources of the stage called `name`; the defaults' where it has no table."""
+        resources: StageResources | None = getattr(self.stages, name, None)
+        if resources is None:
+            raise LaunchError(f"The profile {self.name} has no resources for the stage {name!r}")
         return resources
+
+    def sbatch_options(self, name: str) -> dict[str, str | bool]:
+        """Return the resource options of a job of stage `name`; see resources.sbatch_options.
+
+        Where mpiexec starts the merge's ranks inside one task, the job is asked for as that task.
+        """
+        stage = self.stage(name)
+        if isinstance(stage, MergeStage) and self.mpi.launcher != "srun":
+            stage = _one_task(stage)
+        return sbatch_options(stage)
+
+
+def _one_task(stage: MergeStage) -> MergeStage:
+    ranks = stage.ranks_per_node
+    return stage.model_copy(
+        update={
+            "ranks_per_node": 1,
+            "cpus": stage.cpus and stage.cpus * ranks,
+            "mem_gb": stage.mem_gb and stage.mem_gb * ranks,
+            "gpus": stage.gpus * ranks,
+        }
+    )

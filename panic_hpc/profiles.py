@@ -5,6 +5,7 @@ Searched in this order: a path as given, the directories of PANIC_HPC_CLUSTERS, 
 """
 
 import os
+import pkgutil
 import re
 import tomllib
 from collections.abc import Mapping
@@ -107,13 +108,20 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(str(path), [f"it is not TOML: {error}"]) from error
 
 
+def stage_names() -> tuple[str, ...]:
+    """Return the names a profile may use for stages: the built-in ones and modules of stages."""
+    folder = Path(__file__).parent / "stages"
+    return tuple(dict.fromkeys((*STAGES, *(m.name for m in pkgutil.iter_modules([str(folder)])))))
+
+
 def _with_defaults(data: dict[str, Any]) -> dict[str, Any]:
     """Move the table `defaults` under every stage; what the stage says itself wins."""
     defaults = data.pop("defaults", {})
     stages = data.get("stages", {})
-    if not isinstance(defaults, dict) or not isinstance(stages, dict):
+    if not isinstance(defaults, dict) or not all(isinstance(s, dict) for s in stages.values()):
         return data
-    return {**data, "stages": {**stages, **{s: {**defaults, **stages.get(s, {})} for s in STAGES}}}
+    names = (*stage_names(), *stages)
+    return {**data, "stages": {name: {**defaults, **stages.get(name, {})} for name in names}}
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -126,10 +134,17 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _validated(source: str, data: dict[str, Any]) -> Cluster:
+    stages = data.get("stages", {})
+    unknown = [name for name in stages if name not in stage_names()]
+    problems = [f"stages.{name}: there is no such stage" for name in unknown]
     try:
-        return Cluster.model_validate(data)
+        cluster = Cluster.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(source, [_problem(detail) for detail in error.errors()]) from error
+        problems += [_problem(detail) for detail in error.errors()]
+        raise ConfigError(source, problems) from error
+    if problems:
+        raise ConfigError(source, problems, hint=nearest(unknown[0], stage_names()))
+    return cluster
 
 
 def _problem(detail: Any) -> str:
