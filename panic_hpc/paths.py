@@ -91,11 +91,6 @@ class ExperimentPaths:
         """Return the record of why `shard` failed."""
         return self.failed / f"{shard.stage}_{shard.index:05d}.json"
 
-    @property
-    def claims(self) -> Path:
-        """Where the claims are."""
-        return self.jobs / "claims"
-
     def claim(self, shard: Shard) -> Path:
         """Return the file that says which process works on `shard` now, and how far it is."""
         return self.claims / f"{shard.stage}_{shard.index:05d}.json"

@@ -27,7 +27,8 @@ def list_models(
     known = catalogue.load()
     if family:
         lookup(known.families, family, "model family")
-    rows = [(of, entry) for of, entry in known.entries.values() if family in ("", of)]
+    owners = known.owners
+    rows = [(owners[n], e) for n, e in known.entries.items() if family in ("", owners[n])]
     if as_json:
         families = {name: _settings(one) for name, one in known.families.items()}
         models = [_described(of, entry) for of, entry in rows]

@@ -1,6 +1,6 @@
 """`panic-hpc plan`: from an experiment file to shards and their manifest."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +48,7 @@ def plan(
     existed = paths.manifest.exists()
     with err.status("Planning …"):
         manifest = _planned(file, known, options, paths if not dry_run else None)
-        summary = _summary(manifest, known)
+        summary = _summary(manifest, known, paths)
     summary |= {"directory": str(paths.root), "written": not (existed or dry_run)}
     if as_json:
         say_json(summary)
@@ -84,7 +84,7 @@ def _planned(
     return write(planned, paths) if paths else manifest_of(planned)
 
 
-def _summary(manifest: "Manifest", known: "Catalogue") -> dict[str, Any]:
+def _summary(manifest: "Manifest", known: "Catalogue", paths: "ExperimentPaths") -> dict[str, Any]:
     """Return what will happen, as a JSON value."""
     return {
         "key": manifest.key,
@@ -101,20 +101,21 @@ def _summary(manifest: "Manifest", known: "Catalogue") -> dict[str, Any]:
             }
             for network in manifest.networks
         ],
-        "stages": {name: _stage_summary(stage, manifest) for name, stage in _stages()},
+        "stages": {
+            name: _stage_summary(stage, manifest)
+            for name, stage in _stages(manifest, paths).items()
+        },
         "cannot_be_submitted": known.refusals(manifest.specs),
     }
 
 
-def _stages() -> Iterator[tuple[str, Any]]:
-    """Yield the stages installed, each after those whose shards it reads."""
+def _stages(manifest: "Manifest", paths: "ExperimentPaths") -> dict[str, Any]:
+    """Return the stages installed by name, each after those whose shards it reads."""
+    from panic_hpc.execution.experiment import Experiment
     from panic_hpc.registry import collect
 
-    waiting = collect("panic_hpc.stages")
-    while waiting:
-        ready = [name for name in waiting if not set(waiting[name].after) & set(waiting)]
-        for name in ready or list(waiting):
-            yield name, waiting.pop(name)
+    experiment = Experiment(manifest, paths, collect("panic_hpc.stages"))
+    return {name: experiment.stages[name] for name in experiment.stage_order()}
 
 
 def _stage_summary(stage: Any, manifest: "Manifest") -> dict[str, float]:

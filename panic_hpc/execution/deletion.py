@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from panic_hpc import manifest
 from panic_hpc.errors import PanicError
+from panic_hpc.execution.claims import holder, standing
+from panic_hpc.execution.identity import is_running
 from panic_hpc.paths import ExperimentPaths
 
 
@@ -51,8 +54,16 @@ def delete(root: Path, doomed: Doomed) -> bool:
 
 
 def workers(paths: ExperimentPaths) -> list[str]:
-    """Return the names of the shards that a living process claims."""
-    return sorted(path.stem for path in paths.claims.glob("*.json"))
+    """Return the names of the shards that a process claims which may be alive."""
+    return sorted(path.stem for path in paths.claims.glob("*.json") if _is_held(path))
+
+
+def _is_held(path: Path) -> bool:
+    """Say whether a claim stands; one that cannot be read does."""
+    claim, _ = holder(path)
+    if claim is None:
+        return path.exists()
+    return standing(claim, None, is_running(claim.owner), time.time()) == "held"
 
 
 def _listed(names: Sequence[str]) -> str:
