@@ -24,7 +24,7 @@ check: $(STAMP)
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
 bench: $(STAMP)
-	$(BIN)/python tools/bench_cli.py
+	for bench in tools/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
 clean:
 	rm -rf $(VENV) build $(DEMO)

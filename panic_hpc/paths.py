@@ -42,6 +42,31 @@ class ExperimentPaths:
         """The file whose presence asks workers to stop after their next checkpoint."""
         return self.jobs / "halt.json"
 
+    @property
+    def claims(self) -> Path:
+        """The directory of claims, one file for each shard that somebody works on."""
+        return self.jobs / "claims"
+
+    @property
+    def failed(self) -> Path:
+        """The directory of failure records, one file a failed shard."""
+        return self.root / "failed"
+
+    @property
+    def ledger(self) -> Path:
+        """The directory of submissions, one file each."""
+        return self.jobs / "ledger"
+
+    @property
+    def submitit(self) -> Path:
+        """The directory that holds a private folder for each submission."""
+        return self.jobs / "submitit"
+
+    @property
+    def submit_lock(self) -> Path:
+        """The file that says who is submitting now."""
+        return self.jobs / "submitting.json"
+
     def stage_directory(self, stage: str, model: str = "") -> Path:
         """Return the directory of a stage's shard files, a sub-directory per embedding model."""
         directory = self.root / "shards" / stage
@@ -58,11 +83,11 @@ class ExperimentPaths:
 
     def failure(self, shard: Shard) -> Path:
         """Return the record of why `shard` failed."""
-        return self.root / "failed" / f"{shard.stage}_{shard.index:05d}.json"
+        return self.failed / f"{shard.stage}_{shard.index:05d}.json"
 
     def claim(self, shard: Shard) -> Path:
         """Return the file that says which process works on `shard` now, and how far it is."""
-        return self.jobs / "claims" / f"{shard.stage}_{shard.index:05d}.json"
+        return self.claims / f"{shard.stage}_{shard.index:05d}.json"
 
 
 def shipped_configs() -> Path:

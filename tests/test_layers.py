@@ -12,9 +12,10 @@ PACKAGE = Path(__file__).parents[1] / "panic_hpc"
 
 LAYERS = (
     ("errors", "types", "keys", "registry", "files", "paths", "models.folder_digest"),
-    ("models.base", "homology.cost", "catalogue", "config", "experiment_file"),
+    ("models.base", "homology.cost", "catalogue", "config", "problems", "draft", "text_file"),
+    ("prompts_file", "experiment_file", "resolution", "chaining"),
     ("cluster", "resources"),
-    ("plan", "manifest"),
+    ("seeds", "networks", "plan", "manifest"),
     ("store",),
     ("models", "homology"),
     ("stages",),

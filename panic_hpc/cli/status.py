@@ -1,0 +1,129 @@
+"""`panic-hpc status`: what is done, what is running, what is in the way."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from panic_hpc.cli.console import literal, out, say, say_json, warn
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from panic_hpc.execution.experiment import Experiment
+    from panic_hpc.execution.status import ShardStatus, Status
+
+WATCH_S = 10.0
+SHOWN = 20
+
+Root = Annotated[Path, typer.Argument(metavar="EXP", help="The experiment's directory.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(status)
+
+
+def status(
+    experiment: Root = Path("."),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    why: Annotated[
+        str, typer.Option(metavar="SHARD", help="Say why a shard (runs_00042) is not completed.")
+    ] = "",
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every 10 s.")] = False,
+) -> None:
+    """Show what is completed, submitted, eligible, waiting, failed and lost."""
+    from panic_hpc.execution.experiment import open_experiment
+    from panic_hpc.execution.inquiry import inquire
+
+    opened = open_experiment(experiment)
+    while True:
+        found = inquire(opened)
+        if why:
+            return _explain(opened, found, why)
+        _show(opened, found, as_json=as_json)
+        if not watch or found.is_complete:
+            return None
+        time.sleep(WATCH_S)
+
+
+def _show(opened: "Experiment", found: "Status", *, as_json: bool) -> None:
+    if as_json:
+        return say_json(to_json(opened, found))
+    out.print(_table(found))
+    for one in _worth_telling(found):
+        progress = f" {one.done}/{one.total}" if one.total else ""
+        say(f"{one.name}  {one.state}{progress}  {one.detail}")
+        if one.hint:
+            warn(f"    {one.hint}")
+    say(_next_line(found))
+    return None
+
+
+def _table(found: "Status") -> "Table":
+    from rich.table import Table
+
+    from panic_hpc.execution.status import STATES
+
+    table = Table("stage", *STATES, "done", box=None)
+    for stage, shards in found.stages.items():
+        counts = found.counts(stage)
+        share = sum(one.fraction for one in shards) / len(shards) if shards else 1.0
+        numbers = [str(counts[state] or "-") for state in STATES]
+        table.add_row(literal(stage), *numbers, f"{share:.0%}")
+    return table
+
+
+def _worth_telling(found: "Status") -> Sequence["ShardStatus"]:
+    """Return the shards a person would ask about: failed and lost first, then the running."""
+    bad = [one for one in found.all() if one.state in ("failed", "lost") or one.hint]
+    running = [one for one in found.all() if one.running and one not in bad]
+    return (bad[:SHOWN] + running[:SHOWN])[: 2 * SHOWN]
+
+
+def _next_line(found: "Status") -> str:
+    counts = [found.counts(stage) for stage in found.stages]
+    total = {name: sum(count[name] for count in counts) for name in ("failed", "lost", "submitted")}
+    if found.is_complete:
+        return "Everything is completed."
+    if total["submitted"]:
+        return f"{total['submitted']} shards are submitted; look again later, or --watch."
+    if total["failed"] or total["lost"]:
+        return "Type `panic-hpc retry` to try failed and lost shards again."
+    return "Type `panic-hpc submit` to go on."
+
+
+def to_json(opened: "Experiment", found: "Status") -> dict[str, Any]:
+    """Return the status as one JSON value: counts a stage, and every shard that is not idle."""
+    return {
+        "experiment": str(opened.paths.root),
+        "manifest": opened.manifest.key,
+        "complete": found.is_complete,
+        "stages": {stage: dict(found.counts(stage)) for stage in found.stages},
+        "shards": [
+            _shard_json(one) for one in found.all() if one.state not in ("completed", "waiting")
+        ],
+    }
+
+
+def _shard_json(one: "ShardStatus") -> dict[str, Any]:
+    return {
+        "shard": one.name,
+        "state": one.state,
+        "detail": one.detail,
+        "job": one.job,
+        "running": one.running,
+        "done": one.done,
+        "total": one.total,
+    }
+
+
+def _explain(opened: "Experiment", found: "Status", name: str) -> None:
+    from panic_hpc.execution.inquiry import explain, parse_shard
+
+    one = found.of(parse_shard(opened, name))
+    say(f"{one.name} is {one.state}" + (f": {one.detail}" if one.detail else ""))
+    for line in explain(opened, one):
+        say(f"  {line}")

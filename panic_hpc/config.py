@@ -1,0 +1,191 @@
+"""The experiment as closed, frozen models: what may be written, and within which bounds."""
+
+import re
+from collections import Counter
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    Strict,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError
+
+from panic_hpc.types import Noise, Prompt
+
+UNSEEDED = -1
+"""Upstream's seed for "no seed": here a seed drawn by hashing, with per-step noise."""
+
+MAX_SEED = 2**32 - 1
+MAX_RUNS = 10**7
+MAX_LENGTH = 10**6
+MAX_PROMPT_CHARACTERS = 2**16
+NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\z"
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+"""A word that may stand in file names and scripts."""
+
+
+def wrong(problem: str) -> PydanticCustomError:
+    """Return the error whose message is `problem` and nothing else, whatever braces it holds."""
+    return PydanticCustomError("problem", "{problem}", {"problem": problem})
+
+
+def _is_unicode(text: str) -> bool:
+    return not re.search("[\ud800-\udfff]", text)
+
+
+def _prompt_parts(value: object) -> tuple[object, object]:
+    if isinstance(value, Prompt):
+        return value.text, value.group
+    if isinstance(value, dict):
+        if unknown := set(value) - {"text", "group"}:
+            raise wrong(f"a prompt has text and group, not {', '.join(sorted(map(str, unknown)))}")
+        return value.get("text"), value.get("group", "")
+    return value, ""
+
+
+def as_prompt(value: object) -> Prompt:
+    """Return the prompt in a text or a {text, group} table; refuses empty and broken text."""
+    text, group = _prompt_parts(value)
+    if not isinstance(text, str) or not isinstance(group, str):
+        raise wrong("a prompt is a text, or a table of text and group")
+    if not text.strip():
+        raise wrong("an empty prompt")
+    if len(text) > MAX_PROMPT_CHARACTERS or len(group) > MAX_PROMPT_CHARACTERS:
+        raise wrong(f"a prompt has at most {MAX_PROMPT_CHARACTERS} characters")
+    if not (_is_unicode(text) and _is_unicode(group)):
+        raise wrong("half a surrogate pair, which is no Unicode text")
+    return Prompt(text, group)
+
+
+def _duplicates(values: tuple[Any, ...]) -> list[Any]:
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+def _distinct_prompts(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+    if len({prompt.text for prompt in prompts}) == len(prompts):
+        return prompts
+    twice = _duplicates(tuple(prompt.text for prompt in prompts))
+    raise wrong(f"more than once: {', '.join(repr(text[:60]) for text in twice[:5])}")
+
+
+def _distinct_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    twice = [seed for seed in _duplicates(seeds) if seed != UNSEEDED]
+    if twice:
+        raise wrong(f"more than once: {', '.join(map(str, twice[:5]))}")
+    return seeds
+
+
+def _distinct_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := _duplicates(names):
+        raise wrong(f"more than once: {', '.join(twice[:5])}")
+    return names
+
+
+def _filled(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        raise wrong("empty; at least one is needed")
+    return values
+
+
+def _as_network(value: object) -> object:
+    return {"models": value} if isinstance(value, list | tuple) else value
+
+
+# Strict mode would refuse a file's list for a tuple; the entries stay strict.
+Listed = Strict(False)
+
+
+class Closed(BaseModel):
+    """Refuses unknown keys, does not convert (no "100" for 100), does not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class NetworkConfig(Closed):
+    """A cyclic list of generative models, with noise of its own where it says so."""
+
+    models: Annotated[tuple[Name, ...], Listed, AfterValidator(_filled), Field(max_length=64)]
+    noise: Noise | None = None
+
+
+class Images(Closed):
+    """How images are stored: every `keep_every`-th of a run, 0 for none."""
+
+    codec: Literal["webp-lossless", "png"] = "webp-lossless"
+    keep_every: Annotated[int, Field(ge=0, le=MAX_LENGTH)] = 1
+
+
+class Homology(Closed):
+    """How persistence diagrams are computed.
+
+    `thresh` is in units of the metric, None for no limit; `budget` counts operations of the lazy
+    engine, None for no limit; `surrogates` is the number of null-model clouds a run.
+    """
+
+    maxdim: Annotated[int, Field(ge=0, le=3)] = 2
+    metric: Literal["euclidean", "cosine", "angular"] = "euclidean"
+    engine: Literal["lazy", "giotto-ph", "gudhi"] = "lazy"
+    thresh: Annotated[float, Field(gt=0)] | None = None
+    budget: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
+    surrogates: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+
+Networks = Annotated[
+    tuple[Annotated[NetworkConfig, BeforeValidator(_as_network)], ...],
+    Listed,
+    AfterValidator(_filled),
+    Field(max_length=10_000),
+]
+Prompts = Annotated[
+    tuple[Annotated[Prompt, PlainValidator(as_prompt)], ...],
+    Listed,
+    AfterValidator(_filled),
+    Field(max_length=MAX_RUNS),
+    AfterValidator(_distinct_prompts),
+]
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=UNSEEDED, le=MAX_SEED)], ...],
+    Listed,
+    AfterValidator(_filled),
+    Field(max_length=MAX_RUNS),
+    AfterValidator(_distinct_seeds),
+]
+EmbeddingNames = Annotated[
+    tuple[Name, ...],
+    Listed,
+    AfterValidator(_filled),
+    Field(max_length=64),
+    AfterValidator(_distinct_names),
+]
+Count = Annotated[int, Field(ge=1, le=10**6)]
+
+
+class Experiment(Closed):
+    """An experiment as written, its prompts file already read.
+
+    At most one of `seeds`, `seed_count` and `num_runs` is given; none means one unseeded run a
+    prompt, as upstream. `models` holds tables that the catalogue checks against model families.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=f"{NAME_PATTERN}|^\\z")] = ""
+    networks: Networks
+    prompts: Prompts
+    seeds: Seeds | None = None
+    seed_count: Count | None = None
+    num_runs: Count | None = None
+    embedding_models: EmbeddingNames
+    max_length: Annotated[int, Field(ge=1, le=MAX_LENGTH)]
+    noise: Noise = "fixed"
+    loop_stop: bool = True
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    i2t_max_new_tokens: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    images: Images = Images()
+    homology: Homology = Homology()
+    models: dict[Name, dict[str, Any]] = {}

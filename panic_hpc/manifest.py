@@ -1,0 +1,233 @@
+"""The plan on disk: written once, recognised by its key, verified whenever it is read."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from panic_hpc.config import Experiment
+from panic_hpc.errors import ManifestError, PanicError
+from panic_hpc.files import create_file, read_json, replace_file, to_json
+from panic_hpc.keys import content_key
+from panic_hpc.paths import ExperimentPaths
+from panic_hpc.plan import Plan, PlanOptions, lay_out
+from panic_hpc.resolution import Resolved
+from panic_hpc.types import ModelSpec, Prompt
+
+FORMAT = "panic-hpc manifest"
+VERSION = 1
+
+_LABEL_KEYS = ("path", "seconds")
+"""Of a [models.X] table: true of one machine, so no part of the key."""
+
+
+@dataclass(frozen=True)
+class Manifest(Plan):
+    """A plan and the key of all that decides its shards."""
+
+    key: str
+
+
+def manifest_of(plan: Plan) -> Manifest:
+    """Return the manifest that `write` would write."""
+    values = {field.name: getattr(plan, field.name) for field in fields(Plan)}
+    return Manifest(**values, key=content_key(_described(plan)))
+
+
+def write(plan: Plan, paths: ExperimentPaths) -> Manifest:
+    """Write `plan` as the experiment's manifest, or find the very same one already there.
+
+    Raises ManifestError, with what differs, where the directory holds another experiment or other
+    things.
+    """
+    manifest = manifest_of(plan)
+    with _only_planner(paths.root):
+        if paths.manifest.exists():
+            return _same(read(paths.root), manifest, paths)
+        _refuse_foreign(paths)
+        replace_file(paths.prompts, _prompts_bytes(plan.prompts))
+        if not create_file(paths.manifest, to_json(_document(manifest))):
+            return _same(read(paths.root), manifest, paths)
+    return manifest
+
+
+def read(root: Path) -> Manifest:
+    """Return the manifest of the experiment in `root`.
+
+    Raises ManifestError where there is none, or a newer, edited or damaged one.
+    """
+    paths = ExperimentPaths(root)
+    if not paths.manifest.exists():
+        raise ManifestError(
+            f"{root} is no experiment's directory: it has no {paths.manifest.name}",
+            hint=f"Plan one with: panic-hpc plan EXPERIMENT.toml {root}",
+        )
+    document = _verified(paths)
+    try:
+        manifest = _restored(document, _read_prompts(paths))
+    except (PanicError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ManifestError(f"{paths.manifest} does not make sense ({error})") from error
+    if manifest.key != document["key"]:
+        raise ManifestError(
+            f"{paths.manifest} and {paths.prompts.name} do not belong together, or were edited",
+            hint="Plan the experiment again in a new directory",
+        )
+    return manifest
+
+
+def differences(old: Plan, new: Plan) -> list[str]:
+    """Return a line for each place where two plans differ, at most a screenful."""
+    lines = list(_different("", _described(old), _described(new)))
+    return lines if len(lines) <= 20 else [*lines[:20], f"… and {len(lines) - 20} more"]
+
+
+def _described(plan: Plan) -> dict[str, Any]:
+    """Return all that decides a plan's shards as a JSON value; prompts only by their key."""
+    experiment = plan.experiment.model_dump(mode="json", exclude={"prompts", "models"})
+    return {
+        "experiment": experiment | {"models": _without_labels(plan.experiment.models)},
+        "prompts": {"count": len(plan.prompts), "key": content_key(_prompts_value(plan.prompts))},
+        "models": {spec.name: _spec_value(spec) for spec in plan.specs},
+        "networks": [
+            {"key": network.key, "block": network.block, "runs_per_shard": network.runs_per_shard}
+            for network in plan.networks
+        ],
+    }
+
+
+def _without_labels(models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {key: value for key, value in table.items() if key not in _LABEL_KEYS}
+        for name, table in models.items()
+    }
+
+
+def _spec_value(spec: ModelSpec) -> dict[str, Any]:
+    value = asdict(spec) | {"settings": dict(spec.settings)}
+    del value["name"], value["path"]
+    return value
+
+
+def _prompts_value(prompts: tuple[Prompt, ...]) -> dict[str, list[str]]:
+    groups = [prompt.group for prompt in prompts]
+    return {"texts": [prompt.text for prompt in prompts], "groups": groups if any(groups) else []}
+
+
+def _prompts_bytes(prompts: tuple[Prompt, ...]) -> bytes:
+    return to_json(_prompts_value(prompts))
+
+
+def _document(manifest: Manifest) -> dict[str, Any]:
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "key": manifest.key,
+        "n_runs": manifest.n_runs,
+        "plan": _described(manifest),
+        "paths": {spec.name: spec.path for spec in manifest.specs if spec.path},
+        "seconds": dict(manifest.seconds),
+    }
+    return document | {"checksum": content_key(document)}
+
+
+def _verified(paths: ExperimentPaths) -> dict[str, Any]:
+    """Return the manifest's document, known to be whole, unedited and of a version we read."""
+    document = _readable(paths.manifest)
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ManifestError(f"{paths.manifest} is not a manifest of panic-hpc")
+    if document.get("version") != VERSION:
+        raise ManifestError(
+            f"{paths.manifest} is of version {document.get('version')!r}; this reads {VERSION}",
+            hint="Use the panic-hpc that planned it, or a newer one",
+        )
+    rest = {key: value for key, value in document.items() if key != "checksum"}
+    if document.get("checksum") != content_key(rest):
+        raise ManifestError(
+            f"{paths.manifest} was edited or damaged: its checksum is wrong",
+            hint="Change the experiment file instead, and plan it in a new directory",
+        )
+    return document
+
+
+def _readable(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except PanicError as error:
+        raise ManifestError(error.message, hint=error.hint) from error
+
+
+def _read_prompts(paths: ExperimentPaths) -> tuple[Prompt, ...]:
+    value = _readable(paths.prompts)
+    texts, groups = value["texts"], value["groups"] or [""] * len(value["texts"])
+    return tuple(Prompt(text, group) for text, group in zip(texts, groups, strict=True))
+
+
+def _restored(document: Mapping[str, Any], prompts: tuple[Prompt, ...]) -> Manifest:
+    plan = document["plan"]
+    paths = document["paths"]
+    specs = {
+        name: ModelSpec(name=name, path=paths.get(name, ""), **value)
+        for name, value in plan["models"].items()
+    }
+    experiment = Experiment.model_validate({**plan["experiment"], "prompts": prompts})
+    options = PlanOptions(layout=tuple(n["runs_per_shard"] for n in plan["networks"]))
+    return manifest_of(lay_out(experiment, Resolved(specs, document["seconds"], ()), options))
+
+
+@contextmanager
+def _only_planner(root: Path) -> Iterator[None]:
+    """Hold the directory's lock, so that prompts and manifest are written by one process.
+
+    A file system without locks is no reason to stop: the manifest is verified when it is read.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ManifestError(f"{root} cannot be used as a directory ({error})") from error
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _same(old: Manifest, new: Manifest, paths: ExperimentPaths) -> Manifest:
+    if old.key == new.key:
+        return old
+    lines = "\n".join(f"  - {line}" for line in differences(old, new))
+    raise ManifestError(
+        f"{paths.root} holds the plan of another experiment; what differs (there → here):\n{lines}",
+        hint="Plan it in a new directory",
+    )
+
+
+def _refuse_foreign(paths: ExperimentPaths) -> None:
+    """Refuse a directory with other things in it; what an interrupted `write` left is no other."""
+    names = {entry.name for entry in paths.root.iterdir() if not entry.name.startswith(".")}
+    if other := sorted(names - {paths.prompts.name}):
+        raise ManifestError(
+            f"{paths.root} is not empty (it holds {other[0]!r}) and has no manifest",
+            hint="Name a new directory",
+        )
+
+
+def _different(place: str, old: Any, new: Any) -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in dict.fromkeys((*old, *new)):
+            inner = f"{place}.{key}" if place else str(key)
+            yield from _different(inner, old.get(key), new.get(key))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, pair in enumerate(zip(old, new, strict=True)):
+            yield from _different(f"{place}[{index}]", *pair)
+    elif old != new:
+        yield f"{place}: {_short(old)} → {_short(new)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"
