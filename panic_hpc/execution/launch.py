@@ -109,8 +109,8 @@ class _Launch:
             self._record(stage, [one.shard.index for one in todo])
             self._run(stage, [one.shard.index for one in todo])
             self._heed_halt()
-            before, todo = todo, self._todo(stage, retry=False)
-            self._refuse_standstill(stage, before, todo)
+            tried, todo = todo, self._todo(stage, retry=False)
+            self._refuse_standstill(stage, tried, todo)
         self._wait_for_others(stage)
         self.watcher.end(stage, current_status(self.experiment))
 
