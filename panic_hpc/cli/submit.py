@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from panic_hpc.cli.console import warn
+
 if TYPE_CHECKING:
     from panic_hpc.execution.status import Status
 
@@ -54,14 +56,14 @@ def submit(
         retry=retry,
         allow_other_numerics=allow_other_numerics,
     )
+    if launch.clear_halt(opened):
+        warn("There was a request to stop; it is withdrawn by this submission.")
     with watcher() as shown:
         state = launch.submit_locally(opened, options, shown)
     _conclude(state, options.stages)
 
 
 def _conclude(state: "Status", stages: tuple[str, ...]) -> None:
-    from panic_hpc.cli.console import warn
-
     left = [one for one in state.all() if one.state != "completed" and one.shard.stage in stages]
     failed = [one for one in left if one.state == "failed"]
     for one in failed[:5]:

@@ -54,6 +54,7 @@ class ShardStatus:
     running: bool = False
     done: int = 0
     total: int = 0
+    stopped_by: str = ""
 
     @property
     def name(self) -> str:
@@ -155,7 +156,8 @@ def _not_queued(shard: Shard, claim: Claim | None, entry: QueueEntry | None) -> 
     done, total = (progress.done, progress.total) if progress else (0, 0)
     if progress and progress.kind != "running":
         detail = f"was {progress.kind}: {progress.reason}" if progress.reason else ""
-        return ShardStatus(shard, "eligible", detail, done=done, total=total)
+        kind = progress.kind
+        return ShardStatus(shard, "eligible", detail, done=done, total=total, stopped_by=kind)
     if claim:
         owner = claim.owner
         detail = f"its worker on {owner.host} (pid {owner.pid}) died" + _last_word(entry)
