@@ -65,7 +65,7 @@ class DiffusersModel:
         weights = find_weights(self.spec)
         self._pipeline = diffusers.DiffusionPipeline.from_pretrained(
             weights.source,
-            torch_dtype=getattr(self._torch, self.settings.dtype),
+            dtype=getattr(self._torch, self.settings.dtype),
             use_safetensors=True,
             variant=self.settings.variant,
             **weights.options,
