@@ -11,7 +11,7 @@ from panic_hpc.errors import Interrupted, ShardError
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.merge_inputs import (
-    Input,
+    MergeInputs,
     as_missing,
     expected,
     experiment_info,
@@ -27,7 +27,7 @@ from panic_hpc.store.layout import share, units
 from panic_hpc.store.publish import temporary_file
 from panic_hpc.store.reader import ArrayFile
 from panic_hpc.store.rebase import Rebase
-from panic_hpc.store.unify import ExperimentInfo, unify
+from panic_hpc.store.unify import unify
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, MERGE, RUNS, Shard
 
 if TYPE_CHECKING:
@@ -69,19 +69,22 @@ def merge(
     fails, the previous dataset stays.
     """
     ranks = ranks or Alone()
-    experiments, inputs, missing = first(ranks, lambda: _inputs(roots, options))
-    shared = ranks.each(lambda: [read_source(one) for one in inputs[ranks.rank :: ranks.size]])
-    sources = [shared[number % ranks.size][number // ranks.size] for number in range(len(inputs))]
+    return join(first(ranks, lambda: _inputs(roots, options)), target, options, ranks)
+
+
+def join(inputs: MergeInputs, target: Path, options: MergeOptions, ranks: Ranks) -> Merged:
+    """Merge shard files of known experiments: what `merge` does once it knows its inputs."""
+    there = inputs.there
+    shared = ranks.each(lambda: [read_source(one) for one in there[ranks.rank :: ranks.size]])
+    sources = [shared[number % ranks.size][number // ranks.size] for number in range(len(there))]
     plans: list[MergePlan] = []
-    ranks.each(lambda: plans.append(make_plan(experiments, sources, missing)))
+    ranks.each(lambda: plans.append(make_plan(inputs.experiments, sources, inputs.missing)))
     plan = plans[0]
     current = first(ranks, lambda: _up_to_date(target, plan, options))
     return current or _make(plan, target, options, ranks)
 
 
-def _inputs(
-    roots: Sequence[Path], options: MergeOptions
-) -> tuple[list[ExperimentInfo], list[Input], list[dict[str, object]]]:
+def _inputs(roots: Sequence[Path], options: MergeOptions) -> MergeInputs:
     from panic_hpc import manifest
 
     manifests = [manifest.read(root) for root in roots]
@@ -97,7 +100,7 @@ def _inputs(
     ]
     there, missing = split_missing(inputs)
     require_enough(there, missing, options.allow_missing)
-    return experiments, there, [as_missing(one) for one in missing]
+    return MergeInputs(experiments, there, [as_missing(one) for one in missing])
 
 
 def _up_to_date(target: Path, plan: MergePlan, options: MergeOptions) -> Merged | None:

@@ -34,6 +34,15 @@ class Input:
     model: str
 
 
+@dataclass(frozen=True, slots=True)
+class MergeInputs:
+    """All that a merge starts from: experiments, their shards that are there, and the others."""
+
+    experiments: Sequence[ExperimentInfo]
+    there: Sequence[Input]
+    missing: Sequence[dict[str, Any]] = ()
+
+
 def experiment_info(manifest: "Manifest", source: str) -> ExperimentInfo:
     """Return what a dataset keeps of a manifest; `source` names its directory for people."""
     config = manifest.experiment.model_dump(mode="json", exclude={"prompts"})

@@ -102,6 +102,12 @@ class Dataset:
 
         return frames.prompts(self)
 
+    def members(self) -> "pl.DataFrame":
+        """Return a row for each run of each experiment: which run of the dataset it is."""
+        from panic_hpc.store import frames
+
+        return frames.members(self)
+
     def invocations(self, run: Run | None = None) -> "pl.DataFrame":
         """Return a row an invocation of `run`, of all runs where None."""
         from panic_hpc.store import frames

@@ -105,6 +105,12 @@ def prompts(dataset: "Dataset") -> "pl.DataFrame":
     )
 
 
+def members(dataset: "Dataset") -> "pl.DataFrame":
+    """Return which runs each experiment has, and its own numbers for them."""
+    names = ("experiment", "index", "run")
+    return _polars().DataFrame({name: dataset.file.array(f"members/{name}") for name in names})
+
+
 def invocations(dataset: "Dataset", run: "Run | None") -> "pl.DataFrame":
     """Return a row an invocation: see Dataset.invocations."""
     pl = _polars()
