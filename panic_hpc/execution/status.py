@@ -38,7 +38,7 @@ class QueueEntry:
 ACTIVE = frozenset(
     {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED",
      "RESIZING", "REQUEUE_FED", "SIGNALING", "STAGE_OUT", "STOPPED", "SPECIAL_EXIT",
-     "RESV_DEL_HOLD"}
+     "RESV_DEL_HOLD", "NO_ANSWER"}
 )  # fmt: skip
 
 
