@@ -38,7 +38,7 @@ class QueueEntry:
 ACTIVE = frozenset(
     {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED",
      "RESIZING", "REQUEUE_FED", "SIGNALING", "STAGE_OUT", "STOPPED", "SPECIAL_EXIT",
-     "RESV_DEL_HOLD"}
+     "RESV_DEL_HOLD", "NO_ANSWER"}
 )  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def _running(shard: Shard, claim: Claim) -> ShardStatus:
 def _queued(shard: Shard, entry: QueueEntry, claim: Claim | None) -> ShardStatus:
     done, total = (claim.progress.done, claim.progress.total) if claim else (0, 0)
     if entry.reason == NEVER:
-        hint = f"Type `panic-hpc cancel {shard.stage}`, then `panic-hpc submit` or `retry`"
+        hint = "Type `panic-hpc retry`: it cancels such jobs and submits them again"
         detail = f"{NEVER}: what job {entry.job} waits for has failed"
         return ShardStatus(shard, "submitted", detail, hint, entry.job, False, done, total)
     where = entry.nodes if entry.state == "RUNNING" else entry.reason
