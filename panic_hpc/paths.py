@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from panic_hpc.types import Shard
+from panic_hpc.types import MERGE, Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,12 @@ class ExperimentPaths:
     def jobs(self) -> Path:
         """Ledger, claims, submitit's folders and logs."""
         return self.root / "jobs"
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Everything that may be there, in an order to delete it in: the manifest goes last."""
+        parts = ("report", "dataset.h5", "shards", "checkpoints", "failed", "jobs", "prompts.json")
+        return (*(self.root / part for part in parts), self.manifest)
 
     @property
     def halt(self) -> Path:
@@ -74,6 +80,8 @@ class ExperimentPaths:
 
     def shard(self, shard: Shard) -> Path:
         """Return the file whose existence means that `shard` is completed."""
+        if shard.stage == MERGE:
+            return self.dataset
         directory = self.stage_directory(shard.stage, shard.model)
         return directory / f"{shard.stage}_{shard.index:05d}.h5"
 
