@@ -14,6 +14,7 @@ from panic_hpc.store import hdf5
 from panic_hpc.store.blocks import BlockSums, block_spans, byte_view, require_space, write_at
 from panic_hpc.store.dataset_schema import (
     CHECKSUMS,
+    HEADER,
     RUN_EXTRAS,
     TABLES,
     model_extras,
@@ -81,7 +82,7 @@ def _own_version() -> str:
 
 def dataset_columns(collection: Collection) -> dict[str, Column]:
     """Return {name: column} of all that a dataset of this collection may hold."""
-    columns = [*TABLES, *RUN_EXTRAS, *CHECKSUMS]
+    columns = [HEADER, *TABLES, *RUN_EXTRAS, *CHECKSUMS]
     for stage, model in collection.traces:
         columns += [column for _, column in stage_columns(stage, model)]
         columns += model_extras(stage, model) if model else ()

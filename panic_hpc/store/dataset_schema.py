@@ -54,6 +54,8 @@ TABLES = (
     Column("metadata", "|u1", "metadata_byte", "JSON: experiments, networks, models, missing"),
 )  # fmt: skip
 
+HEADER = Column("header", "|u1", "header_byte", "JSON: where each array lies, its checksums")
+
 CHECKSUMS = (
     Column("checksums/length", "<i8", "block", "length of a block of an array", "byte"),
     Column("checksums/sha256", "S64", "block", "SHA-256 of the block, hex"),

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from panic_hpc.errors import PanicError, ShardError
+from panic_hpc.store.hdf5_description import describe_all
 from panic_hpc.store.schema import Column
 
 HEADER = "header"
@@ -45,11 +46,11 @@ def lay_out(
     try:
         with _new_file(path) as file:
             for name, text in attributes.items():
-                file.attrs[name] = np.bytes_(text.encode())
+                file.attrs[name] = text
             for name, (dtype, shape) in arrays.items():
                 _create(file, name, np.dtype(dtype), shape)
-            for column in (columns or {}).values():
-                describe(file[column.name], column)
+            if columns is not None:
+                describe_all(file, columns)
             file.flush()
             os.fsync(file.id.get_vfd_handle())
             return {name: file[name].id.get_offset() or 0 for name in arrays}
@@ -82,17 +83,6 @@ def _create(file: h5py.File, name: str, dtype: "np.dtype[Any]", shape: tuple[int
         h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR),
         dcpl=creation,
     )
-
-
-def describe(dataset: h5py.Dataset, column: Column) -> None:
-    """Write what a column is into attributes, by the names that netCDF's conventions give them."""
-    dataset.attrs["long_name"] = np.bytes_(column.meaning.encode())
-    if column.unit:
-        dataset.attrs["units"] = np.bytes_(column.unit.encode())
-    if column.codes:
-        kind = "flag_masks" if column.dtype == "<u2" else "flag_values"
-        dataset.attrs[kind] = np.array(list(column.codes.values()), column.dtype)
-        dataset.attrs["flag_meanings"] = np.bytes_(" ".join(column.codes).encode())
 
 
 def open_read(path: Path) -> h5py.File:
