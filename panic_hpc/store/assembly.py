@@ -22,6 +22,7 @@ from panic_hpc.store.dataset_schema import (
 )
 from panic_hpc.store.dataset_tables import Collection, lines, own_arrays
 from panic_hpc.store.digest import content_key
+from panic_hpc.store.file_digest import write_digest
 from panic_hpc.store.header import DATASET, ArrayEntry, encode, reserved_bytes
 from panic_hpc.store.layout import ArrayPlan
 from panic_hpc.store.publish import publish_over
@@ -126,6 +127,7 @@ def finish(draft: Draft, arrays: Mapping[str, ArrayPlan], target: Path) -> None:
     with ArrayFile(draft.path) as file:
         for name in (*draft.own, *(column.name for column in CHECKSUMS)):
             file.check(name)
+        write_digest(file, target)
     publish_over(draft.path, target)
 
 

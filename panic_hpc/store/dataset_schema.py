@@ -70,6 +70,17 @@ def stage_columns(stage: str, model: str) -> Iterator[tuple[str, Column]]:
             yield name, replace(column, name=renamed)
 
 
+def dataset_column(name: str) -> Column | None:
+    """Return what an array of a dataset must be by its name, None for a name that means nothing."""
+    parts = name.split("/")
+    if len(parts) > 2 and parts[0] in (EMBEDDINGS, DIAGRAMS):
+        candidates = [column for _, column in stage_columns(parts[0], parts[1])]
+        candidates += model_extras(parts[0], parts[1])
+    else:
+        candidates = [HEADER, *TABLES, *RUN_EXTRAS, *CHECKSUMS, *shard_columns(RUNS).values()]
+    return next((column for column in candidates if column.name == name), None)
+
+
 def model_extras(stage: str, model: str) -> tuple[Column, ...]:
     """Return the columns that merge adds beside those of an embedding model's shards."""
     source = Column(

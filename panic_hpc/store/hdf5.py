@@ -6,7 +6,7 @@ not one that h5py swallows when it closes an object.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from panic_hpc.errors import PanicError, ShardError
 from panic_hpc.store.hdf5_description import describe_all
+from panic_hpc.store.rules import RefusedError
 from panic_hpc.store.schema import Column
 
 HEADER = "header"
@@ -91,9 +92,11 @@ def open_read(path: Path) -> h5py.File:
         return _open_unlocked(path)
     except FileNotFoundError as error:
         raise ShardError(f"{path} does not exist") from error
+    except PermissionError as error:
+        raise ShardError(f"{path} may not be read ({error.strerror})") from error
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise ShardError(f"{path} is not a readable HDF5 file ({reason})") from error
+        raise RefusedError("F01", f"{path} is not a readable HDF5 file ({reason})") from error
 
 
 def _open_unlocked(path: Path) -> h5py.File:
@@ -119,7 +122,52 @@ def locate_header(path: Path) -> tuple[int, int, int]:
                 raise ValueError("its header has another type")
             return header.id.get_offset() or 0, header.size, checksum.id.get_offset() or 0
         except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
-            raise ShardError(f"{path} is not a file of panic_hpc ({error})") from error
+            raise RefusedError("F01", f"{path} is not a file of panic_hpc ({error})") from error
+
+
+Wanted = Mapping[str, tuple[str, tuple[int, ...], int]]
+"""By name: dtype, shape, and the first byte, 0 for an empty array."""
+
+
+def disagreements(path: Path, wanted: Wanted) -> Iterator[tuple[str, str]]:
+    """Yield (name, reason) of the arrays that HDF5 shows otherwise than `wanted` says."""
+    with open_read(path) as file:
+        for name, (dtype, shape, place) in wanted.items():
+            try:
+                dataset = plain_dataset(file, name)
+                found = (dataset.dtype, dataset.shape, dataset.id.get_offset() or 0)
+            except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
+                yield name, str(error)
+                continue
+            if found != (np.dtype(dtype), shape, place):
+                yield name, f"HDF5 has {found}, the header {(dtype, shape, place)}"
+
+
+def strangers(path: Path, known: Collection[str]) -> Iterator[str]:
+    """Yield the names of objects that are neither in `known` nor groups that lead to these.
+
+    Lists the links of known groups only and opens nothing else.
+    """
+    groups = {""} | {
+        name.rsplit("/", depth)[0] for name in known for depth in range(1, name.count("/") + 1)
+    }
+    with open_read(path) as file:
+        for group in sorted(groups):
+            for name in _link_names(file, group):
+                full = f"{group}/{name}" if group else name
+                if full not in known and full not in groups:
+                    yield full
+
+
+def _link_names(file: h5py.File, group: str) -> list[str]:
+    """Return what a group holds; nothing where it is no group of this file or cannot be read."""
+    try:
+        if group and not isinstance(file.get(group, getlink=True), h5py.HardLink):
+            return []
+        holder = file[group or "/"]
+        return list(holder) if isinstance(holder, h5py.Group) else []
+    except (KeyError, OSError, RuntimeError, ValueError):
+        return []
 
 
 def plain_dataset(file: h5py.File, name: str) -> h5py.Dataset:
