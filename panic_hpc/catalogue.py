@@ -11,27 +11,26 @@ from panic_hpc.types import ModelEntry, ModelSpec
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Model families by name, and the entries of all of them: name → (family's name, entry)."""
+    """Model families by name, the models they know by name, and whose each of these is."""
 
     families: Mapping[str, Any]
-    entries: Mapping[str, tuple[str, ModelEntry]]
+    entries: Mapping[str, ModelEntry]
+    owners: Mapping[str, str]
 
     def refusals(self, specs: Iterable[ModelSpec]) -> list[str]:
         """Return a sentence for each model that can be planned but not loaded yet."""
-        entries = [self.entries[spec.name][1] for spec in specs if self._is_as_listed(spec)]
+        entries = [self.entries[spec.name] for spec in specs if spec.name in self.entries]
         return [f"{entry.name}: {entry.unavailable}" for entry in entries if entry.unavailable]
-
-    def _is_as_listed(self, spec: ModelSpec) -> bool:
-        return spec.name in self.entries and self.entries[spec.name][0] == spec.family
 
 
 def load() -> Catalogue:
     """Return the catalogue of all model families that are installed; imports no heavy library."""
     families = registry.collect("panic_hpc.models")
-    entries: dict[str, tuple[str, ModelEntry]] = {}
+    entries: dict[str, ModelEntry] = {}
+    owners: dict[str, str] = {}
     for family in families.values():
         for entry in family.entries:
             if entry.name in entries:
                 raise PanicError(f"Two model families have a model named {entry.name!r}")
-            entries[entry.name] = (family.name, entry)
-    return Catalogue(families, entries)
+            entries[entry.name], owners[entry.name] = entry, family.name
+    return Catalogue(families, entries, owners)

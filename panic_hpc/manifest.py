@@ -60,12 +60,7 @@ def read(root: Path) -> Manifest:
     Raises ManifestError where there is none, or a newer, edited or damaged one.
     """
     paths = ExperimentPaths(root)
-    if not paths.manifest.exists():
-        raise ManifestError(
-            f"{root} is no experiment's directory: it has no {paths.manifest.name}",
-            hint=f"Plan one with: panic-hpc plan EXPERIMENT.toml {root}",
-        )
-    document = _verified(paths)
+    document = read_document(root)
     try:
         manifest = _restored(document, _read_prompts(paths))
     except (PanicError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -76,6 +71,17 @@ def read(root: Path) -> Manifest:
             hint="Plan the experiment again in a new directory",
         )
     return manifest
+
+
+def read_document(root: Path) -> dict[str, Any]:
+    """Return the manifest's JSON value, verified but without its prompts; raises as `read` does."""
+    paths = ExperimentPaths(root)
+    if not paths.manifest.exists():
+        raise ManifestError(
+            f"{root} is no experiment's directory: it has no {paths.manifest.name}",
+            hint=f"Plan one with: panic-hpc plan EXPERIMENT.toml {root}",
+        )
+    return _verified(paths)
 
 
 def differences(old: Plan, new: Plan) -> list[str]:

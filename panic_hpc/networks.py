@@ -78,7 +78,7 @@ def _network(
         first_run=index * n_runs,
         n_runs=n_runs,
         block=block,
-        runs_per_shard=_runs_per_shard(index, block, seconds, options),
+        runs_per_shard=min(_runs_per_shard(index, block, seconds, options), _whole(n_runs, block)),
         noise=config.noise or experiment.noise,
         loop_stop=experiment.loop_stop,
         max_length=experiment.max_length,
@@ -93,13 +93,17 @@ def _seconds_per_run(names: Sequence[str], max_length: int, seconds: Mapping[str
 
 def _runs_per_shard(index: int, block: int, seconds: float, options: PlanOptions) -> int:
     """Return whole blocks: as many as the target allows, or as few as hold the runs asked for."""
-    if options.layout:
+    if index < len(options.layout) and options.layout[index] % block == 0:
         return options.layout[index]
     if options.runs_per_shard is not None:
-        return math.ceil(options.runs_per_shard / block) * block
+        return _whole(options.runs_per_shard, block)
     minutes = options.target_minutes or DEFAULT_TARGET_MINUTES
     blocks = min(minutes * 60 / (seconds * block), MAX_RUNS)
     return max(1, int(blocks)) * block
+
+
+def _whole(n_runs: int, block: int) -> int:
+    return math.ceil(n_runs / block) * block
 
 
 def network_key(models: Sequence[ModelSpec], experiment: Experiment) -> str:

@@ -38,6 +38,12 @@ class ExperimentPaths:
         return self.root / "jobs"
 
     @property
+    def all(self) -> tuple[Path, ...]:
+        """Everything that may be there, in an order to delete it in: the manifest goes last."""
+        parts = ("report", "dataset.h5", "shards", "checkpoints", "failed", "jobs", "prompts.json")
+        return (*(self.root / part for part in parts), self.manifest)
+
+    @property
     def halt(self) -> Path:
         """The file whose presence asks workers to stop after their next checkpoint."""
         return self.jobs / "halt.json"

@@ -70,7 +70,7 @@ def _unused_tables(experiment: Experiment, catalogue: Catalogue) -> list[str]:
 def _table_for(name: str, experiment: Experiment, catalogue: Catalogue) -> dict[str, Any]:
     """Return the [models.X] table, with upstream's one setting for all captioners beneath it."""
     table = dict(experiment.models.get(name, {}))
-    _, entry = catalogue.entries.get(name, ("", None))
+    entry = catalogue.entries.get(name)
     if experiment.i2t_max_new_tokens is not None and entry and _is_captioner(entry):
         table.setdefault("max_new_tokens", experiment.i2t_max_new_tokens)
     return table
@@ -104,7 +104,7 @@ def _resolved(name: str, place: str, table: dict[str, Any], catalogue: Catalogue
 def _family_and_entry(
     name: str, place: str, table: Mapping[str, Any], catalogue: Catalogue
 ) -> tuple[Any, ModelEntry | None]:
-    listed, entry = catalogue.entries.get(name, ("", None))
+    entry, listed = catalogue.entries.get(name), catalogue.owners.get(name, "")
     wanted = table.get("family", listed)
     if not wanted:
         hint = nearest(name, catalogue.entries)
@@ -182,7 +182,7 @@ def _has_weights(family: Any) -> bool:
 
 
 def _seconds(name: str, table: Mapping[str, Any], catalogue: Catalogue) -> float:
-    _, entry = catalogue.entries.get(name, ("", None))
+    entry = catalogue.entries.get(name)
     value = table.get("seconds", entry.seconds if entry else DEFAULT_SECONDS)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**9:
         text = f"models.{name}.seconds = {shown(value)}: a positive number of seconds an item"

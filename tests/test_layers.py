@@ -15,7 +15,7 @@ LAYERS = (
     ("models.base", "homology.cost", "catalogue", "config", "problems", "draft", "text_file"),
     ("prompts_file", "experiment_file", "resolution", "chaining"),
     ("cluster", "resources"),
-    ("seeds", "networks", "plan", "manifest"),
+    ("seeds", "networks", "plan", "manifest", "finding"),
     ("store",),
     ("models", "homology"),
     ("stages",),

@@ -73,7 +73,9 @@ class Record:
     @property
     def noise_ratio(self) -> float:
         """Columns of H1 per distinct point: below 1 on trajectories, above 3 on clouds of noise."""
-        return self.columns_reduced[1] / self.distinct_points if len(self.columns_reduced) > 1 else 0.0
+        return (
+            self.columns_reduced[1] / self.distinct_points if len(self.columns_reduced) > 1 else 0.0
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +161,13 @@ def canonical(dgm: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _check(request: Request, metric: str, engine: str) -> None:
     """Refuse options that no engine understands, before any work is done."""
     if metric not in METRICS:
-        raise HomologyError(f"metric {metric!r} is unknown", hint=f"Use one of {', '.join(METRICS)}.")
+        raise HomologyError(
+            f"metric {metric!r} is unknown", hint=f"Use one of {', '.join(METRICS)}."
+        )
     if engine not in ENGINES:
-        raise HomologyError(f"engine {engine!r} is unknown", hint=f"Use one of {', '.join(ENGINES)}.")
+        raise HomologyError(
+            f"engine {engine!r} is unknown", hint=f"Use one of {', '.join(ENGINES)}."
+        )
     if request.maxdim < 0:
         raise HomologyError(f"maxdim is {request.maxdim}", hint="Use 0, 1 or 2.")
     if request.threads < 1:

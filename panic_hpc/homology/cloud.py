@@ -49,7 +49,9 @@ def _float32(points: npt.ArrayLike, metric: str) -> npt.NDArray[np.float32]:
     if array.dtype.kind not in "fiu":
         raise HomologyError(f"points have dtype {array.dtype}", hint="Give real numbers (float32).")
     if array.ndim != 2:
-        raise HomologyError(f"points have shape {array.shape}", hint="Give an array of shape (n, d).")
+        raise HomologyError(
+            f"points have shape {array.shape}", hint="Give an array of shape (n, d)."
+        )
     with np.errstate(over="ignore"):
         rounded = array.astype(np.float32, order="C") + np.float32(0)
     bad = np.flatnonzero(~np.isfinite(rounded).all(axis=1))
@@ -92,7 +94,9 @@ def _check_matrix(matrix: npt.NDArray[np.float32]) -> None:
     if (matrix < 0).any():
         raise HomologyError("the distance matrix has negative entries", hint="Give distances.")
     if np.diagonal(matrix).any():
-        raise HomologyError("the distance matrix has a diagonal that is not zero", hint="Set it to 0.")
+        raise HomologyError(
+            "the distance matrix has a diagonal that is not zero", hint="Set it to 0."
+        )
     if not np.array_equal(matrix, matrix.T):
         row, column = np.argwhere(matrix != matrix.T)[0]
         raise HomologyError(

@@ -41,7 +41,9 @@ def to_euclidean(thresh: float, metric: str) -> float:
 def _rounded_down(guess: float, thresh: float, metric: str) -> float:
     with np.errstate(over="ignore"):
         length = np.float32(guess)
-    while np.isfinite(length) and _image(np.nextafter(length, np.float32(np.inf)), metric) <= thresh:
+    while (
+        np.isfinite(length) and _image(np.nextafter(length, np.float32(np.inf)), metric) <= thresh
+    ):
         length = np.nextafter(length, np.float32(np.inf))
     while _image(length, metric) > thresh:
         length = np.nextafter(length, np.float32(-np.inf))
