@@ -36,7 +36,7 @@ def resolve(experiment: Experiment, catalogue: Catalogue) -> Resolved:
     """Return every model that `experiment` names, settings filled in and local folders digested."""
     specs: dict[str, ModelSpec] = {}
     seconds: dict[str, float] = {}
-    problems = _unused_tables(experiment, catalogue)
+    problems: list[str] = []
     for name, place in _places(experiment).items():
         table = _table_for(name, experiment, catalogue)
         try:
@@ -48,23 +48,17 @@ def resolve(experiment: Experiment, catalogue: Catalogue) -> Resolved:
 
 
 def _places(experiment: Experiment) -> dict[str, str]:
-    """Return {model name: where it is first written}."""
+    """Return {model name: where it is first written}; a draft's blank entries have no name."""
     places: dict[str, str] = {}
     for i, network in enumerate(experiment.networks):
         for j, name in enumerate(network.models):
             places.setdefault(name, f"networks[{i}][{j}]")
     for i, name in enumerate(experiment.embedding_models):
         places.setdefault(name, f"embedding_models[{i}]")
+    for name in experiment.models:
+        places.setdefault(name, f"models.{name}")
+    places.pop("", None)
     return places
-
-
-def _unused_tables(experiment: Experiment, catalogue: Catalogue) -> list[str]:
-    used = _places(experiment)
-    return [
-        f"models.{name}: no network and no embedding_models has it. {nearest(name, used)}".rstrip()
-        for name in experiment.models
-        if name not in used
-    ]
 
 
 def _table_for(name: str, experiment: Experiment, catalogue: Catalogue) -> dict[str, Any]:
@@ -139,6 +133,8 @@ def _origin(
     for key, value in texts.items():
         if not isinstance(value, str) or not value.isprintable() or not value:
             return ("", "", ""), [f"models.{name}.{key} = {shown(value)}: a text was expected"]
+    if texts and not _has_weights(family):
+        return ("", "", ""), [f"models.{name}.{next(iter(texts))}: {family.name} has no weights"]
     if "path" in texts:
         return _folder(name, texts)
     repository = texts.get("repository", entry.repository if entry else "")
