@@ -1,7 +1,6 @@
 """From experiment to shards: order, batches, keys, sizes."""
 
 import math
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -167,10 +166,11 @@ def test_upstreams_readme_example_plans(experiment_file: Callable[..., Path]) ->
 
 
 MILLION = """
-import json, sys, time, resource
+import resource, sys, time
 from pathlib import Path
 from panic_hpc import catalogue, manifest, plan
 from panic_hpc.paths import ExperimentPaths
+resource.setrlimit(resource.RLIMIT_DATA, (10**9, 10**9))
 began = time.process_time()
 planned = plan.plan_file(Path(sys.argv[1]), catalogue.load())
 manifest.write(planned, ExperimentPaths(Path(sys.argv[2])))
@@ -189,9 +189,6 @@ def test_a_million_runs_fit_into_a_gigabyte(tmp_path: Path) -> None:
     path.write_text(
         f'networks = [["DummyT2I", "DummyI2T"]]\nprompts_file = "prompts.txt"\n{text}\n'
     )
-    result = subprocess.run(
-        [sys.executable, "-c", MILLION, str(path), str(tmp_path / "EXP")],
-        check=True, capture_output=True, text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (10**9, 10**9)),
-    )  # fmt: skip
+    command = [sys.executable, "-c", MILLION, str(path), str(tmp_path / "EXP")]
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
     assert int(result.stdout.split()[1]) * 1024 < 10**9
