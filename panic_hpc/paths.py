@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from panic_hpc.types import Shard
+from panic_hpc.types import MERGE, Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,8 @@ class ExperimentPaths:
 
     def shard(self, shard: Shard) -> Path:
         """Return the file whose existence means that `shard` is completed."""
+        if shard.stage == MERGE:
+            return self.dataset
         directory = self.stage_directory(shard.stage, shard.model)
         return directory / f"{shard.stage}_{shard.index:05d}.h5"
 

@@ -66,6 +66,7 @@ def resolved(cluster: Cluster, environ: Mapping[str, str] = os.environ) -> Clust
     """
     source = f"The profile {cluster.name}"
     data = cluster.model_dump(exclude_unset=True)
+    node_tmp = data.get("paths", {}).pop("node_tmp", None)
     part = {key: data[key] for key in EXPANDED_TABLES if key in data}
     missing = sorted(_unset_variables(part, environ))
     if missing:
@@ -74,8 +75,8 @@ def resolved(cluster: Cluster, environ: Mapping[str, str] = os.environ) -> Clust
             source, problems, hint="Set it, or write the path into a profile of yours"
         )
     data |= _expanded(part, environ)
-    if cluster.paths.node_tmp:
-        data["paths"]["node_tmp"] = cluster.paths.node_tmp
+    if node_tmp is not None:
+        data["paths"]["node_tmp"] = node_tmp
     return _validated(source, data)
 
 

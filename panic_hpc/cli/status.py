@@ -40,7 +40,10 @@ def status(
 
     opened = open_experiment(experiment)
     while True:
-        found = inquire(opened)
+        inquiry = inquire(opened)
+        found = inquiry.status
+        if inquiry.trouble:
+            warn(f"The scheduler gave no answer: {inquiry.trouble}")
         if why:
             return _explain(opened, found, why)
         _show(opened, found, as_json=as_json)

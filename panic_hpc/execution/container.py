@@ -42,10 +42,7 @@ def container_words(
     container = cluster.container or Container()
     file = image or container.image
     if file is None:
-        raise LaunchError(
-            f"The profile {cluster.name} names no container image",
-            hint="Give --image FILE.sif, or set container.image in a profile of yours",
-        )
+        raise no_image(cluster)
     return (
         container.runtime,
         "exec",
@@ -55,6 +52,14 @@ def container_words(
         *_bind_words(container, cluster.paths.node_tmp, binds),
         *(shlex.quote(option) for option in container.options),
         shlex.quote(file),
+    )
+
+
+def no_image(cluster: Cluster) -> LaunchError:
+    """Return the error of a profile with a container section and no image."""
+    return LaunchError(
+        f"The profile {cluster.name} names no container image",
+        hint="Give --image FILE.sif, or set container.image in a profile of yours",
     )
 
 

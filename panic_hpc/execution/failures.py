@@ -40,7 +40,7 @@ def failure_of(error: BaseException, process: Process, submission: str) -> Failu
         kind=type(error).__name__,
         reason=reason,
         trace="".join(traceback.format_exception(error)),
-        host=process.host,
+        host=process.slurm.node or process.host,
         job=process.slurm.label,
         submission=submission,
         time=time.time(),

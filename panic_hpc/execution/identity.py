@@ -19,6 +19,7 @@ class SlurmIds:
     array_task: str = ""
     restarts: int = 0
     rank: int = 0
+    node: str = ""
 
     @property
     def label(self) -> str:
@@ -61,6 +62,7 @@ def slurm_ids(environ: Mapping[str, str] = os.environ) -> SlurmIds:
         array_task=environ.get("SLURM_ARRAY_TASK_ID", ""),
         restarts=int(environ.get("SLURM_RESTART_COUNT") or 0),
         rank=int(environ.get("SLURM_PROCID") or 0),
+        node=environ.get("SLURMD_NODENAME", ""),
     )
 
 

@@ -2,19 +2,51 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import LaunchError, PanicError
+from panic_hpc.execution import scheduler
 from panic_hpc.execution.events import shard_name
 from panic_hpc.execution.experiment import Experiment
 from panic_hpc.execution.failures import read_failure
-from panic_hpc.execution.status import ShardStatus, Status, status
-from panic_hpc.execution.survey import survey
+from panic_hpc.execution.ledger import Submission, read_ledger
+from panic_hpc.execution.status import Queue, ShardStatus, Status, status
+from panic_hpc.execution.survey import Survey, survey
 from panic_hpc.types import ShardId
 
 
-def inquire(experiment: Experiment) -> Status:
-    """Return the status of every shard now."""
-    return status(experiment, survey(experiment), {})
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """Everything that was seen: the files, the ledger, the queue, and the status made of them.
+
+    `trouble` says why the scheduler gave no answer, "" where it did or was not needed.
+    """
+
+    seen: Survey
+    ledger: tuple[Submission, ...]
+    queue: Queue
+    status: Status
+    trouble: str = ""
+
+
+def inquire(experiment: Experiment) -> Inquiry:
+    """Return the status of every shard now, with at most one question to the scheduler."""
+    seen = survey(experiment)
+    ledger = tuple(read_ledger(experiment.paths.ledger))
+    rows, trouble = _rows(experiment, seen, ledger)
+    queue = scheduler.queue_of(ledger, rows)
+    return Inquiry(seen, ledger, queue, status(experiment, seen, queue), trouble)
+
+
+def _rows(
+    experiment: Experiment, seen: Survey, ledger: tuple[Submission, ...]
+) -> tuple[list[scheduler.Row] | None, str]:
+    every = {shard.id for stage in experiment.stages for shard in experiment.shards(stage)}
+    names = scheduler.open_names(ledger, frozenset(every - seen.published))
+    try:
+        return scheduler.rows_of(names), ""
+    except LaunchError as error:
+        return None, str(error)
 
 
 def parse_shard(experiment: Experiment, name: str) -> ShardId:
@@ -25,9 +57,7 @@ def parse_shard(experiment: Experiment, name: str) -> ShardId:
         raise PanicError(f"{name!r} names no shard", hint=f"Write stage_number; stages: {known}")
     count = len(experiment.shards(match["stage"]))
     if int(match["index"]) >= count:
-        raise PanicError(
-            f"There is no {name}", hint=f"{match['stage']} has shards 0 to {count - 1}"
-        )
+        raise PanicError(f"There is no {name}", hint=f"The last is number {count - 1}")
     return ShardId(match["stage"], int(match["index"]))
 
 

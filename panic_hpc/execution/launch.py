@@ -12,10 +12,10 @@ from panic_hpc.execution.device import thread_settings
 from panic_hpc.execution.experiment import Experiment, adopt_sharing
 from panic_hpc.execution.ledger import Chunk, Submission, new_submission, write_submission
 from panic_hpc.execution.local import Pool, default_workers, run_pool
-from panic_hpc.execution.status import Status, status
+from panic_hpc.execution.status import ShardStatus, Status, status
 from panic_hpc.execution.stopping import halt_reason
 from panic_hpc.execution.survey import survey
-from panic_hpc.execution.worker import EXIT_OK, EXIT_SIGNALLED, WorkerOptions, run_shards
+from panic_hpc.execution.worker import EXIT_SIGNALLED, WorkerOptions, run_shards
 
 MAX_ROUNDS = 20
 """Times that workers are started again for one stage after some of them died."""
@@ -102,17 +102,29 @@ class _Launch:
         before = current_status(self.experiment)
         counts = before.counts(stage)
         self.watcher.begin(stage, sum(counts.values()), counts["completed"])
-        for attempt in range(MAX_ROUNDS):
-            todo = self._todo(stage, first=attempt == 0)
+        todo = self._todo(stage, retry=self.options.retry)
+        for _ in range(MAX_ROUNDS):
             if not todo:
                 break
-            self._record(stage, todo)
-            all_ended_well = self._run(stage, todo)
+            self._record(stage, [one.shard.index for one in todo])
+            self._run(stage, [one.shard.index for one in todo])
             self._heed_halt()
-            if all_ended_well and self._todo(stage, first=False) == todo:
-                break
+            tried, todo = todo, self._todo(stage, retry=False)
+            self._refuse_standstill(stage, tried, todo)
         self._wait_for_others(stage)
         self.watcher.end(stage, current_status(self.experiment))
+
+    def _refuse_standstill(
+        self, stage: str, before: Sequence[ShardStatus], after: Sequence[ShardStatus]
+    ) -> None:
+        """Workers that die are started again; those that do nothing at all would be for ever."""
+        if any(one.stopped_by == "deadline" for one in after):
+            raise Interrupted("The walltime ends")
+        if after and len(before) == len(after) and not any(one.state == "lost" for one in after):
+            raise LaunchError(
+                f"The workers of {stage} ended without doing anything",
+                hint=f"See the log in {self._folder(stage)}",
+            )
 
     def _wait_for_others(self, stage: str) -> None:
         """Wait for shards that another submission is working on: the next stage reads them."""
@@ -131,11 +143,11 @@ class _Launch:
         self.submission = replace(self.submission, outcome=outcome)
         write_submission(self.experiment.paths.ledger, self.submission)
 
-    def _todo(self, stage: str, *, first: bool) -> list[int]:
+    def _todo(self, stage: str, *, retry: bool) -> list[ShardStatus]:
         """Return the shards to start; failed ones only in the first round of a retry."""
-        states = {"eligible", "lost"} | ({"failed"} if self.options.retry and first else set())
+        states = {"eligible", "lost"} | ({"failed"} if retry else set())
         found = current_status(self.experiment).stages[stage]
-        return [one.shard.index for one in found if one.state in states]
+        return [one for one in found if one.state in states]
 
     def _record(self, stage: str, todo: Sequence[int]) -> None:
         folder = str(self._folder(stage))
@@ -146,7 +158,7 @@ class _Launch:
     def _folder(self, stage: str) -> Path:
         return self.experiment.paths.submitit / f"{self.submission.name}-{stage}"
 
-    def _run(self, stage: str, todo: Sequence[int]) -> bool:
+    def _run(self, stage: str, todo: Sequence[int]) -> None:
         root = self.experiment.paths.root
         options = WorkerOptions(self.submission.name, 0, self.options.allow_other_numerics)
         if self.options.executor == "inline":
@@ -154,11 +166,11 @@ class _Launch:
             code = run_shards(str(root), stage, todo, options)
             if code == EXIT_SIGNALLED:
                 raise Interrupted("Stopped by a signal")
-            return code == EXIT_OK
+            return
         workers = min(self.options.workers or default_workers(self.threads), len(todo))
         pool = Pool(root, self._folder(stage), workers, self.threads)
         options = replace(options, parent=os.getpid())
-        return run_pool(pool, stage, todo, options, Ticker(self.experiment, stage, self.watcher))
+        run_pool(pool, stage, todo, options, Ticker(self.experiment, stage, self.watcher))
 
 
 class Ticker:

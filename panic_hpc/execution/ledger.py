@@ -33,6 +33,7 @@ class Chunk:
     dependency: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     submitted: float = 0.0
+    cancelled: bool = False
 
     @property
     def is_array(self) -> bool:

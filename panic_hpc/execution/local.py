@@ -7,7 +7,6 @@ once a worker. Results are files: nothing is unpickled here.
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from typing import Any
 
 from panic_hpc.execution.device import gpu_numbers, thread_settings
 from panic_hpc.execution.folders import private_folder
-from panic_hpc.execution.worker import WorkerOptions, run_shards
+from panic_hpc.execution.worker import WorkerOptions, run_element
 
 NO_LIMIT_MIN = 366 * 24 * 60
 POLL_S = 0.25
@@ -36,11 +35,11 @@ class Pool:
 
 def run_pool(
     pool: Pool, stage: str, indices: Sequence[int], options: WorkerOptions, tick: Callable[[], None]
-) -> bool:
+) -> None:
     """Start the workers of one stage and wait for them, calling `tick` meanwhile.
 
-    Returns whether all ended by themselves. KeyboardInterrupt is passed on once every worker has
-    left its checkpoint and ended.
+    KeyboardInterrupt is passed on once every worker has left its checkpoint and ended. What became
+    of the shards is in their files: submitit's controllers keep no exit codes.
     """
     jobs = [_start(pool, slot, stage, indices, options) for slot in range(pool.workers)]
     try:
@@ -50,7 +49,6 @@ def run_pool(
     except KeyboardInterrupt:
         _end(jobs)
         raise
-    return all(job._process.returncode == 0 for job in jobs)
 
 
 def default_workers(threads: int) -> int:
@@ -68,18 +66,7 @@ def _start(
     mine = {"gpus_per_node": 1, "visible_gpus": [int(gpus[slot % len(gpus)])]} if gpus else {}
     executor.update_parameters(timeout_min=NO_LIMIT_MIN, stderr_to_stdout=True, **mine)
     with _child_environment(thread_settings(pool.threads)):
-        return executor.submit(work, str(pool.root), stage, tuple(indices), asdict(options))
-
-
-def work(root: str, stage: str, indices: Sequence[int], options: Mapping[str, Any]) -> None:
-    """Run shards in a process of their own and end it, so that nothing of its state is pickled.
-
-    HDF5 was seen to crash at interpreter exit after a write error; files have the last word anyway.
-    """
-    code = run_shards(root, stage, indices, WorkerOptions(**options))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+        return executor.submit(run_element, str(pool.root), stage, tuple(indices), asdict(options))
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class QueueEntry:
 ACTIVE = frozenset(
     {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED",
      "RESIZING", "REQUEUE_FED", "SIGNALING", "STAGE_OUT", "STOPPED", "SPECIAL_EXIT",
-     "RESV_DEL_HOLD"}
+     "RESV_DEL_HOLD", "NO_ANSWER"}
 )  # fmt: skip
 
 
@@ -54,6 +54,7 @@ class ShardStatus:
     running: bool = False
     done: int = 0
     total: int = 0
+    stopped_by: str = ""
 
     @property
     def name(self) -> str:
@@ -141,7 +142,7 @@ def _running(shard: Shard, claim: Claim) -> ShardStatus:
 def _queued(shard: Shard, entry: QueueEntry, claim: Claim | None) -> ShardStatus:
     done, total = (claim.progress.done, claim.progress.total) if claim else (0, 0)
     if entry.reason == NEVER:
-        hint = f"Type `panic-hpc cancel {shard.stage}`, then `panic-hpc submit` or `retry`"
+        hint = "Type `panic-hpc retry`: it cancels such jobs and submits them again"
         detail = f"{NEVER}: what job {entry.job} waits for has failed"
         return ShardStatus(shard, "submitted", detail, hint, entry.job, False, done, total)
     where = entry.nodes if entry.state == "RUNNING" else entry.reason
@@ -155,7 +156,8 @@ def _not_queued(shard: Shard, claim: Claim | None, entry: QueueEntry | None) -> 
     done, total = (progress.done, progress.total) if progress else (0, 0)
     if progress and progress.kind != "running":
         detail = f"was {progress.kind}: {progress.reason}" if progress.reason else ""
-        return ShardStatus(shard, "eligible", detail, done=done, total=total)
+        kind = progress.kind
+        return ShardStatus(shard, "eligible", detail, done=done, total=total, stopped_by=kind)
     if claim:
         owner = claim.owner
         detail = f"its worker on {owner.host} (pid {owner.pid}) died" + _last_word(entry)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from panic_hpc.errors import Interrupted, PanicError
 from panic_hpc.execution import claims
 from panic_hpc.execution.claims import HeldClaim
-from panic_hpc.execution.device import device
+from panic_hpc.execution.device import device, own_gpu
 from panic_hpc.execution.events import say_event, shard_name
 from panic_hpc.execution.experiment import Experiment, open_experiment
 from panic_hpc.execution.failures import failure_of, read_failure, write_failure
@@ -62,6 +62,31 @@ def run_shards(root: str, stage: str, indices: Sequence[int], options: WorkerOpt
         outcomes: Counter[str] = Counter(worker.run(stage, indices))
     say_event("worker-ends", outcomes=dict(outcomes), cause=worker.stopper.cause)
     return exit_code(outcomes, worker.stopper.cause)
+
+
+def run_element(root: str, stage: str, indices: Sequence[int], options: Mapping[str, Any]) -> None:
+    """Do this task's share of one array element, and end the process with `run_shards`' code.
+
+    Ends it at once: no result is pickled, and HDF5 was seen to crash in an interpreter's exit
+    after a write error. Files have the last word anyway.
+    """
+    rank, ranks = _task()
+    os.environ.update(own_gpu(rank, ranks))
+    try:
+        code = run_shards(root, stage, indices[rank::ranks], WorkerOptions(**options))
+    except PanicError as error:
+        print(f"panic-hpc: {error}", file=sys.stderr)
+        code = EXIT_FAILED
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _task() -> tuple[int, int]:
+    """Return this task's number and how many there are; a local worker in an allocation is one."""
+    if os.environ.get("SUBMITIT_EXECUTOR") != "slurm":
+        return 0, 1
+    return int(os.environ.get("SLURM_PROCID", "0")), int(os.environ.get("SLURM_NTASKS", "1"))
 
 
 def exit_code(outcomes: Mapping[str, int], cause: str) -> int:

@@ -21,7 +21,7 @@ from panic_hpc.types import RUNS, Run, Shard
 
 if TYPE_CHECKING:
     from panic_hpc.manifest import Manifest
-    from panic_hpc.plan import Network
+    from panic_hpc.networks import Network
 
 
 class Runs:

@@ -8,7 +8,7 @@ from panic_hpc.types import IMAGE, TEXT, ModelSpec
 
 if TYPE_CHECKING:
     from panic_hpc.manifest import Manifest
-    from panic_hpc.plan import Network
+    from panic_hpc.networks import Network
 
 TEXT_BYTES = 400
 ROW_BYTES = 64

@@ -5,7 +5,7 @@ the bytes of the run's rows. Offsets enter as lengths, invocation rows relative 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,21 +39,22 @@ def run_edges(file: ArrayFile, stage: str, rename: Rename = same_name) -> Edges:
     def whole(name: str) -> NDArray[Any]:
         return file.slice(rename(name), 0, file.rows(rename(name)))
 
-    n_runs = file.rows(rename("runs/digest"))
-    edges: dict[str, NDArray[np.int64]] = {"run": np.arange(n_runs + 1, dtype=np.int64)}
+    runs = np.arange(file.rows(rename("runs/digest")) + 1, dtype=np.int64)
+    edges: dict[str, NDArray[np.int64]] = {"run": runs}
     if stage == EMBEDDINGS:
         edges["embedding"] = running_sum(whole("runs/n_rows"))
     elif stage == DIAGRAMS:
-        dimensions = file.entry(rename("diagrams/entropy")).shape[1]
-        edges["diagram"] = edges["run"] * dimensions
-        edges["bar"] = whole("diagrams/offsets")[edges["diagram"]]
+        edges["reason"] = runs
+        edges["diagram"] = runs * file.entry(rename("diagrams/entropy")).shape[1]
     else:
         edges["invocation"] = running_sum(whole("runs/n_steps"))
-        for column in shard_columns(stage).values():
-            if column.index == "invocation" and rename(column.name) in file:
-                rows = np.searchsorted(whole(column.name), edges["invocation"])
-                edges[column.rows] = rows
-                edges[f"{column.rows}_byte"] = whole(f"{column.group}/offsets")[rows]
+        edges["failure"] = np.searchsorted(whole("failures/run"), runs)
+    for column in shard_columns(stage).values():
+        if rename(column.name) in file:
+            if column.index == "invocation":
+                edges[column.rows] = np.searchsorted(whole(column.name), edges["invocation"])
+            elif column.edges:
+                edges[column.index] = whole(column.name)[edges[column.rows]]
     return edges
 
 
@@ -121,12 +122,21 @@ def _window(
     )
 
 
-def content_key(lines: "list[bytes]") -> str:
-    """Return the content key of a collection of runs from a line a run, in any order.
+def run_lines(keys: NDArray[Any], digests: Mapping[str, NDArray[Any]]) -> Iterator[bytes]:
+    """Yield a run's line: its key, then `label:digest` for each label in order that it has.
 
-    A line is the run's key and then, for each stage and model, the model's key and the digest.
+    Labels are `runs`, `embeddings:<model key>` and `diagrams:<model key>`; an empty digest means
+    that the part is missing.
     """
+    columns = [(label.encode(), digests[label].tolist()) for label in sorted(digests)]
+    for row, key in enumerate(keys.tolist()):
+        parts = [label + b":" + values[row] for label, values in columns if values[row]]
+        yield b" ".join([key, *parts])
+
+
+def content_key(lines: Iterable[bytes]) -> str:
+    """Return the content key of runs from a line each: the hash of their sorted hashes."""
     hasher = hashlib.sha256()
-    for line in sorted(lines):
-        hasher.update(line + b"\n")
+    for digest in sorted(hashlib.sha256(line).digest() for line in lines):
+        hasher.update(digest)
     return hasher.hexdigest()[:KEY_HEX]

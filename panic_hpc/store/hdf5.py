@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from panic_hpc.errors import PanicError, ShardError
+from panic_hpc.store.schema import Column
 
 HEADER = "header"
 HEADER_SHA256 = "header_sha256"
@@ -31,12 +32,15 @@ forget_plugins()
 
 
 def lay_out(
-    path: Path, arrays: Mapping[str, tuple[str, tuple[int, ...]]], attributes: Mapping[str, str]
+    path: Path,
+    arrays: Mapping[str, tuple[str, tuple[int, ...]]],
+    attributes: Mapping[str, str],
+    columns: Mapping[str, Column] | None = None,
 ) -> dict[str, int]:
     """Create `path` with an empty contiguous array a name and return where each begins.
 
-    `arrays` maps names to (dtype, shape). Empty arrays begin at 0. The file is flushed and synced;
-    PanicError where any of that fails.
+    `arrays` maps names to (dtype, shape); `columns` are described by attributes. Empty arrays
+    begin at 0. The file is flushed and synced; PanicError where any of that fails.
     """
     try:
         with _new_file(path) as file:
@@ -44,6 +48,8 @@ def lay_out(
                 file.attrs[name] = np.bytes_(text.encode())
             for name, (dtype, shape) in arrays.items():
                 _create(file, name, np.dtype(dtype), shape)
+            for column in (columns or {}).values():
+                describe(file[column.name], column)
             file.flush()
             os.fsync(file.id.get_vfd_handle())
             return {name: file[name].id.get_offset() or 0 for name in arrays}
@@ -78,15 +84,36 @@ def _create(file: h5py.File, name: str, dtype: "np.dtype[Any]", shape: tuple[int
     )
 
 
+def describe(dataset: h5py.Dataset, column: Column) -> None:
+    """Write what a column is into attributes, by the names that netCDF's conventions give them."""
+    dataset.attrs["long_name"] = np.bytes_(column.meaning.encode())
+    if column.unit:
+        dataset.attrs["units"] = np.bytes_(column.unit.encode())
+    if column.codes:
+        kind = "flag_masks" if column.dtype == "<u2" else "flag_values"
+        dataset.attrs[kind] = np.array(list(column.codes.values()), column.dtype)
+        dataset.attrs["flag_meanings"] = np.bytes_(" ".join(column.codes).encode())
+
+
 def open_read(path: Path) -> h5py.File:
     """Open a published file for reading; ShardError where it is absent or not HDF5."""
     try:
-        return h5py.File(path, "r", locking=False)
+        return _open_unlocked(path)
     except FileNotFoundError as error:
         raise ShardError(f"{path} does not exist") from error
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ShardError(f"{path} is not a readable HDF5 file ({reason})") from error
+
+
+def _open_unlocked(path: Path) -> h5py.File:
+    """Open without a lock; as the library would where this process has the file open already."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "locking flag" not in str(error):
+            raise
+        return h5py.File(path, "r")
 
 
 def locate_header(path: Path) -> tuple[int, int, int]:

@@ -145,6 +145,13 @@ class ArrayFile:
             self.check(name)
 
 
+class OpenArrays(ArrayFile):
+    """Arrays at known places behind a descriptor that somebody else opened, without a header."""
+
+    def __init__(self, path: Path, descriptor: int, entries: Mapping[str, ArrayEntry]) -> None:
+        self.path, self.descriptor, self.entries = path, descriptor, entries
+
+
 def _regular_size(descriptor: int, path: Path) -> int:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):

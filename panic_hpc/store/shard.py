@@ -24,7 +24,7 @@ from panic_hpc.store.blocks import (
 from panic_hpc.store.digest import run_digests
 from panic_hpc.store.header import SHARD, ArrayEntry, encode, reserved_bytes
 from panic_hpc.store.publish import publish_first, temporary_file
-from panic_hpc.store.reader import ArrayFile
+from panic_hpc.store.reader import ArrayFile, OpenArrays
 from panic_hpc.store.structure import name_problems, row_problems
 
 DIGEST = "runs/digest"
@@ -208,16 +208,9 @@ def _write_array(
 def _digests(
     temporary: Path, descriptor: int, entries: Mapping[str, ArrayEntry], places: Any, stage: str
 ) -> ArrayEntry:
-    draft = DraftFile(temporary, descriptor, entries)
+    draft = OpenArrays(temporary, descriptor, entries)
     digests = np.array([digest.encode() for digest in run_digests(draft, stage)], dtype="S64")
     return _write_array(descriptor, places[DIGEST], digests, DIGEST)
-
-
-class DraftFile(ArrayFile):
-    """A file whose arrays are written and whose header is not: read through the writer's eyes."""
-
-    def __init__(self, path: Path, descriptor: int, entries: Mapping[str, ArrayEntry]) -> None:
-        self.path, self.descriptor, self.entries = path, descriptor, entries
 
 
 def require_complete(shard: Shard, first_run: int, n_runs: int) -> None:

@@ -1,6 +1,5 @@
 """Small experiments with arithmetic models, planned in a folder and worked on in this process."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any

@@ -1,0 +1,109 @@
+"""One persistence diagram as the experiment asks for it, or the reason why there is none."""
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panic_hpc.stages.calls import reason_of
+from panic_hpc.stages.clouds import Cloud
+
+if TYPE_CHECKING:
+    from panic_hpc.config import Homology
+
+
+@dataclass(frozen=True, slots=True)
+class DiagramSettings:
+    """The experiment's [homology] as plain values, which travel to other processes."""
+
+    maxdim: int
+    metric: Any
+    engine: Any
+    thresh: float
+    budget: int | None
+
+    @classmethod
+    def of(cls, homology: "Homology") -> "DiagramSettings":
+        """Return the settings of an experiment."""
+        thresh = math.inf if homology.thresh is None else homology.thresh
+        return cls(homology.maxdim, homology.metric, homology.engine, thresh, homology.budget)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagram:
+    """What became of one run: `dgms` has (n, 2) float32 bars for each dimension that is complete.
+
+    `status` is a name of schema.DIAGRAM_STATUS; `distinct_points` is -1 where nobody counted.
+    """
+
+    status: str
+    points: int
+    reason: str = ""
+    distinct_points: int = -1
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    dgms: tuple[NDArray[np.float32], ...] = ()
+    entropies: tuple[float, ...] = field(default=())
+
+
+def probe(settings: DiagramSettings) -> None:
+    """Raise HomologyError where the engine is not there or refuses the settings."""
+    _diagrams(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], np.float32), settings)
+
+
+def compute(settings: DiagramSettings, cloud: Cloud) -> Diagram:
+    """Return the diagram of a cloud; whatever goes wrong with this one is a reason, no error."""
+    n_points = len(cloud.points)
+    if n_points == 0:
+        return Diagram("skipped", 0, "the run has no output that the model reads", 0)
+    if cloud.n_failed:
+        return Diagram("skipped", n_points, f"{cloud.n_failed} of {n_points} embeddings failed")
+    try:
+        return _computed(cloud, settings)
+    except Exception as error:
+        return Diagram("failed", n_points, reason_of(error))
+
+
+def died(cloud: Cloud) -> Diagram:
+    """Return what is recorded where the process that computed a cloud ended without an answer."""
+    return Diagram("failed", len(cloud.points), "its process died, perhaps of too little memory")
+
+
+def _computed(cloud: Cloud, settings: DiagramSettings) -> Diagram:
+    from panic_hpc.homology.entropy import persistence_entropies
+
+    answer = _diagrams(cloud.points, settings)
+    record = answer.record
+    reason = _approximation(record, settings)
+    return Diagram(
+        "approximate" if reason else "computed",
+        len(cloud.points),
+        reason,
+        record.distinct_points,
+        record.seconds["total"],
+        record.peak_bytes,
+        answer.dgms,
+        persistence_entropies(answer.dgms),
+    )
+
+
+def _approximation(record: Any, settings: DiagramSettings) -> str:
+    if not record.is_complete:
+        dimensions = ", ".join(map(str, record.complete_dimensions)) or "none"
+        return f"stopped by {record.stopped_reason}; complete dimensions: {dimensions}"
+    return f"edges longer than {settings.thresh} left out" if settings.thresh < math.inf else ""
+
+
+def _diagrams(points: NDArray[np.float32], settings: DiagramSettings) -> Any:
+    from panic_hpc.homology.api import diagrams
+
+    return diagrams(
+        points,
+        maxdim=settings.maxdim,
+        metric=settings.metric,
+        engine=settings.engine,
+        thresh=settings.thresh,
+        budget=settings.budget,
+    )
