@@ -80,7 +80,7 @@ def _resolved(name: str, place: str, table: dict[str, Any], catalogue: Catalogue
     origin, found = _origin(name, table, family, entry)
     if problems or found:
         raise ConfigError(f"models.{name}", [*problems, *found])
-    consumes, produces = (entry.consumes, entry.produces) if entry else family.modalities(settings)
+    consumes, produces = _modalities(name, settings, family, entry)
     values = settings.model_dump(mode="json")
     return ModelSpec(
         name=name,
@@ -93,6 +93,22 @@ def _resolved(name: str, place: str, table: dict[str, Any], catalogue: Catalogue
         batch_size=values.pop("batch_size"),
         settings=values,
     )
+
+
+def _modalities(name: str, settings: Any, family: Any, entry: ModelEntry | None) -> tuple[str, str]:
+    """Return (consumes, produces); settings must not turn a known model into another kind."""
+    known = (entry.consumes, entry.produces) if entry else None
+    try:
+        told = family.modalities(settings)
+    except (ModelError, NotImplementedError) as error:
+        if known:
+            return known
+        raise ConfigError(name, [f"models.{name}: {error}"]) from error
+    if known and told != known:
+        kinds = f"{' to '.join(known)} into one of {' to '.join(told)}"
+        text = f"models.{name}: its settings turn a model of {kinds}; choose another name"
+        raise ConfigError(name, [text])
+    return str(told[0]), str(told[1])
 
 
 def _family_and_entry(
@@ -120,7 +136,7 @@ def _settings(
     values = {**(entry.defaults if entry else {}), **own}
     keys = (*family.settings.model_fields, *OWN_KEYS)
     try:
-        return family.settings.model_validate(values), []
+        return family.settings.model_validate(values, strict=True), []
     except ValidationError as error:
         return None, explained(error, ("models", name), keys)
 

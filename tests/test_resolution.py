@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from panic_hpc import catalogue
 from panic_hpc.catalogue import Catalogue, catalogue_of
 from panic_hpc.config import Experiment
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import ModelError, PanicError
 from panic_hpc.models.folder_digest import folder_digest
 from panic_hpc.resolution import Resolved, resolve
 from panic_hpc.types import ModelEntry, ModelSpec
@@ -54,7 +54,11 @@ class Stub(Painter):
         ModelEntry("Embed", "text", "embedding"),
     )
 
+    def modalities(self, settings: PainterSettings) -> tuple[str, str]:
+        raise ModelError("names only")
 
+
+ARITHMETIC = catalogue_of({"stub": Stub(), "arithmetic": catalogue.load().families["arithmetic"]})
 KNOWN = catalogue_of({"painter": Painter(), "stub": Stub()})
 
 
@@ -123,8 +127,9 @@ def test_a_folder_may_stand_for_a_known_model(tmp_path: Path) -> None:
 
 
 def test_a_family_without_weights_needs_no_place_for_them() -> None:
-    known = resolved("Mine", {"family": "stub"})
+    known = resolved("Mine", {"family": "arithmetic", "kind": "text_to_image"}, ARITHMETIC)
     assert known.problems == ()
+    assert known.specs["Mine"].produces == "image"
     assert "has no weights" in only_problem("Mine", {"family": "stub", "path": "/tmp"})
 
 
@@ -161,6 +166,17 @@ def test_a_folder_must_be_the_one_that_was_meant(tmp_path: Path) -> None:
     (tmp_path / "weights").write_bytes(b"weights")
     tables = {"path": str(tmp_path), "revision": "sha256:" + "0" * 64}
     assert "the folder is sha256:" in only_problem("Known", tables)
+
+
+def test_settings_are_not_converted() -> None:
+    assert "models.Known.steps = '4': a whole number" in only_problem("Known", {"steps": "4"})
+    assert "models.Known.batch_size = True" in only_problem("Known", {"batch_size": True})
+
+
+def test_a_known_model_stays_of_its_kind() -> None:
+    assert "turn a model of text to image into one of text to smell" in only_problem(
+        "Known", {"produces": "smell"}
+    )
 
 
 def test_what_cannot_be_loaded_yet_can_be_resolved() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from panic_hpc import catalogue
 from panic_hpc.config import Experiment
-from panic_hpc.errors import ModelError
+from panic_hpc.errors import ConfigError, ModelError
 from panic_hpc.models.upstream import Upstream
 from panic_hpc.plan import make_plan
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT
@@ -60,7 +60,7 @@ def test_pinned_revisions_are_commits_or_tags_that_upstream_pinned() -> None:
 
 
 def test_the_family_upstream_is_names_only() -> None:
-    with pytest.raises(ModelError):
+    with pytest.raises(ConfigError, match="no models but those it names"):
         make_plan(
             Experiment.model_validate(
                 {
