@@ -8,7 +8,7 @@ from panic_hpc.errors import Interrupted, LaunchError, PanicError
 
 T = TypeVar("T")
 _SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PMIX_SIZE")
-# srun's own count, for a launch without any process manager (`--mpi=none`). mpiexec inside of a step
+# srun counts its tasks even without any process manager (`--mpi=none`). mpiexec inside of a step
 # is not srun's to count, so its variables come first.
 _STEP_SIZE = "SLURM_STEP_NUM_TASKS"
 
