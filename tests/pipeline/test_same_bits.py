@@ -15,7 +15,7 @@ import pytest
 import panic_hpc
 
 EXPERIMENT = """
-name = "same bits"
+name = "same-bits"
 max_length = {max_length}
 prompts = {prompts}
 seeds = [1, 2, 3]
@@ -24,7 +24,6 @@ embedding_models = ["DummyText", "DummyVision"]
 [[networks]]
 models = ["DummyT2I", "DummyI2T"]
 noise = "fixed"
-loop_stop = false
 
 [[networks]]
 models = ["DummyT2I2", "DummyI2T2"]
