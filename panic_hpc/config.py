@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Iterable, Sequence
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -10,12 +11,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     PlainValidator,
     Strict,
     StringConstraints,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from panic_hpc.registry import nearest
 from panic_hpc.types import Noise, Prompt
 
 UNSEEDED = -1
@@ -27,6 +31,8 @@ MAX_LENGTH = 10**6
 MAX_PROMPT_CHARACTERS = 2**16
 NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\z"
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """A word that may stand in file names and scripts."""
 
@@ -37,10 +43,12 @@ def wrong(problem: str) -> PydanticCustomError:
 
 
 def _is_unicode(text: str) -> bool:
-    return not re.search("[\ud800-\udfff]", text)
+    return text.isascii() or not _SURROGATE.search(text)
 
 
 def _prompt_parts(value: object) -> tuple[object, object]:
+    if isinstance(value, str):
+        return value, ""
     if isinstance(value, Prompt):
         return value.text, value.group
     if isinstance(value, dict):
@@ -62,6 +70,10 @@ def as_prompt(value: object) -> Prompt:
     if not (_is_unicode(text) and _is_unicode(group)):
         raise wrong("half a surrogate pair, which is no Unicode text")
     return Prompt(text, group)
+
+
+def _as_table(prompt: Prompt) -> dict[str, str]:
+    return {"text": prompt.text, "group": prompt.group}
 
 
 def _duplicates(values: tuple[Any, ...]) -> list[Any]:
@@ -95,7 +107,14 @@ def _filled(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _as_network(value: object) -> object:
-    return {"models": value} if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return {"models": value}
+    if isinstance(value, dict | NetworkConfig):
+        return value
+    raise wrong(
+        'a list of model names was expected, as in networks = [["FluxDev", "Moondream"]], '
+        "or a table of models and noise"
+    )
 
 
 # Strict mode would refuse a file's list for a tuple; the entries stay strict.
@@ -137,14 +156,15 @@ class Homology(Closed):
     surrogates: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
+NetworkEntry = Annotated[NetworkConfig, BeforeValidator(_as_network)]
 Networks = Annotated[
-    tuple[Annotated[NetworkConfig, BeforeValidator(_as_network)], ...],
+    tuple[NetworkEntry, ...],
     Listed,
     AfterValidator(_filled),
     Field(max_length=10_000),
 ]
 Prompts = Annotated[
-    tuple[Annotated[Prompt, PlainValidator(as_prompt)], ...],
+    tuple[Annotated[Prompt, PlainValidator(as_prompt), PlainSerializer(_as_table)], ...],
     Listed,
     AfterValidator(_filled),
     Field(max_length=MAX_RUNS),
@@ -164,6 +184,7 @@ EmbeddingNames = Annotated[
     Field(max_length=64),
     AfterValidator(_distinct_names),
 ]
+SEED_KEYS = ("seeds", "seed_count", "num_runs")
 Count = Annotated[int, Field(ge=1, le=10**6)]
 
 
@@ -189,3 +210,29 @@ class Experiment(Closed):
     images: Images = Images()
     homology: Homology = Homology()
     models: dict[Name, dict[str, Any]] = {}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        given = [key for key in SEED_KEYS if getattr(self, key) is not None]
+        names = [name for network in self.networks for name in network.models]
+        problems = [
+            *seed_problems(given),
+            *unused_tables(self.models, (*names, *self.embedding_models)),
+        ]
+        if problems:
+            raise wrong("; ".join(problems))
+        return self
+
+
+def seed_problems(given: Sequence[str]) -> list[str]:
+    """Return what is wrong with the keys that say the seeds: more than one of them."""
+    return [f"{' and '.join(given)}: only one of them can be given"] if len(given) > 1 else []
+
+
+def unused_tables(tables: Iterable[str], used: Collection[str]) -> list[str]:
+    """Return a line for each [models.X] table that would be read by nothing."""
+    return [
+        f"models.{name}: no network and no embedding_models has it. {nearest(name, used)}".rstrip()
+        for name in tables
+        if name not in used
+    ]

@@ -4,7 +4,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,11 @@ def write(plan: Plan, paths: ExperimentPaths) -> Manifest:
     manifest = manifest_of(plan)
     with _only_planner(paths.root):
         if paths.manifest.exists():
-            return _same(read(paths.root), manifest, paths)
+            return _same(manifest, paths)
         _refuse_foreign(paths)
         replace_file(paths.prompts, _prompts_bytes(plan.prompts))
         if not create_file(paths.manifest, to_json(_document(manifest))):
-            return _same(read(paths.root), manifest, paths)
+            return _same(manifest, paths)
     return manifest
 
 
@@ -63,9 +63,10 @@ def read(root: Path) -> Manifest:
     document = read_document(root)
     try:
         manifest = _restored(document, _read_prompts(paths))
+        whole = _is_described_by(document["plan"], manifest)
     except (PanicError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ManifestError(f"{paths.manifest} does not make sense ({error})") from error
-    if manifest.key != document["key"]:
+    if not whole:
         raise ManifestError(
             f"{paths.manifest} and {paths.prompts.name} do not belong together, or were edited",
             hint="Plan the experiment again in a new directory",
@@ -150,7 +151,8 @@ def _verified(paths: ExperimentPaths) -> dict[str, Any]:
             hint="Use the panic-hpc that planned it, or a newer one",
         )
     rest = {key: value for key, value in document.items() if key != "checksum"}
-    if document.get("checksum") != content_key(rest):
+    is_whole = document.get("checksum") == content_key(rest)
+    if not is_whole or document.get("key") != content_key(document.get("plan")):
         raise ManifestError(
             f"{paths.manifest} was edited or damaged: its checksum is wrong",
             hint="Change the experiment file instead, and plan it in a new directory",
@@ -180,7 +182,14 @@ def _restored(document: Mapping[str, Any], prompts: tuple[Prompt, ...]) -> Manif
     }
     experiment = Experiment.model_validate({**plan["experiment"], "prompts": prompts})
     options = PlanOptions(layout=tuple(n["runs_per_shard"] for n in plan["networks"]))
-    return manifest_of(lay_out(experiment, Resolved(specs, document["seconds"], ()), options))
+    restored = lay_out(experiment, Resolved(specs, document["seconds"], ()), options)
+    return replace(manifest_of(restored), key=document["key"])
+
+
+def _is_described_by(described: Mapping[str, Any], plan: Plan) -> bool:
+    """Say whether a description is that of `plan`, apart from settings that came with an update."""
+    parts = {key: value for key, value in _described(plan).items() if key != "experiment"}
+    return all(described[key] == value for key, value in parts.items())
 
 
 @contextmanager
@@ -202,10 +211,14 @@ def _only_planner(root: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _same(old: Manifest, new: Manifest, paths: ExperimentPaths) -> Manifest:
-    if old.key == new.key:
+def _same(manifest: Manifest, paths: ExperimentPaths) -> Manifest:
+    """Return `manifest`, which is there already; what differs is worth a full reading."""
+    if read_document(paths.root)["key"] == manifest.key:
+        return manifest
+    old = read(paths.root)
+    lines = "\n".join(f"  - {line}" for line in differences(old, manifest))
+    if not lines:
         return old
-    lines = "\n".join(f"  - {line}" for line in differences(old, new))
     raise ManifestError(
         f"{paths.root} holds the plan of another experiment; what differs (there → here):\n{lines}",
         hint="Plan it in a new directory",

@@ -14,6 +14,7 @@ from panic_hpc.store import hdf5
 from panic_hpc.store.blocks import BlockSums, block_spans, byte_view, require_space, write_at
 from panic_hpc.store.dataset_schema import (
     CHECKSUMS,
+    HEADER,
     RUN_EXTRAS,
     TABLES,
     model_extras,
@@ -21,6 +22,7 @@ from panic_hpc.store.dataset_schema import (
 )
 from panic_hpc.store.dataset_tables import Collection, lines, own_arrays
 from panic_hpc.store.digest import content_key
+from panic_hpc.store.file_digest import write_digest
 from panic_hpc.store.header import DATASET, ArrayEntry, encode, reserved_bytes
 from panic_hpc.store.layout import ArrayPlan
 from panic_hpc.store.publish import publish_over
@@ -81,7 +83,7 @@ def _own_version() -> str:
 
 def dataset_columns(collection: Collection) -> dict[str, Column]:
     """Return {name: column} of all that a dataset of this collection may hold."""
-    columns = [*TABLES, *RUN_EXTRAS, *CHECKSUMS]
+    columns = [HEADER, *TABLES, *RUN_EXTRAS, *CHECKSUMS]
     for stage, model in collection.traces:
         columns += [column for _, column in stage_columns(stage, model)]
         columns += model_extras(stage, model) if model else ()
@@ -125,6 +127,7 @@ def finish(draft: Draft, arrays: Mapping[str, ArrayPlan], target: Path) -> None:
     with ArrayFile(draft.path) as file:
         for name in (*draft.own, *(column.name for column in CHECKSUMS)):
             file.check(name)
+        write_digest(file, target)
     publish_over(draft.path, target)
 
 

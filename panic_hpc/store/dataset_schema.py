@@ -54,6 +54,8 @@ TABLES = (
     Column("metadata", "|u1", "metadata_byte", "JSON: experiments, networks, models, missing"),
 )  # fmt: skip
 
+HEADER = Column("header", "|u1", "header_byte", "JSON: where each array lies, its checksums")
+
 CHECKSUMS = (
     Column("checksums/length", "<i8", "block", "length of a block of an array", "byte"),
     Column("checksums/sha256", "S64", "block", "SHA-256 of the block, hex"),
@@ -66,6 +68,17 @@ def stage_columns(stage: str, model: str) -> Iterator[tuple[str, Column]]:
         renamed = dataset_name(stage, model, name)
         if renamed:
             yield name, replace(column, name=renamed)
+
+
+def dataset_column(name: str) -> Column | None:
+    """Return what an array of a dataset must be by its name, None for a name that means nothing."""
+    parts = name.split("/")
+    if len(parts) > 2 and parts[0] in (EMBEDDINGS, DIAGRAMS):
+        candidates = [column for _, column in stage_columns(parts[0], parts[1])]
+        candidates += model_extras(parts[0], parts[1])
+    else:
+        candidates = [HEADER, *TABLES, *RUN_EXTRAS, *CHECKSUMS, *shard_columns(RUNS).values()]
+    return next((column for column in candidates if column.name == name), None)
 
 
 def model_extras(stage: str, model: str) -> tuple[Column, ...]:

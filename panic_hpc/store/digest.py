@@ -87,19 +87,24 @@ class _Window:
         hasher.update(np.ascontiguousarray(rows).data if rows.size else b"")
 
 
-def run_digests(file: ArrayFile, stage: str, rename: Rename = same_name) -> Iterator[str]:
-    """Yield the digest of each run of `file`, computed from its bytes, in order."""
+def run_digests(
+    file: ArrayFile,
+    stage: str,
+    rename: Rename = same_name,
+    is_wanted: Callable[[int], bool] = lambda run: True,
+) -> Iterator[tuple[int, str]]:
+    """Yield (row, digest) of each wanted run of `file`, computed from its bytes, in order."""
     edges = run_edges(file, stage, rename)
     columns = [c for c in shard_columns(stage).values() if c.scientific and rename(c.name) in file]
     n_runs = len(edges["run"]) - 1
     for first in range(0, n_runs, GROUP_RUNS):
         last = min(first + GROUP_RUNS, n_runs)
         windows = [_window(file, column, edges, (first, last), rename) for column in columns]
-        for run in range(first, last):
+        for run in filter(is_wanted, range(first, last)):
             hasher = hashlib.sha256()
             for window in windows:
                 window.feed(hasher, file, run)
-            yield hasher.hexdigest()
+            yield run, hasher.hexdigest()
 
 
 def _window(

@@ -6,7 +6,7 @@ not one that h5py swallows when it closes an object.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import h5py
 import numpy as np
 
 from panic_hpc.errors import PanicError, ShardError
+from panic_hpc.store.hdf5_description import describe_all
+from panic_hpc.store.rules import RefusedError
 from panic_hpc.store.schema import Column
 
 HEADER = "header"
@@ -45,11 +47,11 @@ def lay_out(
     try:
         with _new_file(path) as file:
             for name, text in attributes.items():
-                file.attrs[name] = np.bytes_(text.encode())
+                file.attrs[name] = text
             for name, (dtype, shape) in arrays.items():
                 _create(file, name, np.dtype(dtype), shape)
-            for column in (columns or {}).values():
-                describe(file[column.name], column)
+            if columns is not None:
+                describe_all(file, columns)
             file.flush()
             os.fsync(file.id.get_vfd_handle())
             return {name: file[name].id.get_offset() or 0 for name in arrays}
@@ -84,26 +86,17 @@ def _create(file: h5py.File, name: str, dtype: "np.dtype[Any]", shape: tuple[int
     )
 
 
-def describe(dataset: h5py.Dataset, column: Column) -> None:
-    """Write what a column is into attributes, by the names that netCDF's conventions give them."""
-    dataset.attrs["long_name"] = np.bytes_(column.meaning.encode())
-    if column.unit:
-        dataset.attrs["units"] = np.bytes_(column.unit.encode())
-    if column.codes:
-        kind = "flag_masks" if column.dtype == "<u2" else "flag_values"
-        dataset.attrs[kind] = np.array(list(column.codes.values()), column.dtype)
-        dataset.attrs["flag_meanings"] = np.bytes_(" ".join(column.codes).encode())
-
-
 def open_read(path: Path) -> h5py.File:
     """Open a published file for reading; ShardError where it is absent or not HDF5."""
     try:
         return _open_unlocked(path)
     except FileNotFoundError as error:
         raise ShardError(f"{path} does not exist") from error
+    except PermissionError as error:
+        raise ShardError(f"{path} may not be read ({error.strerror})") from error
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise ShardError(f"{path} is not a readable HDF5 file ({reason})") from error
+        raise RefusedError("F01", f"{path} is not a readable HDF5 file ({reason})") from error
 
 
 def _open_unlocked(path: Path) -> h5py.File:
@@ -129,7 +122,52 @@ def locate_header(path: Path) -> tuple[int, int, int]:
                 raise ValueError("its header has another type")
             return header.id.get_offset() or 0, header.size, checksum.id.get_offset() or 0
         except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
-            raise ShardError(f"{path} is not a file of panic_hpc ({error})") from error
+            raise RefusedError("F01", f"{path} is not a file of panic_hpc ({error})") from error
+
+
+Wanted = Mapping[str, tuple[str, tuple[int, ...], int]]
+"""By name: dtype, shape, and the first byte, 0 for an empty array."""
+
+
+def disagreements(path: Path, wanted: Wanted) -> Iterator[tuple[str, str]]:
+    """Yield (name, reason) of the arrays that HDF5 shows otherwise than `wanted` says."""
+    with open_read(path) as file:
+        for name, (dtype, shape, place) in wanted.items():
+            try:
+                dataset = plain_dataset(file, name)
+                found = (dataset.dtype, dataset.shape, dataset.id.get_offset() or 0)
+            except (KeyError, OSError, RuntimeError, ValueError, TypeError) as error:
+                yield name, str(error)
+                continue
+            if found != (np.dtype(dtype), shape, place):
+                yield name, f"HDF5 has {found}, the header {(dtype, shape, place)}"
+
+
+def strangers(path: Path, known: Collection[str]) -> Iterator[str]:
+    """Yield the names of objects that are neither in `known` nor groups that lead to these.
+
+    Lists the links of known groups only and opens nothing else.
+    """
+    groups = {""} | {
+        name.rsplit("/", depth)[0] for name in known for depth in range(1, name.count("/") + 1)
+    }
+    with open_read(path) as file:
+        for group in sorted(groups):
+            for name in _link_names(file, group):
+                full = f"{group}/{name}" if group else name
+                if full not in known and full not in groups:
+                    yield full
+
+
+def _link_names(file: h5py.File, group: str) -> list[str]:
+    """Return what a group holds; nothing where it is no group of this file or cannot be read."""
+    try:
+        if group and not isinstance(file.get(group, getlink=True), h5py.HardLink):
+            return []
+        holder = file[group or "/"]
+        return list(holder) if isinstance(holder, h5py.Group) else []
+    except (KeyError, OSError, RuntimeError, ValueError):
+        return []
 
 
 def plain_dataset(file: h5py.File, name: str) -> h5py.Dataset:

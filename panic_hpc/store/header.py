@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from panic_hpc.errors import ShardError
 from panic_hpc.keys import canonical_json
+from panic_hpc.store.rules import RefusedError
 from panic_hpc.store.schema import FORMAT, FORMAT_MAJOR, FORMAT_MINOR
 
 HEADER_LIMIT_BYTES = 2**30
@@ -76,14 +76,14 @@ def reserved_bytes(kind: str, values: Mapping[str, Any], shapes: Mapping[str, Ar
 def decode(content: bytes | bytearray, checksum: str, source: str) -> dict[str, Any]:
     """Return the checked header; its "arrays" become {name: ArrayEntry}.
 
-    Raises ShardError, naming `source`, where it is damaged, foreign or of a newer format.
+    Raises RefusedError, naming `source`, where it is damaged, foreign or of a newer format.
     """
     if hashlib.sha256(content).hexdigest() != checksum:
-        raise ShardError(f"{source} is damaged: the checksum of its header does not match")
+        raise RefusedError("F02", f"{source} is damaged: the checksum of its header does not match")
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ShardError(f"{source} has a header that is not JSON ({error})") from error
+        raise RefusedError("F02", f"{source} has a header that is not JSON ({error})") from error
     _check_version(value, source)
     value["arrays"] = _entries(value.get("arrays"), source)
     return dict(value)
@@ -91,12 +91,13 @@ def decode(content: bytes | bytearray, checksum: str, source: str) -> dict[str, 
 
 def _check_version(value: Any, source: str) -> None:
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise ShardError(f"{source} is not a file of {FORMAT}")
+        raise RefusedError("F02", f"{source} is not a file of {FORMAT}")
     version = value.get("version")
     if not (isinstance(version, list) and len(version) == 2 and type(version[0]) is int):
-        raise ShardError(f"{source} does not say which version of the format it has")
+        raise RefusedError("F02", f"{source} does not say which version of the format it has")
     if version[0] != FORMAT_MAJOR:
-        raise ShardError(
+        raise RefusedError(
+            "F02",
             f"{source} has format version {version[0]}.{version[1]}, this program reads "
             f"{FORMAT_MAJOR}.x",
             hint="Install the version of panic_hpc that wrote it, or a newer one",
@@ -105,11 +106,13 @@ def _check_version(value: Any, source: str) -> None:
 
 def _entries(value: Any, source: str) -> dict[str, ArrayEntry]:
     if not isinstance(value, dict):
-        raise ShardError(f"{source} has a header without a list of arrays")
+        raise RefusedError("F02", f"{source} has a header without a list of arrays")
     try:
         return {str(name): _entry(entry) for name, entry in value.items()}
     except (KeyError, TypeError, ValueError) as error:
-        raise ShardError(f"{source} has a header with a wrong array entry ({error})") from error
+        raise RefusedError(
+            "F02", f"{source} has a header with a wrong array entry ({error})"
+        ) from error
 
 
 def _entry(value: Mapping[str, Any]) -> ArrayEntry:

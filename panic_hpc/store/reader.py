@@ -21,6 +21,7 @@ from panic_hpc.errors import ShardError
 from panic_hpc.store import hdf5, header
 from panic_hpc.store.blocks import BLOCK_BYTES, block_spans, byte_view, read_bytes, read_into
 from panic_hpc.store.header import ArrayEntry
+from panic_hpc.store.rules import RefusedError
 
 PIECE_BYTES = BLOCK_BYTES
 CHECKSUM_COLUMNS = ("checksums/length", "checksums/sha256")
@@ -46,7 +47,7 @@ class ArrayFile:
 
     def _read_header(self, place: int, size: int, checksum_place: int) -> tuple[str, Any]:
         if size > min(header.HEADER_LIMIT_BYTES, self.size):
-            raise ShardError(f"{self.path} declares a header of {size} bytes")
+            raise RefusedError("F01", f"{self.path} declares a header of {size} bytes")
         name = str(self.path)
         checksum = read_bytes(self.descriptor, 64, checksum_place, name).decode("ascii", "replace")
         content = read_bytes(self.descriptor, size, place, name)
@@ -108,11 +109,14 @@ class ArrayFile:
     def pieces(self, name: str, start: int, stop: int) -> Iterator[memoryview]:
         """Yield the bytes of rows `start` to `stop` in pieces of bounded size."""
         entry = self.entry(name)
-        place, end = (entry.offset + row * entry.row_bytes for row in (start, stop))
-        while place < end:
-            length = min(PIECE_BYTES, end - place)
+        first, last = (entry.offset + row * entry.row_bytes for row in (start, stop))
+        yield from self.byte_pieces(first, last)
+
+    def byte_pieces(self, start: int, stop: int) -> Iterator[memoryview]:
+        """Yield the bytes `start` to `stop` of the file in pieces of bounded size."""
+        for place in range(start, stop, PIECE_BYTES):
+            length = min(PIECE_BYTES, stop - place)
             yield memoryview(read_bytes(self.descriptor, length, place, str(self.path)))
-            place += length
 
     def block_sums(self, name: str) -> Iterator[tuple[int, int, str]]:
         """Yield (first byte in the file, length, SHA-256) of each block of an array."""
@@ -123,6 +127,8 @@ class ArrayFile:
                 yield entry.offset + start, length, digest
             return
         lengths, digests = (self.slice(column, *entry.blocks) for column in CHECKSUM_COLUMNS)
+        if np.any((lengths < 1) | (lengths > BLOCK_BYTES)):
+            raise ShardError(f"{self.path} has a checksum of a block that cannot be in {name}")
         place = entry.offset
         for length, digest in zip(lengths.tolist(), digests.tolist(), strict=True):
             yield place, length, digest.decode("ascii", "replace")
@@ -155,7 +161,7 @@ class OpenArrays(ArrayFile):
 def _regular_size(descriptor: int, path: Path) -> int:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise ShardError(f"{path} is not a regular file")
+        raise RefusedError("F01", f"{path} is not a regular file")
     return status.st_size
 
 
@@ -165,7 +171,9 @@ def _check_places(entries: Mapping[str, ArrayEntry], size: int, source: str) -> 
         if entry.nbytes == 0:
             continue
         if entry.offset + entry.nbytes > size:
-            raise ShardError(f"{source} is truncated: {name} would end after the file does")
+            raise RefusedError("F03", f"{source} is truncated: {name} ends after the file does")
         if entry.offset < max(end, 1):
-            raise ShardError(f"{source} is malformed: {name} overlaps {before or 'the file head'}")
+            raise RefusedError(
+                "F03", f"{source} is malformed: {name} overlaps {before or 'the file head'}"
+            )
         end, before = entry.offset + entry.nbytes, name

@@ -26,7 +26,7 @@ OUTPUT_EMPTY = 8
 EMBEDDING_TRUNCATED = 1
 EMBEDDING_FAILED = 2
 
-OUTPUT_GROUPS = {TEXT: "texts", IMAGE: "images", "audio": "audio", "video": "video"}
+OUTPUT_GROUPS = {TEXT: "texts", IMAGE: "images", "audio": "sounds", "video": "films"}
 REQUIRED_OUTPUTS = (TEXT, IMAGE)
 
 
@@ -52,6 +52,12 @@ class Column:
     def group(self) -> str:
         """The part of the name before the slash."""
         return self.name.partition("/")[0]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The name of each axis; that of an offsets column is one longer than what it cuts up."""
+        first = f"{self.rows}_edge" if self.edges else self.rows
+        return (first, *("birth_death" if axis == 2 else str(axis) for axis in self.trailing))
 
 
 _INDEX = Column("runs/index", "<i8", "run", "place of the run in its experiment")
@@ -146,7 +152,7 @@ EMBEDDING_COLUMNS = (
     ),
     Column(
         "embeddings/vector", "<f4", "embedding", "vector as the model gives it",
-        trailing=("vector",), scientific=True,
+        trailing=("component",), scientific=True,
     ),
     Column(
         "embeddings/flags", "<u2", "embedding", "bits: what happened to the input",

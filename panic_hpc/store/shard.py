@@ -81,6 +81,11 @@ def open_shard(path: Path, *, manifest_key: str = "", check: bool = True) -> Sha
     return shard
 
 
+def in_words(problems: Iterable[tuple[str, str]]) -> str:
+    """Return problems as one phrase."""
+    return "; ".join(sentence for _, sentence in problems)
+
+
 def _require_shard(shard: Shard, manifest_key: str) -> None:
     if shard.kind != SHARD or not set(ShardHeader.__slots__) <= shard.header.keys():
         raise ShardError(f"{shard.path} is not a shard but a {shard.kind}")
@@ -93,7 +98,7 @@ def _require_shard(shard: Shard, manifest_key: str) -> None:
     arrays = {name: (entry.dtype, entry.shape) for name, entry in shard.entries.items()}
     problems = list(name_problems(shard.header["stage"], arrays))
     if problems:
-        raise ShardError(f"{shard.path} is malformed: {'; '.join(problems)}")
+        raise ShardError(f"{shard.path} is malformed: {in_words(problems)}")
 
 
 def publish_shard(path: Path, header: ShardHeader, arrays: Arrays) -> bool:
@@ -116,7 +121,7 @@ def publish_shard(path: Path, header: ShardHeader, arrays: Arrays) -> bool:
 def _require_consistent(written: Shard, path: Path) -> None:
     problems = list(row_problems(written, written.header["stage"]))
     if problems:
-        raise ShardError(f"{path} would be malformed: {'; '.join(problems)}")
+        raise ShardError(f"{path} would be malformed: {in_words(problems)}")
 
 
 def _require_same(written: Shard, path: Path) -> None:
@@ -179,7 +184,7 @@ def _planned(temporary: Path, header: ShardHeader, arrays: Arrays) -> dict[str, 
     shapes[DIGEST] = ("|S64", shapes["runs/index"][1])
     problems = list(name_problems(header.stage, shapes))
     if problems:
-        raise ShardError(f"{header.stage} {header.index} is malformed: {'; '.join(problems)}")
+        raise ShardError(f"{header.stage} {header.index} is malformed: {in_words(problems)}")
     return {name: _unwritten(dtype, shape) for name, (dtype, shape) in shapes.items()}
 
 
@@ -209,7 +214,7 @@ def _digests(
     temporary: Path, descriptor: int, entries: Mapping[str, ArrayEntry], places: Any, stage: str
 ) -> ArrayEntry:
     draft = OpenArrays(temporary, descriptor, entries)
-    digests = np.array([digest.encode() for digest in run_digests(draft, stage)], dtype="S64")
+    digests = np.array([digest.encode() for _, digest in run_digests(draft, stage)], dtype="S64")
     return _write_array(descriptor, places[DIGEST], digests, DIGEST)
 
 

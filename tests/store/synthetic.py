@@ -1,12 +1,14 @@
 """Shards of made-up experiments: a run's content follows from its key, whatever shard it is in."""
 
 import hashlib
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from panic_hpc.keys import content_key, run_key
 from panic_hpc.stages.merge import Merged, MergeOptions, join
@@ -44,6 +46,7 @@ class Experiment:
     max_length: int = 9
     image_bytes: int = 300
     twist: str = ""
+    has_real_images: bool = False
 
     @property
     def key(self) -> str:
@@ -93,6 +96,10 @@ def caption(experiment: Experiment, run: Run, step: int) -> str:
 
 def picture(experiment: Experiment, run: Run, step: int) -> bytes:
     rng = chance(run.key, step)
+    if experiment.has_real_images:
+        stream = io.BytesIO()
+        Image.fromarray(rng.integers(0, 255, (4, 5, 3), np.uint8)).save(stream, "PNG")
+        return stream.getvalue()
     return rng.bytes(int(rng.integers(0, experiment.image_bytes)))
 
 

@@ -178,7 +178,7 @@ def test_a_conflict_found_late_leaves_the_previous_dataset(tmp_path: Path) -> No
     with pytest.raises(ShardError, match=r"embeddings_0000.*damaged.*embeddings/vector"):
         synthetic.merged(target, (experiment, inputs))
     assert target.read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "d.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "d.h5", "d.h5.digest"]
 
 
 def damage(path: Path, name: str) -> None:

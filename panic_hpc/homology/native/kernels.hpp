@@ -55,9 +55,9 @@ struct Kernels {
   bool (*intersect)(const std::uint64_t* a, const std::uint64_t* b, std::uint64_t* out,
                     std::size_t words);
 
-  // rest = set & ~row; returns the number of bits left.
-  std::size_t (*remove)(const std::uint64_t* set, const std::uint64_t* row, std::uint64_t* rest,
-                        std::size_t words);
+  // rest = set & ~row; returns whether any bit is left.
+  bool (*remove)(const std::uint64_t* set, const std::uint64_t* row, std::uint64_t* rest,
+                 std::size_t words);
 };
 
 // The best kernels this CPU can run; the environment variable PANIC_HPC_SIMD (baseline, avx2,

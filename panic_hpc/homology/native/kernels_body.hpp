@@ -95,7 +95,7 @@ std::size_t collect(const Code* values, std::size_t n, Code low, Code high, Code
   for (std::size_t q = 0; q < n; q += kCodesPerLine) {
     Code any = 0;
     for (std::size_t l = 0; l < kCodesPerLine; ++l)
-      any |= static_cast<Code>(values[q + l] - low) <= span ? 1 : 0;
+      any = static_cast<Code>(any | (static_cast<Code>(values[q + l] - low) <= span));
     if (any)
       for (std::size_t l = 0; l < kCodesPerLine; ++l) {
         positions[found] = static_cast<Code>(q + l);
@@ -110,7 +110,7 @@ std::size_t first_within(const Code* a, const Code* b, const Code* c, std::size_
   for (std::size_t q = begin & ~(kCodesPerLine - 1); q < end; q += kCodesPerLine) {
     Code any = 0;
     for (std::size_t l = 0; l < kCodesPerLine; ++l)
-      any |= larger(larger(a[q + l], b[q + l]), c[q + l]) <= high ? 1 : 0;
+      any = static_cast<Code>(any | (larger(larger(a[q + l], b[q + l]), c[q + l]) <= high));
     if (any)
       for (std::size_t l = begin > q ? begin - q : 0; l < kCodesPerLine; ++l)
         if (larger(larger(a[q + l], b[q + l]), c[q + l]) <= high) return q + l < end ? q + l : end;
@@ -143,17 +143,14 @@ bool intersect(const std::uint64_t* __restrict a, const std::uint64_t* __restric
   return any != 0;
 }
 
-std::size_t remove(const std::uint64_t* __restrict set, const std::uint64_t* __restrict row,
-                   std::uint64_t* __restrict rest, std::size_t words) {
+bool remove(const std::uint64_t* set, const std::uint64_t* __restrict row,
+            std::uint64_t* rest, std::size_t words) {
   std::uint64_t any = 0;
   for (std::size_t w = 0; w < words; ++w) {
     rest[w] = set[w] & ~row[w];
     any |= rest[w];
   }
-  if (!any) return 0;
-  std::size_t left = 0;
-  for (std::size_t w = 0; w < words; ++w) left += static_cast<std::size_t>(__builtin_popcountll(rest[w]));
-  return left;
+  return any != 0;
 }
 
 }  // namespace
