@@ -152,3 +152,24 @@ def test_an_engine_that_refuses_its_settings_fails_the_shard(tmp_path: Path) -> 
     experiment.work(RUNS, EMBEDDINGS)
     with pytest.raises(HomologyError, match="budget"):
         experiment.work(DIAGRAMS)
+
+
+def test_null_models_stand_beside_the_diagram_where_they_are_asked_for(tmp_path: Path) -> None:
+    homology = {"engine": "gudhi", "maxdim": 1}
+    plain = planned(tmp_path / "plain", homology=homology, noise="per_step", max_length=40)
+    beside = planned(
+        tmp_path / "beside",
+        homology={**homology, "surrogates": 3},
+        noise="per_step",
+        max_length=40,
+    )
+    for experiment in (plain, beside):
+        experiment.work(*STAGES)
+    with opened(plain, DIAGRAMS) as bare, opened(beside, DIAGRAMS) as shard:
+        assert "surrogates/statistics" not in bare
+        statistics = shard.array("surrogates/statistics")
+        assert statistics.shape == (9, 2, 3, 2, 3)
+        assert np.isfinite(statistics[:, :, :, 0]).all()
+        assert np.array_equal(shard.array("diagrams/bars"), bare.array("diagrams/bars"))
+        own = shard.array("diagrams/entropy")[:, 0]
+        assert (np.abs(statistics[:, 0, :, 0, 0].mean(axis=1) - own) > 0.01).any()
