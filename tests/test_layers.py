@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "types", "keys", "registry", "files", "paths", "models.folder_digest"),
     ("models.base", "homology.cost", "catalogue", "entries", "config", "problems", "draft"),
     ("text_file", "prompts_file", "experiment_file", "resolution", "chaining"),
-    ("cluster", "resources"),
+    ("cluster", "resources", "profiles"),
     ("seeds", "networks", "plan", "description", "manifest", "finding"),
     ("store",),
     ("models", "homology"),
