@@ -72,7 +72,7 @@ def _table_for(name: str, experiment: Experiment, catalogue: Catalogue) -> dict[
 
 def _limits_captions(family: Any, entry: ModelEntry | None) -> bool:
     is_captioner = entry is None or (entry.consumes, entry.produces) == (IMAGE, TEXT)
-    return is_captioner and family and "max_new_tokens" in family.settings.model_fields
+    return is_captioner and bool(family) and "max_new_tokens" in family.settings.model_fields
 
 
 def _resolved(name: str, place: str, table: dict[str, Any], catalogue: Catalogue) -> ModelSpec:
