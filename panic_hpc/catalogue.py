@@ -25,7 +25,11 @@ class Catalogue:
 
 def load() -> Catalogue:
     """Return the catalogue of all model families that are installed; imports no heavy library."""
-    families = registry.collect("panic_hpc.models")
+    return catalogue_of(registry.collect("panic_hpc.models"))
+
+
+def catalogue_of(families: Mapping[str, Any]) -> Catalogue:
+    """Return the catalogue of some families; PanicError where two know a model by one name."""
     entries: dict[str, ModelEntry] = {}
     owners: dict[str, str] = {}
     for family in families.values():

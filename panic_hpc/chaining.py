@@ -10,10 +10,14 @@ Specs = Mapping[str, ModelSpec]
 
 
 def chaining_problems(experiment: Experiment, specs: Specs) -> list[str]:
-    """Return a line for everything that does not fit; models without a spec are passed over."""
+    """Return a line for everything that does not fit.
+
+    What a draft leaves open is passed over: models without a spec, networks without models.
+    """
     problems = _repeated_networks(experiment)
     for index, network in enumerate(experiment.networks):
-        problems += _network_problems(index, network, specs)
+        if network.models:
+            problems += _network_problems(index, network, specs)
     for index, name in enumerate(experiment.embedding_models):
         if name in specs:
             problems += _embedding_problems(index, specs[name], experiment, specs)
@@ -25,7 +29,7 @@ def _repeated_networks(experiment: Experiment) -> list[str]:
     return [
         f"networks: [{', '.join(models)}] is there {count} times with {noise} noise"
         for (models, noise), count in counts.items()
-        if count > 1
+        if count > 1 and models
     ]
 
 
@@ -66,7 +70,7 @@ def _embedding_problems(
     place = f"embedding_models[{index}] = {model.name!r}"
     if model.produces != EMBEDDING:
         return [f"{place}: turns {model.consumes} into {model.produces}; it embeds nothing"]
-    if all(name in specs for network in experiment.networks for name in network.models):
+    if _is_all_known(experiment, specs):
         made = _modalities_made(experiment, specs)
         if model.consumes not in made:
             found = ", ".join(sorted(made)) or "nothing"
@@ -75,6 +79,11 @@ def _embedding_problems(
         every = experiment.images.keep_every
         return [f"images.keep_every = {every}: {model.name} embeds every image, so keep every one"]
     return []
+
+
+def _is_all_known(experiment: Experiment, specs: Specs) -> bool:
+    names = [network.models for network in experiment.networks]
+    return all(models and all(name in specs for name in models) for models in names)
 
 
 def _modalities_made(experiment: Experiment, specs: Specs) -> set[str]:

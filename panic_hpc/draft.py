@@ -1,15 +1,25 @@
 """From a raw table to an experiment, keeping what is valid, so that all problems come at once."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from panic_hpc.config import Closed, Experiment, Homology, Images, NetworkConfig
+from panic_hpc.config import (
+    SEED_KEYS,
+    Closed,
+    Experiment,
+    Homology,
+    Images,
+    Name,
+    NetworkConfig,
+    NetworkEntry,
+    seed_problems,
+    unused_tables,
+)
 from panic_hpc.problems import explained, is_finite, shown, unknown_key
 
 KEYS = (*Experiment.model_fields, "prompts_file")
-SEED_KEYS = ("seeds", "seed_count", "num_runs")
 
 _NESTED: dict[str, type[Closed]] = {
     "networks": NetworkConfig,
@@ -40,20 +50,34 @@ def drafted(table: Mapping[str, Any]) -> tuple[Experiment, list[str]]:
 
 def _key_problems(table: Mapping[str, Any]) -> list[str]:
     problems = [unknown_key(str(key), str(key), KEYS) for key in table if key not in KEYS]
-    problems += [f"{key} is missing: {what}" for key, what in _NEEDED.items() if key not in table]
-    given = [key for key in SEED_KEYS if table.get(key) is not None]
-    if len(given) > 1:
-        problems.append(f"{' and '.join(given)}: only one of them can be given")
     problems += [
+        f"{key} is missing: {what}"
+        for key, what in _NEEDED.items()
+        if key not in table and not (key == "prompts" and "prompts_file" in table)
+    ]
+    problems += seed_problems([key for key in SEED_KEYS if table.get(key) is not None])
+    models = table.get("models")
+    return problems + _table_problems(table, models if isinstance(models, dict) else {})
+
+
+def _table_problems(table: Mapping[str, Any], models: Mapping[str, Any]) -> list[str]:
+    used = set(_texts([table.get("networks"), table.get("embedding_models")]))
+    return unused_tables(models, used) + [
         f"models.{name} = {shown(settings)}: numbers must be finite"
-        for name, settings in _tables(table.get("models"))
+        for name, settings in models.items()
         if not is_finite(settings)
     ]
-    return problems
 
 
-def _tables(models: object) -> list[tuple[str, Any]]:
-    return list(models.items()) if isinstance(models, dict) else []
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text in nested lists and tables, so that a typo beside it hides no name."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts(list(value.values()))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
 
 
 def _valid_part(key: str, value: Any, otherwise: Any) -> tuple[Any, list[str]]:
@@ -63,8 +87,21 @@ def _valid_part(key: str, value: Any, otherwise: Any) -> tuple[Any, list[str]]:
             return _ADAPTERS[key].validate_python(value), problems
         except ValidationError as error:
             problems += explained(error, (key,), _keys_inside(key))
-            value = _without_bad_entries(value, error)
-    return otherwise, list(dict.fromkeys(problems))
+            bad = error
+        if key in _BLANKS and isinstance(value, list):
+            return tuple(_valid_entry(key, entry) for entry in value), problems
+        value = _without_bad_entries(value, bad)
+        if not value:
+            break
+    return otherwise, problems
+
+
+def _valid_entry(key: str, entry: Any) -> Any:
+    adapter, blank = _BLANKS[key]
+    try:
+        return adapter.validate_python(entry)
+    except ValidationError:
+        return blank
 
 
 def _without_bad_entries(value: Any, error: ValidationError) -> Any:
@@ -88,3 +125,11 @@ def _adapter(key: str) -> TypeAdapter[Any]:
 
 
 _ADAPTERS = {key: _adapter(key) for key in Experiment.model_fields}
+
+_NO_NETWORK = NetworkConfig.model_construct(models=(), noise=None)
+
+# What stands for a bad entry of these lists, so that the others keep their places.
+_BLANKS: dict[str, tuple[TypeAdapter[Any], Any]] = {
+    "networks": (TypeAdapter(NetworkEntry), _NO_NETWORK),
+    "embedding_models": (TypeAdapter(Name, config=Closed.model_config), ""),
+}

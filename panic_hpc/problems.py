@@ -11,6 +11,25 @@ from panic_hpc.registry import nearest
 SHOWN_CHARACTERS = 60
 MAX_PROBLEMS = 50
 
+_TOLD = {
+    "string_pattern_mismatch": "1 to 64 letters, digits, '.', '_', '-' were expected, no '.' first",
+    "string_type": "a text was expected",
+    "int_type": "a whole number was expected",
+    "int_from_float": "a whole number was expected",
+    "float_type": "a number was expected",
+    "bool_type": "true or false was expected",
+    "tuple_type": "a list was expected",
+    "dict_type": "a table was expected",
+    "model_type": "a table was expected",
+    "finite_number": "a finite number was expected",
+    "literal_error": "{expected} was expected",
+    "greater_than_equal": "at least {ge} was expected",
+    "greater_than": "more than {gt} was expected",
+    "less_than_equal": "at most {le} was expected",
+    "less_than": "less than {lt} was expected",
+    "too_long": "at most {max_length} entries were expected",
+}
+
 Place = tuple[int | str, ...]
 
 
@@ -70,9 +89,8 @@ def _line(details: ErrorDetails, prefix: Place, keys: Collection[str]) -> str:
 
 
 def _told(details: ErrorDetails) -> str:
-    if details["type"] == "string_pattern_mismatch":
-        return "a name has 1 to 64 letters, digits, '.', '_' and '-', and no '.' in front"
-    return details["msg"].removeprefix("Value error, ").replace("Input should", "should", 1)
+    told = _TOLD.get(details["type"], "")
+    return told.format(**details.get("ctx", {})) or details["msg"]
 
 
 def is_finite(value: object) -> bool:

@@ -36,7 +36,7 @@ def resolve(experiment: Experiment, catalogue: Catalogue) -> Resolved:
     """Return every model that `experiment` names, settings filled in and local folders digested."""
     specs: dict[str, ModelSpec] = {}
     seconds: dict[str, float] = {}
-    problems = _unused_tables(experiment, catalogue)
+    problems: list[str] = []
     for name, place in _places(experiment).items():
         table = _table_for(name, experiment, catalogue)
         try:
@@ -48,23 +48,17 @@ def resolve(experiment: Experiment, catalogue: Catalogue) -> Resolved:
 
 
 def _places(experiment: Experiment) -> dict[str, str]:
-    """Return {model name: where it is first written}."""
+    """Return {model name: where it is first written}; a draft's blank entries have no name."""
     places: dict[str, str] = {}
     for i, network in enumerate(experiment.networks):
         for j, name in enumerate(network.models):
             places.setdefault(name, f"networks[{i}][{j}]")
     for i, name in enumerate(experiment.embedding_models):
         places.setdefault(name, f"embedding_models[{i}]")
+    for name in experiment.models:
+        places.setdefault(name, f"models.{name}")
+    places.pop("", None)
     return places
-
-
-def _unused_tables(experiment: Experiment, catalogue: Catalogue) -> list[str]:
-    used = _places(experiment)
-    return [
-        f"models.{name}: no network and no embedding_models has it. {nearest(name, used)}".rstrip()
-        for name in experiment.models
-        if name not in used
-    ]
 
 
 def _table_for(name: str, experiment: Experiment, catalogue: Catalogue) -> dict[str, Any]:
@@ -86,7 +80,7 @@ def _resolved(name: str, place: str, table: dict[str, Any], catalogue: Catalogue
     origin, found = _origin(name, table, family, entry)
     if problems or found:
         raise ConfigError(f"models.{name}", [*problems, *found])
-    consumes, produces = (entry.consumes, entry.produces) if entry else family.modalities(settings)
+    consumes, produces = _modalities(name, settings, family, entry)
     values = settings.model_dump(mode="json")
     return ModelSpec(
         name=name,
@@ -99,6 +93,22 @@ def _resolved(name: str, place: str, table: dict[str, Any], catalogue: Catalogue
         batch_size=values.pop("batch_size"),
         settings=values,
     )
+
+
+def _modalities(name: str, settings: Any, family: Any, entry: ModelEntry | None) -> tuple[str, str]:
+    """Return (consumes, produces); settings must not turn a known model into another kind."""
+    known = (entry.consumes, entry.produces) if entry else None
+    try:
+        told = family.modalities(settings)
+    except (ModelError, NotImplementedError) as error:
+        if known:
+            return known
+        raise ConfigError(name, [f"models.{name}: {error}"]) from error
+    if known and told != known:
+        kinds = f"{' to '.join(known)} into one of {' to '.join(told)}"
+        text = f"models.{name}: its settings turn a model of {kinds}; choose another name"
+        raise ConfigError(name, [text])
+    return str(told[0]), str(told[1])
 
 
 def _family_and_entry(
@@ -126,7 +136,7 @@ def _settings(
     values = {**(entry.defaults if entry else {}), **own}
     keys = (*family.settings.model_fields, *OWN_KEYS)
     try:
-        return family.settings.model_validate(values), []
+        return family.settings.model_validate(values, strict=True), []
     except ValidationError as error:
         return None, explained(error, ("models", name), keys)
 
@@ -139,6 +149,8 @@ def _origin(
     for key, value in texts.items():
         if not isinstance(value, str) or not value.isprintable() or not value:
             return ("", "", ""), [f"models.{name}.{key} = {shown(value)}: a text was expected"]
+    if texts and not _has_weights(family):
+        return ("", "", ""), [f"models.{name}.{next(iter(texts))}: {family.name} has no weights"]
     if "path" in texts:
         return _folder(name, texts)
     repository = texts.get("repository", entry.repository if entry else "")

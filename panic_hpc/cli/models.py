@@ -62,11 +62,11 @@ def _print_table(rows: "list[tuple[str, ModelEntry]]") -> None:
 
     from panic_hpc.cli.console import literal, out
 
-    table = Table("model", "turns", "into", "family", "seconds", "from", "", box=None)
+    table = Table("model", "turns", "into", "family", "seconds", "from", "loads", box=None)
     for family, entry in rows:
         origin = f"{entry.repository}@{entry.revision[:10]}" if entry.revision else entry.repository
         cells = (entry.name, entry.consumes, entry.produces, family, f"{entry.seconds:g}", origin)
-        note = f"cannot be loaded: {entry.unavailable}" if entry.unavailable else ""
+        note = "not yet" if entry.unavailable else ""
         style = "dim" if entry.unavailable else ""
         table.add_row(*(literal(cell, style) for cell in (*cells, note)))
     out.print(table)

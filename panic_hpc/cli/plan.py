@@ -131,16 +131,18 @@ def _stage_summary(stage: Any, manifest: "Manifest") -> dict[str, float]:
 def _print_summary(summary: Mapping[str, Any], manifest: "Manifest") -> None:
     from panic_hpc.cli.console import say
 
-    counts = (len(manifest.networks), len(manifest.prompts), len(manifest.seeds))
-    say(
-        f"{summary['runs']:,} runs of {manifest.experiment.max_length:,} steps: "
-        "{} networks, {} prompts, {} seeds".format(*counts)
-    )
+    parts = (manifest.networks, "network"), (manifest.prompts, "prompt"), (manifest.seeds, "seed")
+    counts = ", ".join(_counted(len(things), noun) for things, noun in parts)
+    say(f"{_counted(summary['runs'], 'run')} of {manifest.experiment.max_length:,} steps: {counts}")
     say(f"{summary['invocations']:,} invocations, fewer where runs stop on a loop")
     for network in summary["networks"]:
         models = " → ".join(network["models"])
         say(f"  {models} ({network['noise']} noise): {network['runs_per_shard']:,} runs a shard")
     _print_stages(summary["stages"])
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _print_stages(stages: Mapping[str, Mapping[str, float]]) -> None:
@@ -160,7 +162,11 @@ _AMOUNTS = ("gpu_hours", "cpu_hours", "bytes")
 
 
 def _amounts(row: Mapping[str, float]) -> tuple[str, ...]:
-    return f"{row['gpu_hours']:,.2f}", f"{row['cpu_hours']:,.2f}", _size(row["bytes"])
+    return _hours(row["gpu_hours"]), _hours(row["cpu_hours"]), _size(row["bytes"])
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2g}"
 
 
 def _size(nbytes: float) -> str:

@@ -1,6 +1,7 @@
 """`panic-hpc status`: what is done, what is running, what is in the way."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,6 +62,8 @@ def _show(opened: "Experiment", found: "Status", *, as_json: bool) -> None:
         say(f"{one.name}  {one.state}{progress}  {one.detail}")
         if one.hint:
             warn(f"    {one.hint}")
+    for line in _pending(found):
+        say(line)
     say(_next_line(found))
     return None
 
@@ -84,6 +87,13 @@ def _worth_telling(found: "Status") -> Sequence["ShardStatus"]:
     bad = [one for one in found.all() if one.state in ("failed", "lost") or one.hint]
     running = [one for one in found.all() if one.running and one not in bad]
     return (bad[:SHOWN] + running[:SHOWN])[: 2 * SHOWN]
+
+
+def _pending(found: "Status") -> list[str]:
+    """Return why jobs that do not run yet do not, a line a stage and reason."""
+    waiting = [one for one in found.all() if one.state == "submitted" and not one.running]
+    counts = Counter((one.shard.stage, one.detail) for one in waiting)
+    return [f"{stage}: {number} {detail}" for (stage, detail), number in counts.items()]
 
 
 def _next_line(found: "Status") -> str:

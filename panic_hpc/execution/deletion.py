@@ -59,10 +59,9 @@ def workers(paths: ExperimentPaths) -> list[str]:
 
 
 def _is_held(path: Path) -> bool:
-    """Say whether a claim stands; one that cannot be read does."""
     claim, _ = holder(path)
     if claim is None:
-        return path.exists()
+        return False
     return standing(claim, None, is_running(claim.owner), time.time()) == "held"
 
 

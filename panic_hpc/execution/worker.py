@@ -19,7 +19,7 @@ from panic_hpc.execution import claims
 from panic_hpc.execution.claims import HeldClaim
 from panic_hpc.execution.device import device, own_gpu
 from panic_hpc.execution.events import say_event, shard_name
-from panic_hpc.execution.experiment import Experiment, open_experiment
+from panic_hpc.execution.experiment import Experiment, adopt_sharing, open_experiment
 from panic_hpc.execution.failures import failure_of, read_failure, write_failure
 from panic_hpc.execution.identity import this_process
 from panic_hpc.execution.provenance import provenance
@@ -57,6 +57,7 @@ def run_shards(root: str, stage: str, indices: Sequence[int], options: WorkerOpt
     0: done, or left because inputs are missing or the halt file asks; 1: some failed;
     85: the walltime ended first, start me again; 143: stopped by a signal.
     """
+    adopt_sharing(Path(root))
     worker = Worker(open_experiment(Path(root)), options)
     with signals_noted(worker.stopper):
         outcomes: Counter[str] = Counter(worker.run(stage, indices))
@@ -111,11 +112,15 @@ class Worker:
         self._provenance = provenance(self.process, self.device)
 
     def run(self, stage_name: str, indices: Sequence[int]) -> Iterable[Outcome]:
-        """Yield what became of each of `indices`, in their order, until something says stop."""
+        """Yield what became of each of `indices`, in their order, until something says stop.
+
+        The first is attended to in any case: a walltime that is over before anything has begun
+        must leave word too, or the job would be requeued for ever.
+        """
         stage: Stage = lookup(self.experiment.stages, stage_name, "stage")
         shards = self.experiment.shards(stage_name)
-        for index in indices:
-            if self.stopper(0.0):
+        for number, index in enumerate(indices):
+            if number and self.stopper(0.0):
                 yield "stopped"
                 return
             yield self._attend(stage, shards[index])
@@ -154,6 +159,8 @@ class Worker:
     def _execute(self, stage: Stage, shard: Shard, held: HeldClaim) -> Outcome:
         self.stopper.is_claim_lost = held.lost
         try:
+            if reason := self.stopper(0.0):
+                raise Interrupted(reason)
             stage.execute(self._context(held), shard)
             return self._completed(shard)
         except Interrupted as error:

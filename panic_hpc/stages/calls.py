@@ -2,8 +2,8 @@
 
 A call sees exactly as many items as the model's batch size. Where it raises, every item is tried
 once more in its own slot beside copies of itself (the same shape, hence the same bits), and those
-that raise again are failures of their own. Where none is left, an item that worked before tells
-whether the items are bad or the model is.
+that raise again are failures of their own. Where all do, a plain item tells whether they are bad
+or the model is: what was called before must not decide that, or an interruption could.
 """
 
 import traceback
@@ -36,13 +36,13 @@ def filled(items: Mapping[int, Any], size: int) -> list[Any]:
 
 
 class Caller:
-    """Calls one model; remembers the last item that it could work on."""
+    """Calls one model; `plain` makes an ordinary item of the kind of another one."""
 
-    def __init__(self, name: str, size: int, call: Call) -> None:
+    def __init__(self, name: str, size: int, call: Call, plain: Callable[[Any], Any]) -> None:
         self.name = name
         self.size = size
         self._call = call
-        self._good: Any = None
+        self._plain = plain
 
     def __call__(self, items: Mapping[int, Any]) -> dict[int, Any]:
         """Return a result or an ItemFailure for each slot of `items`.
@@ -55,7 +55,6 @@ class Caller:
             raise
         except Exception as error:
             return self._isolated(items, error)
-        self._good = items[min(items)]
         return {slot: results[slot] for slot in items}
 
     def _checked(self, items: Sequence[Any]) -> Sequence[Any]:
@@ -67,7 +66,7 @@ class Caller:
     def _isolated(self, items: Mapping[int, Any], error: Exception) -> dict[int, Any]:
         results = {slot: self._alone(slot, item) for slot, item in items.items()}
         if all(isinstance(result, ItemFailure) for result in results.values()):
-            self._require_sane(error)
+            self._require_sound(self._plain(items[min(items)]), error)
         return results
 
     def _alone(self, slot: int, item: Any) -> Any:
@@ -78,10 +77,8 @@ class Caller:
         except Exception as error:
             return ItemFailure(reason_of(error))
 
-    def _require_sane(self, error: Exception) -> None:
-        """Raise unless an item that worked before still does: then the new items are to blame."""
-        if self._good is None or isinstance(self._alone(0, self._good), ItemFailure):
-            message = (
-                f"{self.name} fails on everything it is given ({type(error).__name__}: {error})"
-            )
-            raise ModelError(message) from error
+    def _require_sound(self, item: Any, error: Exception) -> None:
+        """Raise where the model fails on a plain item too."""
+        if isinstance(self._alone(0, item), ItemFailure):
+            what = f"{type(error).__name__}: {error}"
+            raise ModelError(f"{self.name} fails on all that it is given ({what})") from error

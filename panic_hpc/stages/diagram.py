@@ -76,11 +76,10 @@ def _computed(cloud: Cloud, settings: DiagramSettings) -> Diagram:
 
     answer = _diagrams(cloud.points, settings)
     record = answer.record
-    reason = _approximation(record, settings)
     return Diagram(
-        "approximate" if reason else "computed",
+        "computed" if record.is_complete else "stopped",
         len(cloud.points),
-        reason,
+        _remark(record, settings),
         record.distinct_points,
         record.seconds["total"],
         record.peak_bytes,
@@ -89,10 +88,12 @@ def _computed(cloud: Cloud, settings: DiagramSettings) -> Diagram:
     )
 
 
-def _approximation(record: Any, settings: DiagramSettings) -> str:
+def _remark(record: Any, settings: DiagramSettings) -> str:
+    """Return what is not whole about a diagram, though the experiment asked for that."""
     if not record.is_complete:
-        dimensions = ", ".join(map(str, record.complete_dimensions)) or "none"
-        return f"stopped by {record.stopped_reason}; complete dimensions: {dimensions}"
+        return (
+            f"stopped by {record.stopped_reason} before dimension {len(record.complete_dimensions)}"
+        )
     return f"edges longer than {settings.thresh} left out" if settings.thresh < math.inf else ""
 
 

@@ -49,7 +49,7 @@ class Reader:
         return Inputs(position, [-1, *steps], [self.prompts[position], *values])
 
 
-def caller_of(model: EmbeddingModel) -> Caller:
+def caller_of(model: EmbeddingModel, codec: Codec) -> Caller:
     """Return what calls a loaded model and gives (vector, was truncated) for each item."""
     size = model.spec.batch_size
 
@@ -60,7 +60,7 @@ def caller_of(model: EmbeddingModel) -> Caller:
             raise ModelError(f"{model.spec.name} gave {found}, not float32 {size, model.dimension}")
         return list(zip(vectors, truncated.tolist(), strict=True))
 
-    return Caller(model.spec.name, size, call)
+    return Caller(model.spec.name, size, call, codec.plain)
 
 
 def embed(inputs: Inputs, caller: Caller, dimension: int) -> Embedded:

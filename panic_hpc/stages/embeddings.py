@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from panic_hpc import registry
 from panic_hpc.errors import Interrupted
 from panic_hpc.models.base import EmbeddingModel
+from panic_hpc.models.devices import fix_threads
 from panic_hpc.models.loading import load
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.stages import sizes
 from panic_hpc.stages.ahead import ahead
 from panic_hpc.stages.base import Context, Estimate
-from panic_hpc.stages.codecs.base import Codec
+from panic_hpc.stages.codecs.lookup import codec_of
 from panic_hpc.stages.embedding import Reader, caller_of, embed, recorded
 from panic_hpc.stages.embeddings_file import embeddings_arrays
 from panic_hpc.stages.headers import begun, finished
@@ -65,9 +65,10 @@ def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
     spec = next(model for model in manifest.embedding_models if model.name == shard.model)
     source = context.paths.shard(_source(shard))
     with open_shard(source, manifest_key=manifest.key) as runs_shard:
+        fix_threads(manifest.experiment.threads)
         model = load(spec, context.device)
         numerics = numerics_class(context.device, manifest.experiment.threads)
-        header = begun(context, shard, numerics, (spec,))
+        header = begun(context, shard, numerics, (model,))
         allow = context.allow_other_numerics
         with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
             outputs = Outputs(runs_shard, spec.consumes)
@@ -97,9 +98,10 @@ def _embed_runs(
 ) -> None:
     """Embed run by run, a journal record each, from where the journal ends."""
     n_runs, n_done = len(outputs.indices), len(journal.records)
-    caller = caller_of(model)
+    codec = codec_of(model.spec.consumes)
+    caller = caller_of(model, codec)
     slowest, pace = Slowest(), Pace(context.checkpoint_s)
-    reader = Reader(outputs, _codec(model.spec.consumes), prompts)
+    reader = Reader(outputs, codec, prompts)
     for inputs in ahead(reader, range(n_done, n_runs)):
         if reason := context.should_stop(slowest.seconds):
             journal.commit()
@@ -109,13 +111,6 @@ def _embed_runs(
         if pace.is_due():
             journal.commit()
         context.report(inputs.position + 1, n_runs)
-
-
-def _codec(modality: str) -> Codec:
-    codec: Codec = registry.lookup(
-        registry.collect("panic_hpc.stages.codecs"), modality, "codec of modality"
-    )
-    return codec
 
 
 PLUGINS = (Embeddings(),)

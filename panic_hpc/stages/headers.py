@@ -8,21 +8,26 @@ from typing import Any
 from panic_hpc.stages.base import Context
 from panic_hpc.store.journal import Journal
 from panic_hpc.store.shard import ShardHeader
-from panic_hpc.types import ModelSpec, Shard
+from panic_hpc.types import Shard
 
 
 def begun(
-    context: Context, shard: Shard, numerics: Mapping[str, Any], models: Sequence[ModelSpec] = ()
+    context: Context, shard: Shard, numerics: Mapping[str, Any], models: Sequence[Any] = ()
 ) -> ShardHeader:
-    """Return the header of a shard whose work begins now."""
+    """Return the header of a shard whose work begins now, with loaded `models`."""
     provenance = {
         "started": time.time(),
         **context.provenance,
         "device": context.device,
-        "models": {spec.name: spec.identity() for spec in models},
+        "models": {model.spec.name: _described(model) for model in models},
     }
     key = context.manifest.key
     return ShardHeader(shard.stage, shard.index, shard.model, key, numerics, provenance)
+
+
+def _described(model: Any) -> dict[str, Any]:
+    """Return a model's identity, and what it found out on loading where it says so."""
+    return {**model.spec.identity(), "loaded": getattr(model, "details", {})}
 
 
 def finished(header: ShardHeader, journal: Journal, **more: Any) -> ShardHeader:

@@ -37,15 +37,18 @@ class Course:
     keep_every: int
 
 
-def place_of(model: GenerativeModel, codec: Codec) -> Place:
-    """Return the place of a loaded model whose outputs go through `codec`."""
+def place_of(model: GenerativeModel, codec: Codec, input_codec: Codec) -> Place:
+    """Return the place of a loaded model; `codec` is that of what it produces."""
     size = model.spec.batch_size
 
     def call(items: Sequence[tuple[Any, int]]) -> Sequence[Output]:
         inputs, seeds = zip(*items, strict=True)
         return model.generate(list(inputs), list(seeds))
 
-    return Place(Caller(model.spec.name, size, call), codec, size)
+    def plain(item: tuple[Any, int]) -> tuple[Any, int]:
+        return input_codec.plain(item[0]), item[1]
+
+    return Place(Caller(model.spec.name, size, call, plain), codec, size)
 
 
 def batches(n_runs: int, batch_size: int) -> Iterator[range]:

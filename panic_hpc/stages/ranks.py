@@ -8,6 +8,9 @@ from panic_hpc.errors import Interrupted, LaunchError, PanicError
 
 T = TypeVar("T")
 _SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PMIX_SIZE")
+# srun counts its tasks even without any process manager (`--mpi=none`). mpiexec inside of a step
+# is not srun's to count, so its variables come first.
+_STEP_SIZE = "SLURM_STEP_NUM_TASKS"
 
 
 class Ranks(Protocol):
@@ -46,6 +49,11 @@ class MpiRanks:
         self._world = MPI.COMM_WORLD
         self.rank = self._world.Get_rank()
         self.size = self._world.Get_size()
+        if self.size != launched_size():
+            raise LaunchError(
+                f"{launched_size()} processes were started, and MPI connected {self.size} of them",
+                hint="Use an MPI plugin that both sides speak (`srun --mpi=list`), or mpiexec",
+            )
 
     def each(self, work: Callable[[], T]) -> list[T]:
         """Do `work` on every rank and return all results; where one fails, all raise."""
@@ -83,8 +91,9 @@ def first(ranks: Ranks, work: Callable[[], T]) -> T:
 
 def launched_size() -> int:
     """Return how many processes mpiexec or srun says it started; 1 where nothing started us."""
-    sizes = [os.environ.get(name, "") for name in _SIZE_VARIABLES]
-    return max([1, *(int(size) for size in sizes if size.isdigit())])
+    counts = [os.environ.get(name, "") for name in _SIZE_VARIABLES]
+    sizes = [int(count) for count in counts if count.isdigit()]
+    return max(sizes or [int(os.environ.get(_STEP_SIZE) or 1)])
 
 
 def find_ranks() -> Ranks:

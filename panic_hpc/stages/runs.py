@@ -1,14 +1,15 @@
 """The runs stage: prompts and seeds followed through their network, images stored on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from panic_hpc import registry
+from panic_hpc.models.devices import fix_threads
 from panic_hpc.models.loading import load
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.stages import sizes
 from panic_hpc.stages.base import Context, Estimate
+from panic_hpc.stages.codecs.lookup import codec_of
 from panic_hpc.stages.headers import begun, finished
 from panic_hpc.stages.lockstep import Course, Lockstep, place_of
 from panic_hpc.stages.loops import LoopFinder
@@ -49,9 +50,11 @@ class Runs:
 def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
     experiment = context.manifest.experiment
     network = _network(context.manifest, shard)
-    course = _course(network, context.device, experiment.images.keep_every)
+    fix_threads(experiment.threads)
+    models = {spec.name: load(spec, context.device) for spec in network.models}
+    course = _course(network, models, experiment.images.keep_every)
     numerics = numerics_class(context.device, experiment.threads)
-    header = begun(context, shard, numerics, network.models)
+    header = begun(context, shard, numerics, tuple(models.values()))
     allow = context.allow_other_numerics
     with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
         runs = _resumed(context.manifest, shard, course, journal)
@@ -65,12 +68,10 @@ def _network(manifest: "Manifest", shard: Shard) -> "Network":
     return manifest.networks[manifest.run_shards[shard.index].network]
 
 
-def _course(network: "Network", device: str, keep_every: int) -> Course:
-    """Return the network's places, each of its models loaded once."""
-    codecs = registry.collect("panic_hpc.stages.codecs")
-    models = {spec.name: load(spec, device) for spec in network.models}
+def _course(network: "Network", models: Mapping[str, Any], keep_every: int) -> Course:
+    """Return what the network's runs go through, its loaded models given by name."""
     places = tuple(
-        place_of(models[spec.name], registry.lookup(codecs, spec.produces, "codec of modality"))
+        place_of(models[spec.name], codec_of(spec.produces), codec_of(spec.consumes))
         for spec in network.models
     )
     return Course(places, Limits(network.max_length, network.loop_stop), keep_every)

@@ -7,7 +7,7 @@
 namespace lazy {
 namespace {
 
-constexpr int kSweeps = 2;     // lune vertices whose neighbours are removed from the whole lune
+constexpr int kSweeps = 8;     // lune vertices whose neighbours are removed from the whole lune
 constexpr Rank kAhead = 6;     // edges whose rows are fetched into the cache in advance
 constexpr std::size_t kPiece = 4096;
 

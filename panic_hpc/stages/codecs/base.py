@@ -17,5 +17,8 @@ class Codec(Protocol):
     def decode(self, content: bytes) -> Any:
         """Return the value that the next model reads."""
 
+    def plain(self, value: Any) -> Any:
+        """Return an ordinary value of `value`'s kind: any sound model can work on it."""
+
     def digest(self, value: Any) -> str:
         """Return 32 hex digits that are equal where two decoded values are."""

@@ -24,6 +24,10 @@ class TextCodec:
         """Return the text again."""
         return content.decode("utf-8", "surrogatepass")
 
+    def plain(self, value: str) -> str:
+        """Return a plain prompt."""
+        return "a picture"
+
     def digest(self, value: str) -> str:
         """Return the digest of a text's UTF-8."""
         return hashlib.sha256(self.encode(value)).hexdigest()[:KEY_HEX]
