@@ -1,7 +1,5 @@
 """The experiment as closed, frozen models: what may be written, and within which bounds."""
 
-import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -17,104 +15,27 @@ from pydantic import (
     StringConstraints,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
+from panic_hpc.entries import (
+    UNSEEDED,
+    as_prompt,
+    as_table,
+    distinct_names,
+    distinct_prompts,
+    distinct_seeds,
+    filled,
+    wrong,
+)
 from panic_hpc.registry import nearest
 from panic_hpc.types import Noise, Prompt
-
-UNSEEDED = -1
-"""Upstream's seed for "no seed": here a seed drawn by hashing, with per-step noise."""
 
 MAX_SEED = 2**32 - 1
 MAX_RUNS = 10**7
 MAX_LENGTH = 10**6
-MAX_PROMPT_CHARACTERS = 2**16
 NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\z"
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """A word that may stand in file names and scripts."""
-
-
-def wrong(problem: str) -> PydanticCustomError:
-    """Return the error whose message is `problem` and nothing else, whatever braces it holds."""
-    return PydanticCustomError("problem", "{problem}", {"problem": problem})
-
-
-def _is_unicode(text: str) -> bool:
-    return text.isascii() or not _SURROGATE.search(text)
-
-
-def _prompt_parts(value: object) -> tuple[object, object]:
-    if isinstance(value, str):
-        return value, ""
-    if isinstance(value, Prompt):
-        return value.text, value.group
-    if isinstance(value, dict):
-        if unknown := set(value) - {"text", "group"}:
-            raise wrong(f"a prompt has text and group, not {', '.join(sorted(map(str, unknown)))}")
-        return value.get("text"), value.get("group", "")
-    return value, ""
-
-
-def as_prompt(value: object) -> Prompt:
-    """Return the prompt in a text or a {text, group} table; refuses empty and broken text."""
-    text, group = _prompt_parts(value)
-    if not isinstance(text, str) or not isinstance(group, str):
-        raise wrong("a prompt is a text, or a table of text and group")
-    if not text.strip():
-        raise wrong("an empty prompt")
-    if len(text) > MAX_PROMPT_CHARACTERS or len(group) > MAX_PROMPT_CHARACTERS:
-        raise wrong(f"a prompt has at most {MAX_PROMPT_CHARACTERS} characters")
-    if not (_is_unicode(text) and _is_unicode(group)):
-        raise wrong("half a surrogate pair, which is no Unicode text")
-    return Prompt(text, group)
-
-
-def _as_table(prompt: Prompt) -> dict[str, str]:
-    return {"text": prompt.text, "group": prompt.group}
-
-
-def _duplicates(values: tuple[Any, ...]) -> list[Any]:
-    return [value for value, count in Counter(values).items() if count > 1]
-
-
-def _distinct_prompts(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
-    if len({prompt.text for prompt in prompts}) == len(prompts):
-        return prompts
-    twice = _duplicates(tuple(prompt.text for prompt in prompts))
-    raise wrong(f"more than once: {', '.join(repr(text[:60]) for text in twice[:5])}")
-
-
-def _distinct_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    twice = [seed for seed in _duplicates(seeds) if seed != UNSEEDED]
-    if twice:
-        raise wrong(f"more than once: {', '.join(map(str, twice[:5]))}")
-    return seeds
-
-
-def _distinct_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    if twice := _duplicates(names):
-        raise wrong(f"more than once: {', '.join(twice[:5])}")
-    return names
-
-
-def _filled(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not values:
-        raise wrong("empty; at least one is needed")
-    return values
-
-
-def _as_network(value: object) -> object:
-    if isinstance(value, list | tuple):
-        return {"models": value}
-    if isinstance(value, dict | NetworkConfig):
-        return value
-    raise wrong(
-        'a list of model names was expected, as in networks = [["FluxDev", "Moondream"]], '
-        "or a table of models and noise"
-    )
 
 
 # Strict mode would refuse a file's list for a tuple; the entries stay strict.
@@ -130,7 +51,7 @@ class Closed(BaseModel):
 class NetworkConfig(Closed):
     """A cyclic list of generative models, with noise of its own where it says so."""
 
-    models: Annotated[tuple[Name, ...], Listed, AfterValidator(_filled), Field(max_length=64)]
+    models: Annotated[tuple[Name, ...], Listed, AfterValidator(filled), Field(max_length=64)]
     noise: Noise | None = None
 
 
@@ -156,33 +77,44 @@ class Homology(Closed):
     surrogates: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
+def _as_network(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return {"models": value}
+    if isinstance(value, dict | NetworkConfig):
+        return value
+    raise wrong(
+        'a list of model names was expected, as in networks = [["FluxDev", "Moondream"]], '
+        "or a table of models and noise"
+    )
+
+
 NetworkEntry = Annotated[NetworkConfig, BeforeValidator(_as_network)]
 Networks = Annotated[
     tuple[NetworkEntry, ...],
     Listed,
-    AfterValidator(_filled),
+    AfterValidator(filled),
     Field(max_length=10_000),
 ]
 Prompts = Annotated[
-    tuple[Annotated[Prompt, PlainValidator(as_prompt), PlainSerializer(_as_table)], ...],
+    tuple[Annotated[Prompt, PlainValidator(as_prompt), PlainSerializer(as_table)], ...],
     Listed,
-    AfterValidator(_filled),
+    AfterValidator(filled),
     Field(max_length=MAX_RUNS),
-    AfterValidator(_distinct_prompts),
+    AfterValidator(distinct_prompts),
 ]
 Seeds = Annotated[
     tuple[Annotated[int, Field(ge=UNSEEDED, le=MAX_SEED)], ...],
     Listed,
-    AfterValidator(_filled),
+    AfterValidator(filled),
     Field(max_length=MAX_RUNS),
-    AfterValidator(_distinct_seeds),
+    AfterValidator(distinct_seeds),
 ]
 EmbeddingNames = Annotated[
     tuple[Name, ...],
     Listed,
-    AfterValidator(_filled),
+    AfterValidator(filled),
     Field(max_length=64),
-    AfterValidator(_distinct_names),
+    AfterValidator(distinct_names),
 ]
 SEED_KEYS = ("seeds", "seed_count", "num_runs")
 Count = Annotated[int, Field(ge=1, le=10**6)]

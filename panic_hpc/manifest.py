@@ -4,11 +4,12 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from panic_hpc.config import Experiment
+from panic_hpc.description import described, differences, is_described_by, prompts_value
 from panic_hpc.errors import ManifestError, PanicError
 from panic_hpc.files import create_file, read_json, replace_file, to_json
 from panic_hpc.keys import content_key
@@ -19,9 +20,6 @@ from panic_hpc.types import ModelSpec, Prompt
 
 FORMAT = "panic-hpc manifest"
 VERSION = 1
-
-_LABEL_KEYS = ("path", "seconds")
-"""Of a [models.X] table: true of one machine, so no part of the key."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +32,11 @@ class Manifest(Plan):
 def manifest_of(plan: Plan) -> Manifest:
     """Return the manifest that `write` would write."""
     values = {field.name: getattr(plan, field.name) for field in fields(Plan)}
-    return Manifest(**values, key=content_key(_described(plan)))
+    return Manifest(**values, key=content_key(described(plan)))
 
 
 def write(plan: Plan, paths: ExperimentPaths) -> Manifest:
-    """Write `plan` as the experiment's manifest, or find the very same one already there.
+    """Write `plan` as the experiment's manifest, or find the very same one there already.
 
     Raises ManifestError, with what differs, where the directory holds another experiment or other
     things.
@@ -48,7 +46,7 @@ def write(plan: Plan, paths: ExperimentPaths) -> Manifest:
         if paths.manifest.exists():
             return _same(manifest, paths)
         _refuse_foreign(paths)
-        replace_file(paths.prompts, _prompts_bytes(plan.prompts))
+        replace_file(paths.prompts, to_json(prompts_value(plan.prompts)))
         if not create_file(paths.manifest, to_json(_document(manifest))):
             return _same(manifest, paths)
     return manifest
@@ -63,8 +61,8 @@ def read(root: Path) -> Manifest:
     document = read_document(root)
     try:
         manifest = _restored(document, _read_prompts(paths))
-        whole = _is_described_by(document["plan"], manifest)
-    except (PanicError, KeyError, TypeError, ValueError, AttributeError) as error:
+        whole = is_described_by(document["plan"], manifest)
+    except (PanicError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ManifestError(f"{paths.manifest} does not make sense ({error})") from error
     if not whole:
         raise ManifestError(
@@ -85,55 +83,13 @@ def read_document(root: Path) -> dict[str, Any]:
     return _verified(paths)
 
 
-def differences(old: Plan, new: Plan) -> list[str]:
-    """Return a line for each place where two plans differ, at most a screenful."""
-    lines = list(_different("", _described(old), _described(new)))
-    return lines if len(lines) <= 20 else [*lines[:20], f"… and {len(lines) - 20} more"]
-
-
-def _described(plan: Plan) -> dict[str, Any]:
-    """Return all that decides a plan's shards as a JSON value; prompts only by their key."""
-    experiment = plan.experiment.model_dump(mode="json", exclude={"prompts", "models"})
-    return {
-        "experiment": experiment | {"models": _without_labels(plan.experiment.models)},
-        "prompts": {"count": len(plan.prompts), "key": content_key(_prompts_value(plan.prompts))},
-        "models": {spec.name: _spec_value(spec) for spec in plan.specs},
-        "networks": [
-            {"key": network.key, "block": network.block, "runs_per_shard": network.runs_per_shard}
-            for network in plan.networks
-        ],
-    }
-
-
-def _without_labels(models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {
-        name: {key: value for key, value in table.items() if key not in _LABEL_KEYS}
-        for name, table in models.items()
-    }
-
-
-def _spec_value(spec: ModelSpec) -> dict[str, Any]:
-    value = asdict(spec) | {"settings": dict(spec.settings)}
-    del value["name"], value["path"]
-    return value
-
-
-def _prompts_value(prompts: tuple[Prompt, ...]) -> dict[str, list[str]]:
-    groups = [prompt.group for prompt in prompts]
-    return {"texts": [prompt.text for prompt in prompts], "groups": groups if any(groups) else []}
-
-
-def _prompts_bytes(prompts: tuple[Prompt, ...]) -> bytes:
-    return to_json(_prompts_value(prompts))
-
-
 def _document(manifest: Manifest) -> dict[str, Any]:
     document = {
         "format": FORMAT,
         "version": VERSION,
         "key": manifest.key,
         "n_runs": manifest.n_runs,
-        "plan": _described(manifest),
+        "plan": described(manifest),
         "paths": {spec.name: spec.path for spec in manifest.specs if spec.path},
         "seconds": dict(manifest.seconds),
     }
@@ -186,12 +142,6 @@ def _restored(document: Mapping[str, Any], prompts: tuple[Prompt, ...]) -> Manif
     return replace(manifest_of(restored), key=document["key"])
 
 
-def _is_described_by(described: Mapping[str, Any], plan: Plan) -> bool:
-    """Say whether a description is that of `plan`, apart from settings that came with an update."""
-    parts = {key: value for key, value in _described(plan).items() if key != "experiment"}
-    return all(described[key] == value for key, value in parts.items())
-
-
 @contextmanager
 def _only_planner(root: Path) -> Iterator[None]:
     """Hold the directory's lock, so that prompts and manifest are written by one process.
@@ -212,8 +162,14 @@ def _only_planner(root: Path) -> Iterator[None]:
 
 
 def _same(manifest: Manifest, paths: ExperimentPaths) -> Manifest:
-    """Return `manifest`, which is there already; what differs is worth a full reading."""
-    if read_document(paths.root)["key"] == manifest.key:
+    """Return `manifest`, which is there already; what differs is worth a full reading.
+
+    Folders of weights that were moved are written down: they are no part of the plan.
+    """
+    document = read_document(paths.root)
+    if document["key"] == manifest.key:
+        if document["paths"] != _document(manifest)["paths"]:
+            replace_file(paths.manifest, to_json(_document(manifest)))
         return manifest
     old = read(paths.root)
     lines = "\n".join(f"  - {line}" for line in differences(old, manifest))
@@ -233,20 +189,3 @@ def _refuse_foreign(paths: ExperimentPaths) -> None:
             f"{paths.root} is not empty (it holds {other[0]!r}) and has no manifest",
             hint="Name a new directory",
         )
-
-
-def _different(place: str, old: Any, new: Any) -> Iterator[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in dict.fromkeys((*old, *new)):
-            inner = f"{place}.{key}" if place else str(key)
-            yield from _different(inner, old.get(key), new.get(key))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for index, pair in enumerate(zip(old, new, strict=True)):
-            yield from _different(f"{place}[{index}]", *pair)
-    elif old != new:
-        yield f"{place}: {_short(old)} → {_short(new)}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"

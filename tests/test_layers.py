@@ -12,10 +12,10 @@ PACKAGE = Path(__file__).parents[1] / "panic_hpc"
 
 LAYERS = (
     ("errors", "types", "keys", "registry", "files", "paths", "models.folder_digest"),
-    ("models.base", "homology.cost", "catalogue", "config", "problems", "draft", "text_file"),
-    ("prompts_file", "experiment_file", "resolution", "chaining"),
-    ("cluster", "resources"),
-    ("seeds", "networks", "plan", "manifest", "finding"),
+    ("models.base", "homology.cost", "catalogue", "entries", "config", "problems", "draft"),
+    ("text_file", "prompts_file", "experiment_file", "resolution", "chaining"),
+    ("cluster", "resources", "profiles"),
+    ("seeds", "networks", "plan", "description", "manifest", "finding"),
     ("store",),
     ("models", "homology"),
     ("stages",),

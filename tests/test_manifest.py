@@ -261,3 +261,19 @@ def test_settings_that_come_with_an_update_leave_old_manifests_readable(
     old = manifest.read(paths.root)
     assert old.experiment == planned().experiment
     assert manifest.write(planned(), paths).key == old.key
+
+
+def test_a_moved_folder_of_weights_is_no_other_experiment(
+    paths: ExperimentPaths, tmp_path: Path
+) -> None:
+    def with_weights_in(folder: Path) -> Plan:
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(b"weights")
+        table = {"family": "diffusers", "path": str(folder)}
+        networks = [["Mine", "DummyI2T"]]
+        return planned(networks=networks, models={"Mine": table})
+
+    first = manifest.write(with_weights_in(tmp_path / "here"), paths)
+    again = manifest.write(with_weights_in(tmp_path / "there"), paths)
+    assert again.key == first.key
+    assert manifest.read(paths.root).specs[0].path == str(tmp_path / "there")

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from panic_hpc.report.figures import Cell, Strip, contact_sheet, persistence_diagram
+from panic_hpc.report.contact_sheet import Cell, Strip, contact_sheet
+from panic_hpc.report.persistence_diagram import persistence_diagram
 
 if TYPE_CHECKING:
     from panic_hpc.store.dataset import Dataset

@@ -1,6 +1,7 @@
 """The testbed as a fixture: a real Slurm on this host, started once for all tests that use it."""
 
 import importlib
+import os
 import shutil
 import sys
 import tempfile
@@ -71,3 +72,15 @@ def shared_directory() -> Iterator[Path]:
     directory.chmod(0o1777)
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def image() -> Path:
+    """The container image, built by `make image` or named by PANIC_HPC_TEST_IMAGE."""
+    named = os.environ.get("PANIC_HPC_TEST_IMAGE", "")
+    path = Path(named or Path(__file__).parents[2] / "panic-hpc-cpu.sif")
+    if not named and shutil.which("apptainer") is None:
+        pytest.skip("there is no Apptainer on this machine")
+    if not named and not path.exists():
+        pytest.skip("there is no container image here: `make image` builds it")
+    return path

@@ -23,6 +23,15 @@ bool runs_here(const Kernels& table) {
   return &table == &kBaselineKernels;
 }
 
+const Kernels& choose() {
+  const char* asked = std::getenv("PANIC_HPC_SIMD");
+  if (asked != nullptr)
+    if (const Kernels* table = kernels_named(asked)) return *table;
+  for (const Kernels* table : kTables)
+    if (runs_here(*table)) return *table;
+  return kBaselineKernels;
+}
+
 }  // namespace
 
 const Kernels* kernels_named(const char* name) {
@@ -32,12 +41,8 @@ const Kernels* kernels_named(const char* name) {
 }
 
 const Kernels& kernels() {
-  const char* asked = std::getenv("PANIC_HPC_SIMD");
-  if (asked != nullptr)
-    if (const Kernels* table = kernels_named(asked)) return *table;
-  for (const Kernels* table : kTables)
-    if (runs_here(*table)) return *table;
-  return kBaselineKernels;
+  static const Kernels& chosen = choose();
+  return chosen;
 }
 
 }  // namespace lazy

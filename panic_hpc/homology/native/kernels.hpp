@@ -14,6 +14,7 @@ namespace lazy {
 inline constexpr std::size_t kCodesPerLine = 64;
 inline constexpr std::size_t kWordsPerLine = 8;
 inline constexpr std::size_t kLanes = 8;
+inline constexpr std::size_t kFold = 256;
 inline constexpr std::uint16_t kNoCode = 0xFFFF;
 
 struct Kernels {
@@ -48,8 +49,8 @@ struct Kernels {
   // best[q] = min(best[q], max(row[q], via)).
   void (*witness)(std::uint16_t* best, const std::uint16_t* row, std::uint16_t via, std::size_t n);
 
-  // Smallest value of each block of 32.
-  void (*block_minima)(const std::uint16_t* row, std::size_t n, std::uint16_t* out);
+  // out[b] = smallest row[q] with q = b modulo kFold.
+  void (*fold_minima)(const std::uint16_t* row, std::size_t n, std::uint16_t* out);
 
   // out = a & b; returns whether any bit is set.
   bool (*intersect)(const std::uint64_t* a, const std::uint64_t* b, std::uint64_t* out,

@@ -3,13 +3,83 @@
 // function compiled for AVX-512 could otherwise be the copy that the linker keeps for everyone.
 #include "kernels.hpp"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace lazy {
 namespace {
 
 constexpr std::size_t kWidth = VECTOR_BYTES / sizeof(double);
 constexpr std::size_t kPieces = kLanes / kWidth;
-typedef double Vector __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
+constexpr std::size_t kFloats = VECTOR_BYTES / sizeof(float);
 typedef std::uint16_t Code;
+constexpr std::size_t kCodes = VECTOR_BYTES / sizeof(Code);
+
+typedef double Vector __attribute__((vector_size(VECTOR_BYTES)));
+typedef float Floats __attribute__((vector_size(VECTOR_BYTES)));
+typedef Code Codes __attribute__((vector_size(VECTOR_BYTES)));
+
+template <class V, class T>
+inline V load(const T* p) {
+  V value;
+  __builtin_memcpy(&value, p, sizeof value);
+  return value;
+}
+template <class V, class T>
+inline void store(T* p, V value) {
+  __builtin_memcpy(p, &value, sizeof value);
+}
+template <class V>
+inline V smaller(V x, V y) {
+  return x < y ? x : y;
+}
+template <class V>
+inline V larger(V x, V y) {
+  return x > y ? x : y;
+}
+template <class T, class V>
+inline T smallest_of(V values) {
+  T found = values[0];
+  for (std::size_t l = 1; l < VECTOR_BYTES / sizeof(T); ++l) found = values[l] < found ? values[l] : found;
+  return found;
+}
+inline Codes all(Code value) { return Codes{} + value; }
+
+// Bit l of the result says whether the l-th of 64 codes is at most `high`.
+#if VECTOR_BYTES == 64
+inline std::uint64_t at_most(const Codes* x, Codes high) {
+  const std::uint64_t low_half = _mm512_cmple_epu16_mask((__m512i)x[0], (__m512i)high);
+  return low_half | static_cast<std::uint64_t>(_mm512_cmple_epu16_mask((__m512i)x[1], (__m512i)high)) << 32;
+}
+#elif VECTOR_BYTES == 32
+inline std::uint64_t at_most(const Codes* x, Codes high) {
+  std::uint64_t bits = 0;
+  for (int k = 0; k < 2; ++k) {
+    const __m256i packed = _mm256_packs_epi16((__m256i)(x[2 * k] <= high), (__m256i)(x[2 * k + 1] <= high));
+    const int mask = _mm256_movemask_epi8(_mm256_permute4x64_epi64(packed, 0xD8));
+    bits |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(mask)) << 32 * k;
+  }
+  return bits;
+}
+#elif defined(__SSE2__)
+inline std::uint64_t at_most(const Codes* x, Codes high) {
+  std::uint64_t bits = 0;
+  for (int k = 0; k < 4; ++k) {
+    const int mask = _mm_movemask_epi8(
+        _mm_packs_epi16((__m128i)(x[2 * k] <= high), (__m128i)(x[2 * k + 1] <= high)));
+    bits |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(mask)) << 16 * k;
+  }
+  return bits;
+}
+#else
+inline std::uint64_t at_most(const Codes* x, Codes high) {
+  std::uint64_t bits = 0;
+  for (std::size_t l = 0; l < kCodesPerLine; ++l)
+    bits |= static_cast<std::uint64_t>(x[l / kCodes][l % kCodes] <= high[0]) << l;
+  return bits;
+}
+#endif
 
 // Eight running sums, in as many registers as the instruction set needs.
 struct Lanes {
@@ -30,9 +100,9 @@ inline void products_tile(const double* a, const double* b, std::size_t d, doubl
     for (std::size_t p = 0; p < kPieces; ++p) {
       Vector right[kColumns];
       for (std::size_t c = 0; c < kColumns; ++c)
-        right[c] = *reinterpret_cast<const Vector*>(b + c * d + k + p * kWidth);
+        right[c] = load<Vector>(b + c * d + k + p * kWidth);
       for (std::size_t r = 0; r < kRows; ++r) {
-        const Vector left = *reinterpret_cast<const Vector*>(a + r * d + k + p * kWidth);
+        const Vector left = load<Vector>(a + r * d + k + p * kWidth);
         for (std::size_t c = 0; c < kColumns; ++c) sum[r][c].piece[p] += left * right[c];
       }
     }
@@ -59,77 +129,85 @@ double squared_difference(const double* a, const double* b, std::size_t d) {
 }
 
 float relax(float* best, const float* row, const float* closed, std::size_t n) {
-  float smallest = __builtin_inff();
-  for (std::size_t k = 0; k < n; ++k) {
-    float x = row[k] < best[k] ? row[k] : best[k];
-    x = x < closed[k] ? closed[k] : x;
-    best[k] = x;
-    smallest = x < smallest ? x : smallest;
+  Floats least = Floats{} + __builtin_inff();
+  std::size_t k = 0;
+  for (; k + kFloats <= n; k += kFloats) {
+    const Floats x = larger(smaller(load<Floats>(best + k), load<Floats>(row + k)), load<Floats>(closed + k));
+    store(best + k, x);
+    least = smaller(least, x);
   }
-  return smallest;
-}
-
-float largest(const float* row, std::size_t n) {
-  float found = 0;
-  for (std::size_t k = 0; k < n; ++k) found = row[k] > found ? row[k] : found;
+  float found = smallest_of<float>(least);
+  for (; k < n; ++k) {
+    best[k] = larger(smaller(best[k], row[k]), closed[k]);
+    found = smaller(found, best[k]);
+  }
   return found;
 }
 
-inline Code larger(Code x, Code y) { return x > y ? x : y; }
+float largest(const float* row, std::size_t n) {
+  Floats most = {};
+  std::size_t k = 0;
+  for (; k + kFloats <= n; k += kFloats) most = larger(most, load<Floats>(row + k));
+  float found = -smallest_of<float>(-most);
+  for (; k < n; ++k) found = larger(found, row[k]);
+  return found;
+}
 
-Code join(const Code* __restrict a, const Code* __restrict b, const Code* __restrict c,
-          Code* __restrict out, std::size_t n, Code floor) {
-  Code smallest = kNoCode;
-  for (std::size_t q = 0; q < n; ++q) {
-    const Code x = larger(larger(a[q], b[q]), c[q]);
-    out[q] = x;
-    const Code above = x > floor ? x : kNoCode;
-    smallest = above < smallest ? above : smallest;
+inline Codes join_at(const Code* a, const Code* b, const Code* c, std::size_t q) {
+  return larger(larger(load<Codes>(a + q), load<Codes>(b + q)), load<Codes>(c + q));
+}
+
+Code join(const Code* a, const Code* b, const Code* c, Code* out, std::size_t n, Code floor) {
+  const Codes none = all(kNoCode), bottom = all(floor);
+  Codes least = none;
+  for (std::size_t q = 0; q < n; q += kCodes) {
+    const Codes x = join_at(a, b, c, q);
+    store(out + q, x);
+    least = smaller(least, x > bottom ? x : none);
   }
-  return smallest;
+  return smallest_of<Code>(least);
 }
 
 std::size_t collect(const Code* values, std::size_t n, Code low, Code high, Code* positions) {
+  const Codes base = all(low), span = all(static_cast<Code>(high - low));
   std::size_t found = 0;
-  const Code span = static_cast<Code>(high - low);
   for (std::size_t q = 0; q < n; q += kCodesPerLine) {
-    Code any = 0;
-    for (std::size_t l = 0; l < kCodesPerLine; ++l)
-      any = static_cast<Code>(any | (static_cast<Code>(values[q + l] - low) <= span));
-    if (any)
-      for (std::size_t l = 0; l < kCodesPerLine; ++l) {
-        positions[found] = static_cast<Code>(q + l);
-        found += static_cast<Code>(values[q + l] - low) <= span ? 1 : 0;
-      }
+    Codes x[kCodesPerLine / kCodes];
+    for (std::size_t p = 0; p < kCodesPerLine / kCodes; ++p)
+      x[p] = load<Codes>(values + q + p * kCodes) - base;  // what is below wraps around to the top
+    for (std::uint64_t bits = at_most(x, span); bits != 0; bits &= bits - 1)
+      positions[found++] = static_cast<Code>(q + static_cast<unsigned>(__builtin_ctzll(bits)));
   }
   return found;
 }
 
 std::size_t first_within(const Code* a, const Code* b, const Code* c, std::size_t begin,
                          std::size_t end, Code high) {
+  const Codes top = all(high);
+  std::uint64_t wanted = ~std::uint64_t{0} << begin % kCodesPerLine;
   for (std::size_t q = begin & ~(kCodesPerLine - 1); q < end; q += kCodesPerLine) {
-    Code any = 0;
-    for (std::size_t l = 0; l < kCodesPerLine; ++l)
-      any = static_cast<Code>(any | (larger(larger(a[q + l], b[q + l]), c[q + l]) <= high));
-    if (any)
-      for (std::size_t l = begin > q ? begin - q : 0; l < kCodesPerLine; ++l)
-        if (larger(larger(a[q + l], b[q + l]), c[q + l]) <= high) return q + l < end ? q + l : end;
+    Codes x[kCodesPerLine / kCodes];
+    for (std::size_t p = 0; p < kCodesPerLine / kCodes; ++p) x[p] = join_at(a, b, c, q + p * kCodes);
+    if (const std::uint64_t bits = at_most(x, top) & wanted) {
+      const std::size_t first = q + static_cast<unsigned>(__builtin_ctzll(bits));
+      return first < end ? first : end;
+    }
+    wanted = ~std::uint64_t{0};
   }
   return end;
 }
 
-void witness(Code* __restrict best, const Code* __restrict row, Code via, std::size_t n) {
-  for (std::size_t q = 0; q < n; ++q) {
-    const Code x = larger(row[q], via);
-    best[q] = x < best[q] ? x : best[q];
-  }
+void witness(Code* best, const Code* row, Code via, std::size_t n) {
+  const Codes bottom = all(via);
+  for (std::size_t q = 0; q < n; q += kCodes)
+    store(best + q, smaller(load<Codes>(best + q), larger(load<Codes>(row + q), bottom)));
 }
 
-void block_minima(const Code* row, std::size_t n, Code* out) {
-  for (std::size_t q = 0; q < n; q += 32) {
-    Code smallest = kNoCode;
-    for (std::size_t l = 0; l < 32; ++l) smallest = row[q + l] < smallest ? row[q + l] : smallest;
-    out[q / 32] = smallest;
+void fold_minima(const Code* row, std::size_t n, Code* out) {
+  for (std::size_t q = 0; q < kFold; q += kCodes) store(out + q, all(kNoCode));
+  for (std::size_t q = 0; q < n; q += kCodes) {
+    Code* to = out + q % kFold;
+    store(to, smaller(load<Codes>(to), load<Codes>(row + q)));
   }
 }
 
@@ -155,8 +233,7 @@ bool remove(const std::uint64_t* set, const std::uint64_t* __restrict row,
 
 }  // namespace
 
-const Kernels KERNEL_TABLE = {KERNEL_NAME, products,     squared_difference, relax,
-                              largest,     join,         collect,            first_within,
-                              witness,     block_minima, intersect,          remove};
+const Kernels KERNEL_TABLE = {KERNEL_NAME, products, squared_difference, relax,     largest, join, collect,
+                              first_within, witness, fold_minima,        intersect, remove};
 
 }  // namespace lazy

@@ -10,24 +10,23 @@ namespace lazy {
 namespace {
 
 constexpr std::size_t kWitnesses = 16;
-constexpr std::size_t kBlock = 32;
 
-// Near neighbours of a vertex: the nearest of each block of 32, and of those the nearest 16. Any
+// Near neighbours of a vertex: the nearest of each class modulo 256, and of those the nearest 16. Any
 // vertices would do; the nearer, the more lunes they are in.
 std::vector<Vertex> near_neighbours(const Filtration& filtration, Vertex i) {
   const Code* codes = filtration.codes_of(i);
-  std::vector<Code> minima(filtration.stride() / kBlock);
-  kernels().block_minima(codes, filtration.stride(), minima.data());
-  std::vector<std::uint32_t> blocks;  // smallest code above, block below
-  for (std::size_t b = 0; b < minima.size(); ++b)
-    if (minima[b] != kNoCode) blocks.push_back(static_cast<std::uint32_t>(minima[b]) << 16 | static_cast<std::uint32_t>(b));
-  const std::size_t kept = std::min(kWitnesses, blocks.size());
-  std::partial_sort(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(kept), blocks.end());
+  Code minima[kFold];
+  kernels().fold_minima(codes, filtration.stride(), minima);
+  std::vector<std::uint32_t> classes;  // smallest code above, residue below
+  for (std::uint32_t b = 0; b < kFold; ++b)
+    if (minima[b] != kNoCode) classes.push_back(static_cast<std::uint32_t>(minima[b]) << 16 | b);
+  const std::size_t kept = std::min(kWitnesses, classes.size());
+  std::partial_sort(classes.begin(), classes.begin() + static_cast<std::ptrdiff_t>(kept), classes.end());
   std::vector<Vertex> near(kept);
   for (std::size_t k = 0; k < kept; ++k) {
-    const Code* block = codes + (blocks[k] & 0xFFFF) * kBlock;
-    const Code smallest = static_cast<Code>(blocks[k] >> 16);
-    near[k] = static_cast<Vertex>(std::find(block, block + kBlock, smallest) - codes);
+    std::size_t q = classes[k] & 0xFFFF;
+    while (codes[q] != classes[k] >> 16) q += kFold;
+    near[k] = static_cast<Vertex>(q);
   }
   return near;
 }
