@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from panic_hpc.cluster import Cluster
 from panic_hpc.errors import LaunchError
@@ -199,7 +200,12 @@ class _Dispatch:
 
     def _submit(self, planned: PlannedArray, job: Job) -> str:
         chunk = Chunk(
-            job.stage, job.name, planned.elements, str(job.folder), dependency=job.dependency
+            stage=job.stage,
+            job_name=job.name,
+            elements=planned.elements,
+            folder=str(job.folder),
+            dependency=job.dependency,
+            options=asked(job),
         )
         self._write(chunk)
         try:
@@ -215,6 +221,13 @@ class _Dispatch:
             self.submission = self.submission.with_chunk(chunk)
         self.submission = replace(self.submission, outcome=outcome)
         write_submission(self.experiment.paths.ledger, self.submission)
+
+
+def asked(job: Job) -> dict[str, Any]:
+    """Return what the ledger keeps of a job's request; pure."""
+    stage = job.cluster.stage(job.stage)
+    kept = ("partition", "cpus", "gpus", "mem_gb", "walltime_min")
+    return {name: getattr(stage, name) for name in kept} | {"tasks": stage.tasks}
 
 
 def _limits(cluster: Cluster) -> Limits:
