@@ -73,18 +73,24 @@ def contact_sheet(
     header says which. Small pictures are enlarged without smoothing. Raises PanicError where
     there is nothing to show.
     """
+    from PIL import Image
+
     steps = sorted({cell.step for strip in strips for cell in strip.cells})
     if not steps:
         raise PanicError("a contact sheet of no pictures was asked for", hint="run some steps")
     shown = every_nth(steps, most_columns)
     heights = [_strip_height(strip, shown, thumbnail) for strip in strips]
     sheet = _blank(TITLE_WIDTH + len(shown) * (thumbnail + GAP) + GAP, HEADER + sum(heights) + GAP)
-    _draw_header(sheet, shown, thumbnail)
+    for column, step in enumerate(shown):
+        _write_lines(sheet, [f"step {step}"], _left_of(column, thumbnail), 6)
     top = HEADER
     for strip, height in zip(strips, heights, strict=True):
         _draw_strip(sheet, strip, shown, top, thumbnail)
         top += height
-    return _save(sheet, path)
+    stream = io.BytesIO()
+    sheet.save(stream, format="PNG")
+    replace_file(path, stream.getvalue())
+    return path
 
 
 def every_nth(steps: Sequence[int], most: int) -> list[int]:
@@ -102,17 +108,18 @@ def wrapped(text: str, width: int, most_lines: int) -> list[str]:
             lines.append(_cut(word, width))
     if len(lines) <= most_lines:
         return lines
-    return [*lines[: most_lines - 1], _cut(lines[most_lines - 1] + "…" * 2, width)]
+    return [*lines[: most_lines - 1], _with_ellipsis(lines[most_lines - 1], width)]
 
 
 def _cut(word: str, width: int) -> str:
     """Return the word, or as much of it as fits with an ellipsis."""
-    if _text_width(word) <= width and not word.endswith("……"):
-        return word
-    word = word.rstrip("…")
-    while word and _text_width(word + "…") > width:
-        word = word[:-1]
-    return word + "…"
+    return word if _text_width(word) <= width else _with_ellipsis(word, width)
+
+
+def _with_ellipsis(text: str, width: int) -> str:
+    while text and _text_width(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
 
 
 @cache
@@ -128,19 +135,6 @@ def _text_width(text: str) -> float:
     return float(_font().getlength(text))
 
 
-def _blank(width: int, height: int) -> "Image":
-    from PIL import Image
-
-    return Image.new("RGB", (width, height), PAPER)
-
-
-def _save(sheet: "Image", path: Path) -> Path:
-    stream = io.BytesIO()
-    sheet.save(stream, format="PNG")
-    replace_file(path, stream.getvalue())
-    return path
-
-
 def _strip_height(strip: Strip, shown: Sequence[int], thumbnail: int) -> int:
     captions = [cell.caption for cell in strip.cells if cell.step in shown]
     lines = max((len(wrapped(c, thumbnail, CAPTION_LINES)) for c in captions), default=0)
@@ -154,11 +148,6 @@ def _write_lines(sheet: "Image", lines: Sequence[str], left: int, top: int) -> N
     pen = ImageDraw.Draw(sheet)
     for i, line in enumerate(lines):
         pen.text((left, top + i * LINE), line, font=_font(), fill=INK)
-
-
-def _draw_header(sheet: "Image", shown: Sequence[int], thumbnail: int) -> None:
-    for i, step in enumerate(shown):
-        _write_lines(sheet, [f"step {step}"], _left_of(i, thumbnail), 6)
 
 
 def _left_of(column: int, thumbnail: int) -> int:
