@@ -1,7 +1,6 @@
-"""Pictures of a dataset: contact sheets of runs, and persistence diagrams.
+"""Pictures of a dataset, from plain arrays, pictures and strings: contact sheets, diagrams.
 
-The only importer of matplotlib and, with the models, of Pillow. Takes plain arrays, pictures and
-strings, never the dataset, and returns the path written.
+The only importer of matplotlib and, with the models, of Pillow.
 """
 
 import io
@@ -80,7 +79,8 @@ def contact_sheet(
         raise PanicError("a contact sheet of no pictures was asked for", hint="run some steps")
     shown = every_nth(steps, most_columns)
     heights = [_strip_height(strip, shown, thumbnail) for strip in strips]
-    sheet = _blank(TITLE_WIDTH + len(shown) * (thumbnail + GAP) + GAP, HEADER + sum(heights) + GAP)
+    width = TITLE_WIDTH + len(shown) * (thumbnail + GAP) + GAP
+    sheet = Image.new("RGB", (width, HEADER + sum(heights) + GAP), PAPER)
     for column, step in enumerate(shown):
         _write_lines(sheet, [f"step {step}"], _left_of(column, thumbnail), 6)
     top = HEADER
