@@ -127,7 +127,7 @@ def test_batches_of_several_sizes_do_not_mix_runs_up(tmp_path: Path) -> None:
 
 
 class TestKeepEvery:
-    @pytest.mark.parametrize("keep_every", [0, 1, 3])
+    @pytest.mark.parametrize("keep_every", [0, 1, 2, 3])
     def test_every_so_many_images_are_kept_and_all_texts(
         self, tmp_path: Path, keep_every: int
     ) -> None:
@@ -201,6 +201,19 @@ class TestInterruption:
         experiment.work(RUNS, report=lambda done, total: seen.append((done, total)))
         assert seen[-1][0] == seen[-1][1] == 9 * 12
         assert seen == sorted(seen)
+
+    def test_the_margin_is_the_slowest_call_so_far(self, tmp_path: Path) -> None:
+        experiment = planned(tmp_path, models={"DummyI2T": {"delay_s": 0.05}}, max_length=4)
+        margins: list[float] = []
+
+        def should_stop(margin_s: float) -> str:
+            margins.append(margin_s)
+            return ""
+
+        experiment.work(RUNS, should_stop=should_stop, checkpoint_s=0.0)
+        assert margins[0] == 0.0
+        assert margins == sorted(margins)
+        assert margins[-1] > 0.05
 
     def test_another_numerics_class_is_refused_or_recorded(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
