@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from panic_hpc.execution.experiment import Experiment
+    from panic_hpc.execution.pace import Pace
     from panic_hpc.execution.status import ShardStatus, Status
 
 WATCH_S = 10.0
@@ -33,6 +35,9 @@ def status(
     why: Annotated[
         str, typer.Option(metavar="SHARD", help="Say why a shard (runs_00042) is not completed.")
     ] = "",
+    show_usage: Annotated[
+        bool, typer.Option("--usage", help="What was asked for and what was used.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Look again every 10 s.")] = False,
 ) -> None:
     """Show what is completed, submitted, eligible, waiting, failed and lost."""
@@ -40,6 +45,8 @@ def status(
     from panic_hpc.execution.inquiry import inquire
 
     opened = open_experiment(experiment)
+    if show_usage:
+        return _show_usage(opened, as_json=as_json)
     while True:
         inquiry = inquire(opened)
         found = inquiry.status
@@ -54,9 +61,11 @@ def status(
 
 
 def _show(opened: "Experiment", found: "Status", *, as_json: bool) -> None:
+    from panic_hpc.execution.pace import paces
+
     if as_json:
         return say_json(to_json(opened, found))
-    out.print(_table(found))
+    out.print(_table(found, paces(opened, found)))
     for one in _worth_telling(found):
         progress = f" {one.done}/{one.total}" if one.total else ""
         say(f"{one.name}  {one.state}{progress}  {one.detail}")
@@ -68,18 +77,43 @@ def _show(opened: "Experiment", found: "Status", *, as_json: bool) -> None:
     return None
 
 
-def _table(found: "Status") -> "Table":
-    from rich.table import Table
-
+def _table(found: "Status", measured: Mapping[str, "Pace"]) -> "Table":
     from panic_hpc.execution.status import STATES
 
-    table = Table("stage", *STATES, "done", box=None)
+    table = _new_table("stage", *STATES, "done", "left")
     for stage, shards in found.stages.items():
         counts = found.counts(stage)
         share = sum(one.fraction for one in shards) / len(shards) if shards else 1.0
         numbers = [str(counts[state] or "-") for state in STATES]
-        table.add_row(literal(stage), *numbers, f"{share:.0%}")
+        table.add_row(literal(stage), *numbers, f"{share:.0%}", _left(measured.get(stage)))
     return table
+
+
+def _left(measured: "Pace | None") -> str:
+    if measured is None:
+        return ""
+    return f"{measured.hours_left:.1f} h at {measured.per_hour:.0f}/h"
+
+
+def _show_usage(opened: "Experiment", *, as_json: bool) -> None:
+    from panic_hpc.execution.usage import Usage, usage
+
+    rows = usage(opened)
+    if as_json:
+        return say_json([asdict(row) for row in rows])
+    names = [field.name for field in fields(Usage)]
+    table = _new_table(*(name.replace("_", " ") for name in names))
+    for row in rows:
+        values = (getattr(row, name) for name in names)
+        table.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v or "-") for v in values))
+    out.print(table)
+    return None
+
+
+def _new_table(*columns: str) -> "Table":
+    from rich.table import Table
+
+    return Table(*columns, box=None)
 
 
 def _worth_telling(found: "Status") -> Sequence["ShardStatus"]:

@@ -8,17 +8,18 @@ host requeues the job when the worker says so by its exit code.
 import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from panic_hpc.cluster import Cluster
 from panic_hpc.errors import LaunchError
-from panic_hpc.execution.container import python_words
+from panic_hpc.execution.container import mpi_words, python_words
 from panic_hpc.execution.device import thread_settings
-from panic_hpc.execution.environment import host_lines
+from panic_hpc.execution.environment import exports, host_lines
 from panic_hpc.execution.stopping import DEADLINE_VARIABLE
 from panic_hpc.execution.worker import EXIT_REQUEUE
+from panic_hpc.resources import MergeStage
 
 # The batch shell gets SIGCONT a second before the end, which does nothing; nobody else gets one.
 NO_SIGNAL = "B:CONT@1"
@@ -41,6 +42,7 @@ class Job:
     dependency: str = ""
     exclude: tuple[str, ...] = ()
     image: str | None = None
+    exports: Mapping[str, str] = field(default_factory=dict)
 
 
 def parameters(job: Job) -> dict[str, Any]:
@@ -68,10 +70,14 @@ def parameters(job: Job) -> dict[str, Any]:
 
 def python_command(job: Job) -> str:
     """Return the shell words that stand for `python` in the batch script."""
+    return " ".join(_python_words(job))
+
+
+def _python_words(job: Job) -> tuple[str, ...]:
     gpu = job.cluster.stage(job.stage).gpus > 0
     words = python_words(job.cluster, gpu=gpu, image=job.image, binds=(str(job.root),))
     refuse_control_characters(list(words))
-    return " ".join(words)
+    return words
 
 
 def setup_lines(job: Job) -> tuple[str, ...]:
@@ -83,8 +89,25 @@ def setup_lines(job: Job) -> tuple[str, ...]:
         deadline_line(job.cluster.stage(job.stage).walltime_min),
         '[ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
         *(f"export {name}={value}" for name, value in thread_settings(job.threads).items()),
+        *exports(job.exports),
         *host_lines(job.cluster),
+        *merge_lines(job),
     )
+
+
+def merge_lines(job: Job) -> tuple[str, ...]:
+    """Return the line that merges with several ranks, where the profile asks for them.
+
+    The worker comes afterwards and finds the dataset made, or makes it by itself, or records what
+    is missing: the line's own outcome decides nothing.
+    """
+    stage = job.cluster.stage(job.stage)
+    if not isinstance(stage, MergeStage) or job.cluster.mpi.launcher == "none" or stage.tasks == 1:
+        return ()
+    program = ("-m", "panic_hpc", "merge", shlex.quote(str(job.root)))
+    words = mpi_words(job.cluster, _python_words(job), program, stage.tasks)
+    excuse = "panic-hpc: the ranks did not merge; one process tries"
+    return (f"{' '.join(words)} || echo {shlex.quote(excuse)}",)
 
 
 def deadline_line(walltime_min: int | None) -> str:

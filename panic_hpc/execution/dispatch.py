@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from panic_hpc.cluster import Cluster
 from panic_hpc.errors import LaunchError
@@ -29,6 +30,7 @@ from panic_hpc.execution.selection import (
     select,
 )
 from panic_hpc.execution.status import NEVER
+from panic_hpc.execution.submitted_image import SubmittedImage, submitted_image
 from panic_hpc.execution.worker import WorkerOptions
 from panic_hpc.resources import Cost, cost
 from panic_hpc.types import ShardId
@@ -44,6 +46,7 @@ class SlurmOptions:
     stages: tuple[str, ...]
     retry: bool = False
     image: str | None = None
+    container: SubmittedImage | None = None
     exclude_bad_nodes: bool = True
     allow_other_numerics: bool = False
 
@@ -101,6 +104,7 @@ def submit_to_slurm(
     what was submitted until there.
     """
     adopt_sharing(experiment.paths.root)
+    options = with_container(experiment, options)
     with only_submitter(experiment):
         proposal = propose(experiment, options, inquire(experiment))
         if proposal.never:
@@ -110,6 +114,13 @@ def submit_to_slurm(
         if not proposal.arrays or not agree(proposal):
             return None
         return _Dispatch(experiment, options, proposal, told).submit_all()
+
+
+def with_container(experiment: Experiment, options: SlurmOptions) -> SlurmOptions:
+    """Return `options` with the container image that jobs will run in, looked into now."""
+    binds = (str(experiment.paths.root),)
+    found = submitted_image(options.cluster, options.image, binds)
+    return options if found is None else replace(options, image=str(found.path), container=found)
 
 
 @contextmanager
@@ -150,6 +161,7 @@ def jobs_of(
             parallel=_parallel(options.cluster, planned.stage, widths[planned.stage]),
             exclude=proposal.exclude,
             image=options.image,
+            exports=options.container.exports if options.container else {},
         )
         jobs.append(job)
     return jobs
@@ -171,7 +183,9 @@ class _Dispatch:
         self.submission = new_submission("slurm", options.cluster.name)
         self.jobs = jobs_of(experiment, options, proposal, self.submission)
         self.options = WorkerOptions(
-            self.submission.name, allow_other_numerics=options.allow_other_numerics
+            self.submission.name,
+            allow_other_numerics=options.allow_other_numerics,
+            build=options.container.build.id if options.container else "",
         )
 
     def submit_all(self) -> Submission:
@@ -186,7 +200,12 @@ class _Dispatch:
 
     def _submit(self, planned: PlannedArray, job: Job) -> str:
         chunk = Chunk(
-            job.stage, job.name, planned.elements, str(job.folder), dependency=job.dependency
+            stage=job.stage,
+            job_name=job.name,
+            elements=planned.elements,
+            folder=str(job.folder),
+            dependency=job.dependency,
+            options=asked(job),
         )
         self._write(chunk)
         try:
@@ -202,6 +221,13 @@ class _Dispatch:
             self.submission = self.submission.with_chunk(chunk)
         self.submission = replace(self.submission, outcome=outcome)
         write_submission(self.experiment.paths.ledger, self.submission)
+
+
+def asked(job: Job) -> dict[str, Any]:
+    """Return what the ledger keeps of a job's request; pure."""
+    stage = job.cluster.stage(job.stage)
+    kept = ("partition", "cpus", "gpus", "mem_gb", "walltime_min")
+    return {name: getattr(stage, name) for name in kept} | {"tasks": stage.tasks}
 
 
 def _limits(cluster: Cluster) -> Limits:

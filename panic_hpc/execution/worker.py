@@ -22,6 +22,7 @@ from panic_hpc.execution.events import say_event, shard_name
 from panic_hpc.execution.experiment import Experiment, adopt_sharing, open_experiment
 from panic_hpc.execution.failures import failure_of, read_failure, write_failure
 from panic_hpc.execution.identity import this_process
+from panic_hpc.execution.image import refuse_other_build, running_build
 from panic_hpc.execution.provenance import provenance
 from panic_hpc.execution.stopping import Stopper, deadline, signals_noted
 from panic_hpc.registry import lookup
@@ -43,12 +44,14 @@ class WorkerOptions:
     """What whoever starts a worker decides; primitives only, so that it travels anywhere.
 
     `submission` is the ledger's name of this attempt: what failed in it is not tried again by it.
-    `parent` is the pid of a process whose end is this worker's, 0 for none.
+    `parent` is the pid of a process whose end is this worker's, 0 for none. `build` is that of the
+    container image that the work was submitted for, "" for none, None where it does not matter.
     """
 
     submission: str = ""
     parent: int = 0
     allow_other_numerics: bool = False
+    build: str | None = None
 
 
 def run_shards(root: str, stage: str, indices: Sequence[int], options: WorkerOptions) -> int:
@@ -74,7 +77,10 @@ def run_element(root: str, stage: str, indices: Sequence[int], options: Mapping[
     rank, ranks = _task()
     os.environ.update(own_gpu(rank, ranks))
     try:
-        code = run_shards(root, stage, indices[rank::ranks], WorkerOptions(**options))
+        chosen = WorkerOptions(**options)
+        if chosen.build is not None:
+            refuse_other_build(chosen.build, running_build())
+        code = run_shards(root, stage, indices[rank::ranks], chosen)
     except PanicError as error:
         print(f"panic-hpc: {error}", file=sys.stderr)
         code = EXIT_FAILED
