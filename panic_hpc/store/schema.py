@@ -16,7 +16,7 @@ FORMAT_MINOR = 0
 
 MODALITIES = {TEXT: 0, IMAGE: 1, "audio": 2, "video": 3}
 NOISE = {"fixed": 0, "per_step": 1}
-ENDED = {"length": 0, "loop": 1, "failed": 2}
+ENDED = {"length": 0, "loop": 1, "failed": 2, "unknown": 3}
 DIAGRAM_STATUS = {"computed": 0, "stopped": 1, "skipped": 2, "failed": 3, "missing": 4}
 
 INPUT_TRUNCATED = 1
