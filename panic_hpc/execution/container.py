@@ -75,7 +75,10 @@ def mpi_words(cluster: Cluster, python: Words, program: Words, ranks: int) -> Wo
         return ("srun", plugin, f"--ntasks={ranks}", *options, *python, *program)
     if cluster.mpi.launcher == "mpiexec":
         *before, interpreter = python
-        return (*before, "mpiexec", "-n", str(ranks), *options, interpreter, *program)
+        # MPICH's mpiexec asks the srun of the job around it to start ranks; where there is none, as
+        # in an image, it waits for ever. Other MPIs ignore the variable.
+        launch = ("env", "HYDRA_LAUNCHER=fork", "mpiexec", "-n", str(ranks))
+        return (*before, *launch, *options, interpreter, *program)
     if ranks > 1:
         raise LaunchError(
             f"The profile {cluster.name} has no MPI launcher for {ranks} ranks",

@@ -64,7 +64,9 @@ def test_mpiexec_stands_inside_the_container_and_srun_outside() -> None:
     inside = cluster(container={"image": "/i.sif"}, mpi={"launcher": "mpiexec"})
     python = python_words(inside, gpu=False)
     words = mpi_words(inside, python, ("-m", "panic_hpc"), ranks=2)
-    assert " ".join(words).endswith("/i.sif mpiexec -n 2 python3 -m panic_hpc")
+    assert " ".join(words).endswith(
+        "/i.sif env HYDRA_LAUNCHER=fork mpiexec -n 2 python3 -m panic_hpc"
+    )
     outside = cluster(container={"image": "/i.sif"}, mpi={"launcher": "srun", "plugin": "pmi2"})
     words = mpi_words(outside, python, ("-m", "panic_hpc"), ranks=2)
     assert " ".join(words).startswith("srun --mpi=pmi2 --ntasks=2 apptainer exec")

@@ -35,7 +35,7 @@ export XDG_CACHE_HOME=/scratch/me/panic/cache/xdg
 export TORCHINDUCTOR_CACHE_DIR=/scratch/me/panic/cache/inductor
 export TRITON_CACHE_DIR=/scratch/me/panic/cache/triton
 export MPLCONFIGDIR=/scratch/me/panic/cache/matplotlib
-singularity exec --no-home --bind /scratch/me --bind /scratch/me/panic/cache --bind /scratch/me/EXP /scratch/me/panic-hpc.sif mpiexec -n 4 python3 -m panic_hpc merge /scratch/me/EXP || echo 'panic-hpc: the ranks did not merge; one process tries'
+singularity exec --no-home --bind /scratch/me --bind /scratch/me/panic/cache --bind /scratch/me/EXP /scratch/me/panic-hpc.sif env HYDRA_LAUNCHER=fork mpiexec -n 4 python3 -m panic_hpc merge /scratch/me/EXP || echo 'panic-hpc: the ranks did not merge; one process tries'
 
 # command
 export SUBMITIT_EXECUTOR=slurm

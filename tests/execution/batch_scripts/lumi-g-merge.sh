@@ -30,7 +30,7 @@ export HF_HUB_OFFLINE=1
 export TRANSFORMERS_OFFLINE=1
 export HF_HUB_DISABLE_TELEMETRY=1
 export PYTHONNOUSERSITE=1
-singularity exec --no-home --bind /scratch/me/EXP /scratch/me/panic-hpc.sif mpiexec -n 4 python3 -m panic_hpc merge /scratch/me/EXP || echo 'panic-hpc: the ranks did not merge; one process tries'
+singularity exec --no-home --bind /scratch/me/EXP /scratch/me/panic-hpc.sif env HYDRA_LAUNCHER=fork mpiexec -n 4 python3 -m panic_hpc merge /scratch/me/EXP || echo 'panic-hpc: the ranks did not merge; one process tries'
 
 # command
 export SUBMITIT_EXECUTOR=slurm
