@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "execution"))
 
 from clusters import log_of, profile, states, submit, wait_until_over
-from little_experiment import plan_little, run_command
+from little_experiment import plan_little, run_command, wait_for
 
 pytestmark = [pytest.mark.slurm, pytest.mark.mpi]
 
@@ -29,7 +29,7 @@ def test_two_ranks_make_the_dataset_that_one_makes(
     submit(root, two, "merge")
     wait_until_over(root)
     assert states(root, "merge") == ["completed"], log_of(root)
-    assert os.listdir(root / "jobs" / "claims") == []
+    wait_for(lambda: not os.listdir(root / "jobs" / "claims"), "the claim's release")
     joined = (root / "dataset.h5").read_bytes()
     (root / "dataset.h5").unlink()
     run_command("submit", root, "--executor", "inline")
