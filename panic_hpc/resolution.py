@@ -14,7 +14,7 @@ from panic_hpc.errors import ConfigError, ModelError
 from panic_hpc.models.folder_digest import folder_digest
 from panic_hpc.problems import explained, shown
 from panic_hpc.registry import nearest
-from panic_hpc.types import ModelEntry, ModelSpec
+from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
 
 COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 OWN_KEYS = ("family", "repository", "revision", "path", "seconds")
@@ -64,14 +64,15 @@ def _places(experiment: Experiment) -> dict[str, str]:
 def _table_for(name: str, experiment: Experiment, catalogue: Catalogue) -> dict[str, Any]:
     """Return the [models.X] table, with upstream's one setting for all captioners beneath it."""
     table = dict(experiment.models.get(name, {}))
-    entry = catalogue.entries.get(name)
-    if experiment.i2t_max_new_tokens is not None and entry and _is_captioner(entry):
+    family = catalogue.families.get(str(table.get("family", catalogue.owners.get(name))))
+    if experiment.i2t_max_new_tokens and _limits_captions(family, catalogue.entries.get(name)):
         table.setdefault("max_new_tokens", experiment.i2t_max_new_tokens)
     return table
 
 
-def _is_captioner(entry: ModelEntry) -> bool:
-    return (entry.consumes, entry.produces) == ("image", "text")
+def _limits_captions(family: Any, entry: ModelEntry | None) -> bool:
+    is_captioner = entry is None or (entry.consumes, entry.produces) == (IMAGE, TEXT)
+    return is_captioner and bool(family) and "max_new_tokens" in family.settings.model_fields
 
 
 def _resolved(name: str, place: str, table: dict[str, Any], catalogue: Catalogue) -> ModelSpec:

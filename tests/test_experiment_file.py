@@ -133,6 +133,26 @@ def test_files_that_hold_no_experiment(tmp_path: Path, name: str, ending: str) -
     assert problems_of(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("deep list", "nested absurdly deep"),
+        ("rather deep", "nested more than 16 deep"),
+        ("twice", "the key 'max_length' is there twice"),
+        ("latin-1", "not UTF-8 text"),
+        ("nul", "binary"),
+        ("list", "a table of keys and values was expected"),
+    ],
+)
+def test_files_that_hold_no_experiment_are_told_apart(
+    tmp_path: Path, name: str, problem: str
+) -> None:
+    path = tmp_path / "e.json"
+    path.write_bytes(NOT_EXPERIMENTS[name])
+    (told,) = problems_of(path)
+    assert problem in told
+
+
 def test_a_huge_hexadecimal_number_is_a_problem_and_no_crash(tmp_path: Path) -> None:
     path = tmp_path / "e.toml"
     path.write_text(f"max_length = 0x{'f' * 9000}")

@@ -1,8 +1,12 @@
 """The plan on disk: what is read is what was planned, and nothing else passes for it."""
 
+import fcntl
 import json
 import multiprocessing
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -94,12 +98,15 @@ def test_another_experiment_in_its_place_is_refused_with_what_differs(
 ) -> None:
     manifest.write(planned(), paths)
     content = paths.manifest.read_bytes()
+    names = ["DummyText", "DummyText2"]
+    other = planned(max_length=8, prompts=["a fox"], threads=1, embedding_models=names)
     with pytest.raises(ManifestError) as caught:
-        manifest.write(planned(max_length=8, prompts=["a fox"], threads=1), paths)
+        manifest.write(other, paths)
     message = str(caught.value)
     assert "experiment.max_length: 7 → 8" in message
     assert "experiment.threads: 2 → 1" in message
     assert "prompts.count: 2 → 1" in message
+    assert "models.DummyText2: None → {" in message
     assert "new directory" in message
     assert paths.manifest.read_bytes() == content
 
@@ -245,6 +252,27 @@ def test_of_two_planners_at_once_one_wins_and_its_plan_is_whole(tmp_path: Path) 
     for attempt in range(ROUNDS):
         (won,) = [length for at, length in told if at == attempt and length]
         assert manifest.read(tmp_path / str(attempt)).experiment.max_length == won
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    yield
+    os.close(descriptor)
+
+
+def test_a_planner_waits_for_the_one_before(paths: ExperimentPaths) -> None:
+    paths.root.mkdir()
+    plan = planned()
+    later = threading.Thread(target=manifest.write, args=(plan, paths))
+    with locked(paths.root):
+        later.start()
+        later.join(0.5)
+        assert later.is_alive()
+        assert list(paths.root.iterdir()) == []
+    later.join()
+    assert manifest.read(paths.root).key
 
 
 def test_settings_that_come_with_an_update_leave_old_manifests_readable(

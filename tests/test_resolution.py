@@ -191,16 +191,20 @@ def test_one_name_is_one_model() -> None:
 
 
 def test_upstreams_caption_length_reaches_captioners_only() -> None:
+    mine = {"family": "transformers", "repository": "me/mine", "revision": COMMIT}
     known = resolved(
         "FluxDev",
         known=catalogue.load(),
         i2t_max_new_tokens=77,
-        networks=[["FluxDev", "Gemma4"]],
+        networks=[["FluxDev", "Gemma4"], ["FluxDev", "Mine"], ["FluxDev", "DummyI2T"]],
         embedding_models=["Nomic"],
+        models={"Mine": mine},
     )
     assert known.problems == ()
-    assert known.specs["Gemma4"].settings["max_new_tokens"] == 77
-    assert known.specs["FluxDev"].settings["max_new_tokens"] is None
+    told = {name: spec.settings.get("max_new_tokens") for name, spec in known.specs.items()}
+    assert told == {
+        "FluxDev": None, "Gemma4": 77, "Mine": 77, "DummyI2T": None, "Nomic": None
+    }  # fmt: skip
 
 
 AUDIO = """

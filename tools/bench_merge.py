@@ -103,9 +103,7 @@ def worker(arguments: argparse.Namespace) -> None:
     """Merge once in a fresh process, perhaps one of several ranks; print what it took."""
     ranks = find_ranks()
     target = arguments.directory / "out.h5"
-    found = merge_seconds(
-        arguments.shards, arguments.n_runs, target, not arguments.no_check, ranks
-    )
+    found = merge_seconds(arguments.shards, arguments.n_runs, target, not arguments.no_check, ranks)
     if ranks.rank == 0:
         print(json.dumps(found))
 
@@ -119,7 +117,9 @@ def start_worker(
         *launcher, sys.executable, __file__, "--worker", "--directory", str(directory),
         "--shards", str(shards), "--n-runs", str(n_runs), *([] if check else ["--no-check"]),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=mpi_environment())
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=mpi_environment()
+    )
     seconds, peak = json.loads(done.stdout.splitlines()[-1])
     return seconds, peak
 

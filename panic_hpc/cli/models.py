@@ -34,8 +34,12 @@ def list_models(
         models = [_described(of, entry) for of, entry in rows]
         say_json({"families": families, "models": models})
     else:
-        _print_table(rows)
-        _print_families([name for name in known.families if family in ("", name)])
+        if rows:
+            _print_table(rows)
+        if family:
+            _print_settings(known.families[family])
+        else:
+            _print_families(list(known.families))
 
 
 def _settings(family: Any) -> list[str]:
@@ -75,5 +79,31 @@ def _print_table(rows: "list[tuple[str, ModelEntry]]") -> None:
 def _print_families(names: list[str]) -> None:
     from panic_hpc.cli.console import say
 
-    say(f"\nFamilies: {', '.join(names)}")
+    say(f"\nFamilies: {', '.join(names)} (--family shows the settings of one)")
     say('Any other model: [models.MyName] with family = "…" and repository + revision, or path')
+
+
+def _print_settings(family: Any) -> None:
+    """Print what a [models.X] table may set, from the family's own declaration."""
+    from rich.table import Table
+
+    from panic_hpc.cli.console import literal, out
+
+    table = Table("setting", "default", "values", "", box=None)
+    for name, schema in family.settings.model_json_schema()["properties"].items():
+        default = "" if schema.get("default") is None else str(schema["default"])
+        cells = (name, default, _values(schema), schema.get("description", ""))
+        table.add_row(*map(literal, cells))
+    out.print(table)
+
+
+def _values(schema: dict[str, Any]) -> str:
+    """Return what a setting may be: the choices, or a type and its bounds."""
+    for one in schema.get("anyOf", [schema]):
+        if "enum" in one or "const" in one:
+            return ", ".join(map(str, one.get("enum", [one.get("const")])))
+        if one.get("type") != "null":
+            bounds = (("minimum", "≥"), ("maximum", "≤"))
+            limits = [f"{sign} {one[key]:g}" for key, sign in bounds if key in one]
+            return " ".join([str(one.get("type", "")), *limits])
+    return ""

@@ -166,6 +166,8 @@ def _amounts(row: Mapping[str, float]) -> tuple[str, ...]:
 
 
 def _hours(hours: float) -> str:
+    if 0 < hours < 0.001:
+        return "< 0.001"
     return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2g}"
 
 

@@ -49,7 +49,7 @@ def container_words(
         *(("--userns",) if container.userns else ()),
         *(GPU_FLAGS[container.gpu] if gpu else ()),
         *(() if container.home else ("--no-home",)),
-        *_bind_words(container, cluster.paths.node_tmp, binds),
+        *_bind_words(container_binds(cluster, binds), cluster.paths.node_tmp),
         *(shlex.quote(option) for option in container.options),
         shlex.quote(file),
     )
@@ -84,10 +84,16 @@ def mpi_words(cluster: Cluster, python: Words, program: Words, ranks: int) -> Wo
     return (*python, *program)
 
 
-def _bind_words(container: Container, node_tmp: str | None, binds: Iterable[str]) -> Words:
-    """Return `--bind` for every path once, and the node's own directory in the place of /tmp."""
-    literal = dict.fromkeys((*container.binds, *binds))
-    words = [word for bind in literal for word in ("--bind", shlex.quote(_checked(bind)))]
+def container_binds(cluster: Cluster, binds: Iterable[str] = ()) -> Words:
+    """Return every directory that jobs see inside the container, unquoted, each once."""
+    profiles = cluster.container.binds if cluster.container else ()
+    cache = (cluster.paths.cache,) if cluster.paths.cache else ()
+    return tuple(dict.fromkeys((*profiles, *cache, *binds)))
+
+
+def _bind_words(binds: Words, node_tmp: str | None) -> Words:
+    """Return a `--bind` for each, and one that puts the node's own directory in /tmp's place."""
+    words = [word for bind in binds for word in ("--bind", shlex.quote(_checked(bind)))]
     if node_tmp is not None:
         words += ["--bind", f"{node_word(node_tmp)}:/tmp"]
     return tuple(words)

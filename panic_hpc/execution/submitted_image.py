@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from panic_hpc.cluster import Cluster, Container
+from panic_hpc.cluster import Cluster
 from panic_hpc.errors import LaunchError
-from panic_hpc.execution.container import container_words, no_image
+from panic_hpc.execution.container import container_binds, container_words, no_image
 from panic_hpc.execution.image import (
     BUILD_VARIABLE,
     Build,
@@ -18,6 +18,7 @@ from panic_hpc.execution.image import (
     inspect_image,
     running_build,
 )
+from panic_hpc.execution.provenance import library_versions
 
 DIGEST_VARIABLE = "PANIC_HPC_IMAGE_DIGEST"
 IMAGE_VARIABLE = "PANIC_HPC_IMAGE"
@@ -54,19 +55,30 @@ def submitted_image(
         return None
     if file is None:
         raise no_image(cluster)
-    _refuse_absent_binds(cluster.container or Container(), binds)
+    _refuse_absent_binds(container_binds(cluster, binds))
     path = Path(file)
     check_image(path)
-    return SubmittedImage(path, image_digest(path), _build(cluster, path, binds, environ))
+    build = _build(cluster, path, binds, environ)
+    refuse_other_version(path, build, library_versions().get("panic-hpc", ""))
+    return SubmittedImage(path, image_digest(path), build)
 
 
-def _refuse_absent_binds(container: Container, binds: Iterable[str]) -> None:
-    for bind in (*container.binds, *binds):
+def _refuse_absent_binds(binds: Iterable[str]) -> None:
+    for bind in binds:
         if not Path(bind.partition(":")[0]).exists():
             raise LaunchError(
                 f"The directory {bind}, which is to be bound into the container, does not exist",
-                hint="Create it, or correct container.binds in the profile",
+                hint="Create it, or correct paths.cache or container.binds in the profile",
             )
+
+
+def refuse_other_version(path: Path, build: Build, ours: str) -> None:
+    """Raise LaunchError where the image holds another version than `ours`, "" for unknown."""
+    if ours and build.version != ours:
+        raise LaunchError(
+            f"The container image {path} holds panic-hpc {build.version}, and this is {ours}",
+            hint="Install the same version on both sides",
+        )
 
 
 def _build(cluster: Cluster, path: Path, binds: Iterable[str], environ: Mapping[str, str]) -> Build:

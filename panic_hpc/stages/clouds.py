@@ -21,6 +21,7 @@ class Cloud(NamedTuple):
     position: int
     points: NDArray[np.float32]
     n_failed: int
+    key: str
 
 
 class _Place(NamedTuple):
@@ -47,11 +48,11 @@ class Clouds:
 
     def read(self, position: int) -> Cloud:
         """Return a run's trajectory: the embeddings of its own steps."""
-        _, _, file, start, stop = self._places[position]
+        _, key, file, start, stop = self._places[position]
         own = file.slice("embeddings/step", start, stop) >= 0
         vectors = file.slice("embeddings/vector", start, stop)[own]
         failed = file.slice("embeddings/flags", start, stop)[own] & EMBEDDING_FAILED
-        return Cloud(position, vectors, int(np.count_nonzero(failed)))
+        return Cloud(position, vectors, int(np.count_nonzero(failed)), key.decode())
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """One persistence diagram as the experiment asks for it, or the reason why there is none."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from panic_hpc.stages.calls import reason_of
 from panic_hpc.stages.clouds import Cloud
+from panic_hpc.stages.null_models import NULL_MODELS, null_clouds
 
 if TYPE_CHECKING:
     from panic_hpc.config import Homology
@@ -23,12 +24,14 @@ class DiagramSettings:
     engine: Any
     thresh: float
     budget: int | None
+    surrogates: int
 
     @classmethod
     def of(cls, homology: "Homology") -> "DiagramSettings":
         """Return the settings of an experiment."""
         thresh = math.inf if homology.thresh is None else homology.thresh
-        return cls(homology.maxdim, homology.metric, homology.engine, thresh, homology.budget)
+        engine, budget = homology.engine, homology.budget
+        return cls(homology.maxdim, homology.metric, engine, thresh, budget, homology.surrogates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class Diagram:
     seconds: float = 0.0
     peak_bytes: int = 0
     dgms: tuple[NDArray[np.float32], ...] = ()
-    entropies: tuple[float, ...] = field(default=())
+    entropies: tuple[float, ...] = ()
+    surrogates: NDArray[np.float64] | None = None
 
 
 def probe(settings: DiagramSettings) -> None:
@@ -61,9 +65,10 @@ def compute(settings: DiagramSettings, cloud: Cloud) -> Diagram:
     if cloud.n_failed:
         return Diagram("skipped", n_points, f"{cloud.n_failed} of {n_points} embeddings failed")
     try:
-        return _computed(cloud, settings)
+        found = _computed(cloud, settings)
     except Exception as error:
         return Diagram("failed", n_points, reason_of(error))
+    return _with_surrogates(found, cloud, settings) if settings.surrogates else found
 
 
 def died(cloud: Cloud) -> Diagram:
@@ -86,6 +91,32 @@ def _computed(cloud: Cloud, settings: DiagramSettings) -> Diagram:
         answer.dgms,
         persistence_entropies(answer.dgms),
     )
+
+
+def _with_surrogates(found: Diagram, cloud: Cloud, settings: DiagramSettings) -> Diagram:
+    """Return `found` with its null models; their failure is told and spoils nothing else."""
+    try:
+        return replace(found, surrogates=_surrogates(cloud, settings))
+    except Exception as error:
+        return replace(found, reason=f"{found.reason}\nnull models: {reason_of(error)}".strip())
+
+
+def _surrogates(cloud: Cloud, settings: DiagramSettings) -> NDArray[np.float64]:
+    """Return (null models, surrogates, maxdim + 1, 3) statistics; NaN where not computed."""
+    shape = (len(NULL_MODELS), settings.surrogates, settings.maxdim + 1, 3)
+    found = np.full((shape[0] * shape[1], *shape[2:]), np.nan)
+    for place, points in enumerate(null_clouds(cloud.points, cloud.key, settings.surrogates)):
+        for dimension, dgm in enumerate(_diagrams(points, settings).dgms):
+            found[place, dimension] = _statistics(dgm)
+    return found.reshape(shape)
+
+
+def _statistics(dgm: NDArray[np.float32]) -> tuple[float, float, float]:
+    """Return entropy, total and longest persistence of the bars that die."""
+    from panic_hpc.homology.entropy import persistence_entropy
+
+    lengths = (dgm[:, 1].astype(np.float64) - dgm[:, 0])[np.isfinite(dgm[:, 1])]
+    return persistence_entropy(dgm), float(lengths.sum()), float(lengths.max(initial=0.0))
 
 
 def _remark(record: Any, settings: DiagramSettings) -> str:

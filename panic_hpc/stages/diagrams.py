@@ -79,7 +79,7 @@ def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
         open_journal(checkpoint, header, allow_other_numerics=allow) as journal,
     ):
         _compute_all(context, settings, clouds, journal)
-        arrays = diagrams_arrays(clouds, settings.maxdim, journal)
+        arrays = diagrams_arrays(clouds, settings, journal)
         publish_shard(path, finished(header, journal), arrays)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from panic_hpc.errors import Interrupted
 from panic_hpc.models.base import EmbeddingModel
 from panic_hpc.models.devices import fix_threads
-from panic_hpc.models.loading import load
+from panic_hpc.models.loading import load_all
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.stages import sizes
 from panic_hpc.stages.ahead import ahead
@@ -66,9 +66,9 @@ def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
     source = context.paths.shard(_source(shard))
     with open_shard(source, manifest_key=manifest.key) as runs_shard:
         fix_threads(manifest.experiment.threads)
-        model = load(spec, context.device)
+        [model] = load_all([spec], context.device)
         numerics = numerics_class(context.device, manifest.experiment.threads)
-        header = begun(context, shard, numerics, (model,))
+        header = begun(context, shard, numerics, [(spec, model)])
         allow = context.allow_other_numerics
         with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
             outputs = Outputs(runs_shard, spec.consumes)

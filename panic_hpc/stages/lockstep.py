@@ -84,6 +84,8 @@ class Lockstep:
         """Go on until every run has ended; Interrupted, in a consistent state, where asked."""
         first = min((run.n_steps for run in self.runs if not run.ended), default=0)
         for step in range(first, self.course.limits.max_length):
+            if all(run.ended for run in self.runs):
+                break
             place = self.course.places[step % len(self.course.places)]
             for positions in batches(len(self.runs), place.batch_size):
                 self._attend(step, place, positions)
@@ -119,7 +121,8 @@ class Lockstep:
         value = recorded.record.value
         apply(recorded.record, self.runs, self.course.limits)
         for position, current in recorded.values.items():
-            self.runs[position].current = current
+            run = self.runs[position]
+            run.current = None if run.ended else current
         for position in (*recorded.values, *(position for position, _ in value["failed"])):
             self.runs[position].is_pending = False
         if self._pace.is_due():

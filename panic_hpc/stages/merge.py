@@ -23,7 +23,7 @@ from panic_hpc.stages.merge_plan import MergePlan, make_plan
 from panic_hpc.stages.merge_work import Target, Work, carry_out
 from panic_hpc.stages.ranks import Alone, Ranks, first
 from panic_hpc.store.assembly import Draft, begin, finish
-from panic_hpc.store.layout import share, units
+from panic_hpc.store.layout import Unit, share, units
 from panic_hpc.store.publish import temporary_file
 from panic_hpc.store.reader import ArrayFile
 from panic_hpc.store.rebase import Rebase
@@ -147,14 +147,19 @@ def _reopened(target: Path, plan: MergePlan) -> Merged:
 def _share(plan: MergePlan, draft: Draft, options: MergeOptions, ranks: Ranks) -> None:
     """Carry out this rank's share of the plan."""
     sources = plan.collection.sources
-    own = share(units(plan.tables, plan.arrays, sources), plan.total_cost, ranks.rank, ranks.size)
+    total = plan.nbytes * (1 + options.check)
+
+    def own() -> Iterator[Unit]:
+        every = units(plan.tables, plan.arrays, sources)
+        return share(every, plan.total_cost, ranks.rank, ranks.size)
+
     with _descriptor(draft.path) as descriptor:
         target = Target(draft.path, descriptor, draft.places)
         rebase = Rebase(plan.tables, sources, plan.collection.unified)
         threads = max(1, min(THREADS, (os.cpu_count() or 1) // ranks.size))
 
         def report(done: int) -> None:
-            options.report(min(done * ranks.size, plan.nbytes), plan.nbytes)
+            options.report(min(done * ranks.size, total), total)
             if reason := options.should_stop():
                 raise Interrupted(f"The merge into {draft.path.parent} stopped: {reason}")
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -10,7 +11,14 @@ from itertools import groupby
 from pathlib import Path
 
 from panic_hpc.errors import ShardError
-from panic_hpc.store.blocks import BlockSums, block_spans, byte_view, read_bytes, write_at
+from panic_hpc.store.blocks import (
+    BLOCK_BYTES,
+    BlockSums,
+    block_spans,
+    byte_view,
+    read_into,
+    write_at,
+)
 from panic_hpc.store.copying import copy_range
 from panic_hpc.store.layout import Unit
 from panic_hpc.store.reader import CHECKSUM_COLUMNS, OpenArrays
@@ -46,7 +54,7 @@ class Work:
     rebase: Rebase
     check: bool
 
-    def run(self, units: Sequence[Unit]) -> int:
+    def write(self, units: Sequence[Unit]) -> int:
         """Carry out units of one part; returns their bytes."""
         table = self.rebase.tables[units[0].table]
         part = table.parts[units[0].part]
@@ -63,15 +71,26 @@ class Work:
         at = self.target.places[unit.name] + unit.start
         name = str(file.path)
         copy_range(file.descriptor, unit.copy_from, self.target.descriptor, at, unit.nbytes, name)
-        sha256 = unit.sha256
-        if self.check or not sha256:
-            sha256 = self._read_back(at, unit.nbytes)
-        if unit.sha256 not in ("", sha256):
-            raise ShardError(
-                f"{name} is damaged: wrong bytes in {unit.shard_name}",
-                hint="Remove it and submit the experiment again",
-            )
+        if self.check and not unit.sha256:
+            file.check_bytes(unit.shard_name, unit.copy_from, unit.copy_from + unit.nbytes)
+        sha256 = unit.sha256 or self._read_back(at, unit.nbytes)
         self.target.note(unit.block, unit.nbytes, sha256)
+
+    def compare(self, units: Sequence[Unit]) -> int:
+        """Read back the copies of one part and compare their checksums; returns their bytes."""
+        for unit in units:
+            if unit.sha256:
+                at = self.target.places[unit.name] + unit.start
+                if self._read_back(at, unit.nbytes) != unit.sha256:
+                    raise self._damaged(unit)
+        return sum(unit.nbytes for unit in units)
+
+    def _damaged(self, unit: Unit) -> ShardError:
+        part = self.rebase.tables[unit.table].parts[unit.part]
+        return ShardError(
+            f"{self.rebase.sources[part.source].path} is damaged: wrong bytes in {unit.shard_name}",
+            hint="Remove it and submit the experiment again",
+        )
 
     def _compute(self, unit: Unit, file: OpenArrays | None) -> None:
         data = byte_view(self.rebase.values(unit, file, self.check))
@@ -88,8 +107,20 @@ class Work:
             self.target.note(unit.block + number, length, sha256)
 
     def _read_back(self, at: int, nbytes: int) -> str:
-        data = read_bytes(self.target.descriptor, nbytes, at, str(self.target.path))
+        data = _buffer()[:nbytes]
+        read_into(self.target.descriptor, data, at, str(self.target.path))
         return hashlib.sha256(data).hexdigest()
+
+
+_OWN = threading.local()
+
+
+def _buffer() -> memoryview:
+    """Return this thread's block of memory; a new one each time would be zeroed each time."""
+    if not hasattr(_OWN, "buffer"):
+        _OWN.buffer = memoryview(bytearray(BLOCK_BYTES))
+    view: memoryview = _OWN.buffer
+    return view
 
 
 @contextmanager
@@ -121,23 +152,42 @@ def tasks(units: Iterable[Unit]) -> Iterator[list[Unit]]:
 
 
 def carry_out(
-    work: Work, units: Iterable[Unit], threads: int, report: Callable[[int], None]
+    work: Work, units: Callable[[], Iterable[Unit]], threads: int, report: Callable[[int], None]
 ) -> None:
-    """Do all units in `threads` threads; `report` gets the bytes done so far after each task."""
+    """Write all units in `threads` threads, then, while the disk takes them, compare the copies.
+
+    `units` is called once a pass; `report` gets the bytes done so far, those of both passes.
+    """
+    with ThreadPoolExecutor(threads, "merge") as pool, ThreadPoolExecutor(1, "sync") as disk:
+        written = _in_threads(pool, 2 * threads, work.write, units(), report)
+        syncing = disk.submit(os.fsync, work.target.descriptor)
+        if work.check:
+            _in_threads(
+                pool, 2 * threads, work.compare, units(), lambda done: report(written + done)
+            )
+        syncing.result()
+
+
+def _in_threads(
+    pool: ThreadPoolExecutor,
+    at_once: int,
+    do: Callable[[Sequence[Unit]], int],
+    units: Iterable[Unit],
+    report: Callable[[int], None],
+) -> int:
     done = 0
     pending: set[Future[int]] = set()
-    with ThreadPoolExecutor(threads, "merge") as pool:
-        try:
-            for task in tasks(units):
-                pending.add(pool.submit(work.run, task))
-                while len(pending) > 2 * threads:
-                    finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    done += sum(future.result() for future in finished)
-                    report(done)
-            done += sum(future.result() for future in pending)
-            report(done)
-        except BaseException:
-            for future in pending:
-                future.cancel()
-            raise
-    os.fsync(work.target.descriptor)
+    try:
+        for task in tasks(units):
+            pending.add(pool.submit(do, task))
+            while len(pending) > at_once:
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                done += sum(future.result() for future in finished)
+                report(done)
+        done += sum(future.result() for future in pending)
+        report(done)
+        return done
+    except BaseException:
+        for future in pending:
+            future.cancel()
+        raise

@@ -1,11 +1,11 @@
 """The runs stage: prompts and seeds followed through their network, images stored on the way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from panic_hpc.models.devices import fix_threads
-from panic_hpc.models.loading import load
+from panic_hpc.models.loading import load_all
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.stages import sizes
 from panic_hpc.stages.base import Context, Estimate
@@ -51,10 +51,10 @@ def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
     experiment = context.manifest.experiment
     network = _network(context.manifest, shard)
     fix_threads(experiment.threads)
-    models = {spec.name: load(spec, context.device) for spec in network.models}
+    models = load_all(network.models, context.device)
     course = _course(network, models, experiment.images.keep_every)
     numerics = numerics_class(context.device, experiment.threads)
-    header = begun(context, shard, numerics, tuple(models.values()))
+    header = begun(context, shard, numerics, zip(network.models, models, strict=True))
     allow = context.allow_other_numerics
     with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
         runs = _resumed(context.manifest, shard, course, journal)
@@ -68,11 +68,11 @@ def _network(manifest: "Manifest", shard: Shard) -> "Network":
     return manifest.networks[manifest.run_shards[shard.index].network]
 
 
-def _course(network: "Network", models: Mapping[str, Any], keep_every: int) -> Course:
-    """Return what the network's runs go through, its loaded models given by name."""
+def _course(network: "Network", models: Sequence[Any], keep_every: int) -> Course:
+    """Return what the network's runs go through, its loaded models given in order."""
     places = tuple(
-        place_of(models[spec.name], codec_of(spec.produces), codec_of(spec.consumes))
-        for spec in network.models
+        place_of(model, codec_of(spec.produces), codec_of(spec.consumes))
+        for spec, model in zip(network.models, models, strict=True)
     )
     return Course(places, Limits(network.max_length, network.loop_stop), keep_every)
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from panic_hpc.homology.cost import cost
 from panic_hpc.stages.base import Estimate
+from panic_hpc.stages.null_models import NULL_MODELS
 from panic_hpc.types import IMAGE, TEXT, ModelSpec
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def estimate_embeddings(manifest: "Manifest") -> Estimate:
 def estimate_diagrams(manifest: "Manifest") -> Estimate:
     """Return what the diagrams stage takes if every trajectory has distinct points only."""
     seconds = nbytes = 0.0
-    clouds = 1 + manifest.experiment.homology.surrogates
+    clouds = 1 + len(NULL_MODELS) * manifest.experiment.homology.surrogates
     for model in manifest.embedding_models:
         for network, n in _rows(manifest, model):
             one = cost(n, _dimension(model), manifest.experiment.homology.maxdim)

@@ -25,12 +25,14 @@ def verify_experiment(root: Path, sample: Sample, report: Report) -> Iterator[Ve
     sizes = [path.stat().st_size for path in files]
     total = sum(sizes)
     for number, one in enumerate(inputs):
-        done = sum(sizes[:number])
-        yield _shard(one, sample, lambda now, _, done=done: report(done + now, total))
+        yield _shard(one, sample, _shifted(report, sum(sizes[:number]), total))
     if paths.dataset.exists():
-        done = sum(sizes[:-1])
-        found = verify_file(paths.dataset, sample, lambda now, _: report(done + now, total))
+        found = verify_file(paths.dataset, sample, _shifted(report, sum(sizes[:-1]), total))
         yield _with(found, *_dataset_findings(paths, planned.n_runs, found))
+
+
+def _shifted(report: Report, done: int, total: int) -> Report:
+    return lambda now, _: report(done + now, total)
 
 
 def _shard(one: Input, sample: Sample, report: Report) -> Verified:

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.errors import PanicError, ShardError
-from panic_hpc.store import ragged
 from panic_hpc.store.header import DATASET
+from panic_hpc.store.outputs import output_rows, read_texts
 from panic_hpc.store.reader import ArrayFile
-from panic_hpc.store.schema import OUTPUT_GROUPS
+from panic_hpc.store.schema import OUTPUT_GROUPS, shard_columns
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, TEXT
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Dataset:
     def reason(self, run: Run, model: str) -> str:
         """Return why a run's diagram was skipped, stopped or failed, "" where it was computed."""
         group, row = self._group(DIAGRAMS, model), self.row(run)
-        return self._texts(f"{group}/reasons", row, row + 1)[0] or (
+        return read_texts(self.file, f"{group}/reasons", row, row + 1)[0] or (
             "its shard is missing"
             if int(self.file.slice(f"{group}/shard", row, row + 1)[0]) < 0
             else ""
@@ -176,10 +176,23 @@ class Dataset:
         group, row = self._group(DIAGRAMS, model), self.row(run)
         return np.asarray(self.file.slice(f"{group}/entropy", row, row + 1)[0])
 
+    def null_models(self, run: Run, model: str) -> dict[str, NDArray[np.float64]]:
+        """Return (surrogate, homology dimension, statistic) by null model, {} where none was asked.
+
+        Statistics are persistence entropy, total and longest persistence of the bars that die.
+        """
+        group, row = self._group(DIAGRAMS, model), self.row(run)
+        name = f"{group}/surrogates/statistics"
+        if name not in self.file:
+            return {}
+        codes = shard_columns(DIAGRAMS)["surrogates/statistics"].codes
+        found = self.file.slice(name, row, row + 1)[0]
+        return {word: found[code] for word, code in codes.items() if code < len(found)}
+
     def texts(self, run: Run) -> dict[int, str]:
         """Return a run's texts by step."""
         rows, steps = self._outputs(run, TEXT)
-        return dict(zip(steps, self._texts("texts", *rows), strict=True))
+        return dict(zip(steps, read_texts(self.file, "texts", *rows), strict=True))
 
     def image_steps(self, run: Run) -> list[int]:
         """Return the steps of a run whose images were kept."""
@@ -223,31 +236,19 @@ class Dataset:
     def _outputs(self, run: Run, modality: str) -> tuple[tuple[int, int], list[int]]:
         """Return (first row, one after the last) in the modality's table, and their steps."""
         first, last = self.span(run)
-        name = f"{OUTPUT_GROUPS[modality]}/invocation"
-        if name not in self.file:
-            return (0, 0), []
-        start, stop = (self._lower_bound(name, value) for value in (first, last))
-        return (start, stop), (self.file.slice(name, start, stop) - first).tolist()
+        start, stop = output_rows(self.file, modality, first, last)
+        if start == stop:
+            return (start, stop), []
+        rows = self.file.slice(f"{OUTPUT_GROUPS[modality]}/invocation", start, stop)
+        return (start, stop), (rows - first).tolist()
 
-    def _lower_bound(self, name: str, value: int) -> int:
-        """Return the first row of an ascending column that is not below `value`: log n reads."""
-        low, high = 0, self.file.rows(name)
-        while low < high:
-            middle = (low + high) // 2
-            if int(self.file.slice(name, middle, middle + 1)[0]) < value:
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
-    def _texts(self, group: str, first: int, last: int) -> list[str]:
-        offsets = self.file.slice(f"{group}/offsets", first, last + 1)
-        values = self.file.slice(f"{group}/values", int(offsets[0]), int(offsets[-1]))
-        return ragged.unpack_texts(offsets, values)
+    def models_of(self, stage: str) -> list[str]:
+        """Return the embedding models that have results of a stage here."""
+        return [m for m in self.embedding_models if f"{stage}/{m}/digest" in self.file]
 
     def prompt_texts(self) -> list[str]:
         """Return all prompts, by row."""
-        return self._texts("prompts", 0, self.file.rows("prompts/group"))
+        return read_texts(self.file, "prompts", 0, self.file.rows("prompts/group"))
 
     def close(self) -> None:
         """Close the file."""

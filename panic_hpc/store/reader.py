@@ -145,6 +145,14 @@ class ArrayFile:
         if covered != self.entry(name).nbytes:
             raise ShardError(f"{self.path} has checksums for a part of {name} only")
 
+    def check_bytes(self, name: str, first: int, last: int) -> None:
+        """Verify the blocks of an array that bytes `first` to `last` of the file lie in."""
+        for place, length, expected in self.block_sums(name):
+            if place < last and place + length > first:
+                data = read_bytes(self.descriptor, length, place, str(self.path))
+                if hashlib.sha256(data).hexdigest() != expected:
+                    raise ShardError(f"{self.path} is damaged: wrong bytes in {name}")
+
     def check_all(self) -> None:
         """Verify every byte of every array."""
         for name in self.entries:

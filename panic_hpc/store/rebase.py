@@ -13,7 +13,8 @@ from panic_hpc.store.reader import ArrayFile
 from panic_hpc.store.schema import DIAGRAM_STATUS, Column
 from panic_hpc.store.unify import Unified
 
-_FILL: dict[str, Any] = {"status": DIAGRAM_STATUS["missing"], "entropy": np.nan}
+_FILL: dict[str, Any] = {"status": DIAGRAM_STATUS["missing"]}
+"""Values of columns of a run that is missing; else no number for floats, 0 or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ class Rebase:
         shape = (rows, *table.trailing[unit.shard_name])
         if column.edges:
             return np.full(shape, table.starts[column.index][unit.part], column.dtype)
-        fill = _FILL.get(column.name.rpartition("/")[2], np.zeros((), column.dtype))
+        nothing = np.nan if np.dtype(column.dtype).kind == "f" else np.zeros((), column.dtype)
+        fill = _FILL.get(column.name.rpartition("/")[2], nothing)
         return np.full(shape, fill, column.dtype)
 
 

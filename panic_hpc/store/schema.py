@@ -16,7 +16,7 @@ FORMAT_MINOR = 0
 
 MODALITIES = {TEXT: 0, IMAGE: 1, "audio": 2, "video": 3}
 NOISE = {"fixed": 0, "per_step": 1}
-ENDED = {"length": 0, "loop": 1, "failed": 2}
+ENDED = {"length": 0, "loop": 1, "failed": 2, "unknown": 3}
 DIAGRAM_STATUS = {"computed": 0, "stopped": 1, "skipped": 2, "failed": 3, "missing": 4}
 
 INPUT_TRUNCATED = 1
@@ -206,16 +206,26 @@ SHARD_COLUMNS: Mapping[str, tuple[Column, ...]] = {
     DIAGRAMS: DIAGRAM_COLUMNS,
 }
 
-OPTIONAL_COLUMNS: tuple[Column, ...] = (
-    *_outputs("audio", "the sound, encoded"),
-    *_outputs("video", "the film, encoded"),
-)
-"""Groups that a runs shard has only where a network produces that modality."""
+OPTIONAL_COLUMNS: Mapping[str, tuple[Column, ...]] = {
+    RUNS: (
+        *_outputs("audio", "the sound, encoded"),
+        *_outputs("video", "the film, encoded"),
+    ),
+    DIAGRAMS: (
+        Column(
+            "surrogates/statistics", "<f8", "run",
+            "persistence entropy, total and longest persistence of bars that die, of null models",
+            trailing=("null_model", "surrogate", "homology_dimension", "statistic"),
+            scientific=True, codes={"gaussian": 0, "phase_randomised": 1},
+        ),
+    ),
+}  # fmt: skip
+"""Outputs of a modality that a network produces; null models where an experiment asks for them."""
 
 
 def shard_columns(stage: str) -> dict[str, Column]:
     """Return {name: column} of all that a shard of `stage` may hold."""
-    optional = OPTIONAL_COLUMNS if stage == RUNS else ()
+    optional = OPTIONAL_COLUMNS.get(stage, ())
     return {column.name: column for column in (*SHARD_COLUMNS[stage], *optional)}
 
 

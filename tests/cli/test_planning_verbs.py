@@ -239,6 +239,9 @@ def test_models_are_listed(typed: Typed) -> None:
     assert by_name["Qwen3Embed"]["revision"] == "5cf2132abc99cad020ac570b19d031efec650f2b"
     assert by_name["DummyT2I"]["unavailable"] == ""
     assert "batch_size" in told["families"]["diffusers"]
+    settings = typed("models", "list", "--family", "diffusers").out
+    for word in ("batch_size", "integer ≥ 1", "denoising steps", "bfloat16"):
+        assert word in settings
     wrong = typed("models", "list", "--family", "arithmetik")
     assert (wrong.code, "Did you mean 'arithmetic'?" in wrong.err) == (1, True)
 

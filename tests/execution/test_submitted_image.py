@@ -13,10 +13,11 @@ import pytest
 from panic_hpc.cluster import Cluster
 from panic_hpc.errors import LaunchError
 from panic_hpc.execution import image as image_module
-from panic_hpc.execution.image import BUILD_FILE
-from panic_hpc.execution.submitted_image import submitted_image
+from panic_hpc.execution.image import BUILD_FILE, Build
+from panic_hpc.execution.provenance import library_versions
+from panic_hpc.execution.submitted_image import refuse_other_version, submitted_image
 
-BUILD = {"id": "b1", "version": "0.1.0", "commit": "c", "lock": "l"}
+BUILD = {"id": "b1", "version": library_versions().get("panic-hpc", ""), "commit": "c", "lock": "l"}
 
 
 @pytest.fixture
@@ -92,3 +93,10 @@ def test_an_image_without_panic_hpc_is_told(sif: Path, runtime: Path) -> None:
     (sif.parent / "build.json").unlink()
     with pytest.raises(LaunchError, match="no panic-hpc in the container image"):
         submitted_image(cluster(container={"image": str(sif)}), environ={})
+
+
+def test_an_image_of_another_version_is_told() -> None:
+    build = Build(id="b1", version="0.0.7", commit="", lock="")
+    with pytest.raises(LaunchError, match=r"holds panic-hpc 0\.0\.7, and this is 0\.1\.0"):
+        refuse_other_version(Path("i.sif"), build, "0.1.0")
+    refuse_other_version(Path("i.sif"), build, "0.0.7")

@@ -1,5 +1,6 @@
 """A folder of weights is what its files say, wherever it lies."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,15 @@ def test_a_copy_has_the_same_digest(folder: Path, tmp_path: Path) -> None:
     assert folder_digest(tmp_path / "elsewhere") == folder_digest(folder)
     assert folder_digest(folder).startswith("sha256:")
     assert len(folder_digest(folder)) == len("sha256:") + 64
+
+
+def test_it_is_the_digest_of_what_sha256sum_prints(tmp_path: Path) -> None:
+    lines = []
+    for number in range(50):
+        (tmp_path / f"{number:02d}").write_text(str(number))
+        lines.append(f"{hashlib.sha256(str(number).encode()).hexdigest()}  {number:02d}\n")
+    expected = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert folder_digest(tmp_path) == f"sha256:{expected}"
 
 
 def test_a_snapshot_of_links_has_the_digest_of_its_files(folder: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     batch_size: int = 4
     trouble: str = ""
+    kind: str
 
 
 class Painter:
@@ -80,16 +81,18 @@ class Spelling:
     name = "spelling"
     settings = Settings
     entries = (
-        ModelEntry("Painter", TEXT, IMAGE),
-        ModelEntry("Namer", IMAGE, TEXT),
-        ModelEntry("Lengths", TEXT, EMBEDDING),
+        ModelEntry("Painter", TEXT, IMAGE, defaults={"kind": "painter"}),
+        ModelEntry("Namer", IMAGE, TEXT, defaults={"kind": "namer"}),
+        ModelEntry("Lengths", TEXT, EMBEDDING, defaults={"kind": "lengths"}),
     )
 
     def build(self, spec):
-        return {"Painter": Painter, "Namer": Namer, "Lengths": Lengths}[spec.name](spec)
+        classes = {"painter": Painter, "namer": Namer, "lengths": Lengths}
+        return classes[spec.settings["kind"]](spec)
 
     def modalities(self, settings):
-        return TEXT, IMAGE
+        kinds = {"painter": (TEXT, IMAGE), "namer": (IMAGE, TEXT), "lengths": (TEXT, EMBEDDING)}
+        return kinds[settings.kind]
 
 
 PLUGINS = (Spelling(),)

@@ -47,20 +47,23 @@ def test_diagrams_are_those_of_each_run_s_own_steps(tmp_path: Path) -> None:
         assert set(reasons(shard)) == {""}
 
 
-@pytest.mark.parametrize(("runs_per_shard", "cpus"), [(1, 1), (4, 2)])
-def test_neither_layout_nor_processes_matter(
-    tmp_path: Path, runs_per_shard: int, cpus: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = planned(tmp_path / "whole")
+def test_the_shard_layout_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, cut = planned(tmp_path / "whole"), planned(tmp_path / "cut", runs_per_shard=4)
     whole.work(*STAGES)
-    cut = planned(tmp_path / "cut", runs_per_shard)
-    cut.work(RUNS, EMBEDDINGS)
     expected = whole.digests(DIAGRAMS)
     monkeypatch.setattr("panic_hpc.stages.diagrams.RUNS_PER_SHARD", 5)
     shards = stage_named(DIAGRAMS).shards(cut.manifest)
     assert [shard.n_runs for shard in shards] == [5, 4, 5, 4]
-    cut.work(DIAGRAMS, cpus=cpus)
+    cut.work(*STAGES)
     assert cut.digests(DIAGRAMS) == expected
+
+
+def test_the_number_of_processes_does_not_matter(tmp_path: Path) -> None:
+    one = planned(tmp_path / "one", embedding_models=["DummyText"])
+    two = planned(tmp_path / "two", embedding_models=["DummyText"])
+    one.work(*STAGES)
+    two.work(*STAGES, cpus=2)
+    assert one.digests(DIAGRAMS) == two.digests(DIAGRAMS)
 
 
 def test_stopping_between_diagrams_changes_nothing(tmp_path: Path) -> None:
@@ -149,3 +152,24 @@ def test_an_engine_that_refuses_its_settings_fails_the_shard(tmp_path: Path) -> 
     experiment.work(RUNS, EMBEDDINGS)
     with pytest.raises(HomologyError, match="budget"):
         experiment.work(DIAGRAMS)
+
+
+def test_null_models_stand_beside_the_diagram_where_they_are_asked_for(tmp_path: Path) -> None:
+    homology = {"engine": "gudhi", "maxdim": 1}
+    plain = planned(tmp_path / "plain", homology=homology, noise="per_step", max_length=40)
+    beside = planned(
+        tmp_path / "beside",
+        homology={**homology, "surrogates": 3},
+        noise="per_step",
+        max_length=40,
+    )
+    for experiment in (plain, beside):
+        experiment.work(*STAGES)
+    with opened(plain, DIAGRAMS) as bare, opened(beside, DIAGRAMS) as shard:
+        assert "surrogates/statistics" not in bare
+        statistics = shard.array("surrogates/statistics")
+        assert statistics.shape == (9, 2, 3, 2, 3)
+        assert np.isfinite(statistics[:, :, :, 0]).all()
+        assert np.array_equal(shard.array("diagrams/bars"), bare.array("diagrams/bars"))
+        own = shard.array("diagrams/entropy")[:, 0]
+        assert (np.abs(statistics[:, 0, :, 0, 0].mean(axis=1) - own) > 0.01).any()

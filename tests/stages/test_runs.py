@@ -255,7 +255,7 @@ def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, keep_every: int) -
     ]
     while not killed.paths.shard(shard).exists():
         with subprocess.Popen([*command, RUNS]) as process:
-            size += rng.randrange(2_000, 12_000)
+            size += rng.randrange(4_000, 20_000)
             kills += kill_when_larger(process, journal, size)
         assert process.returncode in (0, -signal.SIGKILL)
         size = max(size, journal.stat().st_size if journal.exists() else 0)

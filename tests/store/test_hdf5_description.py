@@ -28,7 +28,7 @@ def test_xarray_reads_runs_by_named_dimension(dataset: Path) -> None:
         assert runs["offsets"].dims == ("run_edge",)
         with panic_hpc.open(dataset) as own:
             assert runs["key"].values.astype("U32").tolist() == own.runs()["key"].to_list()
-        assert runs["ended"].attrs["flag_meanings"] == "length loop failed"
+        assert runs["ended"].attrs["flag_meanings"] == "length loop failed unknown"
 
 
 def test_xarray_reads_embeddings_and_diagrams(dataset: Path) -> None:

@@ -199,3 +199,11 @@ def test_no_flipped_bit_of_a_shard_gets_into_a_dataset(tmp_path: Path, name: str
     with pytest.raises(ShardError, match=name):
         synthetic.merged(tmp_path / "d.h5", (experiment, inputs))
     assert not (tmp_path / "d.h5").exists()
+
+
+def test_a_flipped_bit_in_a_shard_that_is_taken_in_part_is_found(tmp_path: Path) -> None:
+    first, second = Experiment(tmp_path / "1", seeds=(1,)), Experiment(tmp_path / "2", seeds=(1, 2))
+    one, two = (first, synthetic.write(first, [4])), (second, synthetic.write(second, [8]))
+    damage(two[1][0].path, "images/values")
+    with pytest.raises(ShardError, match="images/values"):
+        synthetic.merged(tmp_path / "d.h5", one, two)
