@@ -36,7 +36,8 @@ def run_element(root: str, stage: str, indices: Sequence[int], options: Mapping[
 
 
 def _run(root: str, stage: str, indices: Sequence[int], options: WorkerOptions) -> int:
-    refuse_other_build(options.build, running_build())
+    if options.build is not None:
+        refuse_other_build(options.build, running_build())
     if stage == MERGE:
         return run_merge(root, options)
     rank, ranks = _task()

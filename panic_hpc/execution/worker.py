@@ -49,7 +49,7 @@ class WorkerOptions:
 
     submission: str = ""
     parent: int = 0
-    build: str = ""
+    build: str | None = None
     launch: tuple[str, ...] = ()
     allow_other_numerics: bool = False
 
