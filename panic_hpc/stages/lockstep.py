@@ -85,6 +85,7 @@ class Lockstep:
 
     def advance(self) -> None:
         """Go on until every run has ended; Interrupted, in a consistent state, where asked."""
+        self._report()
         first = min((run.n_steps for run in self.runs if not run.ended), default=0)
         for step in range(first, self.course.limits.max_length):
             if all(run.ended for run in self.runs):
