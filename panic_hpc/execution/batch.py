@@ -60,7 +60,7 @@ def parameters(job: Job) -> dict[str, Any]:
         "stderr_to_stdout": True,
         "setup": list(setup_lines(job)),
         "teardown": list(teardown_lines(requeue=job.cluster.limits.requeue)),
-        "srun_args": ["--kill-on-bad-exit=0", "--wait=0", *_mpi_options(job)],
+        "srun_args": list(_srun_options(job)),
         "additional_parameters": {**options, **_requeue(job.cluster), "signal": NO_SIGNAL},
     }
     refuse_control_characters(values)
@@ -141,10 +141,12 @@ def refuse_special_characters(folder: Path) -> None:
         )
 
 
-def _mpi_options(job: Job) -> tuple[str, ...]:
-    """Return what makes srun connect the ranks of a merge; nothing elsewhere."""
+def _srun_options(job: Job) -> tuple[str, ...]:
+    """Return srun's options: shards side by side go on without each other, ranks do not."""
     words = _launcher(job.cluster, job.stage)
-    return words[1:] if words[:1] == ("srun",) else ()
+    if words[:1] == ("srun",):
+        return ("--kill-on-bad-exit=1", *words[1:])
+    return ("--kill-on-bad-exit=0", "--wait=0")
 
 
 def launch_words(cluster: Cluster, stage: str) -> tuple[str, ...]:
