@@ -8,15 +8,15 @@ host requeues the job when the worker says so by its exit code.
 import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from panic_hpc.cluster import Cluster
 from panic_hpc.errors import LaunchError
-from panic_hpc.execution.container import mpi_words, python_words
+from panic_hpc.execution.container import python_words
 from panic_hpc.execution.device import thread_settings
-from panic_hpc.execution.environment import exports, host_lines
+from panic_hpc.execution.environment import host_lines
 from panic_hpc.execution.stopping import DEADLINE_VARIABLE
 from panic_hpc.execution.worker import EXIT_REQUEUE
 from panic_hpc.types import MERGE
@@ -41,8 +41,7 @@ class Job:
     parallel: int = 0
     dependency: str = ""
     exclude: tuple[str, ...] = ()
-    image: str | None = None
-    exports: Mapping[str, str] = field(default_factory=dict)
+    image: SubmittedImage | None = None
 
 
 def parameters(job: Job) -> dict[str, Any]:
@@ -84,9 +83,13 @@ def setup_lines(job: Job) -> tuple[str, ...]:
         f"[ -O {folder} ] || {{ {stranger}; }}",
         deadline_line(job.cluster.stage(job.stage).walltime_min),
         '[ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
-        *exports({**thread_settings(job.threads), **job.exports}),
+        *(f"export {name}={shlex.quote(value)}" for name, value in _exports(job).items()),
         *host_lines(job.cluster),
     )
+
+
+def _exports(job: Job) -> dict[str, str]:
+    return {**thread_settings(job.threads), **(job.image.exports if job.image else {})}
 
 
 def deadline_line(walltime_min: int | None) -> str:

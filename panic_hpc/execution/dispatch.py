@@ -31,7 +31,7 @@ from panic_hpc.execution.selection import (
 )
 from panic_hpc.execution.slurm import read_limits
 from panic_hpc.execution.status import NEVER
-from panic_hpc.execution.submitted_image import SubmittedImage, submitted_image
+from panic_hpc.execution.submitted_image import SubmittedImage
 from panic_hpc.execution.worker import WorkerOptions
 from panic_hpc.resources import Cost, cost
 from panic_hpc.types import ShardId
@@ -46,8 +46,7 @@ class SlurmOptions:
     cluster: Cluster
     stages: tuple[str, ...]
     retry: bool = False
-    image: str | None = None
-    container: SubmittedImage | None = None
+    image: SubmittedImage | None = None
     exclude_bad_nodes: bool = True
     allow_other_numerics: bool = False
 
@@ -105,7 +104,6 @@ def submit_to_slurm(
     what was submitted until there.
     """
     adopt_sharing(experiment.paths.root)
-    options = with_container(experiment, options)
     with only_submitter(experiment):
         proposal = propose(experiment, options, inquire(experiment))
         if proposal.never:
@@ -115,13 +113,6 @@ def submit_to_slurm(
         if not proposal.arrays or not agree(proposal):
             return None
         return _Dispatch(experiment, options, proposal, told).submit_all()
-
-
-def with_container(experiment: Experiment, options: SlurmOptions) -> SlurmOptions:
-    """Return `options` with the container image that jobs will run in, looked into now."""
-    binds = (str(experiment.paths.root),)
-    found = submitted_image(options.cluster, options.image, binds)
-    return options if found is None else replace(options, image=str(found.path), container=found)
 
 
 @contextmanager
@@ -162,7 +153,6 @@ def jobs_of(
             parallel=_parallel(options.cluster, planned.stage, widths[planned.stage]),
             exclude=proposal.exclude,
             image=options.image,
-            exports=options.container.exports if options.container else {},
         )
         jobs.append(job)
     return jobs
@@ -186,7 +176,7 @@ class _Dispatch:
         self.cluster = options.cluster
         self.options = WorkerOptions(
             self.submission.name,
-            build=options.container.build.id if options.container else "",
+            build=options.image.build.id if options.image else "",
             allow_other_numerics=options.allow_other_numerics,
         )
 
