@@ -132,7 +132,7 @@ def _merged(target: Path, file: ArrayFile, plan: MergePlan, is_new: bool) -> Mer
 def _make(plan: MergePlan, target: Path, options: MergeOptions, ranks: Ranks) -> Merged:
     with temporary_file(target) if ranks.rank == 0 else nullcontext(target) as temporary:
         draft = first(
-            ranks, lambda: begin(temporary, plan.collection, plan.arrays, plan.inputs_key)
+            ranks, lambda: begin(temporary, target, plan.collection, plan.arrays, plan.inputs_key)
         )
         ranks.each(lambda: _share(plan, draft, options, ranks))
         first(ranks, lambda: finish(draft, plan.arrays, target))

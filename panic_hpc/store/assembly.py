@@ -25,7 +25,7 @@ from panic_hpc.store.digest import content_key
 from panic_hpc.store.file_digest import write_digest
 from panic_hpc.store.header import DATASET, ArrayEntry, encode, reserved_bytes
 from panic_hpc.store.layout import ArrayPlan
-from panic_hpc.store.publish import publish_over
+from panic_hpc.store.publish import publish_over, remove_stale
 from panic_hpc.store.reader import ArrayFile, OpenArrays
 from panic_hpc.store.schema import Column
 from panic_hpc.store.shard import hdf5_attributes, write_header, writing
@@ -45,9 +45,17 @@ class Draft:
 
 
 def begin(
-    path: Path, collection: Collection, arrays: Mapping[str, ArrayPlan], inputs_key: str
+    path: Path,
+    target: Path,
+    collection: Collection,
+    arrays: Mapping[str, ArrayPlan],
+    inputs_key: str,
 ) -> Draft:
-    """Lay `path` out and write the tables that no shard has; PanicError where space is short."""
+    """Lay `path` out, to be published as `target`, and write the tables that no shard has.
+
+    PanicError where space is short. What killed merges left is removed.
+    """
+    remove_stale(target)
     own = own_arrays(collection, _made())
     values = {
         "content_key": content_key(lines(collection)),
