@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 import panic_hpc
 from panic_hpc.cli import app, register_verbs
 from panic_hpc.errors import ManifestError, PanicError, ShardError
-from panic_hpc.stages.merge import MergeOptions, merge
+from panic_hpc.stages.merge import merge
+from panic_hpc.stages.merge_assembly import MergeOptions
 from panic_hpc.store.reader import ArrayFile
 
 STAGES = ("runs", "embeddings", "diagrams")
@@ -176,7 +177,8 @@ def test_a_write_that_fails_leaves_the_previous_dataset(root: Path) -> None:
         import resource, signal, sys
         from pathlib import Path
         from panic_hpc.errors import PanicError
-        from panic_hpc.stages.merge import MergeOptions, merge
+        from panic_hpc.stages.merge import merge
+        from panic_hpc.stages.merge_assembly import MergeOptions
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
         try:
@@ -201,7 +203,8 @@ def test_a_merge_killed_in_the_middle_is_merged_again(root: Path) -> None:
     code = """if True:
         import sys, time
         from pathlib import Path
-        from panic_hpc.stages.merge import MergeOptions, merge
+        from panic_hpc.stages.merge import merge
+        from panic_hpc.stages.merge_assembly import MergeOptions
         def report(done, total):
             print("copying", flush=True)
             time.sleep(60)

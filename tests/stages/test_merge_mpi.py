@@ -26,7 +26,8 @@ pytestmark = [
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from panic_hpc.stages.merge import MergeOptions, merge
+from panic_hpc.stages.merge import merge
+from panic_hpc.stages.merge_assembly import MergeOptions
 from panic_hpc.stages.ranks import find_ranks
 ranks = find_ranks()
 def report(done, total):
