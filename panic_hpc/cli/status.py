@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from panic_hpc.cli.console import literal, out, say, say_json, warn
+from panic_hpc.cli.console import say, say_json, warn
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from panic_hpc.execution.experiment import Experiment
     from panic_hpc.execution.pace import Pace
     from panic_hpc.execution.status import ShardStatus, Status
@@ -65,7 +63,7 @@ def _show(opened: "Experiment", found: "Status", *, as_json: bool) -> None:
 
     if as_json:
         return say_json(to_json(opened, found))
-    out.print(_table(found, paces(opened, found)))
+    _say_rows(_table(found, paces(opened, found)))
     for one in _worth_telling(found):
         progress = f" {one.done}/{one.total}" if one.total else ""
         say(f"{one.name}  {one.state}{progress}  {one.detail}")
@@ -77,16 +75,23 @@ def _show(opened: "Experiment", found: "Status", *, as_json: bool) -> None:
     return None
 
 
-def _table(found: "Status", measured: Mapping[str, "Pace"]) -> "Table":
+def _table(found: "Status", measured: Mapping[str, "Pace"]) -> list[list[str]]:
     from panic_hpc.execution.status import STATES
 
-    table = _new_table("stage", *STATES, "done", "left")
+    rows = [["stage", *STATES, "done", "left"]]
     for stage, shards in found.stages.items():
         counts = found.counts(stage)
         share = sum(one.fraction for one in shards) / len(shards) if shards else 1.0
         numbers = [str(counts[state] or "-") for state in STATES]
-        table.add_row(literal(stage), *numbers, f"{share:.0%}", _left(measured.get(stage)))
-    return table
+        rows.append([stage, *numbers, f"{share:.0%}", _left(measured.get(stage))])
+    return rows
+
+
+def _say_rows(rows: Sequence[Sequence[str]]) -> None:
+    """Print a table that is never cut to the width of a terminal."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _left(measured: "Pace | None") -> str:
@@ -102,18 +107,17 @@ def _show_usage(opened: "Experiment", *, as_json: bool) -> None:
     if as_json:
         return say_json([asdict(row) for row in rows])
     names = [field.name for field in fields(Usage)]
-    table = _new_table(*(name.replace("_", " ") for name in names))
-    for row in rows:
-        values = (getattr(row, name) for name in names)
-        table.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v or "-") for v in values))
-    out.print(table)
+    _say_rows(
+        [
+            [name.replace("_", " ") for name in names],
+            *([_cell(getattr(row, name)) for name in names] for row in rows),
+        ]
+    )
     return None
 
 
-def _new_table(*columns: str) -> "Table":
-    from rich.table import Table
-
-    return Table(*columns, box=None)
+def _cell(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value or "-")
 
 
 def _worth_telling(found: "Status") -> Sequence["ShardStatus"]:

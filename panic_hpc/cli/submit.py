@@ -132,10 +132,11 @@ def send(opened: "Experiment", options: "SlurmOptions", *, dry_run: bool, yes: b
 
 def _rehearse(opened: "Experiment", options: "SlurmOptions") -> None:
     from panic_hpc.execution import executors
-    from panic_hpc.execution.dispatch import jobs_of, propose
+    from panic_hpc.execution.dispatch import jobs_of, propose, with_container
     from panic_hpc.execution.inquiry import inquire
     from panic_hpc.execution.ledger import new_submission
 
+    options = with_container(opened, options)
     proposal = propose(opened, options, inquire(opened))
     for job in jobs_of(opened, options, proposal, new_submission("slurm", options.cluster.name)):
         say(executors.script(job))

@@ -8,18 +8,18 @@ host requeues the job when the worker says so by its exit code.
 import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from panic_hpc.cluster import Cluster
 from panic_hpc.errors import LaunchError
-from panic_hpc.execution.container import mpi_words, python_words
+from panic_hpc.execution.container import python_words
 from panic_hpc.execution.device import thread_settings
-from panic_hpc.execution.environment import exports, host_lines
+from panic_hpc.execution.environment import host_lines
 from panic_hpc.execution.stopping import DEADLINE_VARIABLE
 from panic_hpc.execution.worker import EXIT_REQUEUE
-from panic_hpc.resources import MergeStage
+from panic_hpc.types import MERGE
 
 # The batch shell gets SIGCONT a second before the end, which does nothing; nobody else gets one.
 NO_SIGNAL = "B:CONT@1"
@@ -41,8 +41,7 @@ class Job:
     parallel: int = 0
     dependency: str = ""
     exclude: tuple[str, ...] = ()
-    image: str | None = None
-    exports: Mapping[str, str] = field(default_factory=dict)
+    image: SubmittedImage | None = None
 
 
 def parameters(job: Job) -> dict[str, Any]:
@@ -60,7 +59,7 @@ def parameters(job: Job) -> dict[str, Any]:
         "stderr_to_stdout": True,
         "setup": list(setup_lines(job)),
         "teardown": list(teardown_lines(requeue=job.cluster.limits.requeue)),
-        "srun_args": ["--kill-on-bad-exit=0", "--wait=0"],
+        "srun_args": ["--kill-on-bad-exit=0", "--wait=0", *_mpi_options(job)],
         "additional_parameters": {**options, **_requeue(job.cluster), "signal": NO_SIGNAL},
     }
     refuse_control_characters(values)
@@ -70,14 +69,10 @@ def parameters(job: Job) -> dict[str, Any]:
 
 def python_command(job: Job) -> str:
     """Return the shell words that stand for `python` in the batch script."""
-    return " ".join(_python_words(job))
-
-
-def _python_words(job: Job) -> tuple[str, ...]:
     gpu = job.cluster.stage(job.stage).gpus > 0
     words = python_words(job.cluster, gpu=gpu, image=job.image, binds=(str(job.root),))
     refuse_control_characters(list(words))
-    return words
+    return " ".join(words)
 
 
 def setup_lines(job: Job) -> tuple[str, ...]:
@@ -88,26 +83,13 @@ def setup_lines(job: Job) -> tuple[str, ...]:
         f"[ -O {folder} ] || {{ {stranger}; }}",
         deadline_line(job.cluster.stage(job.stage).walltime_min),
         '[ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
-        *(f"export {name}={value}" for name, value in thread_settings(job.threads).items()),
-        *exports(job.exports),
+        *(f"export {name}={shlex.quote(value)}" for name, value in _exports(job).items()),
         *host_lines(job.cluster),
-        *merge_lines(job),
     )
 
 
-def merge_lines(job: Job) -> tuple[str, ...]:
-    """Return the line that merges with several ranks, where the profile asks for them.
-
-    The worker comes afterwards and finds the dataset made, or makes it by itself, or records what
-    is missing: the line's own outcome decides nothing.
-    """
-    stage = job.cluster.stage(job.stage)
-    if not isinstance(stage, MergeStage) or job.cluster.mpi.launcher == "none" or stage.tasks == 1:
-        return ()
-    program = ("-m", "panic_hpc", "merge", shlex.quote(str(job.root)))
-    words = mpi_words(job.cluster, _python_words(job), program, stage.tasks)
-    excuse = "panic-hpc: the ranks did not merge; one process tries"
-    return (f"{' '.join(words)} || echo {shlex.quote(excuse)}",)
+def _exports(job: Job) -> dict[str, str]:
+    return {**thread_settings(job.threads), **(job.image.exports if job.image else {})}
 
 
 def deadline_line(walltime_min: int | None) -> str:
@@ -160,6 +142,26 @@ def refuse_special_characters(folder: Path) -> None:
             f"Slurm cannot log to {folder}: it has {' '.join(found)} in it",
             hint="Move the experiment to a directory without such characters",
         )
+
+
+def _mpi_options(job: Job) -> tuple[str, ...]:
+    """Return what makes srun connect the ranks of a merge; nothing elsewhere."""
+    words = _launcher(job.cluster, job.stage)
+    return words[1:] if words[:1] == ("srun",) else ()
+
+
+def launch_words(cluster: Cluster, stage: str) -> tuple[str, ...]:
+    """Return the words by which the one task of a merge job becomes its ranks; none elsewhere."""
+    words = _launcher(cluster, stage)
+    return () if words[:1] == ("srun",) else words
+
+
+def _launcher(cluster: Cluster, stage: str) -> tuple[str, ...]:
+    """Return the words, unquoted, that stand before a program of several ranks."""
+    ranks = cluster.stage(stage).tasks
+    if stage != MERGE or ranks == 1:
+        return ()
+    return tuple(shlex.split(" ".join(mpi_words(cluster, ("python",), (), ranks)[:-1])))
 
 
 def _requeue(cluster: Cluster) -> dict[str, bool]:

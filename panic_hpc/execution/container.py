@@ -1,4 +1,4 @@
-"""The command lines of jobs: a profile's container and MPI sections as shell words. Pure.
+"""The command lines of jobs: a profile's container section as shell words. Pure.
 
 A *word* here is text for a shell, quoted already: literal values are quoted exactly, and the one
 thing that is expanded on the node, `paths.node_tmp`, stands as a variable.
@@ -61,27 +61,6 @@ def no_image(cluster: Cluster) -> LaunchError:
         f"The profile {cluster.name} names no container image",
         hint="Give --image FILE.sif, or set container.image in a profile of yours",
     )
-
-
-def mpi_words(cluster: Cluster, python: Words, program: Words, ranks: int) -> Words:
-    """Return the words that start `ranks` ranks of `program`, as the profile's `mpi` says.
-
-    `python` comes from `python_words`. mpiexec stands inside the container, so that it and the
-    ranks are of one MPI; srun stands outside it and starts a container for each rank.
-    """
-    options = tuple(shlex.quote(option) for option in cluster.mpi.options)
-    if cluster.mpi.launcher == "srun":
-        plugin = shlex.quote(f"--mpi={cluster.mpi.plugin}")
-        return ("srun", plugin, f"--ntasks={ranks}", *options, *python, *program)
-    if cluster.mpi.launcher == "mpiexec":
-        *before, interpreter = python
-        return (*before, "mpiexec", "-n", str(ranks), *options, interpreter, *program)
-    if ranks > 1:
-        raise LaunchError(
-            f"The profile {cluster.name} has no MPI launcher for {ranks} ranks",
-            hint="Set mpi.launcher, or stages.merge.ranks_per_node = 1",
-        )
-    return (*python, *program)
 
 
 def container_binds(cluster: Cluster, binds: Iterable[str] = ()) -> Words:

@@ -9,7 +9,7 @@ from typing import Any
 from panic_hpc.cluster import Cluster
 from panic_hpc.errors import LaunchError
 from panic_hpc.execution import claims, executors, scheduler
-from panic_hpc.execution.batch import Job
+from panic_hpc.execution.batch import Job, launch_words
 from panic_hpc.execution.diagnosis import (
     bad_nodes,
     died_of_memory,
@@ -29,8 +29,9 @@ from panic_hpc.execution.selection import (
     groups,
     select,
 )
+from panic_hpc.execution.slurm import read_limits
 from panic_hpc.execution.status import NEVER
-from panic_hpc.execution.submitted_image import SubmittedImage, submitted_image
+from panic_hpc.execution.submitted_image import SubmittedImage
 from panic_hpc.execution.worker import WorkerOptions
 from panic_hpc.resources import Cost, cost
 from panic_hpc.types import ShardId
@@ -45,8 +46,7 @@ class SlurmOptions:
     cluster: Cluster
     stages: tuple[str, ...]
     retry: bool = False
-    image: str | None = None
-    container: SubmittedImage | None = None
+    image: SubmittedImage | None = None
     exclude_bad_nodes: bool = True
     allow_other_numerics: bool = False
 
@@ -104,7 +104,6 @@ def submit_to_slurm(
     what was submitted until there.
     """
     adopt_sharing(experiment.paths.root)
-    options = with_container(experiment, options)
     with only_submitter(experiment):
         proposal = propose(experiment, options, inquire(experiment))
         if proposal.never:
@@ -114,13 +113,6 @@ def submit_to_slurm(
         if not proposal.arrays or not agree(proposal):
             return None
         return _Dispatch(experiment, options, proposal, told).submit_all()
-
-
-def with_container(experiment: Experiment, options: SlurmOptions) -> SlurmOptions:
-    """Return `options` with the container image that jobs will run in, looked into now."""
-    binds = (str(experiment.paths.root),)
-    found = submitted_image(options.cluster, options.image, binds)
-    return options if found is None else replace(options, image=str(found.path), container=found)
 
 
 @contextmanager
@@ -161,7 +153,6 @@ def jobs_of(
             parallel=_parallel(options.cluster, planned.stage, widths[planned.stage]),
             exclude=proposal.exclude,
             image=options.image,
-            exports=options.container.exports if options.container else {},
         )
         jobs.append(job)
     return jobs
@@ -182,10 +173,11 @@ class _Dispatch:
         self.told = told
         self.submission = new_submission("slurm", options.cluster.name)
         self.jobs = jobs_of(experiment, options, proposal, self.submission)
+        self.cluster = options.cluster
         self.options = WorkerOptions(
             self.submission.name,
+            build=options.image.build.id if options.image else "",
             allow_other_numerics=options.allow_other_numerics,
-            build=options.container.build.id if options.container else "",
         )
 
     def submit_all(self) -> Submission:
@@ -209,7 +201,8 @@ class _Dispatch:
         )
         self._write(chunk)
         try:
-            identifier = executors.submit_array(job, planned.elements, self.options)
+            launched = replace(self.options, launch=launch_words(self.cluster, job.stage))
+            identifier = executors.submit_array(job, planned.elements, launched)
         except LaunchError as error:
             self._write(outcome=f"refused: {error.message}")
             raise
@@ -232,8 +225,7 @@ def asked(job: Job) -> dict[str, Any]:
 
 def _limits(cluster: Cluster) -> Limits:
     limits = cluster.limits
-    size = limits.max_array_size or scheduler.max_array_size()
-    return Limits(size, limits.max_submitted_tasks or 0)
+    return Limits(read_limits(limits).max_array_size, limits.max_submitted_tasks or 0)
 
 
 def _per_job(options: SlurmOptions) -> dict[str, int]:

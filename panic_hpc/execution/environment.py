@@ -1,7 +1,6 @@
 """A profile's modules and variables as the host's lines of a batch script. Pure."""
 
 import shlex
-from collections.abc import Mapping
 
 from panic_hpc.cluster import Cluster
 
@@ -49,12 +48,11 @@ def host_lines(cluster: Cluster) -> tuple[str, ...]:
     inside = container.environment if container else {}
     return (
         *(f"module load {shlex.quote(module)}" for module in cluster.modules),
-        *exports(job_environment(cluster)),
-        *exports({f"{prefix}{name}": value for name, value in inside.items()}),
+        *_exports(job_environment(cluster)),
+        *_exports({f"{prefix}{name}": value for name, value in inside.items()}),
         *cluster.setup,
     )
 
 
-def exports(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the lines that export `variables`, each value quoted."""
+def _exports(variables: dict[str, str]) -> tuple[str, ...]:
     return tuple(f"export {name}={shlex.quote(value)}" for name, value in variables.items())

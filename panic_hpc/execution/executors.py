@@ -12,8 +12,9 @@ from typing import Any
 
 from panic_hpc.errors import LaunchError
 from panic_hpc.execution.batch import Job, parameters, python_command
+from panic_hpc.execution.element import run_element
 from panic_hpc.execution.folders import private_folder
-from panic_hpc.execution.worker import WorkerOptions, run_element
+from panic_hpc.execution.worker import WorkerOptions
 
 Elements = Sequence[Sequence[int]]
 

@@ -160,7 +160,9 @@ class _Launch:
 
     def _run(self, stage: str, todo: Sequence[int]) -> None:
         root = self.experiment.paths.root
-        options = WorkerOptions(self.submission.name, 0, self.options.allow_other_numerics)
+        options = WorkerOptions(
+            self.submission.name, allow_other_numerics=self.options.allow_other_numerics
+        )
         if self.options.executor == "inline":
             os.environ.update(thread_settings(self.threads))
             code = run_shards(str(root), stage, todo, options)

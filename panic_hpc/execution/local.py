@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.execution.device import gpu_numbers, thread_settings
+from panic_hpc.execution.element import run_element
 from panic_hpc.execution.folders import private_folder
-from panic_hpc.execution.worker import WorkerOptions, run_element
+from panic_hpc.execution.worker import WorkerOptions
 
 NO_LIMIT_MIN = 366 * 24 * 60
 POLL_S = 0.25

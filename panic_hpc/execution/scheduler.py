@@ -2,19 +2,17 @@
 
 import os
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from panic_hpc.errors import LaunchError
 from panic_hpc.execution.ledger import Chunk, Submission
+from panic_hpc.execution.slurm import ask
 from panic_hpc.execution.status import QueueEntry
 from panic_hpc.types import ShardId
 
 FORMAT = "%F|%K|%T|%N|%j|%r"
-TIMEOUT_S = 60
 NO_ANSWER = "NO_ANSWER"
-DEFAULT_MAX_ARRAY_SIZE = 1001
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +27,12 @@ class Row:
     reason: str
 
 
-def ask(*command: str) -> str:
+def answer(*command: str) -> str:
     """Return what a Slurm command prints; LaunchError with its complaint where it fails."""
-    # 0 asks for whole lists of array tasks; the default cuts them off after 64 characters.
-    environment = {**os.environ, "SLURM_BITSTR_LEN": "0"}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environment
-        )
-    except FileNotFoundError as error:
-        raise LaunchError(f"{command[0]} is not here", hint="Is this a login node?") from error
-    except subprocess.TimeoutExpired as error:
-        raise LaunchError(f"{command[0]} did not answer within {TIMEOUT_S} s") from error
-    if done.returncode:
-        raise LaunchError(f"{command[0]}: {' '.join(done.stderr.split()) or done.returncode}")
-    return done.stdout
+    said = ask(*command)
+    if said.code:
+        raise LaunchError(f"{command[0]} failed: {said.problem}")
+    return said.out
 
 
 def rows_of(names: Iterable[str]) -> list[Row]:
@@ -51,8 +40,10 @@ def rows_of(names: Iterable[str]) -> list[Row]:
     wanted = ",".join(sorted(names))
     if not wanted:
         return []
-    answer = ask("squeue", "--noheader", "--states=all", f"--name={wanted}", "-o", FORMAT)
-    return [parse_row(line) for line in answer.splitlines() if line.count("|") >= 5]
+    # 0 asks for whole lists of array tasks; the default cuts them off after 64 characters.
+    os.environ["SLURM_BITSTR_LEN"] = "0"
+    told = answer("squeue", "--noheader", "--states=all", f"--name={wanted}", "-o", FORMAT)
+    return [parse_row(line) for line in told.splitlines() if line.count("|") >= 5]
 
 
 def parse_row(line: str) -> Row:
@@ -116,23 +107,7 @@ def open_names(ledger: Sequence[Submission], unfinished: frozenset[ShardId]) -> 
     }
 
 
-def max_array_size() -> int:
-    """Return how many elements an array may have, as `scontrol show config` says."""
-    return parse_max_array_size(ask("scontrol", "show", "config"))
-
-
-def parse_max_array_size(config: str) -> int:
-    """Return the smaller of MaxArraySize and SchedulerParameters' max_array_tasks.
-
-    MaxArraySize is one more than the largest index, so with indices from 0 it is a number of
-    elements.
-    """
-    found = re.findall(r"^MaxArraySize\s*=\s*(\d+)|max_array_tasks=(\d+)", config, re.MULTILINE)
-    limits = [int(first or second) for first, second in found]
-    return min(limits, default=DEFAULT_MAX_ARRAY_SIZE)
-
-
 def cancel_jobs(ids: Sequence[str]) -> None:
     """Cancel jobs and array tasks by id; LaunchError where Slurm refuses."""
     if ids:
-        ask("scancel", *ids)
+        answer("scancel", *ids)

@@ -10,7 +10,7 @@ from panic_hpc.errors import LaunchError
 from panic_hpc.execution.experiment import Experiment
 from panic_hpc.execution.ledger import Chunk
 from panic_hpc.execution.logs import elements
-from panic_hpc.execution.scheduler import ask
+from panic_hpc.execution.scheduler import answer
 
 ENDS = ("completed", "failed", "stopped", "elsewhere")
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -67,13 +67,13 @@ def _accounts(ids: Sequence[str]) -> str:
         return ""
     columns = "--format=JobID,ElapsedRaw,MaxRSS"
     try:
-        return ask("sacct", "--noheader", "--parsable2", columns, "--jobs=" + ",".join(ids))
+        return answer("sacct", "--noheader", "--parsable2", columns, "--jobs=" + ",".join(ids))
     except LaunchError:
         return ""
 
 
-def _with_accounts(stage: Usage, ids: set[str], answer: str) -> Usage:
-    lines = [line.split("|") for line in answer.splitlines() if line.count("|") == 2]
+def _with_accounts(stage: Usage, ids: set[str], told: str) -> Usage:
+    lines = [line.split("|") for line in told.splitlines() if line.count("|") == 2]
     own = [line for line in lines if re.split(r"[_.]", line[0])[0] in ids]
     if not own:
         return stage

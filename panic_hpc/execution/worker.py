@@ -17,12 +17,11 @@ from typing import Any, Literal
 from panic_hpc.errors import Interrupted, PanicError
 from panic_hpc.execution import claims
 from panic_hpc.execution.claims import HeldClaim
-from panic_hpc.execution.device import device, own_gpu
+from panic_hpc.execution.device import device
 from panic_hpc.execution.events import say_event, shard_name
 from panic_hpc.execution.experiment import Experiment, adopt_sharing, open_experiment
 from panic_hpc.execution.failures import failure_of, read_failure, write_failure
 from panic_hpc.execution.identity import this_process
-from panic_hpc.execution.image import refuse_other_build, running_build
 from panic_hpc.execution.provenance import provenance
 from panic_hpc.execution.stopping import Stopper, deadline, signals_noted
 from panic_hpc.registry import lookup
@@ -44,14 +43,15 @@ class WorkerOptions:
     """What whoever starts a worker decides; primitives only, so that it travels anywhere.
 
     `submission` is the ledger's name of this attempt: what failed in it is not tried again by it.
-    `parent` is the pid of a process whose end is this worker's, 0 for none. `build` is that of the
-    container image that the work was submitted for, "" for none, None where it does not matter.
+    `parent` is the pid of a process whose end is this worker's, 0 for none; `build` the container
+    image that the work was submitted for; `launch` the words that start the ranks of a merge.
     """
 
     submission: str = ""
     parent: int = 0
-    allow_other_numerics: bool = False
     build: str | None = None
+    launch: tuple[str, ...] = ()
+    allow_other_numerics: bool = False
 
 
 def run_shards(root: str, stage: str, indices: Sequence[int], options: WorkerOptions) -> int:
@@ -61,39 +61,15 @@ def run_shards(root: str, stage: str, indices: Sequence[int], options: WorkerOpt
     85: the walltime ended first, start me again; 143: stopped by a signal.
     """
     adopt_sharing(Path(root))
-    worker = Worker(open_experiment(Path(root)), options)
+    return run_worker(Worker(open_experiment(Path(root)), options), stage, indices)
+
+
+def run_worker(worker: "Worker", stage: str, indices: Sequence[int]) -> int:
+    """Let `worker` work, signals noted, and return an exit code: see `run_shards`."""
     with signals_noted(worker.stopper):
         outcomes: Counter[str] = Counter(worker.run(stage, indices))
     say_event("worker-ends", outcomes=dict(outcomes), cause=worker.stopper.cause)
     return exit_code(outcomes, worker.stopper.cause)
-
-
-def run_element(root: str, stage: str, indices: Sequence[int], options: Mapping[str, Any]) -> None:
-    """Do this task's share of one array element, and end the process with `run_shards`' code.
-
-    Ends it at once: no result is pickled, and HDF5 was seen to crash in an interpreter's exit
-    after a write error. Files have the last word anyway.
-    """
-    rank, ranks = _task()
-    os.environ.update(own_gpu(rank, ranks))
-    try:
-        chosen = WorkerOptions(**options)
-        if chosen.build is not None:
-            refuse_other_build(chosen.build, running_build())
-        code = run_shards(root, stage, indices[rank::ranks], chosen)
-    except PanicError as error:
-        print(f"panic-hpc: {error}", file=sys.stderr)
-        code = EXIT_FAILED
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _task() -> tuple[int, int]:
-    """Return this task's number and how many there are; a local worker in an allocation is one."""
-    if os.environ.get("SUBMITIT_EXECUTOR") != "slurm":
-        return 0, 1
-    return int(os.environ.get("SLURM_PROCID", "0")), int(os.environ.get("SLURM_NTASKS", "1"))
 
 
 def exit_code(outcomes: Mapping[str, int], cause: str) -> int:
@@ -126,10 +102,11 @@ class Worker:
         stage: Stage = lookup(self.experiment.stages, stage_name, "stage")
         shards = self.experiment.shards(stage_name)
         for number, index in enumerate(indices):
-            if number and self.stopper(0.0):
-                yield "stopped"
+            stops = bool(number and self.stopper(0.0))
+            outcome = "stopped" if stops else self._attend(stage, shards[index])
+            yield outcome
+            if outcome == "stopped":
                 return
-            yield self._attend(stage, shards[index])
 
     def _attend(self, stage: Stage, shard: Shard) -> Outcome:
         paths = self.experiment.paths

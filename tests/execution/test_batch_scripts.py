@@ -12,6 +12,8 @@ import pytest
 from panic_hpc.cluster import STAGES, Cluster
 from panic_hpc.execution.batch import Job
 from panic_hpc.execution.executors import script
+from panic_hpc.execution.image import Build
+from panic_hpc.execution.submitted_image import SubmittedImage
 from panic_hpc.profiles import load_cluster, resolved, shipped_directory
 
 GOLDEN = Path(__file__).parent / "batch_scripts"
@@ -19,6 +21,9 @@ PROFILES = sorted(
     name
     for path in shipped_directory().glob("[!_]*.toml")
     if load_cluster(name := path.stem, {}).scheduler == "slurm"
+)
+IMAGE = SubmittedImage(
+    Path("/scratch/me/panic-hpc.sif"), "sha256:0123abcd", Build("b1", "0.1.0", "c", "l")
 )
 SITE = {"SCRATCH": "/scratch/me", "HOME": "/home/me"}
 
@@ -39,8 +44,7 @@ def job(cluster: Cluster, stage: str, size: int = 3) -> Job:
         threads=1,
         parallel=2,
         dependency="afterany:17",
-        image="/scratch/me/panic-hpc.sif" if cluster.container else None,
-        exports={"PANIC_HPC_BUILD": "b1"} if cluster.container else {},
+        image=IMAGE if cluster.container else None,
     )
 
 

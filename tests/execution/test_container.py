@@ -1,4 +1,4 @@
-"""A profile's container and MPI sections become exactly the words that a shell will read."""
+"""A profile's container section becomes exactly the words that a shell will read."""
 
 import os
 import shlex
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from panic_hpc.cluster import Cluster
 from panic_hpc.errors import LaunchError
-from panic_hpc.execution.container import mpi_words, python_words
+from panic_hpc.execution.container import python_words
 from panic_hpc.execution.environment import host_lines
 
 
@@ -58,23 +58,6 @@ def test_an_image_given_at_submission_wins_and_none_is_refused() -> None:
 def test_paths_that_apptainer_would_split_are_refused(bind: str) -> None:
     with pytest.raises(LaunchError, match="comma or a colon"):
         python_words(cluster(container={"image": "/i.sif"}), gpu=False, binds=[bind])
-
-
-def test_mpiexec_stands_inside_the_container_and_srun_outside() -> None:
-    inside = cluster(container={"image": "/i.sif"}, mpi={"launcher": "mpiexec"})
-    python = python_words(inside, gpu=False)
-    words = mpi_words(inside, python, ("-m", "panic_hpc"), ranks=2)
-    assert " ".join(words).endswith("/i.sif mpiexec -n 2 python3 -m panic_hpc")
-    outside = cluster(container={"image": "/i.sif"}, mpi={"launcher": "srun", "plugin": "pmi2"})
-    words = mpi_words(outside, python, ("-m", "panic_hpc"), ranks=2)
-    assert " ".join(words).startswith("srun --mpi=pmi2 --ntasks=2 apptainer exec")
-
-
-def test_several_ranks_without_a_launcher_are_refused() -> None:
-    site = cluster()
-    assert mpi_words(site, ("python",), ("-m", "x"), ranks=1) == ("python", "-m", "x")
-    with pytest.raises(LaunchError, match="launcher"):
-        mpi_words(site, ("python",), ("-m", "x"), ranks=2)
 
 
 def test_modules_come_first_and_models_are_never_downloaded() -> None:

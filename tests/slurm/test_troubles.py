@@ -196,11 +196,13 @@ def test_the_other_user_goes_on_where_the_first_was_stopped(
         shutil.chown(path, "games", "users")
     root.chmod(0o2775)
     first = as_user("games", "submit", root, "--cluster", "testbed", "--yes", *RUNS)
-    assert first.wait(timeout=60) == 0, first.communicate()
+    told, _ = first.communicate(timeout=60)
+    assert first.returncode == 0, told
     wait_until_running(root)
     run_command("cancel", root, "--yes")
     wait_until_over(root)
     second = as_user("news", "submit", root, "--cluster", "testbed", "--yes", *RUNS)
-    assert second.wait(timeout=60) == 0, second.communicate()
+    told, _ = second.communicate(timeout=60)
+    assert second.returncode == 0, told
     wait_until_over(root)
     assert states(root, "runs") == ["completed"], log_of(root)

@@ -25,6 +25,7 @@ export OPENBLAS_NUM_THREADS=1
 export NUMEXPR_NUM_THREADS=1
 export VECLIB_MAXIMUM_THREADS=1
 export TOKENIZERS_PARALLELISM=false
+export PANIC_HPC_IMAGE_DIGEST=sha256:0123abcd
 export PANIC_HPC_BUILD=b1
 export HF_HUB_OFFLINE=1
 export TRANSFORMERS_OFFLINE=1
@@ -35,7 +36,6 @@ export XDG_CACHE_HOME=/scratch/me/panic/cache/xdg
 export TORCHINDUCTOR_CACHE_DIR=/scratch/me/panic/cache/inductor
 export TRITON_CACHE_DIR=/scratch/me/panic/cache/triton
 export MPLCONFIGDIR=/scratch/me/panic/cache/matplotlib
-singularity exec --no-home --bind /scratch/me --bind /scratch/me/panic/cache --bind /scratch/me/EXP /scratch/me/panic-hpc.sif mpiexec -n 4 python3 -m panic_hpc merge /scratch/me/EXP || echo 'panic-hpc: the ranks did not merge; one process tries'
 
 # command
 export SUBMITIT_EXECUTOR=slurm

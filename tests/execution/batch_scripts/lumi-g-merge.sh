@@ -25,12 +25,12 @@ export OPENBLAS_NUM_THREADS=1
 export NUMEXPR_NUM_THREADS=1
 export VECLIB_MAXIMUM_THREADS=1
 export TOKENIZERS_PARALLELISM=false
+export PANIC_HPC_IMAGE_DIGEST=sha256:0123abcd
 export PANIC_HPC_BUILD=b1
 export HF_HUB_OFFLINE=1
 export TRANSFORMERS_OFFLINE=1
 export HF_HUB_DISABLE_TELEMETRY=1
 export PYTHONNOUSERSITE=1
-singularity exec --no-home --bind /scratch/me/EXP /scratch/me/panic-hpc.sif mpiexec -n 4 python3 -m panic_hpc merge /scratch/me/EXP || echo 'panic-hpc: the ranks did not merge; one process tries'
 
 # command
 export SUBMITIT_EXECUTOR=slurm
