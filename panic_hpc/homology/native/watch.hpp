@@ -107,8 +107,8 @@ void Watch::parallel(std::size_t count, std::size_t grain, const Work& work) {
     try {
       take();
     } catch (...) {
-      failure = std::current_exception();
-      abandoned_ = true;
+      // Of several failures the first counts; the others may be its consequence.
+      if (!abandoned_.exchange(true)) failure = std::current_exception();
     }
     const std::lock_guard<std::mutex> lock(mutex);
     --n_running;
