@@ -1,0 +1,39 @@
+"""The identity of a local folder of weights: a digest of its file names and contents."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from panic_hpc.errors import ModelError
+
+PREFIX = "sha256:"
+
+
+def folder_digest(folder: Path) -> str:
+    """Return "sha256:…" over the sorted relative names and the contents of a folder's files.
+
+    Hidden files and folders (a download's bookkeeping) do not count; links are followed, so a copy
+    of a cached snapshot has the snapshot's digest. Raises ModelError where nothing can be read.
+    """
+    names = sorted(path.relative_to(folder).as_posix() for path in _files(folder))
+    if not names:
+        raise ModelError(f"{folder} is not a folder with files in it")
+    whole = hashlib.sha256()
+    for name in names:
+        whole.update(f"{_file_digest(folder / name)}  {name}\n".encode())
+    return PREFIX + whole.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for root, directories, names in os.walk(folder, followlinks=True):
+        directories[:] = [name for name in directories if not name.startswith(".")]
+        yield from (Path(root, name) for name in names if not name.startswith("."))
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error})") from error

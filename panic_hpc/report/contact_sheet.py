@@ -1,0 +1,195 @@
+"""A contact sheet: a row a run, a column a step, each picture with its caption beneath.
+
+Takes plain arrays, pictures and strings, never the dataset.
+"""
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panic_hpc.errors import PanicError
+from panic_hpc.files import replace_file
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+THUMBNAIL = 128
+GAP = 10
+FONT_SIZE = 11
+LINE = 14
+CAPTION_LINES = 7
+TITLE_WIDTH = 190
+HEADER = 26
+INK, PALE, PAPER = (26, 26, 26), (190, 190, 190), (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A picture of a run and the caption that belongs beneath it; either may be missing.
+
+    `image` is an (H, W, 3) uint8 array or a Pillow image.
+    """
+
+    step: int
+    image: "NDArray[np.uint8] | Image | None" = None
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A row of a contact sheet: a run's title and its cells in step order."""
+
+    title: str
+    cells: Sequence[Cell]
+
+
+def contact_sheet(
+    strips: Sequence[Strip], path: Path, *, most_columns: int = 10, thumbnail: int = THUMBNAIL
+) -> Path:
+    """Write a PNG with a row a run and a column a step, captions beneath the pictures.
+
+    Where there are more than `most_columns` steps every n-th is shown, n the least that fits; the
+    header says which. Small pictures are enlarged without smoothing. Raises PanicError where
+    there is nothing to show.
+    """
+    steps = sorted({cell.step for strip in strips for cell in strip.cells})
+    if not steps:
+        raise PanicError("a contact sheet of no pictures was asked for", hint="run some steps")
+    shown = every_nth(steps, most_columns)
+    heights = [_strip_height(strip, shown, thumbnail) for strip in strips]
+    sheet = _blank(TITLE_WIDTH + len(shown) * (thumbnail + GAP) + GAP, HEADER + sum(heights) + GAP)
+    _draw_header(sheet, shown, thumbnail)
+    top = HEADER
+    for strip, height in zip(strips, heights, strict=True):
+        _draw_strip(sheet, strip, shown, top, thumbnail)
+        top += height
+    return _save(sheet, path)
+
+
+def every_nth(steps: Sequence[int], most: int) -> list[int]:
+    """Return every n-th of the steps from the first on, with the least n that leaves `most`."""
+    return list(steps)[:: max(1, math.ceil(len(steps) / most))]
+
+
+def wrapped(text: str, width: int, most_lines: int) -> list[str]:
+    """Break a text into lines of at most `width` pixels; what does not fit ends in an ellipsis."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and _text_width(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(_cut(word, width))
+    if len(lines) <= most_lines:
+        return lines
+    return [*lines[: most_lines - 1], _cut(lines[most_lines - 1] + "…" * 2, width)]
+
+
+def _cut(word: str, width: int) -> str:
+    """Return the word, or as much of it as fits with an ellipsis."""
+    if _text_width(word) <= width and not word.endswith("……"):
+        return word
+    word = word.rstrip("…")
+    while word and _text_width(word + "…") > width:
+        word = word[:-1]
+    return word + "…"
+
+
+@cache
+def _font() -> Any:
+    """Return DejaVu Sans out of matplotlib's own data: Pillow's font knows no arrow and no dash."""
+    from matplotlib import get_data_path
+    from PIL import ImageFont
+
+    return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), FONT_SIZE)
+
+
+def _text_width(text: str) -> float:
+    return float(_font().getlength(text))
+
+
+def _blank(width: int, height: int) -> "Image":
+    from PIL import Image
+
+    return Image.new("RGB", (width, height), PAPER)
+
+
+def _save(sheet: "Image", path: Path) -> Path:
+    stream = io.BytesIO()
+    sheet.save(stream, format="PNG")
+    replace_file(path, stream.getvalue())
+    return path
+
+
+def _strip_height(strip: Strip, shown: Sequence[int], thumbnail: int) -> int:
+    captions = [cell.caption for cell in strip.cells if cell.step in shown]
+    lines = max((len(wrapped(c, thumbnail, CAPTION_LINES)) for c in captions), default=0)
+    title = len(wrapped(strip.title, TITLE_WIDTH - 2 * GAP, 20)) * LINE
+    return max(thumbnail + 4 + lines * LINE, title) + GAP
+
+
+def _write_lines(sheet: "Image", lines: Sequence[str], left: int, top: int) -> None:
+    from PIL import ImageDraw
+
+    pen = ImageDraw.Draw(sheet)
+    for i, line in enumerate(lines):
+        pen.text((left, top + i * LINE), line, font=_font(), fill=INK)
+
+
+def _draw_header(sheet: "Image", shown: Sequence[int], thumbnail: int) -> None:
+    for i, step in enumerate(shown):
+        _write_lines(sheet, [f"step {step}"], _left_of(i, thumbnail), 6)
+
+
+def _left_of(column: int, thumbnail: int) -> int:
+    return TITLE_WIDTH + GAP + column * (thumbnail + GAP)
+
+
+def _draw_strip(
+    sheet: "Image", strip: Strip, shown: Sequence[int], top: int, thumbnail: int
+) -> None:
+    _write_lines(sheet, wrapped(strip.title, TITLE_WIDTH - 2 * GAP, 20), GAP, top)
+    cells = {cell.step: cell for cell in strip.cells}
+    for column, step in enumerate(shown):
+        left = _left_of(column, thumbnail)
+        cell = cells.get(step, Cell(step))
+        _draw_picture(sheet, cell, left, top, thumbnail)
+        caption = wrapped(cell.caption, thumbnail, CAPTION_LINES)
+        _write_lines(sheet, caption, left, top + thumbnail + 4)
+
+
+def _draw_picture(sheet: "Image", cell: Cell, left: int, top: int, thumbnail: int) -> None:
+    """Paste the picture in the middle of its place, with a hairline: a white one has no edge."""
+    from PIL import ImageDraw
+
+    pen = ImageDraw.Draw(sheet)
+    x, y = left + thumbnail // 2, top + thumbnail // 2
+    if cell.image is None:
+        pen.text((x, y), "-", font=_font(), fill=PALE, anchor="mm")
+        return
+    picture = _fitted(cell.image, thumbnail)
+    x, y = x - picture.width // 2, y - picture.height // 2
+    sheet.paste(picture, (x, y))
+    pen.rectangle((x - 1, y - 1, x + picture.width, y + picture.height), outline=PALE)
+
+
+def _fitted(image: "NDArray[np.uint8] | Image", side: int) -> "Image":
+    """Return the picture within side x side: whole multiples up, smoothed down."""
+    from PIL import Image as Pillow
+
+    picture = Pillow.fromarray(image) if isinstance(image, np.ndarray) else image
+    picture = picture.convert("RGB")
+    longest = max(picture.size)
+    if longest > side:
+        picture.thumbnail((side, side), Pillow.Resampling.LANCZOS)
+        return picture
+    factor = side // longest
+    return picture.resize(
+        (picture.width * factor, picture.height * factor), Pillow.Resampling.NEAREST
+    )

@@ -1,0 +1,54 @@
+"""Making a finished file visible: synced, read-only, and under its name at once or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from panic_hpc.errors import PanicError
+from panic_hpc.files import fsync_directory, temporary_beside
+
+
+@contextmanager
+def temporary_file(path: Path) -> Iterator[Path]:
+    """Give a name beside `path` to build in; whatever is left there is removed in the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(path)
+    try:
+        yield temporary
+    except OSError as error:
+        raise PanicError(
+            f"{path} could not be written ({error})", hint="Run the same command again"
+        ) from error
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def publish_first(temporary: Path, path: Path) -> bool:
+    """Give `temporary` the name `path` unless that is taken; True where this call did it.
+
+    Works by link(2) like `files.create_file`; file systems without links get a rename, which a
+    claim on the shard keeps from racing.
+    """
+    temporary.chmod(0o444)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    except (PermissionError, NotImplementedError, OSError):
+        if path.exists():
+            return False
+        os.rename(temporary, path)
+        fsync_directory(path.parent)
+        return True
+    created = temporary.stat().st_nlink == 2
+    fsync_directory(path.parent)
+    return created
+
+
+def publish_over(temporary: Path, path: Path) -> None:
+    """Give `temporary` the name `path`, replacing what was there; who reads that keeps it."""
+    temporary.chmod(0o444)
+    os.replace(temporary, path)
+    fsync_directory(path.parent)
