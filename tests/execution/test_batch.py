@@ -17,7 +17,7 @@ from panic_hpc.execution.executors import inheritable, script
 from panic_hpc.execution.image import Build
 from panic_hpc.execution.submitted_image import SubmittedImage
 
-IMAGE = SubmittedImage(Path("/scratch/panic.sif"), "sha256:0", Build("b", "0", "c", "l"))
+IMAGE = SubmittedImage(Path("/i.sif"), "sha256:0", Build("b1", "0.1.0", "c", "l"))
 
 
 def job(cluster: Cluster, stage: str = "runs", **changes: Any) -> Job:

@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from panic_hpc.errors import LaunchError
 from panic_hpc.execution import claims
 from panic_hpc.execution.dispatch import Proposal, SlurmOptions, submit_to_slurm
 from panic_hpc.execution.experiment import Experiment, open_experiment
-from panic_hpc.execution.identity import this_process
+from panic_hpc.execution.identity import SlurmIds, this_process
 from panic_hpc.execution.inquiry import inquire
 from panic_hpc.execution.ledger import read_ledger
 
@@ -113,6 +115,24 @@ def test_a_submitter_that_dies_behind_sbatch_leaves_a_job_that_is_found(
     (submission,) = read_ledger(opened.paths.ledger)
     assert [chunk.job_id for chunk in submission.chunks] == [""]
     assert states(opened) == ["submitted", "submitted", "eligible"]
+
+
+def test_claims_of_jobs_that_are_over_are_taken_back(opened: Experiment, commands: Path) -> None:
+    submit(opened)
+    path = opened.paths.claim(opened.shards("runs")[0])
+    node = replace(this_process(), host="n9", boot="b9", slurm=SlurmIds("1", "1", "0"))
+    progress = claims.Progress(done=3, total=9, updated=time.time())
+    path.parent.mkdir(parents=True)
+    path.write_bytes(claims.encode(claims.Claim("t", node, "s", 0.0, progress=progress)))
+    assert states(opened) == ["submitted"] * 3
+    queue = (commands / "queue").read_text()
+    (commands / "queue").write_text(queue.replace("1|0-1%2|PENDING", "1|0-1%2|NODE_FAIL"))
+    assert states(opened) == ["lost", "lost", "submitted"]
+    submit(opened)
+    left = claims.read_claim(path)
+    assert left is not None
+    assert (left.progress.kind, left.progress.done) == ("stopped", 3)
+    assert left.deaths == 1
 
 
 def test_only_one_submits_at_a_time(opened: Experiment, commands: Path) -> None:
