@@ -6,16 +6,24 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
 PYTEST_ARGS ?=
+WITHOUT_COMPUTE := not compute and not mpi and not slurm and not apptainer and not long
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench image clean
+.PHONY: demo test test-base check bench image clean
 
 demo: $(STAMP)
 	$(BIN)/panic-hpc demo $(DEMO)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The base package and its tests without torch, for the Pythons that the constraints are not made for.
+BASE := .venv-base
+test-base:
+	$(PYTHON) -m venv $(BASE)
+	$(BASE)/bin/pip install --quiet --constraint constraints.txt --editable '.[analysis,engines,dev]' pillow
+	$(BASE)/bin/python -m pytest -m "$(WITHOUT_COMPUTE)" $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from panic_hpc.cli.console import say, warn
+from panic_hpc.errors import LaunchError
 
 if TYPE_CHECKING:
     from panic_hpc.execution.dispatch import Proposal, SlurmOptions
@@ -127,7 +128,9 @@ def send(opened: "Experiment", options: "SlurmOptions", *, dry_run: bool, yes: b
 
     def agree(proposal: "Proposal") -> bool:
         _describe(proposal)
-        return yes or not sys.stdin.isatty() or typer.confirm("Submit?", default=False)
+        if not yes and not sys.stdin.isatty():
+            raise LaunchError("There is nobody to ask here", hint="Look at this, then give --yes")
+        return yes or typer.confirm("Submit?", default=False)
 
     submission = submit_to_slurm(opened, options, agree, say)
     if submission is None:

@@ -60,7 +60,7 @@ def parameters(job: Job) -> dict[str, Any]:
         "stderr_to_stdout": True,
         "setup": list(setup_lines(job)),
         "teardown": list(teardown_lines(requeue=job.cluster.limits.requeue)),
-        "srun_args": ["--kill-on-bad-exit=0", "--wait=0", *_mpi_options(job)],
+        "srun_args": list(_srun_options(job)),
         "additional_parameters": {**options, **_requeue(job.cluster), "signal": NO_SIGNAL},
     }
     refuse_control_characters(values)
@@ -146,20 +146,34 @@ def refuse_special_characters(folder: Path) -> None:
         )
 
 
-def _mpi_options(job: Job) -> tuple[str, ...]:
-    """Return what makes srun connect the ranks of a merge; nothing elsewhere."""
-    mpi = job.cluster.mpi
-    if job.stage != MERGE or mpi.launcher != "srun":
-        return ()
-    return (f"--mpi={mpi.plugin}", *mpi.options)
+def _srun_options(job: Job) -> tuple[str, ...]:
+    """Return srun's options: shards side by side go on without each other, ranks do not."""
+    words = _launcher(job.cluster, job.stage)
+    if words[:1] == ("srun",):
+        return ("--kill-on-bad-exit=1", *words[1:])
+    return ("--kill-on-bad-exit=0", "--wait=0")
 
 
 def launch_words(cluster: Cluster, stage: str) -> tuple[str, ...]:
     """Return the words by which the one task of a merge job becomes its ranks; none elsewhere."""
-    if stage != MERGE or cluster.mpi.launcher != "mpiexec":
+    words = _launcher(cluster, stage)
+    return () if words[:1] == ("srun",) else words
+
+
+def _launcher(cluster: Cluster, stage: str) -> tuple[str, ...]:
+    """Return the words that stand before a program of several ranks; none for anything else."""
+    mpi, ranks = cluster.mpi, cluster.stage(stage).tasks
+    if stage != MERGE or ranks == 1:
         return ()
-    ranks = cluster.stages.merge.ranks_per_node
-    return ("mpiexec", "-n", str(ranks), *cluster.mpi.options) if ranks > 1 else ()
+    if mpi.launcher == "none":
+        raise LaunchError(
+            f"The profile {cluster.name} has no MPI launcher for {ranks} ranks",
+            hint="Set mpi.launcher, or stages.merge.ranks_per_node = 1",
+        )
+    how = (
+        ("srun", f"--mpi={mpi.plugin}") if mpi.launcher == "srun" else ("mpiexec", "-n", str(ranks))
+    )
+    return (*how, *mpi.options)
 
 
 def _requeue(cluster: Cluster) -> dict[str, bool]:

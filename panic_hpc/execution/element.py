@@ -32,11 +32,15 @@ def run_element(root: str, stage: str, indices: Sequence[int], options: Mapping[
         code = EXIT_FAILED
     sys.stdout.flush()
     sys.stderr.flush()
+    if "mpi4py.MPI" in sys.modules:
+        # The other ranks wait for ever for one that ends without MPI_Finalize.
+        sys.exit(code)
     os._exit(code)
 
 
 def _run(root: str, stage: str, indices: Sequence[int], options: WorkerOptions) -> int:
-    refuse_other_build(options.build, running_build())
+    if options.build is not None:
+        refuse_other_build(options.build, running_build())
     if stage == MERGE:
         return run_merge(root, options)
     rank, ranks = _task()

@@ -162,6 +162,8 @@ def _not_queued(shard: Shard, claim: Claim | None, entry: QueueEntry | None) -> 
         owner = claim.owner
         detail = f"its worker on {owner.host} (pid {owner.pid}) died" + _last_word(entry)
         return ShardStatus(shard, "lost", detail, job=owner.slurm.label, done=done, total=total)
+    if entry and entry.state == "CANCELLED":
+        return ShardStatus(shard, "eligible", f"job {entry.job} was cancelled before it began")
     if entry:
         detail = f"job {entry.job} ended without a word" + _last_word(entry)
         return ShardStatus(shard, "lost", detail, job=entry.job)

@@ -12,7 +12,7 @@ from panic_hpc.store.blocks import BLOCK_BYTES, block_spans
 from panic_hpc.store.dataset_schema import stage_columns
 from panic_hpc.store.digest import running_sum
 from panic_hpc.store.join import MISSING, Part, Source
-from panic_hpc.store.schema import Column
+from panic_hpc.store.schema import Column, shard_columns
 from panic_hpc.types import DIAGRAMS
 
 Rows = NDArray[np.int64]
@@ -99,7 +99,7 @@ def _part_spans(
     if part.n_runs == source.n_runs:
         return {
             column.rows: (0, source.entries[name].shape[0] - column.edges)
-            for name, column in stage_columns(stage, "")
+            for name, column in shard_columns(stage).items()
             if name in source.entries
         }
     first, last = part.first_row, part.first_row + part.n_runs

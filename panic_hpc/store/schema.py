@@ -7,6 +7,8 @@ run's digest covers: no times, no hosts, and nothing that depends on where a run
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
 
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, RUNS, TEXT
 
@@ -223,12 +225,14 @@ OPTIONAL_COLUMNS: Mapping[str, tuple[Column, ...]] = {
 """Outputs of a modality that a network produces; null models where an experiment asks for them."""
 
 
-def shard_columns(stage: str) -> dict[str, Column]:
+@cache
+def shard_columns(stage: str) -> Mapping[str, Column]:
     """Return {name: column} of all that a shard of `stage` may hold."""
-    optional = OPTIONAL_COLUMNS.get(stage, ())
-    return {column.name: column for column in (*SHARD_COLUMNS[stage], *optional)}
+    columns = (*SHARD_COLUMNS[stage], *OPTIONAL_COLUMNS.get(stage, ()))
+    return MappingProxyType({column.name: column for column in columns})
 
 
+@cache
 def required_names(stage: str) -> frozenset[str]:
     """Return the names that a shard of `stage` must hold."""
     return frozenset(column.name for column in SHARD_COLUMNS[stage])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.errors import ConflictError, ManifestError, ShardError
+from panic_hpc.errors import ConflictError, ShardError
 from panic_hpc.store import hdf5
 from panic_hpc.store.blocks import (
     BlockSums,
@@ -111,17 +111,10 @@ def publish_shard(path: Path, header: ShardHeader, arrays: Arrays) -> bool:
     with temporary_file(path) as temporary:
         _write(temporary, header, arrays)
         with open_shard(temporary, manifest_key=header.manifest_key) as written:
-            _require_consistent(written, path)
             if publish_first(temporary, path):
                 return True
             _require_same(written, path)
             return False
-
-
-def _require_consistent(written: Shard, path: Path) -> None:
-    problems = list(row_problems(written, written.header["stage"]))
-    if problems:
-        raise ShardError(f"{path} would be malformed: {in_words(problems)}")
 
 
 def _require_same(written: Shard, path: Path) -> None:
@@ -147,7 +140,8 @@ def _write(temporary: Path, header: ShardHeader, arrays: Arrays) -> None:
     with writing(temporary) as descriptor:
         for name, array in arrays.items():
             entries[name] = _write_array(descriptor, places[name], array, name)
-        entries[DIGEST] = _digests(temporary, descriptor, entries, places, header.stage)
+        digests = _digests(OpenArrays(temporary, descriptor, entries), header)
+        entries[DIGEST] = _write_array(descriptor, places[DIGEST], digests, DIGEST)
         content = encode(SHARD, values, entries).ljust(reserved)
         write_header(descriptor, places, content)
 
@@ -210,16 +204,10 @@ def _write_array(
     return entry
 
 
-def _digests(
-    temporary: Path, descriptor: int, entries: Mapping[str, ArrayEntry], places: Any, stage: str
-) -> ArrayEntry:
-    draft = OpenArrays(temporary, descriptor, entries)
-    digests = np.array([digest.encode() for _, digest in run_digests(draft, stage)], dtype="S64")
-    return _write_array(descriptor, places[DIGEST], digests, DIGEST)
-
-
-def require_complete(shard: Shard, first_run: int, n_runs: int) -> None:
-    """Raise ManifestError unless `shard` holds exactly these runs, in order."""
-    found = shard.array("runs/index")
-    if not np.array_equal(found, np.arange(first_run, first_run + n_runs)):
-        raise ManifestError(f"{shard.path} does not hold runs {first_run} to {first_run + n_runs}")
+def _digests(written: OpenArrays, header: ShardHeader) -> NDArray[Any]:
+    """Return the runs' digests; ShardError where the arrays contradict each other."""
+    problems = list(row_problems(written, header.stage))
+    if problems:
+        raise ShardError(f"{header.stage} {header.index} is malformed: {in_words(problems)}")
+    found = [digest.encode() for _, digest in run_digests(written, header.stage)]
+    return np.array(found, dtype="S64")

@@ -1,4 +1,4 @@
-"""Batch scripts: exact texts for every profile that is shipped, and nothing but text in them."""
+"""Batch scripts: what they say and leave unsaid, what they do; and texts stay texts in them."""
 
 import os
 import shlex
@@ -16,15 +16,8 @@ from panic_hpc.execution.batch import Job, deadline_line, parameters
 from panic_hpc.execution.executors import inheritable, script
 from panic_hpc.execution.image import Build
 from panic_hpc.execution.submitted_image import SubmittedImage
-from panic_hpc.profiles import load_cluster, resolved
 
-GOLDEN = Path(__file__).parent / "scripts"
-VARIABLES = {
-    name: f"/scratch/{name.lower()}"
-    for name in ("SCRATCH", "HOME", "USER", "PROJECT", "WORK", "FAST", "CINECA_SCRATCH", "DATA")
-}
-IMAGE = SubmittedImage(Path("/scratch/panic.sif"), "sha256:0123", Build("b1", "0.1.0", "c", "l"))
-STAGES = ("runs", "embeddings", "diagrams", "merge")
+IMAGE = SubmittedImage(Path("/i.sif"), "sha256:0", Build("b1", "0.1.0", "c", "l"))
 
 
 def job(cluster: Cluster, stage: str = "runs", **changes: Any) -> Job:
@@ -38,35 +31,6 @@ def job(cluster: Cluster, stage: str = "runs", **changes: Any) -> Job:
         "threads": 1,
     }
     return Job(**{**given_, **changes})
-
-
-def profile(name: str) -> Cluster:
-    loaded = load_cluster(name)
-    given_ = {**VARIABLES, **{key: "/scratch/x" for key in _variables(loaded)}}
-    cluster = resolved(loaded, given_)
-    return cluster.model_copy(update={"python": cluster.python or "/opt/python3"})
-
-
-def _variables(cluster: Cluster) -> set[str]:
-    import re
-
-    return set(re.findall(r"\$\{?(\w+)", cluster.model_dump_json()))
-
-
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("name", ["testbed", "lumi-g", "juwels-booster", "leonardo"])
-def test_scripts_of_shipped_profiles(name: str, stage: str) -> None:
-    """Set WRITE_GOLDEN_SCRIPTS=1 to write the texts anew, and read the difference."""
-    path = Path(__file__).parents[2] / "configs" / "clusters" / f"{name}.toml"
-    cluster = profile(str(path))
-    image = IMAGE if cluster.container else None
-    waiting = "aftercorr:41" if stage == "embeddings" else ""
-    text = script(job(cluster, stage, image=image, dependency=waiting, exclude=("n1", "n2")))
-    golden = GOLDEN / f"{name}-{stage}.sh"
-    if os.environ.get("WRITE_GOLDEN_SCRIPTS"):
-        golden.write_text(text)
-    assert text == golden.read_text()
-    assert subprocess.run(["bash", "-n"], input=text, text=True, check=False).returncode == 0
 
 
 def bare(**tables: Any) -> Cluster:
