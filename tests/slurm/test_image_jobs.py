@@ -148,6 +148,6 @@ def test_two_ranks_connect_in_the_image(
     size = "--ntasks=2" if launcher == "srun" else "--cpus-per-task=2"
     slurm.run("sbatch", "--wait", "--partition=fat", size, f"--output={tmp_path}/log", str(script))
     told = (tmp_path / "log").read_text()
-    # UCX complains of /proc/PID/fd of a rank in another user namespace, and takes another transport.
+    # UCX is refused /proc/PID/fd of a rank in another user namespace, says so, and goes on.
     lines = [line for line in told.splitlines() if not line.startswith(("INFO:", "["))]
     assert sorted(lines) == ["0 2 [0, 1]", "1 2 [0, 1]"]
