@@ -1,5 +1,6 @@
 """Datasets in use: cheap, from several processes, while they are replaced."""
 
+import json
 import multiprocessing
 import os
 import pickle
@@ -48,6 +49,14 @@ def test_wrong_names_are_answered_with_the_right_ones(path: Path) -> None:
             dataset.texts("0" * 32)
         with pytest.raises(PanicError, match="no image at step 1"):
             dataset.image(0, 1)
+
+
+def test_provenance_travels_with_the_dataset(path: Path) -> None:
+    with panic_hpc.open(path) as dataset:
+        shards = dataset.shards()
+        assert shards["stage"].to_list() == ["runs"] * 2 + ["embeddings"] * 4 + ["diagrams"] * 4
+        assert json.loads(shards["numerics"][0]) == {"cpu": "one machine"}
+        assert json.loads(shards["provenance"][9]) == {"host": "h"}
 
 
 def test_frames_become_pandas(path: Path) -> None:
