@@ -75,6 +75,7 @@ def test_opening_reads_no_table(path: Path) -> None:
                          "embeddings/Sight/vector"]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_processes_share_a_dataset(path: Path, method: str) -> None:
     with panic_hpc.open(path) as dataset:
@@ -106,6 +107,7 @@ def test_shards_are_not_taken_for_datasets(path: Path) -> None:
         panic_hpc.open(path.parent / "exp" / "runs" / "runs_00000.h5")
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_torch_reads_it_in_workers(path: Path) -> None:
     torch = pytest.importorskip("torch")
     with panic_hpc.open(path) as dataset:
