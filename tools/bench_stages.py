@@ -1,6 +1,6 @@
 """What the stages add to the bare model calls, as ratios of times measured in turn in one process.
 
-python tools/bench_stages.py [--models micro|dummy] [--weights FOLDER] [--steps 200] [--rounds 3]
+python tools/bench_stages.py [--models micro|dummy] [--weights FOLDER] [--steps 200] [--rounds 2]
 
 `runs ÷ bare` and `embeddings ÷ bare` compare a stage (loading, calls, encoding, checkpoints,
 publishing) with the same loading and calls and nothing else; `one at a time ÷ lockstep` compares
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--models", choices=sorted(NAMES), default="micro")
     parser.add_argument("--weights", type=Path, help="folder of the micro models, if not built in")
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     fix_threads(1)
     with tempfile.TemporaryDirectory() as folder:

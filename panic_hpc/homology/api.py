@@ -1,4 +1,4 @@
-"""Persistence diagrams of one point cloud: the question, the engines that answer it, the record of how."""
+"""Persistence diagrams of one point cloud: the question, who answers it, the record of how."""
 
 import math
 import time
@@ -120,7 +120,7 @@ def diagrams(
         budget: cofacet searches allowed (lazy engine only), counted the same on every machine.
 
     Raises:
-        HomologyError: the points or the options cannot be worked on, or the engine is not installed.
+        HomologyError: the points or options cannot be worked on, or the engine is missing.
 
     Equal rows are counted once, which changes no bar of positive length. A stop on budget, deadline
     or memory is no error: `record.stopped_reason` names it.

@@ -53,6 +53,10 @@ class _Stand:
     def load(self, device: str) -> None:
         """Do nothing: arithmetic has no weights and one device."""
 
+    def _wait(self) -> None:
+        if self.settings.delay_s:
+            time.sleep(self.settings.delay_s)
+
     def _cut(self, text: str) -> tuple[str, int, bool]:
         words = text.split()
         return " ".join(words[: self.settings.max_words]), len(words), self._is_long(words)
@@ -63,7 +67,7 @@ class _Stand:
 
 class _TextToImage(_Stand):
     def generate(self, inputs: Sequence[str], seeds: Sequence[int]) -> list[Output]:
-        time.sleep(self.settings.delay_s)
+        self._wait()
         return [self._draw(text, seed) for text, seed in zip(inputs, seeds, strict=True)]
 
     def _draw(self, text: str, seed: int) -> Output:
@@ -75,7 +79,7 @@ class _TextToImage(_Stand):
 
 class _ImageToText(_Stand):
     def generate(self, inputs: Sequence[np.ndarray], seeds: Sequence[int]) -> list[Output]:
-        time.sleep(self.settings.delay_s)
+        self._wait()
         return [self._caption(pixels) for pixels, _ in zip(inputs, seeds, strict=True)]
 
     def _caption(self, pixels: np.ndarray) -> Output:
@@ -87,7 +91,7 @@ class _ImageToText(_Stand):
 
 class _TextEmbedding(_Stand):
     def embed(self, inputs: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        time.sleep(self.settings.delay_s)
+        self._wait()
         cuts = [self._cut(text) for text in inputs]
         states = [read_text(text) for text, _, _ in cuts]
         vectors = [vector(state, self.dimension, self.settings.variant) for state in states]
@@ -96,7 +100,7 @@ class _TextEmbedding(_Stand):
 
 class _ImageEmbedding(_Stand):
     def embed(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        time.sleep(self.settings.delay_s)
+        self._wait()
         states = [look(pixels) for pixels in inputs]
         vectors = [vector(state, self.dimension, self.settings.variant) for state in states]
         return np.stack(vectors), np.zeros(len(inputs), dtype=bool)

@@ -30,6 +30,8 @@ def torch_for(device: str) -> Any:
         raise ModelError("torch is not installed", hint=hint) from error
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ModelError(f"Device {device} was asked for and torch sees no GPU")
+    if "OMP_NUM_THREADS" in os.environ:
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.allow_tf32 = False

@@ -64,10 +64,20 @@ class SentenceTransformersModel:
 
     def embed(self, inputs: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
         """Return the (B, D) float32 vectors, and which texts were cut."""
-        vectors = self._vectors(self._features(inputs))
+        features = self._features(inputs)
+        return self._vectors(features), self._truncated(inputs, features)
+
+    def _truncated(self, inputs: Sequence[Any], features: Any) -> np.ndarray:
+        """Return which texts are longer than what is read; only full rows need to be counted."""
         if self.settings.modality == IMAGE:
-            return vectors, np.zeros(len(inputs), dtype=bool)
-        return vectors, np.array([self._count(self._prompt + text).is_truncated for text in inputs])
+            return np.zeros(len(inputs), dtype=bool)
+        full = (features["attention_mask"].sum(dim=1) == self._length).tolist()
+        return np.array(
+            [
+                is_full and self._count(self._prompt + text).is_truncated
+                for text, is_full in zip(inputs, full, strict=True)
+            ]
+        )
 
     def _prepare(self) -> None:
         if self.settings.modality == IMAGE:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from panic_hpc.errors import ModelError
 from panic_hpc.models import microworld
 from panic_hpc.models.base import Output
 from panic_hpc.models.devices import Dtype, quiet_loaders, torch_for
@@ -51,6 +52,10 @@ class Captioner:
         quiet_loaders()
         weights = find_weights(self.spec)
         self._processor = load_processor(weights)
+        if self._processor.is_chat and not self.settings.prompt:
+            name = self.spec.name
+            hint = f'Set prompt = "Describe this image." in [models.{name}]'
+            raise ModelError(f"{name} is a chat model and is asked nothing", hint=hint)
         dtype = getattr(self._torch, self.settings.dtype)
         attention = self.settings.attention
         chosen = {} if attention == "default" else {"attn_implementation": attention}

@@ -42,20 +42,28 @@ class Processor:
         """Return the batch of features for images that are all asked the same."""
         if self.whole is None:
             return self.image_processor(images, return_tensors="pt")
+        if self.is_chat:
+            return _chats(self.whole, images, prompt)
         if not prompt:
             return _images_only(self.whole, images)
-        text = self._asked(prompt)
-        return self.whole(images=list(images), text=[text] * len(images), return_tensors="pt")
+        return self.whole(images=list(images), text=[prompt] * len(images), return_tensors="pt")
 
-    def _asked(self, prompt: str) -> str:
-        """Return the prompt in the model's chat format where it has one."""
-        if not getattr(self.whole, "chat_template", None):
-            return prompt
-        content = [{"type": "image"}, {"type": "text", "text": prompt}]
-        text = self.whole.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
-        return str(text)
+    @property
+    def is_chat(self) -> bool:
+        """Whether the model is asked in turns of a chat, and so has to be asked something."""
+        return bool(getattr(self.whole, "chat_template", None))
+
+
+def _chats(processor: Any, images: Sequence[Any], prompt: str) -> Any:
+    """Return a chat of one question for each image; the template adds the special tokens."""
+    question = {"type": "text", "text": prompt}
+    chats = [
+        [{"role": "user", "content": [{"type": "image", "image": image}, question]}]
+        for image in images
+    ]
+    return processor.apply_chat_template(
+        chats, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+    )
 
 
 def _images_only(processor: Any, images: Sequence[Any]) -> Any:

@@ -91,6 +91,7 @@ def _compute_all(
     done = {record.value["position"] for record in journal.records}
     waiting = sorted(set(range(n_runs)) - done, key=lambda p: (-clouds.n_rows(p), p))
     pace, slowest = Pace(context.checkpoint_s), 0.0
+    context.report(len(done), n_runs)
 
     def tasks() -> Iterator[Cloud]:
         for position in waiting:

@@ -101,6 +101,7 @@ def _embed_runs(
     codec = codec_of(model.spec.consumes)
     caller = caller_of(model, codec)
     slowest, pace = Slowest(), Pace(context.checkpoint_s)
+    context.report(n_done, n_runs)
     reader = Reader(outputs, codec, prompts)
     for inputs in ahead(reader, range(n_done, n_runs)):
         if reason := context.should_stop(slowest.seconds):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_checkpoints import Checkpoints, git, vision_encoder_decoder
+from tiny_checkpoints import Checkpoints, git, llava, vision_encoder_decoder
 
 from panic_hpc import registry
 from panic_hpc.catalogue import load as load_catalogue
@@ -54,13 +54,14 @@ def _tiny(checkpoints: Checkpoints) -> dict[str, Any]:
     return {
         "diffusers": lambda: checkpoints.diffusion(),
         "git": lambda: checkpoints.captioner(git),
+        "llava": lambda: checkpoints.captioner(llava, prompt="What is it?"),
         "encoder-decoder": lambda: checkpoints.captioner(vision_encoder_decoder),
         "sentence-bert": lambda: checkpoints.text_embedding(),
         "vit": lambda: checkpoints.image_embedding(),
     }
 
 
-GENERATIVE_TINY = ("diffusers", "git", "encoder-decoder")
+GENERATIVE_TINY = ("diffusers", "git", "llava", "encoder-decoder")
 EMBEDDING_TINY = ("sentence-bert", "vit")
 ENTRIES = list(offline_entries())
 GENERATIVE = [pair for pair in ENTRIES if pair[1].produces != EMBEDDING]

@@ -11,6 +11,11 @@ from panic_hpc.types import ModelSpec
 TOKENS = 24
 SIDE = 16
 WORDS = ("a", "red", "blue", "square", "circle", "on", "the", "grey", "moon", "boat", "and")
+CHAT_TEMPLATE = (
+    "{% for turn in messages %}{% for part in turn['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %} {{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endfor %}{% if add_generation_prompt %} answer:{% endif %}"
+)
 _BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _BODY = {
     "hidden_size": 16,
@@ -135,6 +140,51 @@ def vision_encoder_decoder(folder: Path) -> None:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     ViTImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
+
+
+def llava(folder: Path) -> None:
+    """Save a chat model that sees: a decoder asked in a template, image tokens in its prompt."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import (
+        CLIPImageProcessorPil,
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+        PreTrainedTokenizerFast,
+    )
+
+    pieces = ["<s>", "</s>", "<pad>", "<image>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    vocabulary = {piece: place for place, piece in enumerate(pieces)}
+    backend = Tokenizer(models.BPE(vocabulary, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        extra_special_tokens={"image_token": "<image>"},
+    )
+    body = {**_BODY, "num_key_value_heads": 2, "vocab_size": len(pieces)}
+    ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(**_BODY, image_size=SIDE, patch_size=4),
+        text_config=LlamaConfig(**body, **ids),
+        image_token_id=3,
+    )
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    size = {"height": SIDE, "width": SIDE}
+    processor = LlavaProcessor(
+        CLIPImageProcessorPil(size=size, crop_size=size),
+        tokenizer,
+        patch_size=4,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=CHAT_TEMPLATE,
+    )
+    processor.save_pretrained(folder)
 
 
 def sentence_bert(folder: Path) -> None:

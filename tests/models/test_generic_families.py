@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_checkpoints import SIDE, TOKENS, Checkpoints, git, vision_encoder_decoder
+from tiny_checkpoints import SIDE, TOKENS, Checkpoints, git, llava, vision_encoder_decoder
 
 from panic_hpc.errors import ModelError
 from panic_hpc.models.loading import load
@@ -96,6 +96,19 @@ class TestCaptioners:
         ended = model.generate(pictures(3), [0, 0, 0])
         assert not any(output.output_truncated for output in ended)
         assert all(output.output_tokens < 4 for output in ended)
+
+    def test_a_chat_model_answers_one_question_and_its_prompt_is_not_the_caption(
+        self, checkpoints: Checkpoints
+    ) -> None:
+        model = load(checkpoints.captioner(llava, prompt="What is it?"), "cpu")
+        features = model._features(pictures(3))
+        asked = model._processor.tokenizer.batch_decode(features["input_ids"])
+        assert set(asked) == {"<image>" * 16 + " What is it? answer:"}
+        outputs = model.generate(pictures(3), [0, 0, 0])
+        assert not any("answer" in output.value for output in outputs)
+        assert all(0 < output.output_tokens <= 6 for output in outputs)
+        with pytest.raises(ModelError, match=r"Set prompt = "):
+            load(checkpoints.captioner(llava), "cpu")
 
     def test_a_checkpoint_of_another_model_is_refused(self, checkpoints: Checkpoints) -> None:
         """transformers itself would draw the missing weights at random."""

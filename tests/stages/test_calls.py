@@ -47,6 +47,15 @@ def test_a_bad_item_fails_alone_and_in_its_own_slot() -> None:
     assert model.calls == [[1, -2, 3], [1, 1, 1], [-2, -2, -2], [3, 3, 3]]
 
 
+def test_an_item_s_result_is_that_of_its_own_slot() -> None:
+    def call(items: Sequence[int]) -> list[Any]:
+        if len(set(items)) > 1:
+            raise RuntimeError("together they fail")
+        return [(slot, item) for slot, item in enumerate(items)]
+
+    assert called(call, 3, {0: 5, 2: 7}) == {0: (0, 5), 2: (2, 7)}
+
+
 def test_only_bad_items_are_failures_where_a_plain_one_works() -> None:
     results = called(Model(), 2, {0: -1, 1: -2})
     assert all(isinstance(result, ItemFailure) for result in results.values())

@@ -77,7 +77,7 @@ def test_stopping_between_diagrams_changes_nothing(tmp_path: Path) -> None:
     done: list[tuple[int, int]] = []
     context = experiment.context(report=lambda *pair: done.append(pair))
     stage_named(DIAGRAMS).execute(context, shard)
-    assert done == [(count, 9) for count in range(4, 10)]
+    assert done == [(count, 9) for count in range(3, 10)]
 
 
 def test_a_trajectory_with_a_failed_embedding_is_skipped_and_says_so(

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from experiments import Planned, planned, stage_named
+from killing import kill_until_done
 
 from panic_hpc.errors import Interrupted, ShardError
 from panic_hpc.models.loading import load
@@ -86,6 +87,19 @@ def test_stopping_between_runs_changes_nothing(tmp_path: Path) -> None:
                 stops += 1
     assert stops >= 4
     assert stopped.digests(EMBEDDINGS) == whole.digests(EMBEDDINGS)
+
+
+def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path) -> None:
+    changes = {
+        "embedding_models": ["DummyVision"],
+        "models": {"DummyVision": {"delay_s": 0.01}},
+        "noise": "per_step",
+    }
+    whole, killed = planned(tmp_path / "whole", **changes), planned(tmp_path / "killed", **changes)
+    whole.work(RUNS, EMBEDDINGS)
+    killed.work(RUNS)
+    assert kill_until_done(killed, EMBEDDINGS, 1, (1_000, 4_000)) >= 2
+    assert killed.digests(EMBEDDINGS) == whole.digests(EMBEDDINGS)
 
 
 def test_a_vector_that_is_not_finite_is_a_failure_and_never_zero(

@@ -1,10 +1,4 @@
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from experiments import Planned, planned, stage_named
+from killing import kill_until_done
 
 from panic_hpc import keys
 from panic_hpc.errors import Interrupted, ModelError, NumericsError
@@ -132,7 +127,7 @@ def test_batches_of_several_sizes_do_not_mix_runs_up(tmp_path: Path) -> None:
 
 
 class TestKeepEvery:
-    @pytest.mark.parametrize("keep_every", [0, 1, 3])
+    @pytest.mark.parametrize("keep_every", [0, 1, 2, 3])
     def test_every_so_many_images_are_kept_and_all_texts(
         self, tmp_path: Path, keep_every: int
     ) -> None:
@@ -207,6 +202,19 @@ class TestInterruption:
         assert seen[-1][0] == seen[-1][1] == 9 * 12
         assert seen == sorted(seen)
 
+    def test_the_margin_is_the_slowest_call_so_far(self, tmp_path: Path) -> None:
+        experiment = planned(tmp_path, models={"DummyI2T": {"delay_s": 0.05}}, max_length=4)
+        margins: list[float] = []
+
+        def should_stop(margin_s: float) -> str:
+            margins.append(margin_s)
+            return ""
+
+        experiment.work(RUNS, should_stop=should_stop, checkpoint_s=0.0)
+        assert margins[0] == 0.0
+        assert margins == sorted(margins)
+        assert margins[-1] > 0.05
+
     def test_another_numerics_class_is_refused_or_recorded(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -223,17 +231,6 @@ class TestInterruption:
         assert second["switches"]["MKL_CBWR"] == "COMPATIBLE"
 
 
-def kill_when_larger(process: "subprocess.Popen[bytes]", journal: Path, nbytes: int) -> bool:
-    """Kill a process once its journal has grown; False where it ended before."""
-    while process.poll() is None:
-        if journal.exists() and journal.stat().st_size >= nbytes:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            return True
-        time.sleep(0.001)
-    return False
-
-
 @pytest.mark.parametrize("keep_every", [1, 3])
 def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, keep_every: int) -> None:
     changes = {
@@ -245,20 +242,7 @@ def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, keep_every: int) -
     }
     whole, killed = planned(tmp_path / "whole", **changes), planned(tmp_path / "killed", **changes)
     whole.work(RUNS)
-    [shard] = stage_named(RUNS).shards(killed.manifest)
-    journal = killed.paths.checkpoint(shard)
-    rng, kills, size = random.Random(keep_every), 0, 0
-    command = [
-        sys.executable,
-        str(Path(__file__).with_name("worker_main.py")),
-        str(killed.paths.root),
-    ]
-    while not killed.paths.shard(shard).exists():
-        with subprocess.Popen([*command, RUNS]) as process:
-            size += rng.randrange(4_000, 20_000)
-            kills += kill_when_larger(process, journal, size)
-        assert process.returncode in (0, -signal.SIGKILL)
-        size = max(size, journal.stat().st_size if journal.exists() else 0)
+    kills = kill_until_done(killed, RUNS, keep_every, (4_000, 20_000))
     assert kills >= 2
     assert killed.digests(RUNS) == whole.digests(RUNS)
 
