@@ -145,8 +145,12 @@ def _rehearse(opened: "Experiment", options: "SlurmOptions") -> None:
     from panic_hpc.execution.ledger import new_submission
 
     proposal = propose(opened, options, inquire(opened))
-    for job in jobs_of(opened, options, proposal, new_submission("slurm", options.cluster.name)):
+    jobs = jobs_of(opened, options, proposal, new_submission("slurm", options.cluster.name))
+    for job, array in zip(jobs, proposal.arrays, strict=True):
         say(executors.script(job))
+        names = [*(jobs[position].name for position in array.after), *array.queued]
+        if names:
+            say(f"# waits for {', '.join(names)}")
         say(f"# sbatch says: {executors.test_only(job)}\n")
     _describe(proposal)
 
