@@ -23,7 +23,8 @@ import h5py
 import numpy as np
 
 from panic_hpc.keys import content_key
-from panic_hpc.stages.merge import MergeOptions, join
+from panic_hpc.stages.merge import join
+from panic_hpc.stages.merge_assembly import MergeOptions
 from panic_hpc.stages.merge_inputs import Input, MergeInputs
 from panic_hpc.stages.ranks import Ranks, find_ranks
 from panic_hpc.store.dataset import open_dataset

@@ -1,5 +1,6 @@
 """`panic-hpc export …`: a dataset as Parquet tables, image files, or a crate for a repository."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -74,13 +75,39 @@ def crate(
     description: Annotated[str, typer.Option(help="A sentence or two on what it is.")] = "",
     licence: Annotated[str, typer.Option(help="SPDX identifier.")] = "CC-BY-4.0",
     publisher: Annotated[str, typer.Option(help="The repository that will publish it.")] = "",
+    max_file: Annotated[
+        str, typer.Option(metavar="SIZE", help="Split by runs into files of at most 45GB, say.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Write the dataset with README, licence, CITATION.cff, checksums, DataCite and RO-Crate."""
-    from panic_hpc.store.crate import Description, export_crate
+    from panic_hpc.store.crate import Description, export_crate, require_empty
 
     about = Description(title, tuple(author), description, licence, publisher)
-    _print(export_crate([dataset_path(source)], output, about), as_json)
+    limit = _bytes(max_file)
+    require_empty(output)
+    _print(export_crate(_parts(dataset_path(source), output, limit), output, about), as_json)
+
+
+def _parts(dataset: Path, output: Path, limit: int) -> list[Path]:
+    """Return the dataset, or its parts, made in `output`, where it is larger than the limit."""
+    if not limit or dataset.stat().st_size <= limit:
+        return [dataset]
+    from panic_hpc.stages.split import split
+
+    with count_bar("parts") as report:
+        return split(dataset, output, limit, report)
+
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def _bytes(size: str) -> int:
+    """Return a size such as 45GB in bytes, 0 for ""."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?B)?", size.strip().upper())
+    if size and not found:
+        raise typer.BadParameter(f"{size!r} is no size; write 45GB", param_hint="--max-file")
+    return int(float(found[1]) * _UNITS[found[2] or ""]) if found else 0
 
 
 def _print(paths: list[Path], as_json: bool) -> None:

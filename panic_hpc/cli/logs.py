@@ -29,7 +29,10 @@ def logs(
     opened = open_experiment(experiment)
     paths = logs_of(opened, parse_shard(opened, shard))
     if not paths:
-        raise PanicError(f"{shard} has no log", hint="It was not started, or worked on inline")
+        raise PanicError(
+            f"{shard} has no log",
+            hint="It was not started, was worked on inline, or is another user's",
+        )
     for path in paths:
         if path_only:
             say(str(path))

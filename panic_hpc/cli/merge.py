@@ -35,8 +35,8 @@ def merge(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Join all shards into one dataset, with one process or under mpiexec."""
-    from panic_hpc.stages.merge import MergeOptions
     from panic_hpc.stages.merge import merge as merge_experiments
+    from panic_hpc.stages.merge_assembly import MergeOptions
     from panic_hpc.stages.ranks import find_ranks
 
     ranks = find_ranks()

@@ -51,6 +51,6 @@ def retry(
         local = LocalOptions(kind, workers, stages, True, allow_other_numerics)
         return work_here(opened, local, dry_run=dry_run)
     options = slurm_options(
-        cluster, stages, image, retry=True, allow_other_numerics=allow_other_numerics
+        opened, cluster, stages, image, retry=True, allow_other_numerics=allow_other_numerics
     )
     return send(opened, options, dry_run=dry_run, yes=yes)

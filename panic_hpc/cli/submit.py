@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from panic_hpc.cli.console import say, warn
+from panic_hpc.errors import LaunchError
 
 if TYPE_CHECKING:
     from panic_hpc.execution.dispatch import Proposal, SlurmOptions
@@ -72,7 +73,9 @@ def submit(
         kind = executor_name(executor)
         local = LocalOptions(kind, workers, stages, False, allow_other_numerics)
         return work_here(opened, local, dry_run=dry_run)
-    options = slurm_options(cluster, stages, image, allow_other_numerics=allow_other_numerics)
+    options = slurm_options(
+        opened, cluster, stages, image, allow_other_numerics=allow_other_numerics
+    )
     return send(opened, options, dry_run=dry_run, yes=yes)
 
 
@@ -92,6 +95,7 @@ def work_here(opened: "Experiment", options: "LocalOptions", *, dry_run: bool) -
 
 
 def slurm_options(
+    opened: "Experiment",
     cluster: str,
     stages: tuple[str, ...],
     image: str,
@@ -101,14 +105,16 @@ def slurm_options(
 ) -> "SlurmOptions":
     """Return the options for the profile called `cluster`."""
     from panic_hpc.execution.dispatch import SlurmOptions
+    from panic_hpc.execution.submitted_image import submitted_image
     from panic_hpc.profiles import load_cluster, resolved
 
     profile = resolved(load_cluster(cluster))
+    found = submitted_image(profile, image or None, binds=(str(opened.paths.root),))
     return SlurmOptions(
         cluster=profile,
         stages=stages,
         retry=retry,
-        image=image or None,
+        image=found,
         allow_other_numerics=allow_other_numerics,
     )
 
@@ -122,7 +128,9 @@ def send(opened: "Experiment", options: "SlurmOptions", *, dry_run: bool, yes: b
 
     def agree(proposal: "Proposal") -> bool:
         _describe(proposal)
-        return yes or not sys.stdin.isatty() or typer.confirm("Submit?", default=False)
+        if not yes and not sys.stdin.isatty():
+            raise LaunchError("There is nobody to ask here", hint="Look at this, then give --yes")
+        return yes or typer.confirm("Submit?", default=False)
 
     submission = submit_to_slurm(opened, options, agree, say)
     if submission is None:
@@ -132,14 +140,17 @@ def send(opened: "Experiment", options: "SlurmOptions", *, dry_run: bool, yes: b
 
 def _rehearse(opened: "Experiment", options: "SlurmOptions") -> None:
     from panic_hpc.execution import executors
-    from panic_hpc.execution.dispatch import jobs_of, propose, with_container
+    from panic_hpc.execution.dispatch import jobs_of, propose
     from panic_hpc.execution.inquiry import inquire
     from panic_hpc.execution.ledger import new_submission
 
-    options = with_container(opened, options)
     proposal = propose(opened, options, inquire(opened))
-    for job in jobs_of(opened, options, proposal, new_submission("slurm", options.cluster.name)):
+    jobs = jobs_of(opened, options, proposal, new_submission("slurm", options.cluster.name))
+    for job, array in zip(jobs, proposal.arrays, strict=True):
         say(executors.script(job))
+        names = [*(jobs[position].name for position in array.after), *array.queued]
+        if names:
+            say(f"# waits for {', '.join(names)}")
         say(f"# sbatch says: {executors.test_only(job)}\n")
     _describe(proposal)
 

@@ -18,6 +18,7 @@ from panic_hpc.execution.container import python_words
 from panic_hpc.execution.device import thread_settings
 from panic_hpc.execution.environment import host_lines
 from panic_hpc.execution.stopping import DEADLINE_VARIABLE
+from panic_hpc.execution.submitted_image import SubmittedImage
 from panic_hpc.execution.worker import EXIT_REQUEUE
 from panic_hpc.types import MERGE
 
@@ -59,7 +60,7 @@ def parameters(job: Job) -> dict[str, Any]:
         "stderr_to_stdout": True,
         "setup": list(setup_lines(job)),
         "teardown": list(teardown_lines(requeue=job.cluster.limits.requeue)),
-        "srun_args": ["--kill-on-bad-exit=0", "--wait=0", *_mpi_options(job)],
+        "srun_args": list(_srun_options(job)),
         "additional_parameters": {**options, **_requeue(job.cluster), "signal": NO_SIGNAL},
     }
     refuse_control_characters(values)
@@ -70,7 +71,8 @@ def parameters(job: Job) -> dict[str, Any]:
 def python_command(job: Job) -> str:
     """Return the shell words that stand for `python` in the batch script."""
     gpu = job.cluster.stage(job.stage).gpus > 0
-    words = python_words(job.cluster, gpu=gpu, image=job.image, binds=(str(job.root),))
+    image = str(job.image.path) if job.image else None
+    words = python_words(job.cluster, gpu=gpu, image=image, binds=(str(job.root),))
     refuse_control_characters(list(words))
     return " ".join(words)
 
@@ -144,10 +146,12 @@ def refuse_special_characters(folder: Path) -> None:
         )
 
 
-def _mpi_options(job: Job) -> tuple[str, ...]:
-    """Return what makes srun connect the ranks of a merge; nothing elsewhere."""
+def _srun_options(job: Job) -> tuple[str, ...]:
+    """Return srun's options: shards side by side go on without each other, ranks do not."""
     words = _launcher(job.cluster, job.stage)
-    return words[1:] if words[:1] == ("srun",) else ()
+    if words[:1] == ("srun",):
+        return ("--kill-on-bad-exit=1", *words[1:])
+    return ("--kill-on-bad-exit=0", "--wait=0")
 
 
 def launch_words(cluster: Cluster, stage: str) -> tuple[str, ...]:
@@ -157,11 +161,19 @@ def launch_words(cluster: Cluster, stage: str) -> tuple[str, ...]:
 
 
 def _launcher(cluster: Cluster, stage: str) -> tuple[str, ...]:
-    """Return the words, unquoted, that stand before a program of several ranks."""
-    ranks = cluster.stage(stage).tasks
+    """Return the words that stand before a program of several ranks; none for anything else."""
+    mpi, ranks = cluster.mpi, cluster.stage(stage).tasks
     if stage != MERGE or ranks == 1:
         return ()
-    return tuple(shlex.split(" ".join(mpi_words(cluster, ("python",), (), ranks)[:-1])))
+    if mpi.launcher == "none":
+        raise LaunchError(
+            f"The profile {cluster.name} has no MPI launcher for {ranks} ranks",
+            hint="Set mpi.launcher, or stages.merge.ranks_per_node = 1",
+        )
+    how = (
+        ("srun", f"--mpi={mpi.plugin}") if mpi.launcher == "srun" else ("mpiexec", "-n", str(ranks))
+    )
+    return (*how, *mpi.options)
 
 
 def _requeue(cluster: Cluster) -> dict[str, bool]:

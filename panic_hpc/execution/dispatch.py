@@ -112,7 +112,24 @@ def submit_to_slurm(
             proposal = propose(experiment, options, inquire(experiment))
         if not proposal.arrays or not agree(proposal):
             return None
+        void_claims(experiment, inquire(experiment))
         return _Dispatch(experiment, options, proposal, told).submit_all()
+
+
+def void_claims(experiment: Experiment, found: Inquiry) -> None:
+    """Take back the claims of jobs that the scheduler says are over.
+
+    A worker on another node cannot see that their processes are gone, and would wait for them to
+    fall silent.
+    """
+    lost = (one.shard for one in found.status.all() if one.state == "lost")
+    for shard in lost:
+        path = experiment.paths.claim(shard)
+        if shard.id in found.seen.claims and (
+            held := claims.take(path, this_process(), "", is_gone=lambda claim: True)
+        ):
+            with held:
+                held.leave("stopped", "its job has ended")
 
 
 @contextmanager

@@ -32,6 +32,9 @@ def run_element(root: str, stage: str, indices: Sequence[int], options: Mapping[
         code = EXIT_FAILED
     sys.stdout.flush()
     sys.stderr.flush()
+    if "mpi4py.MPI" in sys.modules:
+        # The other ranks wait for ever for one that ends without MPI_Finalize.
+        sys.exit(code)
     os._exit(code)
 
 

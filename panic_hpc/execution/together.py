@@ -21,7 +21,8 @@ from panic_hpc.execution.worker import (
     run_worker,
 )
 from panic_hpc.stages.base import Context, Stage
-from panic_hpc.stages.merge import MergeOptions, merge
+from panic_hpc.stages.merge import merge
+from panic_hpc.stages.merge_assembly import MergeOptions
 from panic_hpc.stages.ranks import Ranks, find_ranks, first, launched_size
 from panic_hpc.types import MERGE, Shard
 

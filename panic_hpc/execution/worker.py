@@ -43,8 +43,9 @@ class WorkerOptions:
     """What whoever starts a worker decides; primitives only, so that it travels anywhere.
 
     `submission` is the ledger's name of this attempt: what failed in it is not tried again by it.
-    `parent` is the pid of a process whose end is this worker's, 0 for none; `build` the container
-    image that the work was submitted for; `launch` the words that start the ranks of a merge.
+    `parent` is the pid of a process whose end is this worker's, 0 for none; `build` that of the
+    container image that the work was submitted for, "" for none, None where it does not matter;
+    `launch` the words that start the ranks of a merge.
     """
 
     submission: str = ""

@@ -1,4 +1,4 @@
-"""Persistence diagrams of one point cloud: the question, the engines that answer it, the record of how."""
+"""Persistence diagrams of one point cloud: the question, who answers it, the record of how."""
 
 import math
 import time
@@ -120,7 +120,7 @@ def diagrams(
         budget: cofacet searches allowed (lazy engine only), counted the same on every machine.
 
     Raises:
-        HomologyError: the points or the options cannot be worked on, or the engine is not installed.
+        HomologyError: the points or options cannot be worked on, or the engine is missing.
 
     Equal rows are counted once, which changes no bar of positive length. A stop on budget, deadline
     or memory is no error: `record.stopped_reason` names it.
@@ -186,7 +186,8 @@ def _solve(cloud: Cloud, request: Request, engine: str, spent: float) -> Outcome
         return Outcome(empty, {}, columns_reduced=(0,) * (request.maxdim + 1))
     if request.deadline is not None and spent >= request.deadline:
         return Outcome([], {}, stopped_reason="deadline")
-    return _engine(engine)(cloud, request, spent)
+    outcome: Outcome = _engine(engine)(cloud, request, spent)
+    return outcome
 
 
 def _engine(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Point clouds made ready for an engine: checked, float32, without equal rows, in canonical order."""
+"""Point clouds made ready for an engine: checked, float32, without equal rows, in one order."""
 
 from dataclasses import dataclass
 
@@ -75,7 +75,8 @@ def _unit_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             f"row {zero[0]} of the point cloud is zero and has no direction",
             hint='Leave it out or use metric="euclidean".',
         )
-    return (wide / length).astype(np.float32) + np.float32(0)
+    unit: NDArray[np.float32] = (wide / length).astype(np.float32) + np.float32(0)
+    return unit
 
 
 def _first_of_equal_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
@@ -109,6 +110,6 @@ def _small_enough(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     if len(array) > MAX_POINTS:
         raise HomologyError(
             f"{len(array)} distinct points are more than {MAX_POINTS}",
-            hint="Their matrix alone would take over 17 GB; split the run or keep every second step.",
+            hint="Their matrix alone would take 17 GB; split the run or keep every second step.",
         )
     return array

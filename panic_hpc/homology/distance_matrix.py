@@ -1,4 +1,4 @@
-"""The symmetric float32 matrix of Euclidean distances: native kernel, or numpy where there is none."""
+"""The symmetric float32 matrix of Euclidean distances: by the native kernel, else by numpy."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,7 +6,7 @@ import numpy.typing as npt
 from panic_hpc.homology.native_core import find_native
 
 CLOSE = 1e-5
-"""Below this share of the squared lengths, cancellation asks for differences instead of products."""
+"""Below this share of the squared lengths, differences are summed instead of products."""
 
 _BLOCK = 256
 

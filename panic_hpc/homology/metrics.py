@@ -1,7 +1,7 @@
 """Monotone maps between Euclidean lengths on the unit sphere and the metrics derived from them.
 
-For unit vectors at angle t the distance is d = 2 sin(t / 2), and 1 - cos t = d^2 / 2. A monotone map
-of the distances changes no pairing of simplices, so one Euclidean diagram serves all three metrics.
+For unit vectors at angle t the distance is d = 2 sin(t / 2), and 1 - cos t = d^2 / 2. A monotone
+map of the distances changes no pairing of simplices, so one Euclidean diagram serves all three.
 """
 
 import math

@@ -14,7 +14,8 @@ from panic_hpc.stages.import_arrays import (
     embeddings_arrays,
     runs_arrays,
 )
-from panic_hpc.stages.merge import Merged, MergeOptions, join
+from panic_hpc.stages.merge import Merged, join
+from panic_hpc.stages.merge_assembly import MergeOptions
 from panic_hpc.stages.merge_inputs import Input, MergeInputs
 from panic_hpc.stages.ranks import Alone
 from panic_hpc.store.shard import ShardHeader, publish_shard

@@ -1,15 +1,14 @@
 """The merge stage: all shards of one experiment, or of many, become one dataset."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from panic_hpc.errors import Interrupted, ShardError
+from panic_hpc.errors import ShardError
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.stages.base import Context, Estimate
+from panic_hpc.stages.merge_assembly import MergeOptions, assemble
 from panic_hpc.stages.merge_inputs import (
     MergeInputs,
     as_missing,
@@ -20,13 +19,8 @@ from panic_hpc.stages.merge_inputs import (
     split_missing,
 )
 from panic_hpc.stages.merge_plan import MergePlan, make_plan
-from panic_hpc.stages.merge_work import Target, Work, carry_out
 from panic_hpc.stages.ranks import Alone, Ranks, first
-from panic_hpc.store.assembly import Draft, begin, finish
-from panic_hpc.store.layout import Unit, share, units
-from panic_hpc.store.publish import temporary_file
 from panic_hpc.store.reader import ArrayFile
-from panic_hpc.store.rebase import Rebase
 from panic_hpc.store.unify import unify
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, MERGE, RUNS, Shard
 
@@ -34,17 +28,6 @@ if TYPE_CHECKING:
     from panic_hpc.manifest import Manifest
 
 COPY_BYTES_PER_S = 0.5e9
-THREADS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class MergeOptions:
-    """What the user may choose: `check` reads all copied bytes back and compares checksums."""
-
-    check: bool = True
-    allow_missing: bool = False
-    should_stop: Callable[[], str] = str
-    report: Callable[[int, int], None] = lambda done, total: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,49 +113,13 @@ def _merged(target: Path, file: ArrayFile, plan: MergePlan, is_new: bool) -> Mer
 
 
 def _make(plan: MergePlan, target: Path, options: MergeOptions, ranks: Ranks) -> Merged:
-    with temporary_file(target) if ranks.rank == 0 else nullcontext(target) as temporary:
-        draft = first(
-            ranks, lambda: begin(temporary, plan.collection, plan.arrays, plan.inputs_key)
-        )
-        ranks.each(lambda: _share(plan, draft, options, ranks))
-        first(ranks, lambda: finish(draft, plan.arrays, target))
-        return first(ranks, lambda: _reopened(target, plan))
+    assemble(plan.job, plan.contents, target, options, ranks)
+    return first(ranks, lambda: _reopened(target, plan))
 
 
 def _reopened(target: Path, plan: MergePlan) -> Merged:
     with ArrayFile(target) as file:
         return _merged(target, file, plan, is_new=True)
-
-
-def _share(plan: MergePlan, draft: Draft, options: MergeOptions, ranks: Ranks) -> None:
-    """Carry out this rank's share of the plan."""
-    sources = plan.collection.sources
-    total = plan.nbytes * (1 + options.check)
-
-    def own() -> Iterator[Unit]:
-        every = units(plan.tables, plan.arrays, sources)
-        return share(every, plan.total_cost, ranks.rank, ranks.size)
-
-    with _descriptor(draft.path) as descriptor:
-        target = Target(draft.path, descriptor, draft.places)
-        rebase = Rebase(plan.tables, sources, plan.collection.unified)
-        threads = max(1, min(THREADS, (os.cpu_count() or 1) // ranks.size))
-
-        def report(done: int) -> None:
-            options.report(min(done * ranks.size, total), total)
-            if reason := options.should_stop():
-                raise Interrupted(f"The merge into {draft.path.parent} stopped: {reason}")
-
-        carry_out(Work(target, rebase, options.check), own, threads, report)
-
-
-@contextmanager
-def _descriptor(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 class MergeStage:

@@ -20,6 +20,7 @@ from panic_hpc.store.blocks import (
     write_at,
 )
 from panic_hpc.store.copying import copy_range
+from panic_hpc.store.join import Source
 from panic_hpc.store.layout import Unit
 from panic_hpc.store.reader import CHECKSUM_COLUMNS, OpenArrays
 from panic_hpc.store.rebase import Rebase, is_missing
@@ -62,7 +63,7 @@ class Work:
             for unit in units:
                 self._compute(unit, None)
         else:
-            with _opened(self.rebase, part.source) as file:
+            with opened(self.rebase.sources[part.source]) as file:
                 for unit in units:
                     self._copy(unit, file) if unit.is_copy else self._compute(unit, file)
         return sum(unit.nbytes for unit in units)
@@ -124,8 +125,8 @@ def _buffer() -> memoryview:
 
 
 @contextmanager
-def _opened(rebase: Rebase, number: int) -> Iterator[OpenArrays]:
-    source = rebase.sources[number]
+def opened(source: Source) -> Iterator[OpenArrays]:
+    """Open the arrays of a source; ShardError where its file is gone."""
     try:
         descriptor = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:

@@ -1,7 +1,7 @@
 """Begin and finish a dataset file: its layout before, its tables and header after the copying."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,17 +20,24 @@ from panic_hpc.store.dataset_schema import (
     model_extras,
     stage_columns,
 )
-from panic_hpc.store.dataset_tables import Collection, lines, own_arrays
-from panic_hpc.store.digest import content_key
 from panic_hpc.store.file_digest import write_digest
 from panic_hpc.store.header import DATASET, ArrayEntry, encode, reserved_bytes
 from panic_hpc.store.layout import ArrayPlan
-from panic_hpc.store.publish import publish_over
+from panic_hpc.store.publish import publish_over, remove_stale
 from panic_hpc.store.reader import ArrayFile, OpenArrays
 from panic_hpc.store.schema import Column
 from panic_hpc.store.shard import hdf5_attributes, write_header, writing
 
 _UNKNOWN_SHA256 = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a dataset has of its own: tables, values of the header, its stages and models."""
+
+    own: Mapping[str, NDArray[Any]]
+    values: Mapping[str, Any]
+    parts: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +51,13 @@ class Draft:
     header_bytes: int
 
 
-def begin(
-    path: Path, collection: Collection, arrays: Mapping[str, ArrayPlan], inputs_key: str
-) -> Draft:
-    """Lay `path` out and write the tables that no shard has; PanicError where space is short."""
-    own = own_arrays(collection, _made())
-    values = {
-        "content_key": content_key(lines(collection)),
-        "inputs_key": inputs_key,
-        "n_missing": len(collection.missing),
-    }
+def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, ArrayPlan]) -> Draft:
+    """Lay `path` out, to be published as `target`, and write the tables that no shard has.
+
+    PanicError where space is short. What killed merges left is removed.
+    """
+    remove_stale(target)
+    own, values = contents.own, contents.values
     entries = {name: _unwritten(array.dtype.str, array.shape) for name, array in own.items()}
     entries |= _planned(arrays)
     reserved = reserved_bytes(DATASET, values, entries)
@@ -62,14 +66,15 @@ def begin(
     layout = {name: (entry.dtype, entry.shape) for name, entry in entries.items()}
     layout[hdf5.HEADER] = ("|u1", (reserved,))
     layout[hdf5.HEADER_SHA256] = ("S64", ())
-    columns = {name: c for name, c in dataset_columns(collection).items() if name in layout}
+    columns = {name: c for name, c in dataset_columns(contents.parts).items() if name in layout}
     places = hdf5.lay_out(path, layout, hdf5_attributes(DATASET), columns)
     with writing(path) as descriptor:
         written = {name: _write(descriptor, places[name], array) for name, array in own.items()}
     return Draft(path, places, values, written, reserved)
 
 
-def _made() -> dict[str, Any]:
+def made() -> dict[str, Any]:
+    """Return when and by what a dataset is made."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {"created": now, "software": f"panic-hpc {_own_version()}"}
 
@@ -81,10 +86,10 @@ def _own_version() -> str:
         return "(not installed)"
 
 
-def dataset_columns(collection: Collection) -> dict[str, Column]:
-    """Return {name: column} of all that a dataset of this collection may hold."""
+def dataset_columns(parts: Sequence[tuple[str, str]]) -> dict[str, Column]:
+    """Return {name: column} of all that a dataset of these stages and models may hold."""
     columns = [HEADER, *TABLES, *RUN_EXTRAS, *CHECKSUMS]
-    for stage, model in collection.traces:
+    for stage, model in parts:
         columns += [column for _, column in stage_columns(stage, model)]
         columns += model_extras(stage, model) if model else ()
     return {column.name: column for column in columns}

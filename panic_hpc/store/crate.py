@@ -44,15 +44,12 @@ class StageTimes:
 
 
 def export_crate(data: Sequence[Path], directory: Path, about: Description) -> list[Path]:
-    """Put datasets and their metadata into `directory`, which must be empty; return the files.
+    """Put datasets, unless they are there, and their metadata into `directory`; return the files.
 
-    PanicError where something is there, rocrate is missing or nobody is named as author.
+    PanicError where rocrate is missing or nobody is named as author.
     """
-    if directory.exists() and any(directory.iterdir()):
-        raise PanicError(f"{directory} is not empty", hint="Name a new directory")
     if not about.authors:
         raise PanicError("A crate needs an author", hint='For example --author "Doe, Jane"')
-    directory.mkdir(parents=True, exist_ok=True)
     copies = [copy_file(path, directory / path.name) for path in data]
     with Dataset(copies[0]) as dataset:
         texts = {
@@ -68,8 +65,17 @@ def export_crate(data: Sequence[Path], directory: Path, about: Description) -> l
     return sorted(directory.iterdir())
 
 
+def require_empty(directory: Path) -> None:
+    """Create a directory; PanicError where there is one with something in it."""
+    if directory.exists() and any(directory.iterdir()):
+        raise PanicError(f"{directory} is not empty", hint="Name a new directory")
+    directory.mkdir(parents=True, exist_ok=True)
+
+
 def copy_file(source: Path, target: Path) -> Path:
     """Copy a dataset and its digest file, sharing their blocks where the file system can."""
+    if source == target:
+        return target
     for path, place in ((source, target), (digest_path(source), digest_path(target))):
         if path.exists():
             with path.open("rb") as stream, temporary_file(place) as temporary:

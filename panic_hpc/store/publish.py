@@ -1,12 +1,23 @@
 """Making a finished file visible: synced, read-only, and under its name at once or not at all."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from panic_hpc.errors import PanicError
 from panic_hpc.files import fsync_directory, temporary_beside
+
+STALE_S = 3600.0
+
+
+def remove_stale(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it: not written to for STALE_S."""
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > STALE_S:
+                left.unlink()
 
 
 @contextmanager

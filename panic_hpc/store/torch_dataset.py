@@ -1,16 +1,14 @@
-"""Trajectories as a torch Dataset: the store's door to torch."""
+"""Trajectories for torch: the store's door to it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from panic_hpc.store.dataset import Dataset, Run
 
 
-class Trajectories(torch.utils.data.Dataset):  # type: ignore[misc]
-    """Item i is (trajectory (T, D) float32, row of the run) of the i-th run chosen.
+class Trajectories:
+    """A map-style torch Dataset: item i is (trajectory (T, D) float32 tensor, row of the run).
 
     Trajectories differ in length; `collate` makes padded batches of them for a DataLoader.
     """
@@ -25,15 +23,17 @@ class Trajectories(torch.utils.data.Dataset):  # type: ignore[misc]
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, item: int) -> tuple[torch.Tensor, int]:
+    def __getitem__(self, item: int) -> tuple[Any, int]:
+        import torch
+
         row = self.rows[item]
         return torch.from_numpy(self.dataset.trajectory(row, self.model)), row
 
     @staticmethod
-    def collate(
-        items: Sequence[tuple[torch.Tensor, int]],
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def collate(items: Sequence[tuple[Any, int]]) -> tuple[Any, Any, Any]:
         """Return (B, T, D) trajectories padded with zeros, (B,) their lengths, (B,) their rows."""
+        import torch
+
         trajectories = [trajectory for trajectory, _ in items]
         padded = torch.nn.utils.rnn.pad_sequence(trajectories, batch_first=True)
         lengths = torch.tensor([len(trajectory) for trajectory in trajectories])

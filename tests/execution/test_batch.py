@@ -14,8 +14,10 @@ from panic_hpc.cluster import Cluster
 from panic_hpc.errors import LaunchError, PanicError
 from panic_hpc.execution.batch import Job, deadline_line, parameters
 from panic_hpc.execution.executors import inheritable, script
+from panic_hpc.execution.image import Build
+from panic_hpc.execution.submitted_image import SubmittedImage
 
-IMAGE = "/scratch/panic.sif"
+IMAGE = SubmittedImage(Path("/i.sif"), "sha256:0", Build("b1", "0.1.0", "c", "l"))
 
 
 def job(cluster: Cluster, stage: str = "runs", **changes: Any) -> Job:

@@ -63,8 +63,10 @@ def test_a_plain_run_of_the_whole_pipeline(
     assert digests(root) == expected_quick
     assert (root / "dataset.h5").exists()
     assert "Everything is completed" in run_command("status", root)
-    per_shard = list((root / "jobs").rglob("*"))
-    assert not [path for path in per_shard if path.name.endswith("result.pkl")]
+    left = [path.suffix for path in (root / "jobs" / "submitit").glob("*/[!.]*")]
+    assert left.count(".pkl") == left.count(".out") == 3 + 3 + 1 + 1
+    assert len(left) - left.count(".sh") == 16
+    wait_for(lambda: not os.listdir(root / "jobs" / "claims"), "the last claim's release")
 
 
 def test_more_shards_than_an_array_may_have_and_one_that_is_alone(

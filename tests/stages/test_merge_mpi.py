@@ -23,9 +23,28 @@ pytestmark = [
 ]
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from panic_hpc.stages.merge import merge
+from panic_hpc.stages.merge_assembly import MergeOptions
+from panic_hpc.stages.ranks import find_ranks
+ranks = find_ranks()
+def report(done, total):
+    if ranks.rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+options = MergeOptions(allow_missing=True, report=report)
+merge([Path(sys.argv[1])], Path(sys.argv[1], "dataset.h5"), options, ranks)
+"""
+
+
 def merge(ranks: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return mpi(ranks, "-m", "panic_hpc", "merge", *arguments)
+
+
+def mpi(ranks: int, *arguments: object) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"LD_LIBRARY_PATH": str(Path(str(MPIEXEC)).parents[1] / "lib")}
-    command = [str(MPIEXEC), "-n", str(ranks), sys.executable, "-m", "panic_hpc", "merge"]
+    command = [str(MPIEXEC), "-n", str(ranks), sys.executable]
     return subprocess.run(
         [*command, *map(str, arguments)],
         env=environment,
@@ -81,3 +100,16 @@ def test_a_failure_on_one_rank_ends_all_and_keeps_the_dataset(
     assert "damaged" in done.stderr
     assert target.read_bytes() == b"the previous dataset"
     assert [path.name for path in root.glob(".*.tmp")] == []
+
+
+def test_a_rank_that_is_killed_takes_the_merge_with_it_and_nothing_else(
+    experiment: experiments.Planned, tmp_path: Path
+) -> None:
+    root = tmp_path / "exp"
+    shutil.copytree(experiment.paths.root, root)
+    (root / "dataset.h5").write_bytes(b"the previous dataset")
+    assert mpi(2, "-c", KILLED, root).returncode != 0
+    assert (root / "dataset.h5").read_bytes() == b"the previous dataset"
+    assert merge(2, root, "--allow-missing").returncode == 0
+    with panic_hpc.open(root / "dataset.h5") as dataset:
+        dataset.file.check_all()

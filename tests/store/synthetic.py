@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from panic_hpc.keys import content_key, run_key
-from panic_hpc.stages.merge import Merged, MergeOptions, join
+from panic_hpc.stages.merge import Merged, join
+from panic_hpc.stages.merge_assembly import MergeOptions
 from panic_hpc.stages.merge_inputs import Input, MergeInputs
 from panic_hpc.stages.ranks import Alone, Ranks
 from panic_hpc.store import ragged, schema

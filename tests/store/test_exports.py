@@ -12,7 +12,7 @@ from synthetic import Experiment
 
 import panic_hpc
 from panic_hpc.errors import PanicError
-from panic_hpc.store.crate import Description, export_crate
+from panic_hpc.store.crate import Description, export_crate, require_empty
 from panic_hpc.store.dataset import Dataset
 from panic_hpc.store.image_files import export_images
 from panic_hpc.store.parquet import export_parquet
@@ -116,6 +116,7 @@ def crate_of(path: Path, directory: Path) -> list[Path]:
         "Made up.",
         publisher="Zenodo",
     )
+    require_empty(directory)
     return export_crate([path], directory, about)
 
 

@@ -7,9 +7,8 @@
 namespace lazy {
 namespace {
 
-constexpr int kSweeps = 8;     // lune vertices whose neighbours are removed from the whole lune
-constexpr Rank kAhead = 6;     // edges whose rows are fetched into the cache in advance
-constexpr std::size_t kPiece = 4096;
+constexpr Rank kAhead = 6;         // edges whose rows are fetched into the cache in advance
+constexpr Rank kPiece = 4096;      // edges between looks at the clock
 
 std::size_t words_of(std::size_t n) { return (n + 511) / 512 * kWordsPerLine; }
 
@@ -36,45 +35,59 @@ class Graph {
 // Finds the critical triangles of one edge after another.
 class Sieve {
  public:
-  explicit Sieve(std::size_t words) : lune_(words), rest_(words) {}
+  explicit Sieve(const Graph& graph) : graph_(graph), lune_(graph.words()), rest_(graph.words()) {}
 
-  void sift(const Graph& graph, Rank edge, Vertex a, Vertex b, std::vector<Simplex>& found) {
-    if (!kernels_.intersect(graph.row(a), graph.row(b), lune_.data(), lune_.size())) return;
+  void sift(Rank edge, Vertex a, Vertex b, std::vector<Simplex>& found) {
+    if (!kernels_.intersect(graph_.row(a), graph_.row(b), lune_.data(), lune_.size())) return;
     first_word_ = 0;
     while (lune_[first_word_] == 0) ++first_word_;
+
+    // 1) Remove from the lune its first vertices, four at a time, and all their neighbours. The very
+    // first is e's own partner; the others may be critical themselves.
     const std::uint64_t* left = lune_.data();
     std::size_t word = first_word_;
     std::uint64_t bits = lune_[word];
-    for (int sweep = 0; sweep < kSweeps; ++sweep) {
-      while (bits == 0) {
-        if (++word == lune_.size()) return;
-        bits = lune_[word];
+    for (int round = 0; round < kRounds; ++round) {
+      const std::uint64_t* rows[4];
+      for (int k = 0; k < 4; ++k) {
+        while (bits == 0) {
+          if (++word == lune_.size()) return;
+          bits = lune_[word];
+        }
+        const Vertex v = vertex_of(word, bits);
+        if ((round > 0 || k > 0) && (left[word] & bits & -bits)) test(edge, v, found);
+        bits &= bits - 1;
+        rows[k] = graph_.row(v);
       }
-      const std::uint64_t bit = bits & -bits;
-      const Vertex vertex = static_cast<Vertex>(word * 64 + static_cast<unsigned>(__builtin_ctzll(bits)));
-      bits ^= bit;
-      // A vertex that no earlier one removed is critical; the first of the lune is e's own partner.
-      if (sweep > 0 && (left[word] & bit)) found.push_back(simplex(edge, vertex));
-      const bool any = kernels_.remove(left, graph.row(vertex), rest_.data(), rest_.size());
-      rest_[word] &= ~bit;
+      if (!kernels_.remove(left, rows, rest_.data(), rest_.size())) return;
       left = rest_.data();
-      if (!any) return;
     }
-    for (; word < rest_.size(); ++word)
-      for (std::uint64_t open = rest_[word]; open != 0; open &= open - 1) {
-        const Vertex vertex = static_cast<Vertex>(word * 64 + static_cast<unsigned>(__builtin_ctzll(open)));
-        if (!has_earlier_neighbour(graph.row(vertex), vertex)) found.push_back(simplex(edge, vertex));
-      }
+
+    // 2) Test what is left, a few vertices, one by one.
+    for (std::uint64_t open = rest_[word] & bits;; open = rest_[word]) {
+      for (; open != 0; open &= open - 1) test(edge, vertex_of(word, open), found);
+      if (++word == rest_.size()) return;
+    }
   }
 
  private:
-  bool has_earlier_neighbour(const std::uint64_t* row, Vertex vertex) const {
-    const std::size_t last = vertex / 64;
-    for (std::size_t w = first_word_; w < last; ++w)
-      if (row[w] & lune_[w]) return true;
-    return (row[last] & lune_[last] & ((std::uint64_t{1} << vertex % 64) - 1)) != 0;
+  static constexpr int kRounds = 4;
+
+  static Vertex vertex_of(std::size_t word, std::uint64_t bits) {
+    return static_cast<Vertex>(word * 64 + static_cast<unsigned>(__builtin_ctzll(bits)));
   }
 
+  // Critical: no earlier vertex of the lune is adjacent.
+  void test(Rank edge, Vertex vertex, std::vector<Simplex>& found) const {
+    const std::uint64_t* row = graph_.row(vertex);
+    const std::size_t last = vertex / 64;
+    for (std::size_t w = first_word_; w < last; ++w)
+      if (row[w] & lune_[w]) return;
+    if ((row[last] & lune_[last] & ((std::uint64_t{1} << vertex % 64) - 1)) == 0)
+      found.push_back(simplex(edge, vertex));
+  }
+
+  const Graph& graph_;
   const Kernels& kernels_ = kernels();
   std::vector<std::uint64_t> lune_, rest_;
   std::size_t first_word_ = 0;
@@ -87,22 +100,32 @@ std::size_t critical_triangle_bytes(std::size_t n, int threads) {
 }
 
 std::vector<Simplex> critical_triangles(const Filtration& filtration, Watch& watch) {
-  const Rank n_edges = static_cast<Rank>(filtration.n_edges());
-  const std::size_t n = filtration.size();
-  Graph graph(n, watch.account);
-  Sieve sieve(graph.words());
-  std::vector<Simplex> found;
-  for (Rank edge = 0; edge < n_edges; ++edge) {
-    if (edge + kAhead < n_edges) {
-      graph.prefetch(filtration.high(edge + kAhead));
-      graph.prefetch(filtration.low(edge + kAhead));
+  const std::size_t n_parts = static_cast<std::size_t>(watch.threads());
+  const std::size_t n_edges = filtration.n_edges();
+  std::vector<Graph> graphs;
+  for (std::size_t part = 0; part < n_parts; ++part) graphs.emplace_back(filtration.size(), watch.account);
+
+  // Each thread has its own graph and part of the edges; it first adds those before its part.
+  std::vector<std::vector<Simplex>> found(n_parts);
+  watch.parallel(n_parts, 1, [&](std::size_t part, std::size_t) {
+    const Rank begin = static_cast<Rank>(part * n_edges / n_parts);
+    const Rank end = static_cast<Rank>((part + 1) * n_edges / n_parts);
+    Graph& graph = graphs[part];
+    Sieve sieve(graph);
+    for (Rank edge = 0; edge < end; ++edge) {
+      if (edge % kPiece == 0) watch.look();
+      if (edge + kAhead < end) {
+        graph.prefetch(filtration.high(edge + kAhead));
+        graph.prefetch(filtration.low(edge + kAhead));
+      }
+      const Vertex a = filtration.high(edge), b = filtration.low(edge);
+      if (edge >= begin) sieve.sift(edge, a, b, found[part]);
+      graph.join(a, b);
     }
-    const Vertex a = filtration.high(edge), b = filtration.low(edge);
-    sieve.sift(graph, edge, a, b, found);
-    graph.join(a, b);
-    if (edge % kPiece == 0) watch.look();
-  }
-  return found;
+  });
+  for (std::size_t part = 1; part < n_parts; ++part)
+    found[0].insert(found[0].end(), found[part].begin(), found[part].end());
+  return std::move(found[0]);
 }
 
 }  // namespace lazy

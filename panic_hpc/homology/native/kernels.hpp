@@ -56,8 +56,8 @@ struct Kernels {
   bool (*intersect)(const std::uint64_t* a, const std::uint64_t* b, std::uint64_t* out,
                     std::size_t words);
 
-  // rest = set & ~row; returns whether any bit is left.
-  bool (*remove)(const std::uint64_t* set, const std::uint64_t* row, std::uint64_t* rest,
+  // rest = set without four rows; returns whether any bit is left.
+  bool (*remove)(const std::uint64_t* set, const std::uint64_t* const* rows, std::uint64_t* rest,
                  std::size_t words);
 };
 

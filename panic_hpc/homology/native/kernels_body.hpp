@@ -15,9 +15,11 @@ constexpr std::size_t kPieces = kLanes / kWidth;
 constexpr std::size_t kFloats = VECTOR_BYTES / sizeof(float);
 typedef std::uint16_t Code;
 constexpr std::size_t kCodes = VECTOR_BYTES / sizeof(Code);
+constexpr std::size_t kWords = VECTOR_BYTES / sizeof(std::uint64_t);
 
 typedef double Vector __attribute__((vector_size(VECTOR_BYTES)));
 typedef float Floats __attribute__((vector_size(VECTOR_BYTES)));
+typedef std::uint64_t Words __attribute__((vector_size(VECTOR_BYTES)));
 typedef Code Codes __attribute__((vector_size(VECTOR_BYTES)));
 
 template <class V, class T>
@@ -211,24 +213,33 @@ void fold_minima(const Code* row, std::size_t n, Code* out) {
   }
 }
 
-bool intersect(const std::uint64_t* __restrict a, const std::uint64_t* __restrict b,
-               std::uint64_t* __restrict out, std::size_t words) {
+inline bool any_bit(Words words) {
   std::uint64_t any = 0;
-  for (std::size_t w = 0; w < words; ++w) {
-    out[w] = a[w] & b[w];
-    any |= out[w];
-  }
+  for (std::size_t l = 0; l < kWords; ++l) any |= words[l];
   return any != 0;
 }
 
-bool remove(const std::uint64_t* set, const std::uint64_t* __restrict row,
-            std::uint64_t* rest, std::size_t words) {
-  std::uint64_t any = 0;
-  for (std::size_t w = 0; w < words; ++w) {
-    rest[w] = set[w] & ~row[w];
-    any |= rest[w];
+bool intersect(const std::uint64_t* a, const std::uint64_t* b, std::uint64_t* out, std::size_t words) {
+  Words any = {};
+  for (std::size_t w = 0; w < words; w += kWords) {
+    const Words both = load<Words>(a + w) & load<Words>(b + w);
+    store(out + w, both);
+    any |= both;
   }
-  return any != 0;
+  return any_bit(any);
+}
+
+bool remove(const std::uint64_t* set, const std::uint64_t* const* rows, std::uint64_t* rest,
+            std::size_t words) {
+  const std::uint64_t *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
+  Words any = {};
+  for (std::size_t w = 0; w < words; w += kWords) {
+    const Words taken = (load<Words>(a + w) | load<Words>(b + w)) | (load<Words>(c + w) | load<Words>(d + w));
+    const Words left = load<Words>(set + w) & ~taken;
+    store(rest + w, left);
+    any |= left;
+  }
+  return any_bit(any);
 }
 
 }  // namespace

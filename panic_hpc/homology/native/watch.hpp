@@ -3,10 +3,12 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -44,8 +46,13 @@ class Watch {
     if (++since_look_ >= 256) look();
   }
 
-  // Looks at the clock; call it at least every few milliseconds of work.
+  // Looks at the clock; call it at least every few milliseconds of work. A helper thread only learns
+  // here that the work was abandoned.
   void look() {
+    if (std::this_thread::get_id() != owner_) {
+      if (abandoned_) throw Stopped{Reason::none};
+      return;
+    }
     since_look_ = 0;
     const Clock::time_point now = Clock::now();
     if (limits_.seconds > 0 && seconds(start_, now) > limits_.seconds)
@@ -80,39 +87,53 @@ class Watch {
   Clock::time_point asked_;
   std::uint64_t operations_ = 0;
   unsigned since_look_ = 0;
+  const std::thread::id owner_ = std::this_thread::get_id();
+  std::atomic<bool> abandoned_{false};
 };
 
 template <class Work>
 void Watch::parallel(std::size_t count, std::size_t grain, const Work& work) {
   std::atomic<std::size_t> next{0};
-  std::atomic<bool> stop{false};
-  const auto take = [&](bool calling) {
-    while (!stop) {
-      const std::size_t begin = next.fetch_add(grain);
-      if (begin >= count) return;
-      work(begin, begin + grain < count ? begin + grain : count);
-      if (calling) look();
-    }
-  };
-  const auto guarded = [&](bool calling, std::exception_ptr& failure) noexcept {
-    try {
-      take(calling);
-    } catch (...) {
-      failure = std::current_exception();
-      stop = true;
-    }
-  };
   const std::size_t pieces = (count + grain - 1) / grain;
   std::vector<std::exception_ptr> failures(static_cast<std::size_t>(limits_.threads));
+  std::mutex mutex;
+  std::condition_variable finished;
+  std::size_t n_running = 0;
+  const auto take = [&] {
+    for (std::size_t begin = 0; !abandoned_ && (begin = next.fetch_add(grain)) < count; look())
+      work(begin, begin + grain < count ? begin + grain : count);
+  };
+  const auto help = [&](std::exception_ptr& failure) noexcept {
+    try {
+      take();
+    } catch (...) {
+      // Of several failures the first counts; the others may be its consequence.
+      if (!abandoned_.exchange(true)) failure = std::current_exception();
+    }
+    const std::lock_guard<std::mutex> lock(mutex);
+    --n_running;
+    finished.notify_one();
+  };
+  abandoned_ = false;
   std::vector<std::thread> helpers;
   helpers.reserve(failures.size());
   try {
-    for (std::size_t t = 1; t < failures.size() && t < pieces; ++t)
-      helpers.emplace_back([&, t] { guarded(false, failures[t]); });
+    for (std::size_t t = 1; t < failures.size() && t < pieces; ++t) {
+      const std::lock_guard<std::mutex> lock(mutex);
+      helpers.emplace_back([&, t] { help(failures[t]); });
+      ++n_running;
+    }
   } catch (const std::system_error&) {
     // No more threads to be had: the others do the work.
   }
-  guarded(true, failures[0]);
+  try {
+    take();
+    std::unique_lock<std::mutex> lock(mutex);
+    while (!finished.wait_for(lock, std::chrono::milliseconds(50), [&] { return n_running == 0; })) look();
+  } catch (...) {
+    failures[0] = std::current_exception();
+    abandoned_ = true;
+  }
   for (std::thread& helper : helpers) helper.join();
   for (const std::exception_ptr& failure : failures)
     if (failure) std::rethrow_exception(failure);
