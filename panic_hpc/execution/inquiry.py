@@ -12,7 +12,7 @@ from panic_hpc.execution.failures import read_failure
 from panic_hpc.execution.ledger import Submission, read_ledger
 from panic_hpc.execution.status import Queue, ShardStatus, Status, status
 from panic_hpc.execution.survey import Survey, survey
-from panic_hpc.types import ShardId
+from panic_hpc.types import MERGE, Shard, ShardId
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,22 @@ def _rows(
         return None, str(error)
 
 
+def _condition(experiment: Experiment, shard: Shard) -> str:
+    """Return whether a shard's file is absent, sound, or what of it is not as it should be."""
+    path = experiment.paths.shard(shard)
+    if not path.exists():
+        return "absent"
+    if shard.stage == MERGE:
+        return "there"
+    from panic_hpc.store.shard import open_shard
+
+    try:
+        with open_shard(path, manifest_key=experiment.manifest.key):
+            return "there, and of this experiment"
+    except PanicError as error:
+        return f"there, but: {error}"
+
+
 def parse_shard(experiment: Experiment, name: str) -> ShardId:
     """Return the shard called `name` (`runs_00042` or `runs_42`); PanicError where none is."""
     match = re.fullmatch(r"(?P<stage>[a-z]+)_(?P<index>\d+)", name)
@@ -64,7 +80,7 @@ def parse_shard(experiment: Experiment, name: str) -> ShardId:
 def explain(experiment: Experiment, one: ShardStatus) -> Iterator[str]:
     """Yield what can be said of a shard's file, inputs, checkpoint and failure."""
     paths, shard = experiment.paths, one.shard
-    yield f"file: {paths.shard(shard)}" + (" (there)" if one.state == "completed" else " (absent)")
+    yield f"file: {paths.shard(shard)} ({_condition(experiment, shard)})"
     for needed in shard.inputs:
         source = experiment.shards(needed.stage)[needed.index]
         if not paths.shard(source).exists():

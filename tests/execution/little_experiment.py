@@ -15,6 +15,7 @@ from panic_hpc.paths import ExperimentPaths
 from panic_hpc.plan import PlanOptions, make_plan
 from panic_hpc.store.shard import open_shard
 
+POLL_S = 0.5
 DEFAULTS: dict[str, Any] = {
     "networks": [["DummyT2I", "DummyI2T"]],
     "prompts": ["a red apple", "a small boat", "the moon"],
@@ -73,7 +74,7 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 90.0) -> 
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        time.sleep(0.1)
+        time.sleep(POLL_S)
     return value
 
 

@@ -1,6 +1,7 @@
 """Claims: one owner at a time, whatever dies, freezes or races."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from panic_hpc.execution import claims
-from panic_hpc.execution.claims import Claim, Progress, read_claim, standing, take
+from panic_hpc.execution.claims import Claim, HeldClaim, Progress, read_claim, standing, take
 from panic_hpc.execution.identity import Process, SlurmIds, this_process
 
 ELSEWHERE = Process("other", "other-boot", "pid:[1]", 7, 7, "user", SlurmIds())
@@ -142,6 +143,45 @@ def test_a_follower_that_died_before_its_rename_is_followed_too(tmp_path: Path) 
     with held:
         assert os.listdir(tmp_path) == [path.name]
         assert not held.lost()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_happens_at_most_one_owner_believes_in_its_claim(
+    tmp_path: Path, seed: int
+) -> None:
+    """Histories of taking, releasing, leaving, dying and thawing; the dead are known to be."""
+    chance = random.Random(seed)
+    path = tmp_path / "runs_00000.json"
+    owners: dict[str, HeldClaim] = {}
+    frozen: dict[str, HeldClaim] = {}
+
+    def is_gone(claim: Claim) -> bool:
+        return claim.token not in owners
+
+    for number in range(40):
+        event = chance.choice(("take", "take", "take", "release", "leave", "freeze", "thaw"))
+        if event == "take":
+            me = replace(ELSEWHERE, pid=number)
+            if held := take(path, me, "s", is_gone=is_gone):
+                owners[held.claim.token] = held
+        elif event == "thaw" and frozen:
+            _, held = frozen.popitem()
+            held._write()
+            if held.lost():
+                held.leave("stopped", "it was lost")
+            else:
+                owners[held.claim.token] = held
+        elif owners and event != "thaw":
+            _, held = owners.popitem()
+            if event == "freeze":
+                frozen[held.claim.token] = held
+                continue
+            if event == "leave":
+                held.leave("stopped", "so")
+            elif not held.lost():
+                path.unlink()
+        assert sum(not held.lost() for held in owners.values()) <= 1
+        assert len(os.listdir(tmp_path)) <= 1
 
 
 OWNER = """

@@ -131,6 +131,12 @@ def test_status_in_numbers_and_why(slow: Path) -> None:
     told = run_command("status", slow, "--why", "runs_1")
     assert "runs_00001 is eligible" in told
     assert str(slow / "shards" / "runs" / "runs_00001.h5") in told
+    other = plan_little(slow.parent / "other", prompts=["else"])
+    run_command("submit", other, "--executor", "inline", *STAGE)
+    foreign = slow / "shards" / "runs" / "runs_00001.h5"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_bytes((other / "shards" / "runs" / "runs_00000.h5").read_bytes())
+    assert "there, but:" in run_command("status", slow, "--why", "runs_1")
     assert "names no shard" in run_command("status", slow, "--why", "sprints_1", code=1)
     assert "There is no runs_7" in run_command("status", slow, "--why", "runs_7", code=1)
 
