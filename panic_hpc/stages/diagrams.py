@@ -21,7 +21,7 @@ from panic_hpc.store.shard import publish_shard
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, Shard, ShardId
 
 if TYPE_CHECKING:
-    from panic_hpc.manifest import Manifest
+    from panic_hpc.planning.manifest import Manifest
 
 RUNS_PER_SHARD = 256
 ENGINE_LIBRARIES = ("panic-hpc", "giotto-ph", "gudhi", "numpy")

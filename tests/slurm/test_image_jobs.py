@@ -14,9 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "execution"))
 from clusters import log_of, profile, states, submit, wait_until_over
 from little_experiment import digests, plan_little, run_command
 
+from panic_hpc.clusters.profiles import load_cluster, resolved
 from panic_hpc.execution.image import Build, inspect_image, refuse_other_build
 from panic_hpc.execution.submitted_image import submitted_image
-from panic_hpc.profiles import load_cluster, resolved
 
 pytestmark = [pytest.mark.slurm, pytest.mark.apptainer]
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panic_hpc import catalogue
-from panic_hpc.config import Experiment
 from panic_hpc.errors import ConfigError
+from panic_hpc.experiment import catalogue
+from panic_hpc.experiment.config import Experiment
 from panic_hpc.keys import run_key
-from panic_hpc.plan import Plan, PlanOptions, make_plan, plan_file
+from panic_hpc.planning.plan import Plan, PlanOptions, make_plan, plan_file
 
 CATALOGUE = catalogue.load()
 BASE: dict[str, Any] = {
@@ -168,7 +168,8 @@ def test_upstreams_readme_example_plans(experiment_file: Callable[..., Path]) ->
 MILLION = """
 import resource, sys, time
 from pathlib import Path
-from panic_hpc import catalogue, manifest, plan
+from panic_hpc.experiment import catalogue
+from panic_hpc.planning import manifest, plan
 from panic_hpc.paths import ExperimentPaths
 resource.setrlimit(resource.RLIMIT_DATA, (10**9, 10**9))
 began = time.process_time()

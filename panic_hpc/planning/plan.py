@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from panic_hpc.catalogue import Catalogue
-from panic_hpc.chaining import chaining_problems
-from panic_hpc.config import MAX_RUNS, Experiment
 from panic_hpc.errors import ConfigError
-from panic_hpc.experiment_file import load_experiment
+from panic_hpc.experiment.catalogue import Catalogue
+from panic_hpc.experiment.chaining import chaining_problems
+from panic_hpc.experiment.config import MAX_RUNS, Experiment
+from panic_hpc.experiment.experiment_file import load_experiment
+from panic_hpc.experiment.problems import at_most
+from panic_hpc.experiment.resolution import Resolved, resolve
 from panic_hpc.keys import run_key
-from panic_hpc.networks import Network, PlanOptions, plan_networks
-from panic_hpc.problems import at_most
-from panic_hpc.resolution import Resolved, resolve
-from panic_hpc.seeds import Seed, expand_seeds
+from panic_hpc.planning.networks import Network, PlanOptions, plan_networks
+from panic_hpc.planning.seeds import Seed, expand_seeds
 from panic_hpc.types import ModelSpec, Noise, Prompt, Run
 
 __all__ = ["Network", "Plan", "PlanOptions", "RunShard", "lay_out", "make_plan", "plan_file"]

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from panic_hpc import catalogue
-from panic_hpc.catalogue import Catalogue, catalogue_of
-from panic_hpc.config import Experiment
 from panic_hpc.errors import ModelError, PanicError
+from panic_hpc.experiment import catalogue
+from panic_hpc.experiment.catalogue import Catalogue, catalogue_of
+from panic_hpc.experiment.config import Experiment
+from panic_hpc.experiment.resolution import Resolved, resolve
 from panic_hpc.models.folder_digest import folder_digest
-from panic_hpc.resolution import Resolved, resolve
 from panic_hpc.types import ModelEntry, ModelSpec
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -233,7 +233,7 @@ PLUGINS = (Sound(),)
 
 def test_a_modality_is_added_in_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import panic_hpc.models
-    from panic_hpc.plan import make_plan
+    from panic_hpc.planning.plan import make_plan
 
     (tmp_path / "sound_for_this_test.py").write_text(AUDIO)
     monkeypatch.setattr(panic_hpc.models, "__path__", [*panic_hpc.models.__path__, str(tmp_path)])

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from panic_hpc.config import MAX_RUNS, Experiment, NetworkConfig
+from panic_hpc.experiment.config import MAX_RUNS, Experiment, NetworkConfig
+from panic_hpc.experiment.resolution import Resolved
 from panic_hpc.keys import content_key
-from panic_hpc.resolution import Resolved
 from panic_hpc.types import ModelSpec, Noise
 
 DEFAULT_TARGET_MINUTES = 60.0

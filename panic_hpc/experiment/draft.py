@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from panic_hpc.config import (
+from panic_hpc.experiment.config import (
     SEED_KEYS,
     Closed,
     Experiment,
@@ -17,7 +17,7 @@ from panic_hpc.config import (
     seed_problems,
     unused_tables,
 )
-from panic_hpc.problems import explained, is_finite, shown, unknown_key
+from panic_hpc.experiment.problems import explained, is_finite, shown, unknown_key
 
 KEYS = (*Experiment.model_fields, "prompts_file")
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from panic_hpc.config import Experiment
-from panic_hpc.draft import drafted
 from panic_hpc.errors import ConfigError
-from panic_hpc.problems import at_most, shown
-from panic_hpc.prompts_file import read_prompts
-from panic_hpc.text_file import read_text
+from panic_hpc.experiment.config import Experiment
+from panic_hpc.experiment.draft import drafted
+from panic_hpc.experiment.problems import at_most, shown
+from panic_hpc.experiment.prompts_file import read_prompts
+from panic_hpc.experiment.text_file import read_text
 
 MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 16

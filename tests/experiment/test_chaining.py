@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from panic_hpc import catalogue
-from panic_hpc.chaining import chaining_problems
-from panic_hpc.config import Experiment
-from panic_hpc.resolution import resolve
+from panic_hpc.experiment import catalogue
+from panic_hpc.experiment.chaining import chaining_problems
+from panic_hpc.experiment.config import Experiment
+from panic_hpc.experiment.resolution import resolve
 
 
 def problems(small: dict[str, Any], **changes: Any) -> list[str]:

@@ -14,8 +14,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from panic_hpc.cluster import STAGES, Cluster
+from panic_hpc.clusters.cluster import STAGES, Cluster
 from panic_hpc.errors import ConfigError
+from panic_hpc.paths import shipped_configs
 from panic_hpc.registry import nearest
 
 SEARCH_VARIABLE = "PANIC_HPC_CLUSTERS"
@@ -31,10 +32,8 @@ def search_directories(environ: Mapping[str, str] = os.environ) -> tuple[Path, .
 
 
 def shipped_directory() -> Path:
-    """Return where the shipped profiles lie: inside an installed package, else in the checkout."""
-    package = Path(__file__).parent
-    installed = package / "configs" / "clusters"
-    return installed if installed.is_dir() else package.parent / "configs" / "clusters"
+    """Return where the shipped profiles lie."""
+    return shipped_configs() / "clusters"
 
 
 def available(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
@@ -111,7 +110,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def stage_names() -> tuple[str, ...]:
     """Return the names a profile may use for stages: the built-in ones and modules of stages."""
-    folder = Path(__file__).parent / "stages"
+    folder = Path(__file__).parents[1] / "stages"
     return tuple(dict.fromkeys((*STAGES, *(m.name for m in pkgutil.iter_modules([str(folder)])))))
 
 

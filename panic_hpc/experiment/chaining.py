@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from panic_hpc.config import Experiment, NetworkConfig
+from panic_hpc.experiment.config import Experiment, NetworkConfig
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT, ModelSpec
 
 Specs = Mapping[str, ModelSpec]

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from panic_hpc import seeds as seeds_module
-from panic_hpc.config import Experiment
+from panic_hpc.experiment.config import Experiment
 from panic_hpc.keys import hash_seed
-from panic_hpc.seeds import Seed, expand_seeds
+from panic_hpc.planning import seeds as seeds_module
+from panic_hpc.planning.seeds import Seed, expand_seeds
 
 
 def expanded(small: dict[str, Any], **changes: Any) -> tuple[Seed, ...]:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from panic_hpc.config import Experiment
-from panic_hpc.entries import UNSEEDED
+from panic_hpc.experiment.config import Experiment
+from panic_hpc.experiment.entries import UNSEEDED
 from panic_hpc.keys import hash_seed
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.errors import ConfigError
-from panic_hpc.text_file import read_text
+from panic_hpc.experiment.text_file import read_text
 
 MAX_BYTES = 256 * 2**20
 

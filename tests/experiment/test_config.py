@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from panic_hpc.config import MAX_SEED, Experiment, NetworkConfig
+from panic_hpc.experiment.config import MAX_SEED, Experiment, NetworkConfig
 from panic_hpc.types import Prompt
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from panic_hpc.errors import ManifestError
-from panic_hpc.manifest import read_document
 from panic_hpc.paths import ExperimentPaths
+from panic_hpc.planning.manifest import read_document
 
 MAX_DEPTH = 8
 

@@ -5,8 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from panic_hpc.errors import LaunchError
-from panic_hpc.resources import (
+from panic_hpc.clusters.resources import (
     Closed,
     MergeStage,
     OptionName,
@@ -14,6 +13,7 @@ from panic_hpc.resources import (
     StageResources,
     sbatch_options,
 )
+from panic_hpc.errors import LaunchError
 
 STAGES = ("runs", "embeddings", "diagrams", "merge")
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from panic_hpc.cluster import STAGES
+from panic_hpc.clusters.cluster import STAGES
+from panic_hpc.clusters.profiles import available, load_cluster, resolved, shipped_directory
 from panic_hpc.errors import ConfigError
-from panic_hpc.profiles import available, load_cluster, resolved, shipped_directory
 
 SHIPPED = sorted(path.stem for path in shipped_directory().glob("[!_]*.toml"))
 

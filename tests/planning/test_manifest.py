@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from panic_hpc import catalogue, manifest
-from panic_hpc.config import Experiment
 from panic_hpc.errors import ManifestError
+from panic_hpc.experiment import catalogue
+from panic_hpc.experiment.config import Experiment
 from panic_hpc.keys import content_key
 from panic_hpc.paths import ExperimentPaths
-from panic_hpc.plan import Plan, PlanOptions, make_plan
+from panic_hpc.planning import manifest
+from panic_hpc.planning.plan import Plan, PlanOptions, make_plan
 
 CATALOGUE = catalogue.load()
 FULL: dict[str, Any] = {

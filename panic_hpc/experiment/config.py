@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from panic_hpc.entries import (
+from panic_hpc.experiment.entries import (
     UNSEEDED,
     as_prompt,
     as_table,

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from panic_hpc.experiment.problems import shown
 from panic_hpc.keys import content_key
-from panic_hpc.plan import Plan
-from panic_hpc.problems import shown
+from panic_hpc.planning.plan import Plan
 from panic_hpc.types import ModelSpec, Prompt
 
 MAX_DIFFERENCES = 20

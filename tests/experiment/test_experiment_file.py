@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from panic_hpc import catalogue
-from panic_hpc.config import Experiment
 from panic_hpc.errors import ConfigError, PanicError
-from panic_hpc.experiment_file import depth_exceeds, load_experiment
-from panic_hpc.plan import plan_file
+from panic_hpc.experiment import catalogue
+from panic_hpc.experiment.config import Experiment
+from panic_hpc.experiment.experiment_file import depth_exceeds, load_experiment
+from panic_hpc.planning.plan import plan_file
 from panic_hpc.types import Prompt
 
 ExperimentFile = Callable[..., Path]

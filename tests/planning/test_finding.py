@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from panic_hpc import catalogue, manifest
-from panic_hpc.config import Experiment
-from panic_hpc.finding import find_experiments
-from panic_hpc.manifest import Manifest
+from panic_hpc.experiment import catalogue
+from panic_hpc.experiment.config import Experiment
 from panic_hpc.paths import ExperimentPaths
-from panic_hpc.plan import make_plan
+from panic_hpc.planning import manifest
+from panic_hpc.planning.finding import find_experiments
+from panic_hpc.planning.manifest import Manifest
+from panic_hpc.planning.plan import make_plan
 
 
 def plan_in(root: Path, small: dict[str, Any], **changes: Any) -> Manifest:

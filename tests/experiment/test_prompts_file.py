@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from panic_hpc.errors import ConfigError
-from panic_hpc.prompts_file import read_prompts
+from panic_hpc.experiment.prompts_file import read_prompts
 
 
 def read(tmp_path: Path, name: str, text: str) -> list[object]:

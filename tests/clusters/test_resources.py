@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from panic_hpc.resources import Cost, MergeStage, ShardStage, StageResources, cost, sbatch_options
+from panic_hpc.clusters.resources import (
+    Cost,
+    MergeStage,
+    ShardStage,
+    StageResources,
+    cost,
+    sbatch_options,
+)
 
 
 def test_what_is_left_out_is_not_said_to_sbatch() -> None:
