@@ -139,7 +139,7 @@ def test_cancel_takes_everything_out_of_the_queue(
 ) -> None:
     submit(slow, "testbed", "runs", "embeddings")
     wait_until_running(slow)
-    assert "Cancelled 6 jobs" in run_command("cancel", slow, "--yes")
+    assert "Cancelled" in run_command("cancel", slow, "--yes")
     wait_until_over(slow)
     assert "lost" not in states(slow, "runs") + states(slow, "embeddings")
     submit(slow, "testbed", "runs")
@@ -147,14 +147,17 @@ def test_cancel_takes_everything_out_of_the_queue(
     assert digests(slow) == expected_slow
 
 
-def test_several_requeues_in_a_row(
-    slurm: Any, tmp_path: Path, slow: Path, expected_slow: Digests
-) -> None:
-    short = 'setup = ["export PANIC_HPC_DEADLINE=$(( $(date +%s) + 19 ))"]'
-    submit(slow, profile(tmp_path, short), "runs")
-    wait_until_over(slow)
-    assert digests(slow) == expected_slow
-    assert log_of(slow).count('"event": "stopped"') >= 3
+def test_several_requeues_in_a_row(slurm: Any, tmp_path: Path) -> None:
+    """Fifteen seconds a time, start included, for a shard of thirty-six."""
+    apple: dict[str, Any] = {"prompts": ["a red apple"]}
+    root = plan_little(tmp_path / "exp", delay_s=3.0, **apple)
+    short = 'setup = ["export PANIC_HPC_DEADLINE=$(( $(date +%s) + 30 ))"]'
+    submit(root, profile(tmp_path, short), "runs")
+    wait_until_over(root)
+    quick = plan_little(tmp_path / "quick", **apple)
+    run_command("submit", quick, "--executor", "inline", *RUNS)
+    assert sorted(digests(root).values()) == sorted(digests(quick).values())
+    assert log_of(root).count('"event": "stopped"') >= 2
 
 
 def test_requeues_without_progress_end_in_a_failure(slurm: Any, tmp_path: Path) -> None:
