@@ -1,15 +1,15 @@
 """Every error that panic_hpc raises on purpose.
 
-    PanicError             one sentence that names the object and the next thing to type
-    ├── ConfigError        an experiment or cluster file is wrong: carries all its problems
-    ├── ManifestError      an experiment directory and what is asked of it do not fit
-    ├── ModelError         a model cannot be loaded or refuses its settings
-    ├── ShardError         a published file is missing, foreign, newer, truncated or corrupt
-    ├── ConflictError      two results with one key and different bits
-    ├── NumericsError      a shard would be continued on another kind of machine
-    ├── HomologyError      a point cloud cannot be worked on
-    ├── LaunchError        a scheduler, container or MPI launch was refused
-    └── Interrupted        work stopped in a consistent state and can be continued
+PanicError             one sentence that names the object and the next thing to type
+├── ConfigError        an experiment or cluster file is wrong: carries all its problems
+├── ManifestError      an experiment directory and what is asked of it do not fit
+├── ModelError         a model cannot be loaded or refuses its settings
+├── ShardError         a published file is missing, foreign, newer, truncated or corrupt
+├── ConflictError      two results with one key and different bits
+├── NumericsError      a shard would be continued on another kind of machine
+├── HomologyError      a point cloud cannot be worked on
+├── LaunchError        a scheduler, container or MPI launch was refused
+└── Interrupted        work stopped in a consistent state and can be continued
 """
 
 from collections.abc import Sequence

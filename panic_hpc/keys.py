@@ -5,15 +5,18 @@ import json
 
 KEY_HEX = 32
 
+# json.dumps would build an encoder for every key of a million runs.
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+
 
 def canonical_json(value: object) -> str:
     """Return the one JSON text of `value`: sorted keys, no spaces, UTF-8 left as it is, no NaN.
 
     Raises ValueError for NaN and infinities, TypeError for what JSON cannot hold.
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return _ENCODER.encode(value)
 
 
 def content_key(value: object) -> str:

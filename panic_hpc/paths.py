@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from panic_hpc.types import Shard
+from panic_hpc.types import MERGE, Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,40 @@ class ExperimentPaths:
         return self.root / "jobs"
 
     @property
+    def all(self) -> tuple[Path, ...]:
+        """Everything that may be there, in an order to delete it in: the manifest goes last."""
+        parts = ("report", "dataset.h5", "shards", "checkpoints", "failed", "jobs", "prompts.json")
+        return (*(self.root / part for part in parts), self.manifest)
+
+    @property
     def halt(self) -> Path:
         """The file whose presence asks workers to stop after their next checkpoint."""
         return self.jobs / "halt.json"
+
+    @property
+    def claims(self) -> Path:
+        """The directory of claims, one file for each shard that somebody works on."""
+        return self.jobs / "claims"
+
+    @property
+    def failed(self) -> Path:
+        """The directory of failure records, one file a failed shard."""
+        return self.root / "failed"
+
+    @property
+    def ledger(self) -> Path:
+        """The directory of submissions, one file each."""
+        return self.jobs / "ledger"
+
+    @property
+    def submitit(self) -> Path:
+        """The directory that holds a private folder for each submission."""
+        return self.jobs / "submitit"
+
+    @property
+    def submit_lock(self) -> Path:
+        """The file that says who is submitting now."""
+        return self.jobs / "submitting.json"
 
     def stage_directory(self, stage: str, model: str = "") -> Path:
         """Return the directory of a stage's shard files, a sub-directory per embedding model."""
@@ -49,6 +80,8 @@ class ExperimentPaths:
 
     def shard(self, shard: Shard) -> Path:
         """Return the file whose existence means that `shard` is completed."""
+        if shard.stage == MERGE:
+            return self.dataset
         directory = self.stage_directory(shard.stage, shard.model)
         return directory / f"{shard.stage}_{shard.index:05d}.h5"
 
@@ -58,8 +91,15 @@ class ExperimentPaths:
 
     def failure(self, shard: Shard) -> Path:
         """Return the record of why `shard` failed."""
-        return self.root / "failed" / f"{shard.stage}_{shard.index:05d}.json"
+        return self.failed / f"{shard.stage}_{shard.index:05d}.json"
 
     def claim(self, shard: Shard) -> Path:
         """Return the file that says which process works on `shard` now, and how far it is."""
-        return self.jobs / "claims" / f"{shard.stage}_{shard.index:05d}.json"
+        return self.claims / f"{shard.stage}_{shard.index:05d}.json"
+
+
+def shipped_configs() -> Path:
+    """Return the folder of experiments and cluster profiles that came with this installation."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"

@@ -1,30 +1,39 @@
-"""The revision of a model that is a folder: a digest of what is in it."""
+"""The identity of a local folder of weights: a digest of its file names and contents."""
 
 import hashlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from panic_hpc.errors import ModelError
+
+PREFIX = "sha256:"
 
 
 def folder_digest(folder: Path) -> str:
-    """Return the SHA-256, in hex, over the folder's files: their sorted names and their contents.
+    """Return "sha256:…" over the sorted relative names and the contents of a folder's files.
 
-    Names are relative with forward slashes. For each file the digest takes in the name's UTF-8
-    bytes, a zero byte and the SHA-256 of the content, so that no two folders that differ in a
-    name or a byte share a digest. Times, permissions, empty directories and names that begin with
-    a dot do not count.
+    Hidden files and folders (a download's bookkeeping) do not count; links are followed, so a copy
+    of a cached snapshot has the snapshot's digest. Raises ModelError where nothing can be read.
     """
-    digest = hashlib.sha256()
-    for name, path in sorted((p.relative_to(folder).as_posix(), p) for p in files_of(folder)):
-        digest.update(name.encode() + b"\0" + file_digest(path))
-    return digest.hexdigest()
+    names = sorted(path.relative_to(folder).as_posix() for path in _files(folder))
+    if not names:
+        raise ModelError(f"{folder} is not a folder with files in it")
+    whole = hashlib.sha256()
+    for name in names:
+        whole.update(f"{_file_digest(folder / name)}  {name}\n".encode())
+    return PREFIX + whole.hexdigest()
 
 
-def files_of(folder: Path) -> list[Path]:
-    """Return the files in a folder and below that count: none with a hidden part in its name."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return [p for p in found if not any(x.startswith(".") for x in p.relative_to(folder).parts)]
+def _files(folder: Path) -> Iterator[Path]:
+    for root, directories, names in os.walk(folder, followlinks=True):
+        directories[:] = [name for name in directories if not name.startswith(".")]
+        yield from (Path(root, name) for name in names if not name.startswith("."))
 
 
-def file_digest(path: Path) -> bytes:
-    """Return the SHA-256 of a file's content, reading it in blocks."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error})") from error

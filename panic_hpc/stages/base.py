@@ -8,7 +8,7 @@ from panic_hpc.paths import ExperimentPaths
 from panic_hpc.types import Shard
 
 if TYPE_CHECKING:
-    from panic_hpc.manifest import Manifest
+    from panic_hpc.planning.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class Context:
     `should_stop(margin_s)` returns "" or the reason to stop now (deadline nearer than the margin,
     halt file, SIGTERM). `report(done, total)` is called as the work advances, in units of the
     stage's choice. `provenance` is copied into the shard (promise 6). `allow_other_numerics`
-    lets a checkpoint of another numerics class be continued, which is then recorded.
+    lets a checkpoint of another numerics class be continued, which is then recorded. Checkpoints
+    are made durable every `checkpoint_s`; `cpus` are the cores that the work may use.
     """
 
     manifest: "Manifest"
@@ -28,6 +29,8 @@ class Context:
     should_stop: Callable[[float], str]
     report: Callable[[int, int], None]
     allow_other_numerics: bool = False
+    checkpoint_s: float = 30.0
+    cpus: int = 1
 
 
 @dataclass(frozen=True, slots=True)

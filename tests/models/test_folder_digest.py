@@ -1,54 +1,79 @@
-"""A model's revision changes with every byte and name, and with nothing else."""
+"""A folder of weights is what its files say, wherever it lies."""
 
-import os
+import hashlib
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from panic_hpc.errors import ModelError
 from panic_hpc.models.folder_digest import folder_digest
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    root = tmp_path / "model"
+    root = tmp_path / "weights"
     (root / "unet").mkdir(parents=True)
     (root / "config.json").write_text("{}")
-    (root / "unet" / "weights.bin").write_bytes(b"\0" * 100)
+    (root / "unet" / "model.safetensors").write_bytes(bytes(range(256)) * 1000)
     return root
 
 
-def test_a_digest_is_the_same_in_another_place_at_another_time(
-    folder: Path, tmp_path: Path
-) -> None:
-    before = folder_digest(folder)
-    os.utime(folder / "config.json", (1, 1))
-    (folder / "config.json").chmod(0o400)
-    assert folder_digest(folder.rename(tmp_path / "elsewhere")) == before
-    assert len(before) == 64
+def test_a_copy_has_the_same_digest(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    assert folder_digest(tmp_path / "elsewhere") == folder_digest(folder)
+    assert folder_digest(folder).startswith("sha256:")
+    assert len(folder_digest(folder)) == len("sha256:") + 64
 
 
-def test_what_an_editor_or_a_hub_client_leaves_behind_does_not_count(folder: Path) -> None:
+def test_it_is_the_digest_of_what_sha256sum_prints(tmp_path: Path) -> None:
+    lines = []
+    for number in range(50):
+        (tmp_path / f"{number:02d}").write_text(str(number))
+        lines.append(f"{hashlib.sha256(str(number).encode()).hexdigest()}  {number:02d}\n")
+    expected = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert folder_digest(tmp_path) == f"sha256:{expected}"
+
+
+def test_a_snapshot_of_links_has_the_digest_of_its_files(folder: Path, tmp_path: Path) -> None:
+    snapshot = tmp_path / "snapshot"
+    snapshot.mkdir()
+    (snapshot / "config.json").symlink_to(folder / "config.json")
+    (snapshot / "unet").symlink_to(folder / "unet")
+    assert folder_digest(snapshot) == folder_digest(folder)
+
+
+def test_a_downloads_bookkeeping_does_not_count(folder: Path) -> None:
     before = folder_digest(folder)
     (folder / ".cache").mkdir()
     (folder / ".cache" / "lock").write_text("x")
-    (folder / "empty").mkdir()
+    (folder / ".gitattributes").write_text("x")
     assert folder_digest(folder) == before
 
 
-def test_every_byte_and_every_name_counts(folder: Path) -> None:
-    seen = {folder_digest(folder)}
-    (folder / "unet" / "weights.bin").write_bytes(b"\0" * 99 + b"\1")
-    seen.add(folder_digest(folder))
-    (folder / "unet" / "weights.bin").rename(folder / "weights.bin")
-    seen.add(folder_digest(folder))
-    (folder / "added").write_text("")
-    seen.add(folder_digest(folder))
-    assert len(seen) == 4
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: (root / "config.json").write_text("{ }"),
+        lambda root: (root / "config.json").rename(root / "config2.json"),
+        lambda root: (root / "config.json").rename(root / "unet" / "config.json"),
+        lambda root: (root / "extra").touch(),
+        lambda root: (root / "config.json").unlink(),
+    ],
+)
+def test_every_change_of_contents_changes_it(
+    folder: Path, change: Callable[[Path], object]
+) -> None:
+    before = folder_digest(folder)
+    change(folder)
+    assert folder_digest(folder) != before
 
 
-def test_a_name_cannot_pass_for_content(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "x").write_text("y")
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "xy").write_text("")
-    assert folder_digest(tmp_path / "a") != folder_digest(tmp_path / "b")
+def test_what_holds_no_files_is_refused(tmp_path: Path) -> None:
+    for nothing in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(ModelError, match="not a folder with files"):
+            folder_digest(nothing)
+    (tmp_path / "dangling").symlink_to(tmp_path / "gone")
+    with pytest.raises(ModelError, match="cannot be read"):
+        folder_digest(tmp_path)

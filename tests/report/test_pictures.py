@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from panic_hpc.errors import PanicError
-from panic_hpc.report.figures import (
+from panic_hpc.report.contact_sheet import (
     CAPTION_LINES,
     GAP,
     HEADER,
@@ -17,11 +17,9 @@ from panic_hpc.report.figures import (
     Strip,
     contact_sheet,
     every_nth,
-    frame_of,
-    multiplicities,
-    persistence_diagram,
     wrapped,
 )
+from panic_hpc.report.persistence_diagram import frame_of, multiplicities, persistence_diagram
 
 INFINITE = np.array([[0.0, np.inf]])
 EMPTY = np.zeros((0, 2))

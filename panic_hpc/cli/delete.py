@@ -1,0 +1,38 @@
+"""`panic-hpc delete`: remove an experiment and everything it produced."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(delete)
+
+
+def delete(
+    experiment: Annotated[Path, typer.Argument(metavar="EXP", help="The experiment's directory.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be deleted, and stop.")
+    ] = False,
+) -> None:
+    """Delete an experiment: its manifest, shards, checkpoints, jobs, dataset and report.
+
+    Asks first, and refuses while shards are being worked on. Files that are not the experiment's
+    stay, and so does the directory then.
+    """
+    from panic_hpc.cli.console import say
+    from panic_hpc.execution import deletion
+
+    doomed = deletion.survey(experiment)
+    for path in doomed.paths:
+        say(f"  {path}")
+    say(f"{doomed.n_files} files, {doomed.nbytes / 1e6:.1f} MB")
+    if dry_run:
+        return
+    if not yes:
+        typer.confirm(f"Delete the experiment in {experiment}?", abort=True)
+    gone = deletion.delete(experiment, doomed)
+    say(f"Deleted {experiment}" if gone else f"Deleted; {experiment} holds other files and stays")

@@ -1,0 +1,89 @@
+"""`panic-hpc demo`: a whole experiment with the built-in models, from its file to pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from panic_hpc.cli.console import literal, out, say
+
+if TYPE_CHECKING:
+    from panic_hpc.analysis.summary import NetworkSummary
+    from panic_hpc.paths import ExperimentPaths
+
+EXPERIMENT = "demo.toml"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(demo)
+
+
+def demo(
+    directory: Annotated[
+        Path, typer.Argument(metavar="EXP", help="Where the experiment goes.")
+    ] = Path("demo"),
+    workers: Annotated[
+        int, typer.Option(min=0, help="Worker processes; 0: one a GPU, else one a core.")
+    ] = 0,
+) -> None:
+    """Plan, submit and merge a small experiment with the built-in models, then show its shape.
+
+    Interrupted, it goes on where it stopped when typed again.
+    """
+    from panic_hpc.cli.plan import plan
+    from panic_hpc.cli.submit import submit
+    from panic_hpc.paths import ExperimentPaths, shipped_configs
+
+    plan(shipped_configs() / "experiments" / EXPERIMENT, directory)
+    submit(directory, workers=workers)
+    show(ExperimentPaths(directory))
+
+
+def show(paths: "ExperimentPaths") -> None:
+    """Print the summary of an experiment's dataset and draw its first pictures."""
+    import panic_hpc
+    from panic_hpc.analysis.summary import summarise
+    from panic_hpc.report import overview
+
+    with panic_hpc.open(paths.dataset) as dataset:
+        _print_table(summarise(dataset))
+        pictures = [overview.draw_contact_sheet(dataset, paths.report / "contact_sheet.png")]
+        for model in dataset.embedding_models[:1]:
+            run = overview.richest_run(dataset, model)
+            if run is not None:
+                path = paths.report / "persistence_diagram.png"
+                pictures.append(overview.draw_persistence_diagram(dataset, run, model, path))
+        say(f"dataset              {dataset.path}")
+        say(f"content key          {dataset.content_key}")
+    for picture in pictures:
+        say(f"{picture.stem.replace('_', ' '):20} {picture}")
+
+
+def _print_table(rows: Sequence["NetworkSummary"]) -> None:
+    from rich.table import Table
+
+    table = Table("network", "noise", "runs", "captions", "loops (lengths)", "entropy", box=None)
+    for row in rows:
+        table.add_row(
+            literal(row.network),
+            row.noise,
+            str(row.runs),
+            f"{row.distinct_captions:g}",
+            _loops(row.loop_lengths),
+            literal(_entropies(row)),
+        )
+    out.print(table)
+    say("captions: median of different ones in a run; entropy: mean of H0, H1, … in nats")
+
+
+def _loops(lengths: Sequence[int]) -> str:
+    return f"{len(lengths)} ({', '.join(map(str, sorted(set(lengths))))})" if lengths else "none"
+
+
+def _entropies(row: "NetworkSummary") -> str:
+    return "\n".join(
+        f"{model} {' '.join(f'{value:.2f}' for value in values)}"
+        for model, values in row.entropies.items()
+    )

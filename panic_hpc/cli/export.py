@@ -1,0 +1,118 @@
+"""`panic-hpc export …`: a dataset as Parquet tables, image files, or a crate for a repository."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from panic_hpc.cli.byte_bar import count_bar
+from panic_hpc.cli.console import say, say_json
+
+export = typer.Typer(name="export", help="Write a dataset in other forms.", no_args_is_help=True)
+
+Source = Annotated[
+    Path, typer.Argument(metavar="DATASET", help="A dataset, or an experiment that has one.")
+]
+Target = Annotated[Path, typer.Option("--output", "-o", help="The directory to write.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs under `export`."""
+    app.add_typer(export)
+
+
+def dataset_path(source: Path) -> Path:
+    """Return the dataset that a path means: itself, or that of the experiment there."""
+    from panic_hpc.paths import ExperimentPaths
+
+    return ExperimentPaths(source).dataset if source.is_dir() else source
+
+
+@export.command()
+def parquet(source: Source, output: Target, as_json: Json = False) -> None:
+    """Write runs, invocations, embeddings and diagrams as Parquet files."""
+    from panic_hpc.store.dataset import open_dataset
+    from panic_hpc.store.parquet import export_parquet
+
+    with open_dataset(dataset_path(source)) as dataset:
+        _print(export_parquet(dataset, output), as_json)
+
+
+@export.command()
+def images(
+    source: Source,
+    output: Target,
+    every: Annotated[int, typer.Option(min=1, help="Every n-th image of a run.")] = 1,
+    image_format: Annotated[
+        str, typer.Option("--format", help="webp or png (lossless), or jpeg.")
+    ] = "webp",
+    as_json: Json = False,
+) -> None:
+    """Write images as files by network, prompt and run, with what they show in their EXIF."""
+    from panic_hpc.store.dataset import open_dataset
+    from panic_hpc.store.image_files import export_images
+
+    with open_dataset(dataset_path(source)) as dataset, count_bar("runs") as report:
+        written = export_images(
+            dataset, output, every=every, image_format=image_format, report=report
+        )
+    if as_json:
+        say_json({"directory": str(output), "images": written})
+    else:
+        say(f"{output}: {written} images")
+
+
+@export.command()
+def crate(
+    source: Source,
+    output: Target,
+    title: Annotated[str, typer.Option(help="Title of the dataset.")],
+    author: Annotated[
+        list[str], typer.Option(help="'Family, Given' or 'Family, Given <ORCID>'; repeatable.")
+    ],
+    description: Annotated[str, typer.Option(help="A sentence or two on what it is.")] = "",
+    licence: Annotated[str, typer.Option(help="SPDX identifier.")] = "CC-BY-4.0",
+    publisher: Annotated[str, typer.Option(help="The repository that will publish it.")] = "",
+    max_file: Annotated[
+        str, typer.Option(metavar="SIZE", help="Split by runs into files of at most 45GB, say.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Write the dataset with README, licence, CITATION.cff, checksums, DataCite and RO-Crate."""
+    from panic_hpc.store.crate import Description, export_crate, require_empty
+
+    about = Description(title, tuple(author), description, licence, publisher)
+    limit = _bytes(max_file)
+    require_empty(output)
+    _print(export_crate(_parts(dataset_path(source), output, limit), output, about), as_json)
+
+
+def _parts(dataset: Path, output: Path, limit: int) -> list[Path]:
+    """Return the dataset, or its parts, made in `output`, where it is larger than the limit."""
+    if not limit or dataset.stat().st_size <= limit:
+        return [dataset]
+    from panic_hpc.stages.split import split
+
+    with count_bar("parts") as report:
+        return split(dataset, output, limit, report)
+
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def _bytes(size: str) -> int:
+    """Return a size such as 45GB in bytes, 0 for ""."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?B)?", size.strip().upper())
+    if size and not found:
+        raise typer.BadParameter(f"{size!r} is no size; write 45GB", param_hint="--max-file")
+    return int(float(found[1]) * _UNITS[found[2] or ""]) if found else 0
+
+
+def _print(paths: list[Path], as_json: bool) -> None:
+    if as_json:
+        say_json([str(path) for path in paths])
+        return
+    for path in paths:
+        say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")

@@ -1,0 +1,42 @@
+"""`panic-hpc logs`: what the workers of one shard wrote."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from panic_hpc.cli.console import say, warn
+from panic_hpc.errors import PanicError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(logs)
+
+
+def logs(
+    shard: Annotated[str, typer.Argument(metavar="SHARD", help="Stage and number: runs_42.")],
+    experiment: Annotated[Path, typer.Argument(metavar="EXP")] = Path("."),
+    lines: Annotated[int, typer.Option(min=0, help="The last lines; 0 for all.")] = 0,
+    path_only: Annotated[bool, typer.Option("--path", help="Print where the logs are.")] = False,
+) -> None:
+    """Print the log of a shard's last attempt, the oldest file first where it had several."""
+    from panic_hpc.execution.diagnosis import log_tail
+    from panic_hpc.execution.experiment import open_experiment
+    from panic_hpc.execution.inquiry import parse_shard
+    from panic_hpc.execution.logs import logs_of
+
+    opened = open_experiment(experiment)
+    paths = logs_of(opened, parse_shard(opened, shard))
+    if not paths:
+        raise PanicError(
+            f"{shard} has no log",
+            hint="It was not started, was worked on inline, or is another user's",
+        )
+    for path in paths:
+        if path_only:
+            say(str(path))
+            continue
+        warn(f"== {path}")
+        text = log_tail(path, path.stat().st_size)
+        say("\n".join(text.splitlines()[-lines:] if lines else text.splitlines()))

@@ -1,0 +1,67 @@
+"""`panic-hpc merge`: shards of one experiment or of many into one dataset."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from panic_hpc.cli.byte_bar import byte_bar
+from panic_hpc.cli.console import say, say_json, warn
+
+if TYPE_CHECKING:
+    from panic_hpc.stages.merge import Merged
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(merge)
+
+
+def merge(
+    experiments: Annotated[
+        list[Path], typer.Argument(metavar="EXP…", help="One experiment's directory, or several.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The dataset; default: dataset.h5 in the experiment."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Read copied bytes back and compare.")
+    ] = True,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Merge what is there; the rest is recorded.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Join all shards into one dataset, with one process or under mpiexec."""
+    from panic_hpc.stages.merge import merge as merge_experiments
+    from panic_hpc.stages.merge_assembly import MergeOptions
+    from panic_hpc.stages.ranks import find_ranks
+
+    ranks = find_ranks()
+    target = output or _default_target(experiments)
+    with byte_bar("merge", ranks.rank == 0) as report:
+        options = MergeOptions(check, allow_missing, report=report)
+        merged = merge_experiments(experiments, target, options, ranks)
+    if ranks.rank == 0:
+        _print(merged, as_json)
+
+
+def _default_target(experiments: list[Path]) -> Path:
+    from panic_hpc.paths import ExperimentPaths
+
+    if len(experiments) > 1:
+        raise typer.BadParameter("several experiments need --output, the dataset to make")
+    return ExperimentPaths(experiments[0]).dataset
+
+
+def _print(merged: "Merged", as_json: bool) -> None:
+    if as_json:
+        say_json(asdict(merged) | {"path": str(merged.path)})
+        return
+    state = "merged" if merged.is_new else "up to date"
+    say(f"{merged.path}: {state}, {merged.n_runs} runs, {merged.nbytes / 1e6:.1f} MB")
+    say(f"content key {merged.content_key}")
+    if merged.n_missing:
+        warn(f"{merged.n_missing} shards were missing; the dataset lists them in its metadata")

@@ -1,0 +1,109 @@
+"""`panic-hpc models`: the models that experiments may name."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from panic_hpc.types import ModelEntry
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb and its own."""
+    models = typer.Typer(help="The models that experiments may name.", no_args_is_help=True)
+    models.command("list")(list_models)
+    app.add_typer(models, name="models")
+
+
+def list_models(
+    family: Annotated[str, typer.Option(help="Only the models of this family.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """List the models known by name, and the families that load others by repository or path."""
+    from panic_hpc.cli.console import say_json
+    from panic_hpc.experiment import catalogue
+    from panic_hpc.registry import lookup
+
+    known = catalogue.load()
+    if family:
+        lookup(known.families, family, "model family")
+    owners = known.owners
+    rows = [(owners[n], e) for n, e in known.entries.items() if family in ("", owners[n])]
+    if as_json:
+        families = {name: _settings(one) for name, one in known.families.items()}
+        models = [_described(of, entry) for of, entry in rows]
+        say_json({"families": families, "models": models})
+    else:
+        if rows:
+            _print_table(rows)
+        if family:
+            _print_settings(known.families[family])
+        else:
+            _print_families(list(known.families))
+
+
+def _settings(family: Any) -> list[str]:
+    return list(family.settings.model_fields)
+
+
+def _described(family: str, entry: "ModelEntry") -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "family": family,
+        "consumes": entry.consumes,
+        "produces": entry.produces,
+        "repository": entry.repository,
+        "revision": entry.revision,
+        "settings": dict(entry.defaults),
+        "seconds": entry.seconds,
+        "note": entry.note,
+        "unavailable": entry.unavailable,
+    }
+
+
+def _print_table(rows: "list[tuple[str, ModelEntry]]") -> None:
+    from rich.table import Table
+
+    from panic_hpc.cli.console import literal, out
+
+    table = Table("model", "turns", "into", "family", "seconds", "from", "loads", box=None)
+    for family, entry in rows:
+        origin = f"{entry.repository}@{entry.revision[:10]}" if entry.revision else entry.repository
+        cells = (entry.name, entry.consumes, entry.produces, family, f"{entry.seconds:g}", origin)
+        note = "not yet" if entry.unavailable else ""
+        style = "dim" if entry.unavailable else ""
+        table.add_row(*(literal(cell, style) for cell in (*cells, note)))
+    out.print(table)
+
+
+def _print_families(names: list[str]) -> None:
+    from panic_hpc.cli.console import say
+
+    say(f"\nFamilies: {', '.join(names)} (--family shows the settings of one)")
+    say('Any other model: [models.MyName] with family = "…" and repository + revision, or path')
+
+
+def _print_settings(family: Any) -> None:
+    """Print what a [models.X] table may set, from the family's own declaration."""
+    from rich.table import Table
+
+    from panic_hpc.cli.console import literal, out
+
+    table = Table("setting", "default", "values", "", box=None)
+    for name, schema in family.settings.model_json_schema()["properties"].items():
+        default = "" if schema.get("default") is None else str(schema["default"])
+        cells = (name, default, _values(schema), schema.get("description", ""))
+        table.add_row(*map(literal, cells))
+    out.print(table)
+
+
+def _values(schema: dict[str, Any]) -> str:
+    """Return what a setting may be: the choices, or a type and its bounds."""
+    for one in schema.get("anyOf", [schema]):
+        if "enum" in one or "const" in one:
+            return ", ".join(map(str, one.get("enum", [one.get("const")])))
+        if one.get("type") != "null":
+            bounds = (("minimum", "≥"), ("maximum", "≤"))
+            limits = [f"{sign} {one[key]:g}" for key, sign in bounds if key in one]
+            return " ".join([str(one.get("type", "")), *limits])
+    return ""

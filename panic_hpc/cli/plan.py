@@ -1,0 +1,194 @@
+"""`panic-hpc plan`: from an experiment file to shards and their manifest."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from panic_hpc.experiment.catalogue import Catalogue
+    from panic_hpc.paths import ExperimentPaths
+    from panic_hpc.planning.manifest import Manifest
+    from panic_hpc.planning.plan import PlanOptions
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(plan)
+
+
+def plan(
+    file: Annotated[
+        Path, typer.Argument(metavar="EXPERIMENT", help="A TOML file, or upstream's JSON.")
+    ],
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="EXP", help="Where to; default: the file's name.")
+    ] = None,
+    runs_per_shard: Annotated[
+        int | None, typer.Option(min=1, help="Runs in a shard, rounded up to whole blocks.")
+    ] = None,
+    target_minutes: Annotated[
+        float | None, typer.Option(min=0.001, help="Length of a shard by cost estimate; else 60.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Expand an experiment into shards and write its manifest, once.
+
+    Planning the same experiment again changes nothing; another one in its place is refused.
+    """
+    from panic_hpc.cli.console import err, say_json
+    from panic_hpc.experiment import catalogue
+    from panic_hpc.paths import ExperimentPaths
+
+    paths = ExperimentPaths(directory or Path(file.stem))
+    known = catalogue.load()
+    options = _options(runs_per_shard, target_minutes, paths)
+    existed = paths.manifest.exists()
+    with err.status("Planning …"):
+        manifest = _planned(file, known, options, paths if not dry_run else None)
+        summary = _summary(manifest, known, paths)
+    summary |= {"directory": str(paths.root), "written": not (existed or dry_run)}
+    if as_json:
+        say_json(summary)
+    else:
+        _print_summary(summary, manifest)
+        _print_outcome(summary, existed, dry_run)
+
+
+def _options(
+    runs_per_shard: int | None, target_minutes: float | None, paths: "ExperimentPaths"
+) -> "PlanOptions":
+    """Return the layout asked for; without a word on it, that of an existing manifest."""
+    from panic_hpc.errors import ConfigError
+    from panic_hpc.planning import manifest
+    from panic_hpc.planning.plan import PlanOptions
+
+    if runs_per_shard is not None and target_minutes is not None:
+        raise ConfigError("plan", ["--runs-per-shard and --target-minutes: give one of them"])
+    options = PlanOptions(runs_per_shard, target_minutes)
+    if options.is_default and paths.manifest.exists():
+        networks = manifest.read_document(paths.root)["plan"]["networks"]
+        return PlanOptions(layout=tuple(network["runs_per_shard"] for network in networks))
+    return options
+
+
+def _planned(
+    file: Path, known: "Catalogue", options: "PlanOptions", paths: "ExperimentPaths | None"
+) -> "Manifest":
+    from panic_hpc.planning.manifest import manifest_of, write
+    from panic_hpc.planning.plan import plan_file
+
+    planned = plan_file(file, known, options)
+    return write(planned, paths) if paths else manifest_of(planned)
+
+
+def _summary(manifest: "Manifest", known: "Catalogue", paths: "ExperimentPaths") -> dict[str, Any]:
+    """Return what will happen, as a JSON value."""
+    return {
+        "key": manifest.key,
+        "name": manifest.experiment.name,
+        "runs": manifest.n_runs,
+        "invocations": manifest.n_invocations,
+        "networks": [
+            {
+                "models": [model.name for model in network.models],
+                "noise": network.noise,
+                "runs": network.n_runs,
+                "block": network.block,
+                "runs_per_shard": network.runs_per_shard,
+            }
+            for network in manifest.networks
+        ],
+        "stages": {
+            name: _stage_summary(stage, manifest)
+            for name, stage in _stages(manifest, paths).items()
+        },
+        "cannot_be_submitted": known.refusals(manifest.specs),
+    }
+
+
+def _stages(manifest: "Manifest", paths: "ExperimentPaths") -> dict[str, Any]:
+    """Return the stages installed by name, each after those whose shards it reads."""
+    from panic_hpc.execution.experiment import Experiment
+    from panic_hpc.registry import collect
+
+    experiment = Experiment(manifest, paths, collect("panic_hpc.stages"))
+    return {name: experiment.stages[name] for name in experiment.stage_order()}
+
+
+def _stage_summary(stage: Any, manifest: "Manifest") -> dict[str, float]:
+    estimate = stage.estimate(manifest)
+    return {
+        "shards": len(stage.shards(manifest)),
+        "gpu_hours": estimate.gpu_seconds / 3600,
+        "cpu_hours": estimate.cpu_seconds / 3600,
+        "bytes": estimate.nbytes,
+    }
+
+
+def _print_summary(summary: Mapping[str, Any], manifest: "Manifest") -> None:
+    from panic_hpc.cli.console import say
+
+    parts = (manifest.networks, "network"), (manifest.prompts, "prompt"), (manifest.seeds, "seed")
+    counts = ", ".join(_counted(len(things), noun) for things, noun in parts)
+    say(f"{_counted(summary['runs'], 'run')} of {manifest.experiment.max_length:,} steps: {counts}")
+    say(f"{summary['invocations']:,} invocations, fewer where runs stop on a loop")
+    for network in summary["networks"]:
+        models = " → ".join(network["models"])
+        say(f"  {models} ({network['noise']} noise): {network['runs_per_shard']:,} runs a shard")
+    _print_stages(summary["stages"])
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _print_stages(stages: Mapping[str, Mapping[str, float]]) -> None:
+    from rich.table import Table
+
+    from panic_hpc.cli.console import out
+
+    table = Table("stage", "shards", "GPU-hours", "CPU-hours", "size", box=None)
+    for name, row in stages.items():
+        table.add_row(name, f"{row['shards']:,}", *_amounts(row))
+    totals = {key: sum(row[key] for row in stages.values()) for key in _AMOUNTS}
+    table.add_row("estimated in all", "", *_amounts(totals))
+    out.print(table)
+
+
+_AMOUNTS = ("gpu_hours", "cpu_hours", "bytes")
+
+
+def _amounts(row: Mapping[str, float]) -> tuple[str, ...]:
+    return _hours(row["gpu_hours"]), _hours(row["cpu_hours"]), _size(row["bytes"])
+
+
+def _hours(hours: float) -> str:
+    if 0 < hours < 0.001:
+        return "< 0.001"
+    return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2g}"
+
+
+def _size(nbytes: float) -> str:
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if nbytes < 1000 or unit == "TB":
+            break
+        nbytes /= 1000
+    return f"{nbytes:,.1f} {unit}"
+
+
+def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> None:
+    from panic_hpc.cli.console import say, warn
+
+    directory = summary["directory"]
+    if dry_run:
+        say(f"Nothing was written (--dry-run); the manifest's key would be {summary['key']}")
+    else:
+        say(f"{directory} {'is unchanged' if existed else 'planned'}, key {summary['key']}")
+    refusals = summary["cannot_be_submitted"]
+    if refusals:
+        warn(f"Can be planned but not submitted yet: {'; '.join(refusals)}")
+    if not refusals and not dry_run:
+        say(f"Next: panic-hpc submit {directory}")

@@ -1,0 +1,180 @@
+"""`panic-hpc status`: what is done, what is running, what is in the way."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from panic_hpc.cli.console import say, say_json, warn
+
+if TYPE_CHECKING:
+    from panic_hpc.execution.experiment import Experiment
+    from panic_hpc.execution.pace import Pace
+    from panic_hpc.execution.status import ShardStatus, Status
+
+WATCH_S = 10.0
+SHOWN = 20
+
+Root = Annotated[Path, typer.Argument(metavar="EXP", help="The experiment's directory.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(status)
+
+
+def status(
+    experiment: Root = Path("."),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    why: Annotated[
+        str, typer.Option(metavar="SHARD", help="Say why a shard (runs_00042) is not completed.")
+    ] = "",
+    show_usage: Annotated[
+        bool, typer.Option("--usage", help="What was asked for and what was used.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every 10 s.")] = False,
+) -> None:
+    """Show what is completed, submitted, eligible, waiting, failed and lost."""
+    from panic_hpc.execution.experiment import open_experiment
+    from panic_hpc.execution.inquiry import inquire
+
+    opened = open_experiment(experiment)
+    if show_usage:
+        return _show_usage(opened, as_json=as_json)
+    while True:
+        inquiry = inquire(opened)
+        found = inquiry.status
+        if inquiry.trouble:
+            warn(f"The scheduler gave no answer: {inquiry.trouble}")
+        if why:
+            return _explain(opened, found, why)
+        _show(opened, found, as_json=as_json)
+        if not watch or found.is_complete:
+            return None
+        time.sleep(WATCH_S)
+
+
+def _show(opened: "Experiment", found: "Status", *, as_json: bool) -> None:
+    from panic_hpc.execution.pace import paces
+
+    if as_json:
+        return say_json(to_json(opened, found))
+    _say_rows(_table(found, paces(opened, found)))
+    for one in _worth_telling(found):
+        progress = f" {one.done}/{one.total}" if one.total else ""
+        say(f"{one.name}  {one.state}{progress}  {one.detail}")
+        if one.hint:
+            warn(f"    {one.hint}")
+    for line in _pending(found):
+        say(line)
+    say(_next_line(found))
+    return None
+
+
+def _table(found: "Status", measured: Mapping[str, "Pace"]) -> list[list[str]]:
+    from panic_hpc.execution.status import STATES
+
+    rows = [["stage", *STATES, "done", "left"]]
+    for stage, shards in found.stages.items():
+        counts = found.counts(stage)
+        share = sum(one.fraction for one in shards) / len(shards) if shards else 1.0
+        numbers = [str(counts[state] or "-") for state in STATES]
+        rows.append([stage, *numbers, f"{share:.0%}", _left(measured.get(stage))])
+    return rows
+
+
+def _say_rows(rows: Sequence[Sequence[str]]) -> None:
+    """Print a table that is never cut to the width of a terminal."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _left(measured: "Pace | None") -> str:
+    if measured is None:
+        return ""
+    return f"{measured.hours_left:.1f} h at {measured.per_hour:.0f}/h"
+
+
+def _show_usage(opened: "Experiment", *, as_json: bool) -> None:
+    from panic_hpc.execution.usage import Usage, usage
+
+    rows = usage(opened)
+    if as_json:
+        return say_json([asdict(row) for row in rows])
+    names = [field.name for field in fields(Usage)]
+    _say_rows(
+        [
+            [name.replace("_", " ") for name in names],
+            *([_cell(getattr(row, name)) for name in names] for row in rows),
+        ]
+    )
+    return None
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value or "-")
+
+
+def _worth_telling(found: "Status") -> Sequence["ShardStatus"]:
+    """Return the shards a person would ask about: failed and lost first, then the running."""
+    bad = [one for one in found.all() if one.state in ("failed", "lost") or one.hint]
+    running = [one for one in found.all() if one.running and one not in bad]
+    return (bad[:SHOWN] + running[:SHOWN])[: 2 * SHOWN]
+
+
+def _pending(found: "Status") -> list[str]:
+    """Return why jobs that do not run yet do not, a line a stage and reason."""
+    waiting = [one for one in found.all() if one.state == "submitted" and not one.running]
+    counts = Counter((one.shard.stage, one.detail) for one in waiting)
+    return [f"{stage}: {number} {detail}" for (stage, detail), number in counts.items()]
+
+
+def _next_line(found: "Status") -> str:
+    counts = [found.counts(stage) for stage in found.stages]
+    total = {name: sum(count[name] for count in counts) for name in ("failed", "lost", "submitted")}
+    if found.is_complete:
+        return "Everything is completed."
+    if total["submitted"]:
+        return f"{total['submitted']} shards are submitted; look again later, or --watch."
+    if total["failed"] or total["lost"]:
+        return "Type `panic-hpc retry` to try failed and lost shards again."
+    return "Type `panic-hpc submit` to go on."
+
+
+def to_json(opened: "Experiment", found: "Status") -> dict[str, Any]:
+    """Return the status as one JSON value: counts a stage, and every shard that is not idle."""
+    return {
+        "experiment": str(opened.paths.root),
+        "manifest": opened.manifest.key,
+        "complete": found.is_complete,
+        "stages": {stage: dict(found.counts(stage)) for stage in found.stages},
+        "shards": [
+            _shard_json(one) for one in found.all() if one.state not in ("completed", "waiting")
+        ],
+    }
+
+
+def _shard_json(one: "ShardStatus") -> dict[str, Any]:
+    return {
+        "shard": one.name,
+        "state": one.state,
+        "detail": one.detail,
+        "job": one.job,
+        "running": one.running,
+        "done": one.done,
+        "total": one.total,
+    }
+
+
+def _explain(opened: "Experiment", found: "Status", name: str) -> None:
+    from panic_hpc.execution.inquiry import explain, parse_shard
+
+    one = found.of(parse_shard(opened, name))
+    say(f"{one.name} is {one.state}" + (f": {one.detail}" if one.detail else ""))
+    for line in explain(opened, one):
+        say(f"  {line}")

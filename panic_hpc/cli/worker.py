@@ -1,0 +1,39 @@
+"""`panic-hpc worker`: what a job runs, for schedulers that panic_hpc does not submit to itself."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(worker)
+
+
+def worker(
+    experiment: Annotated[Path, typer.Argument(metavar="EXP")],
+    stage: Annotated[str, typer.Argument()],
+    numbers: Annotated[
+        list[int] | None, typer.Argument(help="Shards, by number; all where none is given.")
+    ] = None,
+    allow_other_numerics: Annotated[bool, typer.Option("--allow-other-numerics")] = False,
+) -> None:
+    """Work on shards of one stage that nobody else does.
+
+    Exit codes: 0 done, 1 some failed, 85 the walltime (PANIC_HPC_DEADLINE, in seconds since the
+    epoch) ends and the same command goes on, 143 stopped by a signal.
+    """
+    from panic_hpc.execution.element import run_merge
+    from panic_hpc.execution.experiment import adopt_sharing, open_experiment
+    from panic_hpc.execution.worker import WorkerOptions, run_shards
+    from panic_hpc.types import MERGE
+
+    opened = open_experiment(experiment)
+    opened.known_stages([stage])
+    adopt_sharing(opened.paths.root)
+    indices = numbers or range(len(opened.shards(stage)))
+    options = WorkerOptions(allow_other_numerics=allow_other_numerics)
+    if stage == MERGE:
+        raise typer.Exit(run_merge(str(opened.paths.root), options))
+    raise typer.Exit(run_shards(str(opened.paths.root), stage, indices, options))

@@ -1,0 +1,166 @@
+"""What one stage asks of a scheduler: closed models, their sbatch options and their cost."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+
+class Closed(BaseModel):
+    """A frozen table of a profile: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# Every text below ends up in a batch script. A newline in a job name was seen to be executed on the
+# node, so the alphabets are lists of what is allowed, and `\Z` instead of `$` refuses a last "\n".
+SlurmName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@+-][A-Za-z0-9_.,@+-]*\z")]
+SlurmExpression = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_.,:;@%+=/&|*!()\[\]{}-]+\z")
+]
+OptionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\z")]
+GpuType = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+\z")]
+
+OPTIONS_THAT_ARE_OURS = frozenset(
+    {"array", "dependency", "job-name", "output", "error", "open-mode", "requeue", "no-requeue",
+     "signal", "chdir", "wrap", "parsable", "test-only", "export", "export-file", "hold", "wait"}
+)  # fmt: skip
+
+
+class StageResources(Closed):
+    """What a job of one stage asks for; whatever is left out is not said to sbatch.
+
+    `cpus`, `gpus` and `mem_gb` are for one task (one shard, or one MPI rank), not for the job.
+    """
+
+    partition: SlurmName | None = None
+    account: SlurmName | None = None
+    qos: SlurmName | None = None
+    constraint: SlurmExpression | None = None
+    nodes: Annotated[int, Field(ge=1)] | None = 1
+    cpus: Annotated[int, Field(ge=1)] | None = None
+    gpus: Annotated[int, Field(ge=0)] = 0
+    gpu_type: GpuType | None = None
+    gpu_option: Literal["gpus-per-node", "gpus-per-task", "gres", "none"] = "gpus-per-node"
+    mem_gb: Annotated[float, Field(gt=0)] | None = None
+    mem_option: Literal["mem", "mem-per-cpu", "mem-per-gpu", "none"] = "mem"
+    walltime_min: Annotated[int, Field(ge=1)] | None = None
+    exclusive: bool = False
+    node_cpus: Annotated[int, Field(ge=1)] | None = None
+    node_gpus: Annotated[int, Field(ge=0)] | None = None
+    extra: dict[OptionName, SlurmExpression | Literal[True]] = Field(default_factory=dict)
+
+    @property
+    def tasks(self) -> int:
+        """Tasks that one job starts, over all its nodes."""
+        return self.tasks_per_node * (self.nodes or 1)
+
+    @property
+    def tasks_per_node(self) -> int:
+        """Tasks that one job starts on each node."""
+        return 1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        ours = sorted(OPTIONS_THAT_ARE_OURS & set(self.extra))
+        if ours:
+            raise ValueError(f"extra holds options that panic_hpc sets itself: {', '.join(ours)}")
+        if self.mem_gb and self.mem_option == "mem-per-cpu" and self.cpus is None:
+            raise ValueError("mem_option 'mem-per-cpu' needs cpus")
+        if self.mem_gb and self.mem_option == "mem-per-gpu" and not self.gpus:
+            raise ValueError("mem_option 'mem-per-gpu' needs gpus")
+        return self
+
+
+class ShardStage(StageResources):
+    """A stage that runs as array jobs: `shards_per_job` shards side by side, one task each."""
+
+    shards_per_job: Annotated[int, Field(ge=1)] = 1
+    max_parallel: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def tasks_per_node(self) -> int:
+        """Tasks that one job starts on its node: one for each shard."""
+        return self.shards_per_job
+
+    @model_validator(mode="after")
+    def _one_node(self) -> Self:
+        if self.nodes not in (None, 1):
+            raise ValueError("nodes: a shard runs on one node")
+        return self
+
+
+class MergeStage(StageResources):
+    """The merge: one job, `ranks_per_node` MPI ranks on each of `nodes` nodes."""
+
+    ranks_per_node: Annotated[int, Field(ge=1)] = 1
+
+    @property
+    def tasks_per_node(self) -> int:
+        """Tasks that the job starts on each node: its MPI ranks there."""
+        return self.ranks_per_node
+
+
+def sbatch_options(stage: StageResources) -> dict[str, str | bool]:
+    """Return the resource options of one job: names without dashes, True for a bare flag.
+
+    Nothing stands in it that the profile does not ask for. `time` is in minutes, as sbatch reads a
+    bare number. Pure; `extra` comes last and may replace what is generated here.
+    """
+    options: dict[str, str | bool | None] = {
+        "partition": stage.partition,
+        "account": stage.account,
+        "qos": stage.qos,
+        "constraint": stage.constraint,
+        "nodes": _text(stage.nodes),
+        "ntasks-per-node": str(stage.tasks_per_node),
+        "cpus-per-task": _text(stage.cpus),
+        "time": _text(stage.walltime_min),
+        "exclusive": stage.exclusive or None,
+    }
+    options |= {**_gpu_option(stage), **_mem_option(stage), **stage.extra}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _gpu_option(stage: StageResources) -> dict[str, str | bool | None]:
+    if stage.gpus == 0 or stage.gpu_option == "none":
+        return {}
+    count = stage.gpus * (1 if stage.gpu_option == "gpus-per-task" else stage.tasks_per_node)
+    kind = f"{stage.gpu_type}:" if stage.gpu_type else ""
+    prefix = "gpu:" if stage.gpu_option == "gres" else ""
+    return {stage.gpu_option: f"{prefix}{kind}{count}"}
+
+
+def _mem_option(stage: StageResources) -> dict[str, str | bool | None]:
+    if stage.mem_gb is None or stage.mem_option == "none":
+        return {}
+    shares = {
+        "mem": 1 / stage.tasks_per_node,
+        "mem-per-cpu": stage.cpus or 1,
+        "mem-per-gpu": stage.gpus or 1,
+    }
+    return {stage.mem_option: f"{round(stage.mem_gb * 1024 / shares[stage.mem_option])}M"}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The most that jobs may use if each runs to its walltime, in CPU-hours and GPU-hours."""
+
+    cpu_hours: float
+    gpu_hours: float
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.cpu_hours + other.cpu_hours, self.gpu_hours + other.gpu_hours)
+
+
+def cost(stage: StageResources, jobs: int) -> Cost:
+    """Return what `jobs` jobs may use at most; whole nodes count where the profile states them."""
+    hours = jobs * (stage.walltime_min or 0) / 60
+    nodes = stage.nodes or 1
+    cpus = nodes * stage.node_cpus if stage.node_cpus else stage.tasks * (stage.cpus or 1)
+    gpus = stage.tasks * stage.gpus if stage.node_gpus is None else nodes * stage.node_gpus
+    return Cost(cpu_hours=hours * cpus, gpu_hours=hours * gpus)

@@ -1,0 +1,56 @@
+"""Which device a worker uses, decided before torch is imported."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+DEVICE_VARIABLE = "PANIC_HPC_DEVICE"
+
+
+def gpu_numbers(environ: Mapping[str, str] = os.environ, dev: Path = Path("/dev")) -> list[str]:
+    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    visible = environ.get("CUDA_VISIBLE_DEVICES", environ.get("ROCR_VISIBLE_DEVICES"))
+    if visible is not None:
+        return [part for part in visible.split(",") if part]
+    nvidia = sorted(int(path.name[6:]) for path in dev.glob("nvidia[0-9]*"))
+    render = list((dev / "dri").glob("renderD*")) if (dev / "kfd").exists() else []
+    return [str(number) for number in nvidia or range(len(render))]
+
+
+def device(environ: Mapping[str, str] = os.environ, dev: Path = Path("/dev")) -> str:
+    """Return "cuda" (AMD's too, as torch names it) where there is a GPU to use, else "cpu".
+
+    PANIC_HPC_DEVICE overrides it. A GPU that Slurm grants and no driver serves is not one.
+    """
+    if environ.get(DEVICE_VARIABLE):
+        return environ[DEVICE_VARIABLE]
+    driver = (dev / "kfd").exists() or any(dev.glob("nvidia[0-9]*"))
+    return "cuda" if driver and gpu_numbers(environ, dev) else "cpu"
+
+
+def own_gpu(rank: int, ranks: int, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment that leaves task `rank` of `ranks` on a node its share of the GPUs.
+
+    Empty where Slurm has already given each task its own.
+    """
+    for name in ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"):
+        visible = [part for part in environ.get(name, "").split(",") if part]
+        if ranks > 1 and len(visible) >= ranks:
+            share = len(visible) // ranks
+            return {name: ",".join(visible[rank * share : (rank + 1) * share])}
+    return {}
+
+
+def thread_settings(threads: int) -> dict[str, str]:
+    """Return the environment that fixes the thread count of every numeric library.
+
+    To be set before the first of them is imported: the count decides the bits.
+    """
+    names = (
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+    )
+    return dict.fromkeys(names, str(threads)) | {"TOKENIZERS_PARALLELISM": "false"}

@@ -1,0 +1,58 @@
+"""A profile's modules and variables as the host's lines of a batch script. Pure."""
+
+import shlex
+
+from panic_hpc.clusters.cluster import Cluster
+
+
+def job_environment(cluster: Cluster) -> dict[str, str]:
+    """Return the variables of every job; what the profile says itself wins.
+
+    They are exported on the host because huggingface_hub and HDF5 read theirs when they are
+    imported. Models come from the cache alone: compute nodes have no network, and a thousand tasks
+    must not ask a hub at once.
+    """
+    variables = {
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "PYTHONNOUSERSITE": "1",
+        **_cache_variables(cluster.paths.cache),
+    }
+    if not cluster.paths.hdf5_file_locking:
+        variables["HDF5_USE_FILE_LOCKING"] = "FALSE"
+    return variables | cluster.environment
+
+
+def _cache_variables(cache: str | None) -> dict[str, str]:
+    if cache is None:
+        return {}
+    return {
+        "HF_HOME": f"{cache}/huggingface",
+        "XDG_CACHE_HOME": f"{cache}/xdg",
+        "TORCHINDUCTOR_CACHE_DIR": f"{cache}/inductor",
+        "TRITON_CACHE_DIR": f"{cache}/triton",
+        "MPLCONFIGDIR": f"{cache}/matplotlib",
+    }
+
+
+def host_lines(cluster: Cluster) -> tuple[str, ...]:
+    """Return the lines that a batch script runs on the node before its command, without newlines.
+
+    Every value is quoted; `setup` alone is shell text, written by whoever wrote the profile.
+    """
+    container = cluster.container
+    prefix = (
+        "APPTAINERENV_" if container and container.runtime == "apptainer" else "SINGULARITYENV_"
+    )
+    inside = container.environment if container else {}
+    return (
+        *(f"module load {shlex.quote(module)}" for module in cluster.modules),
+        *_exports(job_environment(cluster)),
+        *_exports({f"{prefix}{name}": value for name, value in inside.items()}),
+        *cluster.setup,
+    )
+
+
+def _exports(variables: dict[str, str]) -> tuple[str, ...]:
+    return tuple(f"export {name}={shlex.quote(value)}" for name, value in variables.items())

@@ -1,0 +1,39 @@
+"""How fast a stage advances, by when its files appeared. For people, not for decisions."""
+
+from dataclasses import dataclass
+
+from panic_hpc.execution.experiment import Experiment
+from panic_hpc.execution.status import Status
+
+MIN_MEASURED = 2
+MAX_MEASURED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Shards an hour of one stage lately, and the hours that what is left takes at that rate."""
+
+    per_hour: float
+    hours_left: float
+
+
+def paces(experiment: Experiment, found: Status) -> dict[str, Pace]:
+    """Return the pace of every stage that is under way and has a few shards to measure."""
+    measured = {}
+    for stage, shards in found.stages.items():
+        done = [one.shard for one in shards if one.state == "completed"]
+        left = len(shards) - sum(one.fraction for one in shards)
+        if left and len(done) >= MIN_MEASURED:
+            times = (experiment.paths.shard(one).stat().st_mtime for one in done[-MAX_MEASURED:])
+            if one := pace(list(times), left):
+                measured[stage] = one
+    return measured
+
+
+def pace(times: list[float], left: float) -> Pace | None:
+    """Return the pace of shards that were published at `times` (seconds); pure."""
+    span = max(times) - min(times)
+    if span <= 0:
+        return None
+    per_hour = (len(times) - 1) / span * 3600
+    return Pace(per_hour, left / per_hour)

@@ -1,0 +1,179 @@
+"""The status of every shard: files first, then what one scheduler query says. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from panic_hpc.execution.claims import Claim
+from panic_hpc.execution.events import shard_name
+from panic_hpc.execution.experiment import Experiment
+from panic_hpc.execution.survey import Survey
+from panic_hpc.types import Shard, ShardId
+
+State = Literal["completed", "submitted", "eligible", "waiting", "failed", "lost"]
+STATES: tuple[State, ...] = ("completed", "submitted", "eligible", "waiting", "failed", "lost")
+
+NEVER = "DependencyNeverSatisfied"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """What the scheduler says of the job that has a shard in its list.
+
+    `state` is Slurm's word, "" where it knows the job no more; `place` is its reason or its nodes.
+    """
+
+    job: str
+    state: str
+    reason: str = ""
+    nodes: str = ""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the job is still to run or running."""
+        return self.state in ACTIVE
+
+
+ACTIVE = frozenset(
+    {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED",
+     "RESIZING", "REQUEUE_FED", "SIGNALING", "STAGE_OUT", "STOPPED", "SPECIAL_EXIT",
+     "RESV_DEL_HOLD", "NO_ANSWER"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStatus:
+    """One shard's status; `detail` says why, `hint` what to type."""
+
+    shard: Shard
+    state: State
+    detail: str = ""
+    hint: str = ""
+    job: str = ""
+    running: bool = False
+    done: int = 0
+    total: int = 0
+    stopped_by: str = ""
+
+    @property
+    def name(self) -> str:
+        """The shard as it is called on the command line."""
+        return shard_name(self.shard.stage, self.shard.index)
+
+    @property
+    def fraction(self) -> float:
+        """How much of the shard is done, in [0, 1]."""
+        if self.state == "completed":
+            return 1.0
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The statuses of all shards, by stage in order."""
+
+    stages: Mapping[str, tuple[ShardStatus, ...]]
+    queued: bool = field(default=False)
+
+    def counts(self, stage: str) -> Counter[str]:
+        """Return how many shards of `stage` are in each state."""
+        return Counter(status.state for status in self.stages[stage])
+
+    def of(self, shard: ShardId) -> ShardStatus:
+        """Return the status of one shard."""
+        return self.stages[shard.stage][shard.index]
+
+    def all(self) -> Iterable[ShardStatus]:
+        """Yield every shard's status."""
+        return (status for stage in self.stages.values() for status in stage)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every shard is completed."""
+        return all(status.state == "completed" for status in self.all())
+
+
+Queue = Mapping[ShardId, QueueEntry]
+
+
+def status(experiment: Experiment, seen: Survey, queue: Queue) -> Status:
+    """Return the status of every shard from the files' word and the scheduler's."""
+    stages = {
+        stage: tuple(shard_status(shard, seen, queue) for shard in experiment.shards(stage))
+        for stage in experiment.stage_order()
+    }
+    return Status(stages, queued=bool(queue))
+
+
+def shard_status(shard: Shard, seen: Survey, queue: Queue) -> ShardStatus:
+    """Return the status of one shard."""
+    if shard.id in seen.published:
+        return ShardStatus(shard, "completed")
+    claim, worth = seen.claims.get(shard.id, (None, "void"))
+    entry = queue.get(shard.id)
+    if claim and worth == "held" and not _is_disowned(claim, entry):
+        return _running(shard, claim)
+    if entry and entry.is_active:
+        return _queued(shard, entry, claim)
+    if shard.id in seen.failures:
+        failure = seen.failures[shard.id]
+        return ShardStatus(shard, "failed", f"{failure.kind}: {failure.reason}", job=failure.job)
+    if missing := [needed for needed in shard.inputs if needed not in seen.published]:
+        return ShardStatus(shard, "waiting", "needs " + _some(missing))
+    return _not_queued(shard, claim, entry)
+
+
+def _is_disowned(claim: Claim, entry: QueueEntry | None) -> bool:
+    """Whether the scheduler says that the job of a claim on an unseen host is over."""
+    job = claim.owner.slurm.label
+    return bool(job) and entry is not None and entry.job == job and not entry.is_active
+
+
+def _running(shard: Shard, claim: Claim) -> ShardStatus:
+    owner = claim.owner
+    where = f"{owner.host} (job {owner.slurm.label})" if owner.slurm.job else f"{owner.host}"
+    detail = f"running on {where}, pid {owner.pid}"
+    done, total = claim.progress.done, claim.progress.total
+    job = owner.slurm.label
+    return ShardStatus(shard, "submitted", detail, "", job, running=True, done=done, total=total)
+
+
+def _queued(shard: Shard, entry: QueueEntry, claim: Claim | None) -> ShardStatus:
+    done, total = (claim.progress.done, claim.progress.total) if claim else (0, 0)
+    if entry.reason == NEVER:
+        hint = "Type `panic-hpc retry`: it cancels such jobs and submits them again"
+        detail = f"{NEVER}: what job {entry.job} waits for has failed"
+        return ShardStatus(shard, "submitted", detail, hint, entry.job, False, done, total)
+    where = entry.nodes if entry.state == "RUNNING" else entry.reason
+    detail = entry.state.lower() + (f" ({where})" if where else "")
+    running = entry.state == "RUNNING"
+    return ShardStatus(shard, "submitted", detail, "", entry.job, running, done, total)
+
+
+def _not_queued(shard: Shard, claim: Claim | None, entry: QueueEntry | None) -> ShardStatus:
+    progress = claim.progress if claim else None
+    done, total = (progress.done, progress.total) if progress else (0, 0)
+    if progress and progress.kind != "running":
+        detail = f"was {progress.kind}: {progress.reason}" if progress.reason else ""
+        kind = progress.kind
+        return ShardStatus(shard, "eligible", detail, done=done, total=total, stopped_by=kind)
+    if claim:
+        owner = claim.owner
+        detail = f"its worker on {owner.host} (pid {owner.pid}) died" + _last_word(entry)
+        return ShardStatus(shard, "lost", detail, job=owner.slurm.label, done=done, total=total)
+    if entry and entry.state == "CANCELLED":
+        return ShardStatus(shard, "eligible", f"job {entry.job} was cancelled before it began")
+    if entry:
+        detail = f"job {entry.job} ended without a word" + _last_word(entry)
+        return ShardStatus(shard, "lost", detail, job=entry.job)
+    return ShardStatus(shard, "eligible")
+
+
+def _last_word(entry: QueueEntry | None) -> str:
+    return f" (Slurm says {entry.state})" if entry and entry.state else ""
+
+
+def _some(needed: list[ShardId], limit: int = 4) -> str:
+    names = ", ".join(shard_name(one.stage, one.index) for one in needed[:limit])
+    return names + (f" and {len(needed) - limit} more" if len(needed) > limit else "")

@@ -1,0 +1,66 @@
+"""What the files of an experiment say about its shards: one listing a directory."""
+
+import os
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from panic_hpc.execution.claims import Claim, Standing, holder, standing
+from panic_hpc.execution.experiment import Experiment
+from panic_hpc.execution.failures import Failure, read_failure
+from panic_hpc.execution.identity import is_running
+from panic_hpc.types import MERGE, Shard, ShardId
+
+NUMBERED = re.compile(r"(?P<stage>[a-z_]+)_(?P<index>\d+)\.(h5|json)")
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The files' word: shards published, failed and claimed, and what each claim is worth."""
+
+    published: frozenset[ShardId]
+    failures: dict[ShardId, Failure]
+    claims: dict[ShardId, tuple[Claim, Standing]]
+
+
+def survey(experiment: Experiment) -> Survey:
+    """Read the directories of an experiment once."""
+    paths = experiment.paths
+    published = frozenset(_published(experiment))
+    failures = {i: read_failure(p) for i, p in _numbered(paths.failed) if i not in published}
+    claimed = {i: holder(p)[0] for i, p in _numbered(paths.claims) if i not in published}
+    now = time.time()
+    return Survey(
+        published,
+        {i: failure for i, failure in failures.items() if failure},
+        {i: (claim, _worth(claim, now)) for i, claim in claimed.items() if claim},
+    )
+
+
+def _worth(claim: Claim, now: float) -> Standing:
+    return standing(claim, None, is_running(claim.owner), now)
+
+
+def _published(experiment: Experiment) -> Iterable[ShardId]:
+    for stage in experiment.stages:
+        directories = {shard.model for shard in experiment.shards(stage)}
+        for model in directories:
+            directory = experiment.paths.stage_directory(stage, model)
+            yield from (i for i, _ in _numbered(directory) if i.stage == stage)
+    yield from (s.id for s in _merge_shards(experiment) if experiment.paths.shard(s).exists())
+
+
+def _merge_shards(experiment: Experiment) -> Iterable[Shard]:
+    return experiment.shards(MERGE) if MERGE in experiment.stages else ()
+
+
+def _numbered(directory: Path) -> Iterable[tuple[ShardId, Path]]:
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if match := NUMBERED.fullmatch(name):
+            yield ShardId(match["stage"], int(match["index"])), directory / name

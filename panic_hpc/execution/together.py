@@ -1,0 +1,100 @@
+"""A merge by several MPI ranks as one worker: rank 0 claims and records, all of them copy.
+
+How the ranks come about is the profile's: `srun` starts the task of a job once a rank; `mpiexec`
+replaces the single task of a job by ranks on its node.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from panic_hpc.errors import LaunchError, PanicError
+from panic_hpc.execution.experiment import Experiment, open_experiment
+from panic_hpc.execution.worker import (
+    EXIT_FAILED,
+    EXIT_OK,
+    Worker,
+    WorkerOptions,
+    run_worker,
+)
+from panic_hpc.stages.base import Context, Stage
+from panic_hpc.stages.merge import merge
+from panic_hpc.stages.merge_assembly import MergeOptions
+from panic_hpc.stages.ranks import Ranks, find_ranks, first, launched_size
+from panic_hpc.types import MERGE, Shard
+
+MARGIN_S = 30.0
+
+# Inside an allocation both MPIs would start processes through srun, which a container has not.
+SINGLE_NODE = {"HYDRA_LAUNCHER": "fork", "HYDRA_RMK": "user", "OMPI_MCA_plm": "isolated"}
+
+
+class TogetherMerge:
+    """The merge stage as rank 0 sees it: tells the others to begin, and does its share."""
+
+    def __init__(self, stage: Stage, ranks: Ranks) -> None:
+        self.name = stage.name
+        self.after = stage.after
+        self.shards = stage.shards
+        self.estimate = stage.estimate
+        self.ranks = ranks
+        self.has_begun = False
+
+    def execute(self, context: Context, shard: Shard) -> None:
+        """Publish the dataset, with all ranks."""
+        self.has_begun = True
+        first(self.ranks, lambda: True)
+        options = MergeOptions(
+            should_stop=lambda: context.should_stop(MARGIN_S), report=context.report
+        )
+        merge([context.paths.root], context.paths.dataset, options, self.ranks)
+
+
+def merge_together(root: Path, options: WorkerOptions) -> int:
+    """Merge as one of the ranks that were started, and return an exit code like `run_shards`."""
+    ranks, experiment = find_ranks(), open_experiment(root)
+    if ranks.rank == 0:
+        return _lead(experiment, options, ranks)
+    if not first(ranks, lambda: None):
+        return EXIT_OK
+    try:
+        merge([root], experiment.paths.dataset, MergeOptions(), ranks)
+    except PanicError as error:
+        print(f"rank {ranks.rank}: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+def _lead(experiment: Experiment, options: WorkerOptions, ranks: Ranks) -> int:
+    stage = TogetherMerge(experiment.stages[MERGE], ranks)
+    joined = replace(experiment, stages={**experiment.stages, MERGE: stage})
+    try:
+        return run_worker(Worker(joined, options), MERGE, [0])
+    finally:
+        if not stage.has_begun:
+            first(ranks, lambda: False)
+
+
+def is_one_of_several() -> bool:
+    """Whether a launcher has started this process as one of several ranks."""
+    return launched_size() > 1
+
+
+def become_ranks(launch: Sequence[str], root: Path, environ: Mapping[str, str]) -> None:
+    """Replace this process by `launch` (mpiexec and its options) starting ranks of the merge.
+
+    Raises LaunchError where there is no such launcher beside this interpreter or in PATH.
+    """
+    beside = str(Path(sys.executable).parent)
+    program = shutil.which(launch[0], path=os.pathsep.join([beside, environ.get("PATH", "")]))
+    if program is None:
+        raise LaunchError(
+            f"There is no {launch[0]} here to start the merge's ranks with",
+            hint="Set mpi.launcher of the profile, or merge.ranks_per_node = 1",
+        )
+    words = [program, *launch[1:], sys.executable, "-m", "panic_hpc", "worker", str(root), MERGE]
+    sys.stdout.flush()
+    os.execve(program, words, {**environ, **SINGLE_NODE})

@@ -1,0 +1,115 @@
+"""Point clouds made ready for an engine: checked, float32, without equal rows, in one order."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from panic_hpc.errors import HomologyError
+from panic_hpc.homology.metrics import UNIT_SPHERE
+
+MAX_POINTS = 65_535
+"""An edge's number (two vertex numbers of 16 bits) fits 32 bits, as the 4 n^2 byte matrix asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Distinct points, or the distances of distinct points; exactly one of the two is there."""
+
+    n_points: int
+    rows: npt.NDArray[np.float32] | None = None
+    matrix: npt.NDArray[np.float32] | None = None
+
+    @property
+    def n_distinct(self) -> int:
+        """Number of points left after equal ones were counted once."""
+        array = self.rows if self.rows is not None else self.matrix
+        return 0 if array is None else len(array)
+
+
+def prepare(points: npt.ArrayLike, metric: str) -> Cloud:
+    """Check `points`, (n, d) or the (n, n) matrix, and leave out all but one of each equal rows.
+
+    Rows come out in the order of their bytes, so that a permutation of the input is forgotten.
+    A precomputed matrix keeps the order of first appearance.
+    """
+    array = _float32(points, metric)
+    if metric == "precomputed":
+        _check_matrix(array)
+        keep = np.sort(_first_of_equal_rows(array))
+        matrix = array if len(keep) == len(array) else array[np.ix_(keep, keep)]
+        return Cloud(len(array), matrix=_small_enough(np.ascontiguousarray(matrix)))
+    rows = _unit_rows(array) if metric in UNIT_SPHERE else array
+    return Cloud(len(array), rows=_small_enough(rows[_first_of_equal_rows(rows)]))
+
+
+def _float32(points: npt.ArrayLike, metric: str) -> npt.NDArray[np.float32]:
+    """`points` as a finite C-contiguous float32 matrix without negative zeros."""
+    array = np.asarray(points)
+    if array.dtype.kind not in "fiu":
+        raise HomologyError(f"points have dtype {array.dtype}", hint="Give real numbers (float32).")
+    if array.ndim != 2:
+        raise HomologyError(
+            f"points have shape {array.shape}", hint="Give an array of shape (n, d)."
+        )
+    with np.errstate(over="ignore"):
+        rounded = array.astype(np.float32, order="C") + np.float32(0)
+    bad = np.flatnonzero(~np.isfinite(rounded).all(axis=1))
+    if len(bad):
+        noun = "the distance matrix" if metric == "precomputed" else "the point cloud"
+        raise HomologyError(
+            f"row {bad[0]} of {noun} holds NaN, infinity or a number beyond float32"
+            f" ({len(bad)} such rows)",
+            hint="Find out where it came from; it is never replaced.",
+        )
+    return rounded
+
+
+def _unit_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Rows divided by their length, computed in float64."""
+    wide = rows.astype(np.float64)
+    length = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
+    zero = np.flatnonzero(length[:, 0] == 0)
+    if len(zero):
+        raise HomologyError(
+            f"row {zero[0]} of the point cloud is zero and has no direction",
+            hint='Leave it out or use metric="euclidean".',
+        )
+    unit: npt.NDArray[np.float32] = (wide / length).astype(np.float32) + np.float32(0)
+    return unit
+
+
+def _first_of_equal_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+    """Indices of one row of each set of bitwise equal rows, in the order of the rows' bytes."""
+    if rows.shape[0] == 0 or rows.shape[1] == 0:
+        return np.arange(min(len(rows), 1), dtype=np.intp)
+    as_bytes = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
+    return np.unique(as_bytes, return_index=True)[1]
+
+
+def _check_matrix(matrix: npt.NDArray[np.float32]) -> None:
+    if matrix.shape[0] != matrix.shape[1]:
+        raise HomologyError(
+            f"the distance matrix has shape {matrix.shape}", hint="Give a square matrix (n, n)."
+        )
+    if (matrix < 0).any():
+        raise HomologyError("the distance matrix has negative entries", hint="Give distances.")
+    if np.diagonal(matrix).any():
+        raise HomologyError(
+            "the distance matrix has a diagonal that is not zero", hint="Set it to 0."
+        )
+    if not np.array_equal(matrix, matrix.T):
+        row, column = np.argwhere(matrix != matrix.T)[0]
+        raise HomologyError(
+            f"the distance matrix is not symmetric at ({row}, {column})",
+            hint="Copy one triangle onto the other, for example with np.maximum(D, D.T).",
+        )
+
+
+def _small_enough(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    if len(array) > MAX_POINTS:
+        raise HomologyError(
+            f"{len(array)} distinct points are more than {MAX_POINTS}",
+            hint="Their matrix alone would take 17 GB; split the run or keep every second step.",
+        )
+    return array

@@ -1,0 +1,100 @@
+"""Doors to giotto-ph (AGPL) and gudhi: optional engines and the oracles of the tests."""
+
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from panic_hpc.errors import HomologyError
+from panic_hpc.homology.api import Outcome, Request
+from panic_hpc.homology.cloud import Cloud
+from panic_hpc.homology.distance_matrix import distance_matrix
+
+BYTES_PER_ENTRY = 30
+"""Peak bytes of giotto-ph and gudhi per entry of the matrix: measured 22 to 29 at n >= 5000."""
+
+Matrix = npt.NDArray[np.float32]
+
+
+def giotto_ph(cloud: Cloud, request: Request, spent: float) -> Outcome:
+    """Diagrams from giotto-ph's `ripser_parallel` on this package's own distance matrix."""
+    ripser_parallel = _import_giotto_ph()
+
+    def compute(matrix: Matrix) -> list[Any]:
+        found = ripser_parallel(
+            matrix,
+            metric="precomputed",
+            maxdim=request.maxdim,
+            thresh=request.thresh,
+            n_threads=request.threads,
+        )
+        return list(found["dgms"])
+
+    return _solve(cloud, request, compute)
+
+
+def gudhi(cloud: Cloud, request: Request, spent: float) -> Outcome:
+    """Diagrams from gudhi's `RipsPersistence` on this package's own distance matrix."""
+    rips_persistence = _import_gudhi()
+
+    def compute(matrix: Matrix) -> list[Any]:
+        rips = rips_persistence(
+            homology_dimensions=list(range(request.maxdim + 1)),
+            threshold=request.thresh,
+            input_type="full distance matrix",
+            homology_coeff_field=2,
+        )
+        return list(rips.fit_transform([matrix])[0])
+
+    return _solve(cloud, request, compute)
+
+
+ENGINES = {"giotto-ph": giotto_ph, "gudhi": gudhi}
+
+
+def _solve(cloud: Cloud, request: Request, compute: Callable[[Matrix], list[Any]]) -> Outcome:
+    limit = request.memory_limit_bytes
+    if limit is not None and BYTES_PER_ENTRY * cloud.n_distinct**2 > limit:
+        return Outcome([], {}, stopped_reason="memory")
+    peak = _peak_bytes()
+    start = time.perf_counter()
+    matrix = cloud.matrix if cloud.rows is None else distance_matrix(cloud.rows, request.threads)
+    assert matrix is not None  # a cloud has rows or a matrix
+    between = time.perf_counter()
+    dgms = _lone_point(request) if cloud.n_distinct == 1 else compute(matrix)
+    seconds = {"distances": between - start, "reduction": time.perf_counter() - between}
+    return Outcome(dgms, seconds, peak_bytes=_peak_bytes() - peak)
+
+
+def _lone_point(request: Request) -> list[npt.NDArray[np.float32]]:
+    """One class that never dies; the packages disagree about matrices of one entry."""
+    rest = [np.empty((0, 2), np.float32)] * request.maxdim
+    return [np.array([[0, np.inf]], np.float32), *rest]
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _import_giotto_ph() -> Any:
+    try:
+        from gph import ripser_parallel
+    except ImportError as error:
+        raise HomologyError(
+            "engine giotto-ph is not installed",
+            hint="pip install giotto-ph (Python 3.11 and 3.12 only).",
+        ) from error
+    return ripser_parallel
+
+
+def _import_gudhi() -> Any:
+    try:
+        from gudhi.sklearn.rips_persistence import RipsPersistence
+    except ImportError as error:
+        raise HomologyError(
+            "engine gudhi is not installed", hint="pip install gudhi scikit-learn."
+        ) from error
+    return RipsPersistence

@@ -1,0 +1,39 @@
+"""Door to the lazy engine: the native core of this package."""
+
+from panic_hpc.errors import HomologyError
+from panic_hpc.homology.api import Outcome, Request
+from panic_hpc.homology.cloud import Cloud
+from panic_hpc.homology.native_core import load_native
+
+MAX_DIMENSION = 2
+
+
+def solve(cloud: Cloud, request: Request, spent: float) -> Outcome:
+    """Diagrams of `cloud` by the native core; `spent` seconds of the deadline are gone already."""
+    if request.maxdim > MAX_DIMENSION:
+        raise HomologyError(
+            f"engine lazy knows no dimension {request.maxdim}",
+            hint='Use maxdim 0, 1 or 2, or engine="giotto-ph".',
+        )
+    native = load_native()
+    try:
+        found = native.compute(
+            cloud.matrix if cloud.rows is None else cloud.rows,
+            is_matrix=cloud.rows is None,
+            maxdim=request.maxdim,
+            thresh=request.thresh,
+            threads=request.threads,
+            seconds=0.0 if request.deadline is None else request.deadline - spent,
+            bytes=request.memory_limit_bytes or 0,
+            operations=request.budget or 0,
+        )
+    except OverflowError as error:
+        raise HomologyError(str(error), hint="Scale the points down.") from error
+    return Outcome(
+        dgms=found["diagrams"],
+        seconds=found["seconds"],
+        peak_bytes=found["peak_bytes"],
+        columns_reduced=tuple(found["columns"]),
+        operations=found["operations"],
+        stopped_reason=found["stopped"],
+    )

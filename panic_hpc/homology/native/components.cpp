@@ -1,0 +1,30 @@
+#include "components.hpp"
+
+#include <algorithm>
+
+#include "kernels.hpp"
+
+namespace lazy {
+
+// Prim's algorithm on the dense matrix: every distance is read once, nothing is sorted.
+std::vector<float> spanning_tree_lengths(const float* matrix, std::size_t n, Watch& watch) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  std::vector<float> lengths, nearest(n, infinity), closed(n, 0);
+  std::size_t current = 0;
+  for (std::size_t step = 1; step < n; ++step) {
+    closed[current] = infinity;
+    const float length = kernels().relax(nearest.data(), matrix + current * n, closed.data(), n);
+    current = static_cast<std::size_t>(std::find(nearest.begin(), nearest.end(), length) - nearest.begin());
+    lengths.push_back(length);
+    if (step % 64 == 0) watch.look();
+  }
+  return lengths;
+}
+
+float enclosing_radius(const float* matrix, std::size_t n) {
+  float radius = std::numeric_limits<float>::infinity();
+  for (std::size_t i = 0; i < n; ++i) radius = std::min(radius, kernels().largest(matrix + i * n, n));
+  return radius;
+}
+
+}  // namespace lazy

@@ -1,0 +1,138 @@
+#include "diagrams.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <memory>
+#include <new>
+
+#include "components.hpp"
+#include "critical_triangles.hpp"
+#include "distances.hpp"
+#include "neighbourhood_graph.hpp"
+
+namespace lazy {
+namespace {
+
+// One run of the computation; the steps follow each other in run().
+class Computation {
+ public:
+  Computation(const Question& question, const Limits& limits) : question_(question), watch_(limits) {}
+
+  Answer run() {
+    try {
+      steps();
+    } catch (const Stopped& stopped) {
+      answer_.stopped = stopped.reason;
+    } catch (const std::bad_alloc&) {
+      answer_.stopped = Reason::memory;
+    }
+    lap("stopped");
+    answer_.peak_bytes = watch_.account.peak();
+    answer_.operations = watch_.operations();
+    return std::move(answer_);
+  }
+
+ private:
+  void steps() {
+    measure();
+    components();
+    if (question_.maxdim == 0) return;
+    filter();
+    const std::vector<Simplex> edges = columns_of_edges();
+    Reduction<2> loops(*filtration_, watch_);
+    answer_.diagrams.push_back(loops.run(edges));
+    lap("reduction_1");
+    if (question_.maxdim == 1) return;
+    const std::vector<Simplex> triangles = columns_of_triangles(loops);
+    Reduction<3> voids(*filtration_, watch_);
+    answer_.diagrams.push_back(voids.run(triangles));
+    lap("reduction_2");
+  }
+
+  void measure() {
+    if (question_.points == nullptr) {
+      matrix_ = question_.matrix;
+      return;
+    }
+    const std::size_t n = question_.n;
+    watch_.need(n * n * sizeof(float));
+    own_matrix_ = Array<float>(n * n, watch_.account);
+    distances(question_.points, n, question_.d, own_matrix_.data(), watch_);
+    matrix_ = own_matrix_.data();
+    lap("distances");
+  }
+
+  void components() {
+    std::vector<Bar> bars;
+    std::size_t essential = 1;
+    for (const float length : spanning_tree_lengths(matrix_, question_.n, watch_)) {
+      if (length > question_.thresh)
+        ++essential;
+      else if (length > 0)
+        bars.push_back({0, length});
+    }
+    bars.insert(bars.end(), essential, Bar{0, std::numeric_limits<float>::infinity()});
+    answer_.diagrams.push_back(std::move(bars));
+    answer_.columns.push_back(question_.n);
+    lap("components");
+  }
+
+  void filter() {
+    const float limit = std::min(question_.thresh, enclosing_radius(matrix_, question_.n));
+    watch_.need(Filtration::edge_bytes(question_.n));
+    filtration_ = std::make_unique<Filtration>(matrix_, question_.n, limit, watch_);
+    own_matrix_ = Array<float>();
+    watch_.need(Filtration::rank_bytes(question_.n));
+    filtration_->rank_edges(watch_);
+    lap("filtration");
+  }
+
+  // The relative neighbourhood graph without the minimum spanning tree, whose edges end the bars of
+  // H0. The tree is Kruskal's: taken in order, an edge between components belongs to it.
+  std::vector<Simplex> columns_of_edges() {
+    Components components(question_.n);
+    std::vector<Simplex> columns;
+    for (const Rank edge : relative_neighbourhood_graph(*filtration_, watch_))
+      if (!components.join(filtration_->high(edge), filtration_->low(edge)))
+        columns.push_back(simplex(edge, 0));
+    answer_.columns.push_back(columns.size());
+    lap("neighbourhood_graph");
+    return columns;
+  }
+
+  // Critical triangles without those that ended a bar of H1.
+  std::vector<Simplex> columns_of_triangles(const Reduction<2>& loops) {
+    watch_.need(critical_triangle_bytes(question_.n, watch_.threads()));
+    std::vector<Simplex> columns = critical_triangles(*filtration_, watch_);
+    columns.erase(std::remove_if(columns.begin(), columns.end(),
+                                 [&](Simplex triangle) { return loops.is_pivot(triangle); }),
+                  columns.end());
+    answer_.columns.push_back(columns.size());
+    lap("critical_triangles");
+    return columns;
+  }
+
+  void lap(const char* phase) {
+    const auto now = Clock::now();
+    answer_.seconds.emplace_back(phase, std::chrono::duration<double>(now - last_).count());
+    last_ = now;
+  }
+
+  using Clock = std::chrono::steady_clock;
+  const Question question_;
+  Watch watch_;
+  Array<float> own_matrix_;
+  const float* matrix_ = nullptr;
+  std::unique_ptr<Filtration> filtration_;
+  Answer answer_;
+  Clock::time_point last_ = Clock::now();
+};
+
+}  // namespace
+
+Answer compute(const Question& question, const Limits& limits) {
+  return Computation(question, limits).run();
+}
+
+}  // namespace lazy

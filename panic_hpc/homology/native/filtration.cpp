@@ -1,0 +1,167 @@
+// Sorting n^2 / 2 edges by a radix sort: one scatter into buckets by the upper bits of the length, then
+// each bucket, small enough for the cache, by the lower bits. Both steps are stable and the edges
+// are visited in the order of the matrix, so equal lengths keep that order.
+#include "filtration.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "kernels.hpp"
+
+namespace lazy {
+namespace {
+
+// Matrix rows are taken in strips, each with a histogram of its own, so that threads can count and
+// scatter side by side; the outcome does not depend on the number of strips.
+struct Layout {
+  std::size_t n_strips;
+  unsigned bucket_bits;
+};
+
+Layout choose_layout(std::size_t n) {
+  unsigned bits = 0;  // buckets of about 64 edges, at most 8192 of them
+  while (bits < 13 && n * n >> (bits + 7)) ++bits;
+  return {std::clamp<std::size_t>(n / 64, 1, 64), bits};
+}
+
+std::uint32_t bits_of(float length) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &length, sizeof bits);
+  return bits;  // of numbers that are not negative: ordered as the numbers are
+}
+
+// New number of each vertex: by the sum of the bit patterns of its distances, a sum of integers and
+// thus the same in any order of summation; ties by the order of the matrix.
+std::vector<Vertex> central_first(const float* matrix, std::size_t n) {
+  std::vector<std::uint64_t> remoteness(n, 0);
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < n; ++j) remoteness[i] += bits_of(matrix[i * n + j]);
+  std::vector<Vertex> order(n);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](Vertex a, Vertex b) { return remoteness[a] < remoteness[b]; });
+  std::vector<Vertex> number(n);
+  for (std::size_t k = 0; k < n; ++k) number[order[k]] = static_cast<Vertex>(k);
+  return number;
+}
+
+// Calls visit(bits, i, j) for the edges of the rows [begin, end), in the order of the matrix.
+template <class Visit>
+void for_edges(const float* matrix, std::size_t n, std::size_t begin, std::size_t end, float limit,
+               const Visit& visit) {
+  for (std::size_t i = begin; i < end; ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (const float length = matrix[i * n + j]; length <= limit) visit(bits_of(length), i, j);
+}
+
+struct Buckets {
+  std::uint32_t first;  // smallest bit pattern
+  unsigned shift;
+  std::size_t operator()(std::uint32_t bits) const { return (bits - first) >> shift; }
+};
+
+Buckets choose_buckets(const float* matrix, std::size_t n, float limit, unsigned bucket_bits) {
+  std::uint32_t first = std::numeric_limits<std::uint32_t>::max(), last = 0;
+  for_edges(matrix, n, 0, n, limit, [&](std::uint32_t bits, std::size_t, std::size_t) {
+    first = std::min(first, bits);
+    last = std::max(last, bits);
+  });
+  Buckets buckets{std::min(first, last), 0};
+  while (((last - buckets.first) >> buckets.shift) >> bucket_bits) ++buckets.shift;
+  return buckets;
+}
+
+// Stable sort of one bucket by the bits of the length that its bucket does not fix.
+void sort_bucket(std::uint64_t* begin, std::uint64_t* end, std::uint32_t first, unsigned n_bits,
+                 std::vector<std::uint64_t>& scratch) {
+  const std::size_t size = static_cast<std::size_t>(end - begin);
+  if (size < 2 || n_bits == 0) return;
+  if (size < 64) {
+    std::stable_sort(begin, end, [](std::uint64_t a, std::uint64_t b) { return a >> 32 < b >> 32; });
+    return;
+  }
+  constexpr unsigned kDigit = 8;
+  scratch.resize(std::max(scratch.size(), size));
+  std::uint64_t *from = begin, *to = scratch.data();
+  for (unsigned shift = 0; shift < n_bits; shift += kDigit) {
+    const auto digit = [&](std::uint64_t e) {
+      return ((static_cast<std::uint32_t>(e >> 32) - first) >> shift) & ((1u << kDigit) - 1);
+    };
+    std::size_t place[(1 << kDigit) + 1] = {};
+    for (std::size_t k = 0; k < size; ++k) ++place[digit(from[k]) + 1];
+    for (std::size_t v = 0; v < 1 << kDigit; ++v) place[v + 1] += place[v];
+    for (std::size_t k = 0; k < size; ++k) to[place[digit(from[k])]++] = from[k];
+    std::swap(from, to);
+  }
+  if (from != begin) std::copy(from, from + size, begin);
+}
+
+}  // namespace
+
+Filtration::Filtration(const float* matrix, std::size_t n, float limit, Watch& watch)
+    : n_(n), stride_((n + kCodesPerLine - 1) / kCodesPerLine * kCodesPerLine) {
+  const Layout layout = choose_layout(n);
+  const std::vector<Vertex> number = central_first(matrix, n);
+  const Buckets bucket = choose_buckets(matrix, n, limit, layout.bucket_bits);
+  const std::size_t n_buckets = std::size_t{1} << layout.bucket_bits;
+  const auto for_strips = [&](const auto& visit) {
+    watch.parallel(layout.n_strips, 1, [&](std::size_t strip, std::size_t) {
+      for_edges(matrix, n, strip * n / layout.n_strips, (strip + 1) * n / layout.n_strips, limit,
+                [&](std::uint32_t bits, std::size_t i, std::size_t j) {
+                  visit(strip * n_buckets + bucket(bits), bits, i, j);
+                });
+    });
+  };
+
+  // 1) How many edges each strip has for each bucket, and from that the place of each.
+  std::vector<std::size_t> place(n_buckets * layout.n_strips, 0);
+  for_strips([&](std::size_t cell, std::uint32_t, std::size_t, std::size_t) { ++place[cell]; });
+  for (std::size_t b = 0; b < n_buckets; ++b)
+    for (std::size_t strip = 0; strip < layout.n_strips; ++strip)
+      n_edges_ += std::exchange(place[strip * n_buckets + b], n_edges_);
+
+  // 2) Scatter. Afterwards the place of a bucket in the last strip is the end of the bucket.
+  edges_ = Array<std::uint64_t>(n_edges_, watch.account);
+  for_strips([&](std::size_t cell, std::uint32_t bits, std::size_t i, std::size_t j) {
+    const std::uint32_t a = number[i], b = number[j];
+    const std::uint32_t ends = a > b ? a << 16 | b : b << 16 | a;
+    edges_[place[cell]++] = static_cast<std::uint64_t>(bits) << 32 | ends;
+  });
+
+  // 3) Sort within buckets.
+  const std::size_t* ends = place.data() + (layout.n_strips - 1) * n_buckets;
+  watch.parallel(n_buckets, 64, [&](std::size_t begin, std::size_t end) {
+    std::vector<std::uint64_t> scratch;
+    for (std::size_t b = begin; b < end; ++b) {
+      const std::uint32_t first = bucket.first + static_cast<std::uint32_t>(b << bucket.shift);
+      sort_bucket(edges_.data() + (b == 0 ? 0 : ends[b - 1]), edges_.data() + ends[b], first,
+                  bucket.shift, scratch);
+    }
+  });
+}
+
+void Filtration::rank_edges(Watch& watch) {
+  ranks_ = Array<Rank>(n_ * n_, watch.account);
+  codes_ = Array<Code>(n_ * stride_, watch.account);
+  while (n_edges_ >> shift_ >= 0xFFFF) ++shift_;
+  std::memset(ranks_.data(), 0xFF, ranks_.bytes());
+  watch.parallel(n_edges_, std::size_t{1} << 20, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t r = begin; r < end; ++r) {
+      const Rank edge = static_cast<Rank>(r);
+      const std::size_t a = high(edge), b = low(edge);
+      ranks_[a * n_ + b] = edge;
+      ranks_[b * n_ + a] = edge;
+    }
+  });
+  watch.parallel(n_, 64, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      Code* codes = codes_.data() + i * stride_;
+      for (std::size_t j = 0; j < n_; ++j) codes[j] = code(ranks_[i * n_ + j]);
+      std::fill(codes + n_, codes + stride_, Code{0xFFFF});
+    }
+  });
+}
+
+}  // namespace lazy

@@ -1,0 +1,77 @@
+// The inner loops, compiled once per instruction set and chosen at run time.
+//
+// Every kernel returns the same bits on every instruction set: all but two work on integers, and the
+// two that sum do so in eight lanes whose order is fixed, over products that are exact in float64, so
+// that fused and unfused multiply-add agree.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lazy {
+
+// Rows of codes and bit rows are padded to whole cache lines, so kernels have no tails.
+inline constexpr std::size_t kCodesPerLine = 64;
+inline constexpr std::size_t kWordsPerLine = 8;
+inline constexpr std::size_t kLanes = 8;
+inline constexpr std::size_t kFold = 256;
+inline constexpr std::uint16_t kNoCode = 0xFFFF;
+
+struct Kernels {
+  const char* name;
+
+  // Inner products of `rows` (1 to 4) rows of `a` with as many of `b`, all of length `d`, a multiple
+  // of kLanes; out is 4 x 4, row-major. The numbers are float32 widened to float64.
+  void (*products)(const double* a, const double* b, std::size_t d, double* out);
+
+  // Sum of squared differences of two rows of length d; differences are rounded to float32, which is
+  // exact for numbers within a factor of two, so that their squares are exact.
+  double (*squared_difference)(const double* a, const double* b, std::size_t d);
+
+  // best[k] = max(min(best[k], row[k]), closed[k]); returns the smallest.
+  float (*relax)(float* best, const float* row, const float* closed, std::size_t n);
+
+  float (*largest)(const float* row, std::size_t n);
+
+  // out[q] = max(a[q], b[q], c[q]); returns the smallest of those greater than `floor`, or kNoCode.
+  std::uint16_t (*join)(const std::uint16_t* a, const std::uint16_t* b, const std::uint16_t* c,
+                        std::uint16_t* out, std::size_t n, std::uint16_t floor);
+
+  // Positions of values in [low, high], ascending; returns how many.
+  std::size_t (*collect)(const std::uint16_t* values, std::size_t n, std::uint16_t low,
+                         std::uint16_t high, std::uint16_t* positions);
+
+  // First q in [begin, end) with max(a[q], b[q], c[q]) <= high, or end.
+  std::size_t (*first_within)(const std::uint16_t* a, const std::uint16_t* b,
+                              const std::uint16_t* c, std::size_t begin, std::size_t end,
+                              std::uint16_t high);
+
+  // best[q] = min(best[q], max(row[q], via)).
+  void (*witness)(std::uint16_t* best, const std::uint16_t* row, std::uint16_t via, std::size_t n);
+
+  // out[b] = smallest row[q] with q = b modulo kFold.
+  void (*fold_minima)(const std::uint16_t* row, std::size_t n, std::uint16_t* out);
+
+  // out = a & b; returns whether any bit is set.
+  bool (*intersect)(const std::uint64_t* a, const std::uint64_t* b, std::uint64_t* out,
+                    std::size_t words);
+
+  // rest = set without four rows; returns whether any bit is left.
+  bool (*remove)(const std::uint64_t* set, const std::uint64_t* const* rows, std::uint64_t* rest,
+                 std::size_t words);
+};
+
+// The best kernels this CPU can run; the environment variable PANIC_HPC_SIMD (baseline, avx2,
+// avx512) lowers the choice, for tests.
+const Kernels& kernels();
+
+// Those of one instruction set, or null where this build or this CPU has none.
+const Kernels* kernels_named(const char* name);
+
+extern const Kernels kBaselineKernels;
+#if defined(__x86_64__)
+extern const Kernels kAvx2Kernels;
+extern const Kernels kAvx512Kernels;
+#endif
+
+}  // namespace lazy

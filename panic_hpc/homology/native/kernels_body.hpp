@@ -1,0 +1,250 @@
+// Bodies of the kernels; included by one file per instruction set, which sets VECTOR_BYTES and
+// KERNEL_TABLE. Nothing of the standard library is used here but fixed-width integers: an inline
+// function compiled for AVX-512 could otherwise be the copy that the linker keeps for everyone.
+#include "kernels.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace lazy {
+namespace {
+
+constexpr std::size_t kWidth = VECTOR_BYTES / sizeof(double);
+constexpr std::size_t kPieces = kLanes / kWidth;
+constexpr std::size_t kFloats = VECTOR_BYTES / sizeof(float);
+typedef std::uint16_t Code;
+constexpr std::size_t kCodes = VECTOR_BYTES / sizeof(Code);
+constexpr std::size_t kWords = VECTOR_BYTES / sizeof(std::uint64_t);
+
+typedef double Vector __attribute__((vector_size(VECTOR_BYTES)));
+typedef float Floats __attribute__((vector_size(VECTOR_BYTES)));
+typedef std::uint64_t Words __attribute__((vector_size(VECTOR_BYTES)));
+typedef Code Codes __attribute__((vector_size(VECTOR_BYTES)));
+
+template <class V, class T>
+inline V load(const T* p) {
+  V value;
+  __builtin_memcpy(&value, p, sizeof value);
+  return value;
+}
+template <class V, class T>
+inline void store(T* p, V value) {
+  __builtin_memcpy(p, &value, sizeof value);
+}
+template <class V>
+inline V smaller(V x, V y) {
+  return x < y ? x : y;
+}
+template <class V>
+inline V larger(V x, V y) {
+  return x > y ? x : y;
+}
+template <class T, class V>
+inline T smallest_of(V values) {
+  T found = values[0];
+  for (std::size_t l = 1; l < VECTOR_BYTES / sizeof(T); ++l) found = values[l] < found ? values[l] : found;
+  return found;
+}
+inline Codes all(Code value) { return Codes{} + value; }
+
+// Bit l of the result says whether the l-th of 64 codes is at most `high`.
+#if VECTOR_BYTES == 64
+inline std::uint64_t at_most(const Codes* x, Codes high) {
+  const std::uint64_t low_half = _mm512_cmple_epu16_mask((__m512i)x[0], (__m512i)high);
+  return low_half | static_cast<std::uint64_t>(_mm512_cmple_epu16_mask((__m512i)x[1], (__m512i)high)) << 32;
+}
+#elif VECTOR_BYTES == 32
+inline std::uint64_t at_most(const Codes* x, Codes high) {
+  std::uint64_t bits = 0;
+  for (int k = 0; k < 2; ++k) {
+    const __m256i packed = _mm256_packs_epi16((__m256i)(x[2 * k] <= high), (__m256i)(x[2 * k + 1] <= high));
+    const int mask = _mm256_movemask_epi8(_mm256_permute4x64_epi64(packed, 0xD8));
+    bits |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(mask)) << 32 * k;
+  }
+  return bits;
+}
+#elif defined(__SSE2__)
+inline std::uint64_t at_most(const Codes* x, Codes high) {
+  std::uint64_t bits = 0;
+  for (int k = 0; k < 4; ++k) {
+    const int mask = _mm_movemask_epi8(
+        _mm_packs_epi16((__m128i)(x[2 * k] <= high), (__m128i)(x[2 * k + 1] <= high)));
+    bits |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(mask)) << 16 * k;
+  }
+  return bits;
+}
+#else
+inline std::uint64_t at_most(const Codes* x, Codes high) {
+  std::uint64_t bits = 0;
+  for (std::size_t l = 0; l < kCodesPerLine; ++l)
+    bits |= static_cast<std::uint64_t>(x[l / kCodes][l % kCodes] <= high[0]) << l;
+  return bits;
+}
+#endif
+
+// Eight running sums, in as many registers as the instruction set needs.
+struct Lanes {
+  Vector piece[kPieces];
+};
+
+inline double total(const Lanes& lanes) {
+  double s[kLanes];
+  for (std::size_t p = 0; p < kPieces; ++p)
+    for (std::size_t l = 0; l < kWidth; ++l) s[p * kWidth + l] = lanes.piece[p][l];
+  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+template <std::size_t kRows, std::size_t kColumns>
+inline void products_tile(const double* a, const double* b, std::size_t d, double* out) {
+  Lanes sum[kRows][kColumns] = {};
+  for (std::size_t k = 0; k < d; k += kLanes)
+    for (std::size_t p = 0; p < kPieces; ++p) {
+      Vector right[kColumns];
+      for (std::size_t c = 0; c < kColumns; ++c)
+        right[c] = load<Vector>(b + c * d + k + p * kWidth);
+      for (std::size_t r = 0; r < kRows; ++r) {
+        const Vector left = load<Vector>(a + r * d + k + p * kWidth);
+        for (std::size_t c = 0; c < kColumns; ++c) sum[r][c].piece[p] += left * right[c];
+      }
+    }
+  for (std::size_t r = 0; r < kRows; ++r)
+    for (std::size_t c = 0; c < kColumns; ++c) out[r * 4 + c] = total(sum[r][c]);
+}
+
+// As large as the registers allow; a smaller tile changes no sum.
+void products(const double* a, const double* b, std::size_t d, double* out) {
+  constexpr std::size_t kTile = kPieces == 1 ? 4 : 2;
+  for (std::size_t r = 0; r < 4; r += kTile)
+    for (std::size_t c = 0; c < 4; c += kTile)
+      products_tile<kTile, kTile>(a + r * d, b + c * d, d, out + r * 4 + c);
+}
+
+double squared_difference(const double* a, const double* b, std::size_t d) {
+  double sum[kLanes] = {};
+  for (std::size_t k = 0; k < d; k += kLanes)
+    for (std::size_t l = 0; l < kLanes; ++l) {
+      const double difference = static_cast<float>(a[k + l] - b[k + l]);
+      sum[l] += difference * difference;
+    }
+  return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+}
+
+float relax(float* best, const float* row, const float* closed, std::size_t n) {
+  Floats least = Floats{} + __builtin_inff();
+  std::size_t k = 0;
+  for (; k + kFloats <= n; k += kFloats) {
+    const Floats x = larger(smaller(load<Floats>(best + k), load<Floats>(row + k)), load<Floats>(closed + k));
+    store(best + k, x);
+    least = smaller(least, x);
+  }
+  float found = smallest_of<float>(least);
+  for (; k < n; ++k) {
+    best[k] = larger(smaller(best[k], row[k]), closed[k]);
+    found = smaller(found, best[k]);
+  }
+  return found;
+}
+
+float largest(const float* row, std::size_t n) {
+  Floats most = {};
+  std::size_t k = 0;
+  for (; k + kFloats <= n; k += kFloats) most = larger(most, load<Floats>(row + k));
+  float found = -smallest_of<float>(-most);
+  for (; k < n; ++k) found = larger(found, row[k]);
+  return found;
+}
+
+inline Codes join_at(const Code* a, const Code* b, const Code* c, std::size_t q) {
+  return larger(larger(load<Codes>(a + q), load<Codes>(b + q)), load<Codes>(c + q));
+}
+
+Code join(const Code* a, const Code* b, const Code* c, Code* out, std::size_t n, Code floor) {
+  const Codes none = all(kNoCode), bottom = all(floor);
+  Codes least = none;
+  for (std::size_t q = 0; q < n; q += kCodes) {
+    const Codes x = join_at(a, b, c, q);
+    store(out + q, x);
+    least = smaller(least, x > bottom ? x : none);
+  }
+  return smallest_of<Code>(least);
+}
+
+std::size_t collect(const Code* values, std::size_t n, Code low, Code high, Code* positions) {
+  const Codes base = all(low), span = all(static_cast<Code>(high - low));
+  std::size_t found = 0;
+  for (std::size_t q = 0; q < n; q += kCodesPerLine) {
+    Codes x[kCodesPerLine / kCodes];
+    for (std::size_t p = 0; p < kCodesPerLine / kCodes; ++p)
+      x[p] = load<Codes>(values + q + p * kCodes) - base;  // what is below wraps around to the top
+    for (std::uint64_t bits = at_most(x, span); bits != 0; bits &= bits - 1)
+      positions[found++] = static_cast<Code>(q + static_cast<unsigned>(__builtin_ctzll(bits)));
+  }
+  return found;
+}
+
+std::size_t first_within(const Code* a, const Code* b, const Code* c, std::size_t begin,
+                         std::size_t end, Code high) {
+  const Codes top = all(high);
+  std::uint64_t wanted = ~std::uint64_t{0} << begin % kCodesPerLine;
+  for (std::size_t q = begin & ~(kCodesPerLine - 1); q < end; q += kCodesPerLine) {
+    Codes x[kCodesPerLine / kCodes];
+    for (std::size_t p = 0; p < kCodesPerLine / kCodes; ++p) x[p] = join_at(a, b, c, q + p * kCodes);
+    if (const std::uint64_t bits = at_most(x, top) & wanted) {
+      const std::size_t first = q + static_cast<unsigned>(__builtin_ctzll(bits));
+      return first < end ? first : end;
+    }
+    wanted = ~std::uint64_t{0};
+  }
+  return end;
+}
+
+void witness(Code* best, const Code* row, Code via, std::size_t n) {
+  const Codes bottom = all(via);
+  for (std::size_t q = 0; q < n; q += kCodes)
+    store(best + q, smaller(load<Codes>(best + q), larger(load<Codes>(row + q), bottom)));
+}
+
+void fold_minima(const Code* row, std::size_t n, Code* out) {
+  for (std::size_t q = 0; q < kFold; q += kCodes) store(out + q, all(kNoCode));
+  for (std::size_t q = 0; q < n; q += kCodes) {
+    Code* to = out + q % kFold;
+    store(to, smaller(load<Codes>(to), load<Codes>(row + q)));
+  }
+}
+
+inline bool any_bit(Words words) {
+  std::uint64_t any = 0;
+  for (std::size_t l = 0; l < kWords; ++l) any |= words[l];
+  return any != 0;
+}
+
+bool intersect(const std::uint64_t* a, const std::uint64_t* b, std::uint64_t* out, std::size_t words) {
+  Words any = {};
+  for (std::size_t w = 0; w < words; w += kWords) {
+    const Words both = load<Words>(a + w) & load<Words>(b + w);
+    store(out + w, both);
+    any |= both;
+  }
+  return any_bit(any);
+}
+
+bool remove(const std::uint64_t* set, const std::uint64_t* const* rows, std::uint64_t* rest,
+            std::size_t words) {
+  const std::uint64_t *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
+  Words any = {};
+  for (std::size_t w = 0; w < words; w += kWords) {
+    const Words taken = (load<Words>(a + w) | load<Words>(b + w)) | (load<Words>(c + w) | load<Words>(d + w));
+    const Words left = load<Words>(set + w) & ~taken;
+    store(rest + w, left);
+    any |= left;
+  }
+  return any_bit(any);
+}
+
+}  // namespace
+
+const Kernels KERNEL_TABLE = {KERNEL_NAME, products, squared_difference, relax,     largest, join, collect,
+                              first_within, witness, fold_minima,        intersect, remove};
+
+}  // namespace lazy

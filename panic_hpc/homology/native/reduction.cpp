@@ -1,0 +1,171 @@
+#include "reduction.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "lune.hpp"
+
+namespace lazy {
+
+template <int kVertices>
+std::vector<Bar> Reduction<kVertices>::run(const std::vector<Simplex>& columns) {
+  std::vector<Bar> bars;
+  pivots_ = FlatMap(columns.size());
+  chain_of_.clear();
+  for (auto column = columns.rbegin(); column != columns.rend(); ++column) {
+    const Simplex pivot = reduce(*column);
+    const float birth = filtration_.length(longest_edge(*column));
+    float death = std::numeric_limits<float>::infinity();
+    if (pivot != Stream::kEnd) {
+      pivots_.put(pivot, static_cast<std::uint32_t>(chain_of_.size()));
+      chain_of_.push_back(store_chain());
+      death = filtration_.length(longest_edge(pivot));
+    }
+    if (death > birth) bars.push_back({birth, death});
+  }
+  return bars;
+}
+
+// Adds columns until the smallest coface that does not cancel is the pivot of no other; returns it,
+// or kEnd if everything cancels.
+template <int kVertices>
+Simplex Reduction<kVertices>::reduce(Simplex column) {
+  streams_.clear();
+  heap_.clear();
+  free_.clear();
+  stream_of_.clear();
+  n_alive_ = 0;
+  open(Stream(filtration_, column));
+  while (!heap_.empty()) {
+    const Simplex coface = heap_.front().coface;
+    take_heads_at(coface);
+    if (taken_.size() % 2 == 1) {
+      Simplex facet = 0;
+      if (const std::uint32_t* other = pivots_.find(coface))
+        add(*other, coface);
+      else if (is_apparent(coface, facet))
+        toggle(facet, coface);  // the column of an apparent pair is its simplex alone
+      else
+        return coface;
+    }
+    advance_taken();
+  }
+  return Stream::kEnd;
+}
+
+template <int kVertices>
+void Reduction<kVertices>::open(Stream stream) {
+  std::uint32_t number = static_cast<std::uint32_t>(streams_.size());
+  if (free_.empty()) {
+    streams_.push_back(stream);
+    if (streams_.size() == kFewStreams + 1)
+      for (std::uint32_t s = 0; s < number; ++s)
+        if (streams_[s].alive) stream_of_.put(streams_[s].simplex(), s);
+  } else {
+    number = free_.back();
+    free_.pop_back();
+    streams_[number] = stream;
+  }
+  if (streams_.size() > kFewStreams) stream_of_.put(stream.simplex(), number);
+  ++n_alive_;
+  push_head(number);
+}
+
+// Adds one simplex to the chain, or takes it out if it is there.
+template <int kVertices>
+void Reduction<kVertices>::toggle(Simplex simplex, Simplex after) {
+  const std::uint32_t present = find_stream(simplex);
+  if (present == kNone) {
+    open(Stream(filtration_, simplex, after));
+  } else {
+    streams_[present].alive = false;
+    --n_alive_;
+  }
+}
+
+// The sum has the same pivot either way round, so the sparser of the two chains stays with it
+// ("swap reduction": Bauer, Bin Masood, Giunti, Houry, Kerber, Rathod, arXiv:2211.09075).
+template <int kVertices>
+void Reduction<kVertices>::add(std::uint32_t column, Simplex pivot) {
+  const Chain chain = chain_of_[column];
+  if (n_alive_ < chain.size) chain_of_[column] = store_chain();
+  for (std::size_t k = 0; k < chain.size; ++k) toggle(chains_[chain.begin + k], pivot);
+}
+
+// Pops the heads at `coface`; an even number of them cancels.
+template <int kVertices>
+void Reduction<kVertices>::take_heads_at(Simplex coface) {
+  taken_.clear();
+  while (!heap_.empty() && heap_.front().coface == coface) {
+    std::pop_heap(heap_.begin(), heap_.end());
+    const std::uint32_t stream = heap_.back().stream;
+    heap_.pop_back();
+    (streams_[stream].alive ? taken_ : free_).push_back(stream);
+  }
+}
+
+template <int kVertices>
+void Reduction<kVertices>::advance_taken() {
+  for (const std::uint32_t stream : taken_)
+    if (streams_[stream].alive) {
+      streams_[stream].advance();
+      push_head(stream);
+    } else {
+      free_.push_back(stream);
+    }
+}
+
+template <int kVertices>
+void Reduction<kVertices>::push_head(std::uint32_t stream) {
+  watch_.count(1);
+  const Simplex coface = streams_[stream].head(filtration_, scratch_);
+  if (coface == Stream::kEnd) return;
+  heap_.push_back({coface, stream});
+  std::push_heap(heap_.begin(), heap_.end());
+}
+
+// Whether `coface` is the smallest coface of its largest facet, which then is its partner.
+template <int kVertices>
+bool Reduction<kVertices>::is_apparent(Simplex coface, Simplex& facet) const {
+  const Rank edge = longest_edge(coface);
+  const Vertex a = filtration_.high(edge), b = filtration_.low(edge);
+  if constexpr (kVertices == 2) {
+    facet = simplex(edge, 0);
+    return first_in_lune(filtration_, a, b, b, edge, 0, rest(coface)) == rest(coface);
+  }
+  const Vertex high = rest(coface) >> 16, low = rest(coface) & 0xFFFF;
+  facet = simplex(edge, high);
+  return first_in_lune(filtration_, a, b, high, edge, 0, low) == low;
+}
+
+template <int kVertices>
+std::uint32_t Reduction<kVertices>::find_stream(Simplex simplex) const {
+  if (streams_.size() > kFewStreams) {
+    const std::uint32_t* found = stream_of_.find(simplex);
+    const bool present = found != nullptr && streams_[*found].alive && streams_[*found].simplex() == simplex;
+    return present ? *found : kNone;
+  }
+  for (std::uint32_t s = 0; s < streams_.size(); ++s)
+    if (streams_[s].alive && streams_[s].simplex() == simplex) return s;
+  return kNone;
+}
+
+// Keeps the simplices of the chain at work.
+template <int kVertices>
+typename Reduction<kVertices>::Chain Reduction<kVertices>::store_chain() {
+  if (chains_.size() + n_alive_ > chains_.capacity()) {
+    const std::size_t capacity = std::max(2 * chains_.capacity(), chains_.size() + n_alive_);
+    watch_.need(capacity * sizeof(Simplex));
+    watch_.account.add((capacity - chains_.capacity()) * sizeof(Simplex));
+    chains_.reserve(capacity);
+  }
+  const Chain chain{chains_.size(), n_alive_};
+  for (const Stream& stream : streams_)
+    if (stream.alive) chains_.push_back(stream.simplex());
+  return chain;
+}
+
+template class Reduction<2>;
+template class Reduction<3>;
+
+}  // namespace lazy

@@ -1,0 +1,83 @@
+// Matrix reduction over Z/2 with columns that are streams.
+#pragma once
+
+#include <vector>
+
+#include "coface_stream.hpp"
+#include "filtration.hpp"
+#include "flat_map.hpp"
+
+namespace lazy {
+
+struct Bar {
+  float birth, death;
+};
+
+// Persistent cohomology (de Silva, Morozov, Vejdemo-Johansson 2011) as Ripser does it: columns are the
+// coboundaries of simplices, reduced in decreasing order of the simplices, and the pivot of a column
+// is its smallest coface. A sum of columns is the heap of the heads of their streams. When column P is
+// added because the pivot t of both is the same, everything before t cancels, within the sum and
+// within P; so the streams of P start behind t.
+template <int kVertices>
+class Reduction {
+ public:
+  Reduction(const Filtration& filtration, Watch& watch) : filtration_(filtration), watch_(watch) {}
+
+  ~Reduction() { watch_.account.subtract(chains_.capacity() * sizeof(Simplex)); }
+  Reduction(const Reduction&) = delete;
+  Reduction& operator=(const Reduction&) = delete;
+
+  // Bars of `columns`, which are in ascending order; those of length zero are left out.
+  std::vector<Bar> run(const std::vector<Simplex>& columns);
+
+  // Whether a coface was found to end a bar of this dimension, and can thus begin none of the next
+  // ("clearing": Chen and Kerber 2011).
+  bool is_pivot(Simplex coface) const { return pivots_.find(coface) != nullptr; }
+
+ private:
+  using Stream = CofaceStream<kVertices>;
+
+  // A member of the heap: a stream and its head.
+  struct Head {
+    Simplex coface;
+    std::uint32_t stream;
+    bool operator<(const Head& other) const { return coface > other.coface; }  // smallest on top
+  };
+
+  // Where in `chains_` the simplices lie that were summed for a finished column.
+  struct Chain {
+    std::size_t begin = 0, size = 0;
+  };
+
+  Simplex reduce(Simplex column);
+  void open(Stream stream);
+  void toggle(Simplex simplex, Simplex after);
+  void add(std::uint32_t column, Simplex pivot);
+  void take_heads_at(Simplex coface);
+  void advance_taken();
+  void push_head(std::uint32_t stream);
+  bool is_apparent(Simplex coface, Simplex& facet) const;
+  std::uint32_t find_stream(Simplex simplex) const;
+  Chain store_chain();
+
+  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+  static constexpr std::size_t kFewStreams = 16;
+
+  const Filtration& filtration_;
+  Watch& watch_;
+
+  FlatMap pivots_;             // pivot to number of the finished column
+  std::vector<Chain> chain_of_;
+  std::vector<Simplex> chains_;
+
+  // The column at work.
+  std::vector<Stream> streams_;
+  std::vector<Head> heap_;
+  std::vector<std::uint32_t> taken_;  // streams whose heads were popped together
+  std::vector<std::uint32_t> free_;   // places of streams that are dead and no longer in the heap
+  FlatMap stream_of_;                 // used when there are more than a few streams
+  std::size_t n_alive_ = 0;
+  std::vector<Code> scratch_;
+};
+
+}  // namespace lazy

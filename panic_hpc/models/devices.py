@@ -1,0 +1,49 @@
+"""torch as every model uses it: fixed threads, no autotuning, reduced precision only when asked."""
+
+import os
+import sys
+from typing import Any, Literal
+
+from panic_hpc.errors import ModelError
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def fix_threads(threads: int) -> None:
+    """Make `threads` the number of threads that torch uses, imported already or not."""
+    os.environ |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def torch_for(device: str) -> Any:
+    """Import torch, set up for equal bits on `device`; ModelError where there is no such device."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    try:
+        import torch
+    except ImportError as error:
+        hint = "Install it with: pip install 'panic-hpc[compute]'"
+        raise ModelError("torch is not installed", hint=hint) from error
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"Device {device} was asked for and torch sees no GPU")
+    if "OMP_NUM_THREADS" in os.environ:
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    return torch
+
+
+def quiet_loaders() -> None:
+    """Turn off the loaders' progress bars, and their lines on cut prompts: a flag says that."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    diffusers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()

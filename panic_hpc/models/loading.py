@@ -1,0 +1,53 @@
+"""From a model's description to the model, its weights loaded, and kept while they are of use."""
+
+import gc
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from panic_hpc import registry
+from panic_hpc.errors import ModelError
+from panic_hpc.keys import content_key
+from panic_hpc.types import ModelSpec
+
+_resident: dict[str, Any] = {}
+
+
+def build(spec: ModelSpec) -> Any:
+    """Return the model that `spec` describes, its weights not loaded yet."""
+    families = registry.collect("panic_hpc.models")
+    return registry.lookup(families, spec.family, "model family").build(spec)
+
+
+def load(spec: ModelSpec, device: str) -> Any:
+    """Return the model that `spec` describes on `device`; ModelError where it cannot be loaded."""
+    model = build(spec)
+    try:
+        model.load(device)
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise ModelError(f"{spec.name} cannot be loaded onto {device} ({what})") from error
+    return model
+
+
+def load_all(specs: Sequence[ModelSpec], device: str) -> list[Any]:
+    """Return a loaded model for each of `specs`, equal ones once.
+
+    A process that works on one shard after the other keeps what the next one needs too, and
+    drops the rest before it loads more.
+    """
+    keys = [content_key([spec.identity(), device]) for spec in specs]
+    _drop(_resident.keys() - set(keys))
+    for key, spec in zip(keys, specs, strict=True):
+        if key not in _resident:
+            _resident[key] = load(spec, device)
+    return [_resident[key] for key in keys]
+
+
+def _drop(keys: set[str]) -> None:
+    for key in keys:
+        del _resident[key]
+    if keys:
+        gc.collect()
+        if "torch" in sys.modules:
+            sys.modules["torch"].cuda.empty_cache()

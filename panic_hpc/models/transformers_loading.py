@@ -1,0 +1,85 @@
+"""Loading checkpoints of transformers: safetensors only, no code of theirs, no weight missing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from panic_hpc.errors import ModelError
+from panic_hpc.models.weights import Weights
+from panic_hpc.types import ModelSpec
+
+
+def load_complete(loader: Any, weights: Weights, spec: ModelSpec, dtype: Any, **more: Any) -> Any:
+    """Return `loader.from_pretrained(…)`; ModelError where the checkpoint lacks weights.
+
+    transformers would draw what is missing at random and log a line.
+    """
+    model, report = loader.from_pretrained(
+        weights.source,
+        dtype=dtype,
+        use_safetensors=True,
+        output_loading_info=True,
+        **weights.options,
+        **more,
+    )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"The checkpoint of {spec.name} lacks {len(missing)} weights, {missing[0]} first",
+            hint="Is it a checkpoint of another kind of model?",
+        )
+    return model
+
+
+class Processor:
+    """Turns images and one prompt into a model's inputs, whatever parts the checkpoint has."""
+
+    def __init__(self, whole: Any, image_processor: Any, tokenizer: Any) -> None:
+        self.whole = whole
+        self.image_processor = image_processor
+        self.tokenizer = tokenizer
+
+    def __call__(self, images: Sequence[Any], prompt: str) -> Any:
+        """Return the batch of features for images that are all asked the same."""
+        if self.whole is None:
+            return self.image_processor(images, return_tensors="pt")
+        if self.is_chat:
+            return _chats(self.whole, images, prompt)
+        if not prompt:
+            return _images_only(self.whole, images)
+        return self.whole(images=list(images), text=[prompt] * len(images), return_tensors="pt")
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether the model is asked in turns of a chat, and so has to be asked something."""
+        return bool(getattr(self.whole, "chat_template", None))
+
+
+def _chats(processor: Any, images: Sequence[Any], prompt: str) -> Any:
+    """Return a chat of one question for each image; the template adds the special tokens."""
+    question = {"type": "text", "text": prompt}
+    chats = [
+        [{"role": "user", "content": [{"type": "image", "image": image}, question]}]
+        for image in images
+    ]
+    return processor.apply_chat_template(
+        chats, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+    )
+
+
+def _images_only(processor: Any, images: Sequence[Any]) -> Any:
+    features = processor(images=list(images), return_tensors="pt")
+    for name in ("input_ids", "attention_mask", "token_type_ids"):
+        features.pop(name, None)
+    return features
+
+
+def load_processor(weights: Weights) -> Processor:
+    """Return the checkpoint's processor, or its image processor and tokenizer where it has none."""
+    from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
+
+    whole = AutoProcessor.from_pretrained(weights.source, **weights.options)
+    if hasattr(whole, "image_processor") and hasattr(whole, "tokenizer"):
+        return Processor(whole, whole.image_processor, whole.tokenizer)
+    image_processor = AutoImageProcessor.from_pretrained(weights.source, **weights.options)
+    tokenizer = AutoTokenizer.from_pretrained(weights.source, **weights.options)
+    return Processor(None, image_processor, tokenizer)

@@ -1,0 +1,69 @@
+"""The first pictures of a dataset: what its runs looked like, and the shape of one trajectory."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from panic_hpc.report.contact_sheet import Cell, Strip, contact_sheet
+from panic_hpc.report.persistence_diagram import persistence_diagram
+
+if TYPE_CHECKING:
+    from panic_hpc.store.dataset import Dataset
+
+MOST_RUNS = 16
+
+
+def draw_contact_sheet(dataset: "Dataset", path: Path) -> Path:
+    """Write a PNG with a row for each of at most 16 runs, spread over the networks evenly."""
+    names = dataset.networks()["name"].to_list()
+    prompts = dataset.prompt_texts()
+    runs = dataset.runs()
+    rows = runs.rows(named=True)
+    return contact_sheet(
+        [
+            Strip(_title(row, names, prompts), _cells(dataset, row["run"]))
+            for row in (rows[i] for i in spread(len(rows), MOST_RUNS))
+        ],
+        path,
+    )
+
+
+def draw_persistence_diagram(dataset: "Dataset", run: int, model: str, path: Path) -> Path:
+    """Write a PNG of one run's persistence diagrams under one embedding model."""
+    title = f"Run {run}: “{dataset.prompt_texts()[_prompt(dataset, run)]}”, embedded by {model}"
+    return persistence_diagram(dataset.diagrams(run, model), path, title=title)
+
+
+def richest_run(dataset: "Dataset", model: str) -> int | None:
+    """Return the run with the most bars above dimension 0, None where no run has a diagram."""
+    counts = {
+        run: sum(len(dgm) for dgm in dataset.diagrams(run, model)[1:])
+        for run in range(dataset.n_runs)
+        if not dataset.reason(run, model)
+    }
+    return max(counts, key=lambda run: counts[run]) if counts else None
+
+
+def spread(count: int, most: int) -> Sequence[int]:
+    """Return at most `most` of the numbers below `count`, evenly spread, the first among them."""
+    if count <= most:
+        return range(count)
+    return [i * count // most for i in range(most)]
+
+
+def _title(row: dict[str, object], names: Sequence[str], prompts: Sequence[str]) -> str:
+    network, prompt = names[int(str(row["network"]))], prompts[int(str(row["prompt"]))]
+    return f"{network} · “{prompt}” · seed {row['seed']}"
+
+
+def _cells(dataset: "Dataset", run: int) -> list[Cell]:
+    """Return a cell for each image of a run, captioned by the text made from it."""
+    texts = dataset.texts(run)
+    return [
+        Cell(step, dataset.image(run, step), texts.get(step + 1, ""))
+        for step in dataset.image_steps(run)
+    ]
+
+
+def _prompt(dataset: "Dataset", run: int) -> int:
+    return int(dataset.runs()["prompt"][run])

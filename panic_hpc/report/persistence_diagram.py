@@ -1,0 +1,131 @@
+"""A persistence diagram as a picture: births across, deaths up, one colour a dimension.
+
+Takes plain arrays, never the dataset.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panic_hpc.errors import PanicError
+from panic_hpc.files import replace_file
+
+Bars = NDArray[np.floating[Any]]
+
+DIMENSION_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+STYLE = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+SMALLEST_AREA = 22.0
+MARGIN = 0.06
+
+
+def persistence_diagram(dgms: Sequence[Bars], path: Path, *, title: str = "") -> Path:
+    """Write a PNG of a persistence diagram: births across, deaths up, one colour a dimension.
+
+    `dgms[k]` is (n, 2) of birth and death in H_k. Equal bars are one point whose area grows with
+    their number; bars that never die lie on a dashed line labelled ∞. Raises PanicError where a
+    birth or death is not a number, or a birth is infinite.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    dgms = [np.asarray(bars, dtype=np.float64).reshape(-1, 2) for bars in dgms]
+    _check(dgms)
+    frame = frame_of(dgms)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(5, 5), dpi=160, layout="constrained")
+        axes = figure.add_subplot()
+        _draw_frame(axes, frame, endless=any(np.isinf(bars).any() for bars in dgms))
+        for dimension, bars in enumerate(dgms):
+            _draw_bars(axes, dimension, bars, frame)
+        _label(axes, title, empty=not any(len(bars) for bars in dgms))
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png")
+    replace_file(path, stream.getvalue())
+    return path
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The square that both axes show, and the height at which infinite deaths are drawn."""
+
+    low: float
+    high: float
+    infinity: float
+
+
+def frame_of(dgms: Sequence[Bars]) -> Frame:
+    """Return the square around every finite birth and death, with a margin; never of no width."""
+    values = np.concatenate([np.ravel(bars) for bars in dgms] or [np.zeros(0)])
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-300):
+        low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
+    margin = MARGIN * (high - low)
+    return Frame(low - margin, high + 3 * margin, high + 2 * margin)
+
+
+def multiplicities(bars: Bars) -> tuple[Bars, NDArray[np.int64]]:
+    """Return the distinct bars (n, 2) and how often each occurs (n,)."""
+    if not len(bars):
+        return bars, np.zeros(0, dtype=np.int64)
+    distinct, counts = np.unique(bars, axis=0, return_counts=True)
+    return distinct, counts
+
+
+def _check(dgms: Sequence[Bars]) -> None:
+    for dimension, bars in enumerate(dgms):
+        if np.isnan(bars).any() or np.isinf(bars[:, 0]).any() or np.isneginf(bars[:, 1]).any():
+            raise PanicError(
+                f"the H{dimension} bars hold NaN, an infinite birth or a death at minus infinity",
+                hint="look at the diagram's status and reason before drawing it",
+            )
+
+
+def _draw_frame(axes: Any, frame: Frame, *, endless: bool) -> None:
+    ends = (frame.low, frame.high)
+    axes.plot(ends, ends, linestyle="--", color="0.6", linewidth=1, zorder=1)
+    if endless:
+        axes.axhline(frame.infinity, linestyle="--", color="0.35", linewidth=1, zorder=1)
+        axes.text(
+            1.01, frame.infinity, "∞", transform=axes.get_yaxis_transform(), va="center", size=13
+        )
+    axes.set(xlim=ends, ylim=ends, aspect="equal", xlabel="birth", ylabel="death")
+
+
+def _draw_bars(axes: Any, dimension: int, bars: Bars, frame: Frame) -> None:
+    points, counts = multiplicities(bars)
+    deaths = np.where(np.isinf(points[:, 1]), frame.infinity, points[:, 1])
+    axes.scatter(
+        points[:, 0],
+        deaths,
+        s=SMALLEST_AREA * counts,
+        color=DIMENSION_COLOURS[dimension % len(DIMENSION_COLOURS)],
+        alpha=0.7,
+        linewidths=0.6,
+        edgecolors="white",
+        label=f"H$_{{{dimension}}}$ ({len(bars)})",
+        zorder=2,
+        clip_on=False,
+    )
+
+
+def _label(axes: Any, title: str, *, empty: bool) -> None:
+    axes.set_title(title, size=10, wrap=True)
+    if axes.collections:
+        legend = axes.legend(loc="lower right", frameon=False)
+        for handle in legend.legend_handles:
+            handle.set_sizes([SMALLEST_AREA])
+    if empty:
+        box = {"facecolor": "white", "edgecolor": "none"}
+        axes.text(0.5, 0.5, "no bars", transform=axes.transAxes, ha="center", va="center", bbox=box)

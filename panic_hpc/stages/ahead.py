@@ -1,0 +1,21 @@
+"""Work one item ahead, in a thread, while the consumer is busy with the item before."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def ahead(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """Yield `function(item)` in order; at most two results are alive at once."""
+    waiting: Future[B] | None = None
+    with ThreadPoolExecutor(1, "ahead") as thread:
+        for item in items:
+            following = thread.submit(function, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()

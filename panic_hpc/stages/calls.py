@@ -1,0 +1,84 @@
+"""Model calls of fixed shape: missing slots filled with copies, one bad item kept to itself.
+
+A call sees exactly as many items as the model's batch size. Where it raises, every item is tried
+once more in its own slot beside copies of itself (the same shape, hence the same bits), and those
+that raise again are failures of their own. Where all do, a plain item tells whether they are bad
+or the model is: what was called before must not decide that, or an interruption could.
+"""
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from panic_hpc.errors import Interrupted, ModelError
+
+Call = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFailure:
+    """An item that a model cannot work on; `reason` is a line, then the trace."""
+
+    reason: str
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what is recorded of an error: a line that says what, then where."""
+    line = f"{type(error).__name__}: {error}"
+    return f"{line}\n{''.join(traceback.format_exception(error))}"
+
+
+def filled(items: Mapping[int, Any], size: int) -> list[Any]:
+    """Return `size` items by slot, absent ones replaced by copies of the first that is there."""
+    spare = items[min(items)]
+    return [items.get(slot, spare) for slot in range(size)]
+
+
+class Caller:
+    """Calls one model; `plain` makes an ordinary item of the kind of another one."""
+
+    def __init__(self, name: str, size: int, call: Call, plain: Callable[[Any], Any]) -> None:
+        self.name = name
+        self.size = size
+        self._call = call
+        self._plain = plain
+
+    def __call__(self, items: Mapping[int, Any]) -> dict[int, Any]:
+        """Return a result or an ItemFailure for each slot of `items`.
+
+        Raises ModelError where the model fails on whatever it is given.
+        """
+        try:
+            results = self._checked(filled(items, self.size))
+        except Interrupted:
+            raise
+        except Exception as error:
+            return self._isolated(items, error)
+        return {slot: results[slot] for slot in items}
+
+    def _checked(self, items: Sequence[Any]) -> Sequence[Any]:
+        results = self._call(items)
+        if len(results) != self.size:
+            raise ModelError(f"{self.name} gave {len(results)} results for {self.size} items")
+        return results
+
+    def _isolated(self, items: Mapping[int, Any], error: Exception) -> dict[int, Any]:
+        results = {slot: self._alone(slot, item) for slot, item in items.items()}
+        if all(isinstance(result, ItemFailure) for result in results.values()):
+            self._require_sound(self._plain(items[min(items)]), error)
+        return results
+
+    def _alone(self, slot: int, item: Any) -> Any:
+        try:
+            return self._checked([item] * self.size)[slot]
+        except Interrupted:
+            raise
+        except Exception as error:
+            return ItemFailure(reason_of(error))
+
+    def _require_sound(self, item: Any, error: Exception) -> None:
+        """Raise where the model fails on a plain item too."""
+        if isinstance(self._alone(0, item), ItemFailure):
+            what = f"{type(error).__name__}: {error}"
+            raise ModelError(f"{self.name} fails on all that it is given ({what})") from error

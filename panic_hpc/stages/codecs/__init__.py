@@ -1,0 +1,1 @@
+"""One modality a file: how outputs become the bytes that are stored."""

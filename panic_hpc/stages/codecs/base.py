@@ -1,0 +1,24 @@
+"""The contract of codecs: how outputs of one modality become the bytes that are stored."""
+
+from typing import Any, Protocol
+
+
+class Codec(Protocol):
+    """A plugin: one modality, which is its `name`; `option` is the experiment's choice of codec."""
+
+    name: str
+
+    def problem(self, value: Any) -> str:
+        """Return what is wrong with a model's output, "" where it can be stored."""
+
+    def encode(self, value: Any, option: str) -> bytes:
+        """Return the bytes that are stored."""
+
+    def decode(self, content: bytes) -> Any:
+        """Return the value that the next model reads."""
+
+    def plain(self, value: Any) -> Any:
+        """Return an ordinary value of `value`'s kind: any sound model can work on it."""
+
+    def digest(self, value: Any) -> str:
+        """Return 32 hex digits that are equal where two decoded values are."""

@@ -1,0 +1,36 @@
+"""Texts are stored as UTF-8; lone surrogates, which some tokenizers emit, survive."""
+
+import hashlib
+from typing import Any
+
+from panic_hpc.keys import KEY_HEX
+from panic_hpc.types import TEXT
+
+
+class TextCodec:
+    """The codec of texts."""
+
+    name = TEXT
+
+    def problem(self, value: Any) -> str:
+        """Return what is wrong with a caption; the empty one is a caption too."""
+        return "" if isinstance(value, str) else f"a text was expected, not {type(value).__name__}"
+
+    def encode(self, value: str, option: str = "") -> bytes:
+        """Return the UTF-8 of a text."""
+        return value.encode("utf-8", "surrogatepass")
+
+    def decode(self, content: bytes) -> str:
+        """Return the text again."""
+        return content.decode("utf-8", "surrogatepass")
+
+    def plain(self, value: str) -> str:
+        """Return a plain prompt."""
+        return "a picture"
+
+    def digest(self, value: str) -> str:
+        """Return the digest of a text's UTF-8."""
+        return hashlib.sha256(self.encode(value)).hexdigest()[:KEY_HEX]
+
+
+PLUGINS = (TextCodec(),)

@@ -1,0 +1,23 @@
+"""Loops: under fixed noise a network is a deterministic map, so a repeated state proves a cycle."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class LoopFinder:
+    """Watches one run; its state is (output, step modulo the length of the network).
+
+    `start` is the first step of the loop, -1 until one is found; `length` counts its steps.
+    """
+
+    network_length: int
+    start: int = -1
+    length: int = 0
+    _first_steps: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def see(self, step: int, digest: str) -> bool:
+        """Take note of the output of `step`; True where a loop is known by now."""
+        first = self._first_steps.setdefault((digest, step % self.network_length), step)
+        if first < step and self.start < 0:
+            self.start, self.length = first, step - first
+        return self.start >= 0

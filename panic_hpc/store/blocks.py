@@ -1,0 +1,96 @@
+"""Bytes at places: exact positional reads and writes, and SHA-256 checksums a block.
+
+Arrays are checksummed in blocks of BLOCK_BYTES, so that threads and ranks can share the checking
+of one large array and merge can carry the checksums over instead of making them again.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from panic_hpc.errors import PanicError, ShardError
+
+BLOCK_BYTES = 8 * 2**20
+MARGIN_BYTES = 2**20
+_CALL_BYTES = 2**30
+
+
+def read_into(descriptor: int, buffer: memoryview, offset: int, name: str) -> None:
+    """Fill `buffer` from `offset`; ShardError where the file of that name is too short."""
+    done = 0
+    while done < len(buffer):
+        got = os.preadv(descriptor, [buffer[done : done + _CALL_BYTES]], offset + done)
+        if got == 0:
+            raise ShardError(f"{name} is truncated: it ends before byte {offset + len(buffer)}")
+        done += got
+
+
+def read_bytes(descriptor: int, nbytes: int, offset: int, name: str) -> bytearray:
+    """Return `nbytes` from `offset`; ShardError where the file is too short."""
+    buffer = bytearray(nbytes)
+    read_into(descriptor, memoryview(buffer), offset, name)
+    return buffer
+
+
+def write_at(descriptor: int, data: memoryview, offset: int) -> None:
+    """Write all of `data` at `offset`, however many calls that takes."""
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor, data[done : done + _CALL_BYTES], offset + done)
+
+
+def byte_view(array: "np.ndarray[Any, Any]") -> memoryview:
+    """Return the bytes of an array without copying it where it is contiguous."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return flat.view(np.uint8).data
+
+
+def block_spans(nbytes: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, length) of the blocks of an array of `nbytes`; none for an empty one."""
+    for start in range(0, nbytes, BLOCK_BYTES):
+        yield start, min(BLOCK_BYTES, nbytes - start)
+
+
+@dataclass(slots=True)
+class BlockSums:
+    """The SHA-256 of each block of bytes that arrive in pieces of any size."""
+
+    digests: list[str] = field(default_factory=list)
+    _filled: int = 0
+    _hasher: Any = field(default_factory=hashlib.sha256)
+
+    def update(self, data: memoryview) -> None:
+        """Take the next bytes of the array."""
+        while len(data):
+            piece = data[: BLOCK_BYTES - self._filled]
+            self._hasher.update(piece)
+            self._filled += len(piece)
+            data = data[len(piece) :]
+            if self._filled == BLOCK_BYTES:
+                self._close_block()
+
+    def _close_block(self) -> None:
+        self.digests.append(self._hasher.hexdigest())
+        self._hasher, self._filled = hashlib.sha256(), 0
+
+    def finish(self) -> list[str]:
+        """Return the checksums of all blocks, the last one perhaps shorter."""
+        if self._filled:
+            self._close_block()
+        return self.digests
+
+
+def require_space(directory: Path, nbytes: int, purpose: str) -> None:
+    """Raise PanicError where `directory`'s file system has no room for `nbytes` and a margin."""
+    status = os.statvfs(directory)
+    free = status.f_bavail * status.f_frsize
+    if free < nbytes + MARGIN_BYTES:
+        raise PanicError(
+            f"{purpose} needs {nbytes + MARGIN_BYTES} bytes in {directory}, {free} are free",
+            hint="Make room or choose another place, then run the same command again",
+        )

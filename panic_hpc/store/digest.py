@@ -1,0 +1,147 @@
+"""Run digests: SHA-256 over a run's scientific columns, the same wherever the run lies in a file.
+
+For every scientific column in the order of the schema a line `name dtype shape` is hashed, then
+the bytes of the run's rows. Offsets enter as lengths, invocation rows relative to the run's first.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panic_hpc.keys import KEY_HEX
+from panic_hpc.store.reader import ArrayFile
+from panic_hpc.store.schema import Column, shard_columns
+from panic_hpc.types import DIAGRAMS, EMBEDDINGS
+
+GROUP_RUNS = 256
+PRELOAD_BYTES = 16 * 2**20
+Edges = Mapping[str, NDArray[np.int64]]
+Rename = Callable[[str], str]
+
+
+def same_name(name: str) -> str:
+    """Name arrays as a shard does."""
+    return name
+
+
+def running_sum(counts: NDArray[Any]) -> NDArray[np.int64]:
+    """Return (n + 1,) edges of rows with these counts a run."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+
+
+def run_edges(file: ArrayFile, stage: str, rename: Rename = same_name) -> Edges:
+    """Return, for every dimension of a stage, the (n_runs + 1) rows where runs begin and end."""
+
+    def whole(name: str) -> NDArray[Any]:
+        return file.slice(rename(name), 0, file.rows(rename(name)))
+
+    runs = np.arange(file.rows(rename("runs/digest")) + 1, dtype=np.int64)
+    edges: dict[str, NDArray[np.int64]] = {"run": runs}
+    if stage == EMBEDDINGS:
+        edges["embedding"] = running_sum(whole("runs/n_rows"))
+    elif stage == DIAGRAMS:
+        edges["reason"] = runs
+        edges["diagram"] = runs * file.entry(rename("diagrams/entropy")).shape[1]
+    else:
+        edges["invocation"] = running_sum(whole("runs/n_steps"))
+        edges["failure"] = np.searchsorted(whole("failures/run"), runs)
+    for column in shard_columns(stage).values():
+        if rename(column.name) in file:
+            if column.index == "invocation":
+                edges[column.rows] = np.searchsorted(whole(column.name), edges["invocation"])
+            elif column.edges:
+                edges[column.index] = whole(column.name)[edges[column.rows]]
+    return edges
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Rows of one column for a group of runs: read at once where they are few."""
+
+    column: Column
+    name: str
+    dtype: str
+    trailing: tuple[int, ...]
+    edges: NDArray[np.int64]
+    base: NDArray[np.int64] | None
+    first: int
+    rows: NDArray[Any] | None
+
+    def feed(self, hasher: Any, file: ArrayFile, run: int) -> None:
+        start, stop = int(self.edges[run]), int(self.edges[run + 1])
+        shape = (stop - start, *self.trailing)
+        hasher.update(f"{self.column.name} {self.dtype} {shape}\n".encode())
+        if self.rows is None:
+            for piece in file.pieces(self.name, start, stop):
+                hasher.update(piece)
+            return
+        rows = self.rows[start - self.first : stop - self.first + self.column.edges]
+        if self.column.edges:
+            rows = np.diff(rows)
+        elif self.base is not None:
+            rows = rows - self.base[run]
+        hasher.update(np.ascontiguousarray(rows).data if rows.size else b"")
+
+
+def run_digests(
+    file: ArrayFile,
+    stage: str,
+    rename: Rename = same_name,
+    is_wanted: Callable[[int], bool] = lambda run: True,
+) -> Iterator[tuple[int, str]]:
+    """Yield (row, digest) of each wanted run of `file`, computed from its bytes, in order."""
+    edges = run_edges(file, stage, rename)
+    columns = [c for c in shard_columns(stage).values() if c.scientific and rename(c.name) in file]
+    n_runs = len(edges["run"]) - 1
+    for first in range(0, n_runs, GROUP_RUNS):
+        last = min(first + GROUP_RUNS, n_runs)
+        windows = [_window(file, column, edges, (first, last), rename) for column in columns]
+        for run in filter(is_wanted, range(first, last)):
+            hasher = hashlib.sha256()
+            for window in windows:
+                window.feed(hasher, file, run)
+            yield run, hasher.hexdigest()
+
+
+def _window(
+    file: ArrayFile, column: Column, edges: Edges, runs: tuple[int, int], rename: Rename
+) -> _Window:
+    name = rename(column.name)
+    entry = file.entry(name)
+    own = edges[column.rows]
+    first, last = int(own[runs[0]]), int(own[runs[1]]) + column.edges
+    small = (last - first) * entry.row_bytes <= PRELOAD_BYTES or column.index != ""
+    return _Window(
+        column,
+        name,
+        entry.dtype,
+        entry.shape[1:],
+        own,
+        edges[column.index] if column.index and not column.edges else None,
+        first,
+        file.slice(name, first, last) if small else None,
+    )
+
+
+def run_lines(keys: NDArray[Any], digests: Mapping[str, NDArray[Any]]) -> Iterator[bytes]:
+    """Yield a run's line: its key, then `label:digest` for each label in order that it has.
+
+    Labels are `runs`, `embeddings:<model key>` and `diagrams:<model key>`; an empty digest means
+    that the part is missing.
+    """
+    columns = [(label.encode(), digests[label].tolist()) for label in sorted(digests)]
+    for row, key in enumerate(keys.tolist()):
+        parts = [label + b":" + values[row] for label, values in columns if values[row]]
+        yield b" ".join([key, *parts])
+
+
+def content_key(lines: Iterable[bytes]) -> str:
+    """Return the content key of runs from a line each: the hash of their sorted hashes."""
+    hasher = hashlib.sha256()
+    for digest in sorted(hashlib.sha256(line).digest() for line in lines):
+        hasher.update(digest)
+    return hasher.hexdigest()[:KEY_HEX]

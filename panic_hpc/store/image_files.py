@@ -1,0 +1,83 @@
+"""A dataset's images as files, each of which says what it is."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from panic_hpc.errors import PanicError
+from panic_hpc.store.dataset import Dataset
+
+FORMATS = ("webp", "png", "jpeg")
+_DESCRIPTION = 0x010E
+_SOFTWARE = 0x0131
+_NAME_CHARACTERS = 80
+
+Report = Callable[[int, int], None]
+
+
+def export_images(
+    dataset: Dataset,
+    directory: Path,
+    *,
+    every: int = 1,
+    image_format: str = "webp",
+    report: Report = lambda done, total: None,
+) -> int:
+    """Write every `every`-th image of each run; return how many.
+
+    Files are `network/prompt/run/step`, named by numbers and models, never by prompts; what they
+    show (run key, network, prompt, seed, step, model) is JSON in their EXIF description. WebP and
+    PNG lose nothing, JPEG is for looking. PanicError for an unknown format or every < 1.
+    """
+    if image_format not in FORMATS or every < 1:
+        raise PanicError(f"Images are written as {', '.join(FORMATS)}, every n-th with n from 1")
+    written = 0
+    runs = dataset.runs().rows(named=True)
+    networks, prompts = dataset.networks()["name"].to_list(), dataset.prompt_texts()
+    for place, run in enumerate(runs):
+        folder = directory / _folder(run, networks[run["network"]])
+        about = {
+            "run": run["key"],
+            "network": networks[run["network"]],
+            "prompt": prompts[run["prompt"]],
+            "seed": run["seed"],
+            "content_key": dataset.content_key,
+        }
+        for step, model in _chosen(dataset, run["run"], every):
+            picture = dataset.image(run["run"], step)
+            path = folder / f"step_{step:05d}.{image_format}"
+            _save(path, picture, {**about, "step": step, "model": model}, image_format)
+            written += 1
+        report(place + 1, len(runs))
+    return written
+
+
+def _chosen(dataset: Dataset, run: int, every: int) -> Iterator[tuple[int, str]]:
+    steps = dataset.image_steps(run)[::every]
+    if steps:
+        models = dataset.invocations(run)["model"].to_list()
+        yield from ((step, models[step]) for step in steps)
+
+
+def _folder(run: dict[str, Any], network: str) -> Path:
+    models = network.replace(" → ", "+")[:_NAME_CHARACTERS]
+    return (
+        Path(f"network_{run['network']:03d}_{models}")
+        / f"prompt_{run['prompt']:05d}"
+        / f"run_{run['run']:06d}_{run['key'][:8]}"
+    )
+
+
+def _save(path: Path, pixels: Any, about: dict[str, Any], image_format: str) -> None:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[_DESCRIPTION] = json.dumps(about, ensure_ascii=True)
+    exif[_SOFTWARE] = "panic-hpc"
+    stream = io.BytesIO()
+    options: dict[str, Any] = {"lossless": True} if image_format == "webp" else {"quality": 95}
+    Image.fromarray(pixels).save(stream, image_format.upper(), exif=exif, **options)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(stream.getvalue())

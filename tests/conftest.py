@@ -1,0 +1,35 @@
+"""What tests of several parts start from: a small valid experiment, written and changed at will."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SMALL: dict[str, Any] = {
+    "networks": [["DummyT2I", "DummyI2T"]],
+    "prompts": ["a red fox", "a blue boat"],
+    "seeds": [1, 2],
+    "embedding_models": ["DummyText"],
+    "max_length": 10,
+}
+
+
+@pytest.fixture
+def small() -> dict[str, Any]:
+    """The keys of a valid experiment of arithmetic models, as a fresh table."""
+    return json.loads(json.dumps(SMALL))
+
+
+@pytest.fixture
+def experiment_file(tmp_path: Path) -> Callable[..., Path]:
+    """Write the small experiment with some keys changed (None leaves one out); return the file."""
+
+    def write(file: str = "small.json", **changes: Any) -> Path:
+        table = {key: value for key, value in {**SMALL, **changes}.items() if value is not None}
+        path = tmp_path / file
+        path.write_text(json.dumps(table))
+        return path
+
+    return write

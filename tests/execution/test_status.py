@@ -1,0 +1,94 @@
+"""Statuses from every combination of what files and the scheduler may say."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from panic_hpc.execution.claims import Claim, Progress, Standing
+from panic_hpc.execution.failures import Failure
+from panic_hpc.execution.identity import Process, SlurmIds
+from panic_hpc.execution.status import NEVER, QueueEntry, ShardStatus, shard_status
+from panic_hpc.execution.survey import Survey
+from panic_hpc.types import Shard, ShardId
+
+OWNER = Process("n1", "b", "p", 7, 7, "ada", SlurmIds("70", "7", "4"))
+FAILURE = Failure("ValueError", "bad", "trace", "n1", "7_4", "s", 0.0)
+SHARD = Shard("embeddings", 4, "M", 0, 1, (ShardId("runs", 4),))
+READY = frozenset({ShardId("runs", 4)})
+
+
+def claim(kind: Any = "running", worth: Standing = "held") -> tuple[Claim, Standing]:
+    progress = Progress(kind, 3, 10, time.time(), "needs runs_00004")
+    return Claim("t", OWNER, "s", 0.0, progress=progress), worth
+
+
+def seen(published: frozenset[ShardId] = READY, **facts: Any) -> Survey:
+    failures = {SHARD.id: facts["failure"]} if "failure" in facts else {}
+    claims = {SHARD.id: facts["claim"]} if "claim" in facts else {}
+    return Survey(published, failures, claims)
+
+
+def found(survey: Survey, entry: QueueEntry | None = None) -> ShardStatus:
+    return shard_status(SHARD, survey, {SHARD.id: entry} if entry else {})
+
+
+def pending(reason: str = "Priority", state: str = "PENDING") -> QueueEntry:
+    return QueueEntry("7_4", state, reason)
+
+
+def test_a_file_says_more_than_anything_else() -> None:
+    both = seen(READY | {SHARD.id}, claim=claim(), failure=FAILURE)
+    assert found(both, pending()).state == "completed"
+
+
+@pytest.mark.parametrize(
+    ("survey", "entry", "state", "words"),
+    [
+        (seen(), None, "eligible", ""),
+        (seen(frozenset()), None, "waiting", "needs runs_00004"),
+        (seen(failure=FAILURE), None, "failed", "ValueError: bad"),
+        (seen(claim=claim()), None, "submitted", "running on n1 (job 7_4)"),
+        (seen(failure=FAILURE, claim=claim()), None, "submitted", "running"),
+        (seen(), pending(), "submitted", "pending (Priority)"),
+        (seen(frozenset()), pending(), "submitted", "pending (Priority)"),
+        (seen(failure=FAILURE), pending(), "submitted", "pending"),
+        (seen(), pending(NEVER), "submitted", NEVER),
+        (seen(), pending(state="COMPLETED"), "lost", "ended without a word"),
+        (seen(), QueueEntry("7_4", ""), "lost", "ended without a word"),
+        (seen(failure=FAILURE), QueueEntry("7_4", ""), "failed", "bad"),
+        (seen(frozenset()), QueueEntry("7_4", ""), "waiting", "runs_00004"),
+        (seen(claim=claim(worth="void")), None, "lost", "died"),
+        (seen(claim=claim(worth="void")), pending(state="OUT_OF_MEMORY"), "lost", "OUT_OF_MEMORY"),
+        (seen(claim=claim("deadline", "left")), None, "eligible", "was deadline"),
+        (seen(claim=claim("deadline", "left")), pending("BeginTime"), "submitted", "BeginTime"),
+        (seen(claim=claim("waiting", "left")), QueueEntry("7_4", ""), "eligible", "was waiting"),
+    ],
+)
+def test_what_files_and_scheduler_say_together(
+    survey: Survey, entry: QueueEntry | None, state: str, words: str
+) -> None:
+    one = found(survey, entry)
+    assert one.state == state
+    assert words in one.detail
+
+
+def test_a_job_that_was_cancelled_before_it_began_is_not_lost() -> None:
+    assert found(seen(), pending(state="CANCELLED")).state == "eligible"
+
+
+def test_the_scheduler_disowns_a_claim_on_a_host_that_cannot_be_seen() -> None:
+    assert found(seen(claim=claim()), pending(state="NODE_FAIL")).state == "lost"
+    other = pending(state="FAILED")
+    assert found(seen(claim=claim()), replace(other, job="9_9")).state == "submitted"
+
+
+def test_never_satisfied_says_what_to_type() -> None:
+    assert "panic-hpc retry" in found(seen(), pending(NEVER)).hint
+
+
+def test_progress_inside_a_shard_is_shown() -> None:
+    one = found(seen(claim=claim()))
+    assert (one.done, one.total, one.running) == (3, 10, True)
+    assert one.fraction == pytest.approx(0.3)

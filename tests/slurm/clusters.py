@@ -1,0 +1,86 @@
+"""Profiles of the testbed for one test each, and what tests do with its queue."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from little_experiment import run_command, wait_for
+
+from panic_hpc.execution.experiment import open_experiment
+from panic_hpc.execution.inquiry import inquire
+
+
+def profile(directory: Path, text: str = "") -> Path:
+    """Write a profile that extends the testbed's by `text`, and return its path."""
+    path = directory / "profile.toml"
+    path.write_text(f'extends = "testbed"\nname = "own"\n{text}')
+    return path
+
+
+def submit(root: Path, cluster: Path | str = "testbed", *stages: str, **options: Any) -> str:
+    """Submit an experiment to the testbed."""
+    chosen = [word for stage in stages for word in ("--stage", stage)]
+    return run_command("submit", root, "--cluster", cluster, "--yes", *chosen, **options)
+
+
+def states(root: Path, stage: str) -> list[str]:
+    """Return the states of a stage's shards, in order."""
+    return [one.state for one in inquire(open_experiment(root)).status.stages[stage]]
+
+
+def wait_until_over(root: Path, seconds: float = 240.0) -> None:
+    """Wait until no job of the experiment is in the queue, and no shard is being worked on."""
+
+    def is_over() -> bool:
+        return all(one.state != "submitted" for one in inquire(open_experiment(root)).status.all())
+
+    wait_for(is_over, "the queue to be empty", seconds)
+
+
+def wait_until_running(root: Path, stage: str = "runs", index: int = 0) -> Any:
+    """Wait until a shard is some steps on its way, and return its status."""
+
+    def moving() -> Any:
+        one = inquire(open_experiment(root)).status.stages[stage][index]
+        return one if one.running and one.done > 0 else None
+
+    return wait_for(moving, f"{stage} {index} to be on its way")
+
+
+def slurm_command(*words: str) -> str:
+    """Run one of Slurm's commands and return what it prints."""
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout
+
+
+def processes(of_job: str, marked: str) -> list[int]:
+    """Return the pids of the processes of a job whose command line holds `marked`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes()
+            variables = (process / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if marked.encode() in words and f"SLURM_JOB_ID={raw_id(of_job)}".encode() in variables:
+            found.append(int(process.name))
+    return found
+
+
+def raw_id(job: str) -> str:
+    """Return the number that Slurm knows an array task by itself."""
+    shown = slurm_command("squeue", "--noheader", "--states=all", "-j", job, "-o", "%A").split()
+    return shown[0] if shown else job
+
+
+def log_of(root: Path) -> str:
+    """Return everything that the experiment's jobs wrote."""
+    return "".join(
+        path.read_text(errors="replace") for path in sorted(root.glob("jobs/submitit/*/*_log.out"))
+    )
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return this process' environment with `variables`."""
+    return {**os.environ, **variables}

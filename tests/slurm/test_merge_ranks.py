@@ -1,0 +1,45 @@
+"""The merge stage by several MPI ranks in a job, started either way."""
+
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "execution"))
+
+from clusters import log_of, profile, states, submit, wait_until_over
+from little_experiment import plan_little, run_command, wait_for
+
+pytestmark = [pytest.mark.slurm, pytest.mark.mpi]
+
+
+@pytest.mark.parametrize("mpi", ['launcher = "mpiexec"', 'launcher = "srun"\nplugin = "pmi2"'])
+def test_two_ranks_make_the_dataset_that_one_makes(
+    slurm: Any, tmp_path: Path, mpi: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = plan_little(tmp_path / "exp")
+    first_stages = [word for s in ("runs", "embeddings", "diagrams") for word in ("--stage", s)]
+    run_command("submit", root, "--executor", "inline", *first_stages)
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(folder_of("libmpi.so")))
+    # Its default transports were seen to fail in MPI_Init under srun, two times of six.
+    monkeypatch.setenv("UCX_TLS", "self,tcp,sysv")
+    monkeypatch.setenv("PATH", f"{folder_of('mpiexec')}:{os.environ['PATH']}")
+    two = profile(tmp_path, f"[mpi]\n{mpi}\n[stages.merge]\nranks_per_node = 2\n")
+    submit(root, two, "merge")
+    wait_until_over(root)
+    assert states(root, "merge") == ["completed"], log_of(root)
+    wait_for(lambda: not os.listdir(root / "jobs" / "claims"), "the claim's release")
+    joined = (root / "dataset.h5").read_bytes()
+    (root / "dataset.h5").unlink()
+    run_command("submit", root, "--executor", "inline")
+    assert len((root / "dataset.h5").read_bytes()) == len(joined)
+
+
+def folder_of(name: str) -> Path:
+    """Return where a file lies that the package mpich brought."""
+    mpich = metadata.distribution("mpich")
+    found = next(file for file in mpich.files or () if file.name.startswith(name))
+    return Path(str(mpich.locate_file(found))).resolve().parent

@@ -1,0 +1,175 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from experiments import Planned, planned, stage_named
+
+from panic_hpc.errors import HomologyError, Interrupted
+from panic_hpc.homology.api import diagrams
+from panic_hpc.homology.entropy import persistence_entropies
+from panic_hpc.stages import diagram as one_diagram
+from panic_hpc.store import schema
+from panic_hpc.store.ragged import unpack_texts
+from panic_hpc.store.shard import Shard, open_shard
+from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
+
+STAGES = (RUNS, EMBEDDINGS, DIAGRAMS)
+
+
+def opened(experiment: Planned, stage: str, number: int = 0) -> Shard:
+    shard = stage_named(stage).shards(experiment.manifest)[number]
+    return open_shard(experiment.paths.shard(shard))
+
+
+def reasons(shard: Shard) -> list[str]:
+    return unpack_texts(shard.array("reasons/offsets"), shard.array("reasons/values"))
+
+
+def test_diagrams_are_those_of_each_run_s_own_steps(tmp_path: Path) -> None:
+    experiment = planned(tmp_path, max_length=30)
+    experiment.work(*STAGES)
+    with opened(experiment, EMBEDDINGS) as embeddings, opened(experiment, DIAGRAMS) as shard:
+        edges = np.concatenate([[0], np.cumsum(embeddings.array("runs/n_rows"))])
+        offsets, bars = shard.array("diagrams/offsets"), shard.array("diagrams/bars")
+        for position in range(experiment.manifest.n_runs):
+            points = embeddings.array("embeddings/vector")[
+                edges[position] + 1 : edges[position + 1]
+            ]
+            expected = diagrams(points, maxdim=1, engine="gudhi")
+            assert shard.array("runs/points")[position] == len(points)
+            assert shard.array("runs/distinct_points")[position] == len(np.unique(points, axis=0))
+            for dimension, dgm in enumerate(expected.dgms):
+                place = 2 * position + dimension
+                assert np.array_equal(bars[offsets[place] : offsets[place + 1]], dgm)
+            entropies = persistence_entropies(expected.dgms)
+            assert np.array_equal(shard.array("diagrams/entropy")[position], entropies, True)
+        assert set(shard.array("runs/status")) == {schema.DIAGRAM_STATUS["computed"]}
+        assert set(reasons(shard)) == {""}
+
+
+def test_the_shard_layout_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, cut = planned(tmp_path / "whole"), planned(tmp_path / "cut", runs_per_shard=4)
+    whole.work(*STAGES)
+    expected = whole.digests(DIAGRAMS)
+    monkeypatch.setattr("panic_hpc.stages.diagrams.RUNS_PER_SHARD", 5)
+    shards = stage_named(DIAGRAMS).shards(cut.manifest)
+    assert [shard.n_runs for shard in shards] == [5, 4, 5, 4]
+    cut.work(*STAGES)
+    assert cut.digests(DIAGRAMS) == expected
+
+
+def test_the_number_of_processes_does_not_matter(tmp_path: Path) -> None:
+    one = planned(tmp_path / "one", embedding_models=["DummyText"])
+    two = planned(tmp_path / "two", embedding_models=["DummyText"])
+    one.work(*STAGES)
+    two.work(*STAGES, cpus=2)
+    assert one.digests(DIAGRAMS) == two.digests(DIAGRAMS)
+
+
+def test_stopping_between_diagrams_changes_nothing(tmp_path: Path) -> None:
+    experiment = planned(tmp_path)
+    experiment.work(RUNS, EMBEDDINGS)
+    shard = stage_named(DIAGRAMS).shards(experiment.manifest)[0]
+    answers = iter(["", "", "", "the walltime ends"])
+    context = experiment.context(should_stop=lambda margin_s: next(answers))
+    with pytest.raises(Interrupted):
+        stage_named(DIAGRAMS).execute(context, shard)
+    done: list[tuple[int, int]] = []
+    context = experiment.context(report=lambda *pair: done.append(pair))
+    stage_named(DIAGRAMS).execute(context, shard)
+    assert done == [(count, 9) for count in range(3, 10)]
+
+
+def test_a_trajectory_with_a_failed_embedding_is_skipped_and_says_so(
+    tmp_path: Path, spelling: None
+) -> None:
+    experiment = planned(
+        tmp_path,
+        networks=[["Painter", "Namer"]],
+        prompts=["abcdef", "uvwxyz"],
+        seeds=[1],
+        noise="per_step",
+        embedding_models=["Lengths"],
+        models={"Lengths": {"trouble": "abcd"}},
+    )
+    experiment.work(*STAGES)
+    with opened(experiment, DIAGRAMS) as shard:
+        status = [schema.DIAGRAM_STATUS["skipped"], schema.DIAGRAM_STATUS["computed"]]
+        assert shard.array("runs/status").tolist() == status
+        assert reasons(shard) == ["1 of 6 embeddings failed", ""]
+        assert shard.array("runs/complete_dimensions").tolist() == [0, 2]
+        assert np.isnan(shard.array("diagrams/entropy")[0]).all()
+
+
+def test_a_run_without_outputs_is_skipped_and_says_so(tmp_path: Path, spelling: None) -> None:
+    experiment = planned(
+        tmp_path,
+        networks=[["Painter", "Namer"]],
+        prompts=["abcdef", "poison"],
+        seeds=[1],
+        embedding_models=["Lengths"],
+        models={"Painter": {"trouble": "poison"}},
+    )
+    experiment.work(*STAGES)
+    with opened(experiment, DIAGRAMS) as shard:
+        assert shard.array("runs/points").tolist() == [6, 0]
+        assert reasons(shard)[1] == "the run has no output that the model reads"
+
+
+def test_edges_left_out_are_told_of(tmp_path: Path) -> None:
+    homology = {"engine": "gudhi", "maxdim": 1, "thresh": 0.2}
+    experiment = planned(tmp_path, homology=homology)
+    experiment.work(*STAGES)
+    with opened(experiment, DIAGRAMS) as shard:
+        assert set(shard.array("runs/complete_dimensions")) == {2}
+        assert set(reasons(shard)) == {"edges longer than 0.2 left out"}
+
+
+def test_one_diagram_that_fails_leaves_a_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = planned(tmp_path)
+    experiment.work(RUNS, EMBEDDINGS)
+    honest = one_diagram._computed
+
+    def fail_on_one(cloud: one_diagram.Cloud, settings: object) -> one_diagram.Diagram:
+        if cloud.position == 3:
+            raise MemoryError("19 GB")
+        return honest(cloud, settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(one_diagram, "_computed", fail_on_one)
+    experiment.work(DIAGRAMS)
+    with opened(experiment, DIAGRAMS) as shard:
+        assert np.flatnonzero(shard.array("runs/status")).tolist() == [3]
+        assert shard.array("runs/status")[3] == schema.DIAGRAM_STATUS["failed"]
+        assert reasons(shard)[3].startswith("MemoryError: 19 GB\nTraceback")
+        assert shard.array("runs/points")[3] > 0
+        assert shard.array("runs/distinct_points")[3] == -1
+
+
+def test_an_engine_that_refuses_its_settings_fails_the_shard(tmp_path: Path) -> None:
+    experiment = planned(tmp_path, homology={"engine": "gudhi", "budget": 5})
+    experiment.work(RUNS, EMBEDDINGS)
+    with pytest.raises(HomologyError, match="budget"):
+        experiment.work(DIAGRAMS)
+
+
+def test_null_models_stand_beside_the_diagram_where_they_are_asked_for(tmp_path: Path) -> None:
+    homology = {"engine": "gudhi", "maxdim": 1}
+    plain = planned(tmp_path / "plain", homology=homology, noise="per_step", max_length=40)
+    beside = planned(
+        tmp_path / "beside",
+        homology={**homology, "surrogates": 3},
+        noise="per_step",
+        max_length=40,
+    )
+    for experiment in (plain, beside):
+        experiment.work(*STAGES)
+    with opened(plain, DIAGRAMS) as bare, opened(beside, DIAGRAMS) as shard:
+        assert "surrogates/statistics" not in bare
+        statistics = shard.array("surrogates/statistics")
+        assert statistics.shape == (9, 2, 3, 2, 3)
+        assert np.isfinite(statistics[:, :, :, 0]).all()
+        assert np.array_equal(shard.array("diagrams/bars"), bare.array("diagrams/bars"))
+        own = shard.array("diagrams/entropy")[:, 0]
+        assert (np.abs(statistics[:, 0, :, 0, 0].mean(axis=1) - own) > 0.01).any()

@@ -1,0 +1,156 @@
+"""The direction of imports, one door a library, and module sizes: DESIGN.md, section 3."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "panic_hpc"
+
+LAYERS = (
+    ("errors", "types", "keys", "registry", "files", "paths", "models.folder_digest"),
+    ("models.base", "homology.cost", "experiment", "clusters"),
+    ("planning",),
+    ("store",),
+    ("models", "homology"),
+    ("stages",),
+    ("execution",),
+    ("analysis",),
+    ("report",),
+    ("cli", "__main__"),
+)
+STRANGERS = {
+    "stages": ("execution",),
+    "analysis": ("stages", "execution", "models"),
+    "report": ("stages", "execution", "models"),
+}
+DOORS = {
+    "h5py": ("store",),
+    "torch": ("models", "store.torch_dataset"),
+    "diffusers": ("models",),
+    "transformers": ("models",),
+    "sentence_transformers": ("models",),
+    "gph": ("homology",),
+    "gudhi": ("homology",),
+    "mpi4py": ("stages",),
+    "submitit": ("execution.executors", "execution.local"),
+    "matplotlib": ("report",),
+}
+LAZY = set(DOORS) - {"h5py"}
+GATED = ("store.torch_dataset",)
+"""Modules that subclass a class of a lazy library, and are themselves imported inside functions."""
+MAX_LINES = 300
+
+
+def _modules() -> dict[str, Path]:
+    modules = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        modules[name.removesuffix(".__init__") if name != "__init__" else ""] = path
+    return modules
+
+
+MODULES = _modules()
+
+
+def _imports(name: str, *, top_level_only: bool = False) -> Iterator[str]:
+    """Yield the dotted names that a module imports, its TYPE_CHECKING blocks left out."""
+    tree = ast.parse(MODULES[name].read_text())
+    guarded = {
+        id(node)
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.unparse(test.test)
+        for node in ast.walk(test)
+    }
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    for node in nodes:
+        if id(node) in guarded:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _within(name: str, place: str) -> bool:
+    return name == place or name.startswith(place + ".")
+
+
+def _layer(name: str) -> int:
+    """Return the layer whose longest place holds `name`."""
+    found = [
+        (len(place), level)
+        for level, places in enumerate(LAYERS)
+        for place in places
+        if _within(name, place)
+    ]
+    assert found, f"{name} has no layer: add it to LAYERS in the order of DESIGN.md, section 3"
+    return max(found)[1]
+
+
+def _own(dotted: str) -> str | None:
+    """Return the module of this package that `dotted` means, None for other libraries."""
+    if not _within(dotted, "panic_hpc"):
+        return None
+    name = dotted.removeprefix("panic_hpc").removeprefix(".")
+    while name not in MODULES:
+        name = name.rpartition(".")[0]
+    return name
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name])
+def test_imports_go_one_way(name: str) -> None:
+    for dotted in _imports(name):
+        target = _own(dotted)
+        if not target or target == name:
+            continue
+        assert _layer(target) <= _layer(name), f"{name} imports {target} of a later layer"
+        for place, strangers in STRANGERS.items():
+            if _within(name, place):
+                assert not any(_within(target, s) for s in strangers), f"{name} imports {target}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_library_has_one_door(name: str) -> None:
+    for dotted in _imports(name):
+        library = dotted.partition(".")[0]
+        if library in DOORS:
+            assert any(_within(name, door) for door in DOORS[library]), f"{name} imports {library}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_heavy_libraries_are_imported_inside_functions(name: str) -> None:
+    top = list(_imports(name, top_level_only=True))
+    heavy = {dotted.partition(".")[0] for dotted in top} & LAZY
+    assert not heavy or name in GATED, f"{name} imports {heavy} at its top"
+    assert not {_own(dotted) for dotted in top} & set(GATED), f"{name} imports a gated module"
+
+
+def test_there_are_no_import_cycles() -> None:
+    graph = {
+        name: {own for d in _imports(name, top_level_only=True) if (own := _own(d))} - {name}
+        for name in MODULES
+    }
+    while leaves := {name for name, targets in graph.items() if not targets}:
+        graph = {name: targets - leaves for name, targets in graph.items() if name not in leaves}
+    assert not graph, f"cycle among {sorted(graph)}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_stay_readable(name: str) -> None:
+    assert len(MODULES[name].read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["status", "--help"]])
+def test_the_command_line_starts_without_heavy_libraries(arguments: list[str]) -> None:
+    code = (
+        "import sys, panic_hpc.cli as cli\n"
+        f"sys.argv = ['panic-hpc', *{arguments!r}]\n"
+        "try:\n    cli.main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "heavy = {'torch', 'diffusers', 'transformers', 'matplotlib', 'polars', 'gudhi'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

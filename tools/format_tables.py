@@ -1,0 +1,73 @@
+"""Write the tables of docs/format.md from the schema and the rules, between their markers.
+
+python tools/format_tables.py docs/format.md
+"""
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from panic_hpc.store.dataset_schema import (
+    CHECKSUMS,
+    HEADER,
+    RUN_EXTRAS,
+    TABLES,
+    model_extras,
+    stage_columns,
+)
+from panic_hpc.store.rules import RULES
+from panic_hpc.store.schema import SHARD_COLUMNS, Column
+from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
+
+MODEL = "<model>"
+_MARKED = re.compile(r"(<!-- begin (\S+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
+
+
+def column_table(columns: Iterable[Column]) -> str:
+    """Return a table of columns: name, dtype, axes, unit, meaning and codes, digest."""
+    lines = ["| array | dtype | axes | unit | meaning | digest |", "|---|---|---|---|---|---|"]
+    for column in columns:
+        codes = ", ".join(f"{code} {word}" for word, code in column.codes.items())
+        meaning = f"{column.meaning} ({codes})" if codes else column.meaning
+        digest = "yes" if column.scientific else ""
+        axes, dtype = ", ".join(column.axes), column.dtype.lstrip("|")
+        cells = (f"`{column.name}`", f"`{dtype}`", axes, column.unit, meaning, digest)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def rule_table() -> str:
+    """Return a table of the rules."""
+    lines = ["| rule | importance | a file MUST |", "|---|---|---|"]
+    lines += [f"| {rule.id} | {rule.importance} | {rule.must} |" for rule in RULES]
+    return "\n".join(lines) + "\n"
+
+
+def tables() -> dict[str, str]:
+    """Return every table by the name of its markers."""
+    runs = [column for _, column in stage_columns(RUNS, "")]
+    return {
+        "runs": column_table([*runs, *RUN_EXTRAS]),
+        "embeddings": column_table(
+            [*(c for _, c in stage_columns(EMBEDDINGS, MODEL)), *model_extras(EMBEDDINGS, MODEL)]
+        ),
+        "diagrams": column_table(
+            [*(c for _, c in stage_columns(DIAGRAMS, MODEL)), *model_extras(DIAGRAMS, MODEL)]
+        ),
+        "tables": column_table([*TABLES, HEADER, *CHECKSUMS]),
+        "embeddings-shard": column_table(SHARD_COLUMNS[EMBEDDINGS]),
+        "diagrams-shard": column_table(SHARD_COLUMNS[DIAGRAMS]),
+        "rules": rule_table(),
+    }
+
+
+def filled(text: str) -> str:
+    """Return a document with the text between its markers replaced by the tables."""
+    found = tables()
+    return _MARKED.sub(lambda match: match[1] + found[match[2]] + match[3], text)
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(filled(path.read_text()))
