@@ -22,7 +22,7 @@ def publish(weights: Path) -> None:
     for name in re.findall(r'^folder = "(.+)"$', text, flags=re.MULTILINE):
         copy(weights / name, PACKAGE / name)
         revision = f'revision = "{folder_digest(PACKAGE / name)}"'
-        text = re.sub(rf'(?s)(\[{name}\].*?)revision = "[0-9a-f]*"', rf"\g<1>{revision}", text)
+        text = re.sub(rf'(?s)(\[{name}\].*?)revision = "[^"]*"', rf"\g<1>{revision}", text)
     table.write_text(text)
 
 
