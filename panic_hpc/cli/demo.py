@@ -1,5 +1,6 @@
 """`panic-hpc demo`: a whole experiment with the built-in models, from its file to pictures."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -75,7 +76,8 @@ def _print_table(rows: Sequence["NetworkSummary"]) -> None:
             literal(_entropies(row)),
         )
     out.print(table)
-    say("captions: median of different ones in a run; entropy: mean of H0, H1, … in nats")
+    say("captions: median of different ones in a run")
+    say("entropy: mean of H0, H1, … in nats, - where there is no bar")
 
 
 def _loops(lengths: Sequence[int]) -> str:
@@ -84,6 +86,9 @@ def _loops(lengths: Sequence[int]) -> str:
 
 def _entropies(row: "NetworkSummary") -> str:
     return "\n".join(
-        f"{model} {' '.join(f'{value:.2f}' for value in values)}"
-        for model, values in row.entropies.items()
+        f"{model} {' '.join(map(_number, values))}" for model, values in row.entropies.items()
     )
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
