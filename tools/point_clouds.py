@@ -57,7 +57,7 @@ def _walk(walk: Walk, n: int, d: int, rng: np.random.Generator) -> npt.NDArray[n
     rotation = np.linalg.qr(rng.standard_normal((d, d)))[0]
     noise = (rng.standard_normal((2 * n, d)) * amplitudes) @ rotation
     offsets = (rng.standard_normal((n_basins, d)) * amplitudes * np.sqrt(d)) @ rotation
-    basins = _unit(_unit(rng.standard_normal(d)) * 0.66 + 0.75 * offsets)
+    basins = _unit(_unit(rng.standard_normal(d)) * 0.66 + 0.75 * _unit(offsets))
     moves = rng.dirichlet(np.full(n_basins, 0.3), size=n_basins)
     points = np.empty((n, d))
     visited: dict[int, list[int]] = {}

@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -190,7 +190,7 @@ def _solve(cloud: Cloud, request: Request, engine: str, spent: float) -> Outcome
     return outcome
 
 
-def _engine(name: str) -> Any:
+def _engine(name: str) -> Callable[[Cloud, Request, float], Outcome]:
     """The function of an engine; imported here, because each needs a package of its own."""
     if name == "lazy":
         from panic_hpc.homology import lazy

@@ -75,8 +75,8 @@ def _unit_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             f"row {zero[0]} of the point cloud is zero and has no direction",
             hint='Leave it out or use metric="euclidean".',
         )
-    unit: npt.NDArray[np.float32] = (wide / length).astype(np.float32) + np.float32(0)
-    return unit
+    rows = np.asarray(wide / length, dtype=np.float32)
+    return rows + np.float32(0)
 
 
 def _first_of_equal_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:

@@ -75,6 +75,7 @@ def assert_same_as_installed(command: list[str]) -> None:
             assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
+@pytest.mark.timeout(1200)  # compiles the core, on a busy machine perhaps for minutes
 def test_sanitizers_find_nothing(tmp_path: Path) -> None:
     if shutil.which("g++") is None:
         pytest.skip("needs g++")
@@ -82,6 +83,7 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
     assert_same_as_installed([str(build("g++", tmp_path, SANITIZE, flags))])
 
 
+@pytest.mark.timeout(1200)
 def test_aarch64_compiles_and_gives_the_same_bits(tmp_path: Path) -> None:
     compiler = "aarch64-linux-gnu-g++"
     if shutil.which(compiler) is None:

@@ -32,12 +32,18 @@ std::uint32_t bits_of(float length) {
   return bits;  // of numbers that are not negative: ordered as the numbers are
 }
 
-// New number of each vertex: by the sum of the bit patterns of its distances, a sum of integers and
-// thus the same in any order of summation; ties by the order of the matrix.
+// Added to each share of the longest distance, so that a few near-duplicates make no vertex central.
+constexpr float kSoftening = 0.125f;
+
+// New number of each vertex: by the sum of the bit patterns of its distances, which grow like their
+// logarithms. As a sum of integers it is the same in any order; ties go by the order of the matrix.
 std::vector<Vertex> central_first(const float* matrix, std::size_t n) {
+  float longest = 0;
+  for (std::size_t i = 0; i < n; ++i) longest = std::max(longest, kernels().largest(matrix + i * n, n));
+  const float scale = longest > 0 ? longest : 1;
   std::vector<std::uint64_t> remoteness(n, 0);
   for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t j = 0; j < n; ++j) remoteness[i] += bits_of(matrix[i * n + j]);
+    for (std::size_t j = 0; j < n; ++j) remoteness[i] += bits_of(matrix[i * n + j] / scale + kSoftening);
   std::vector<Vertex> order(n);
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
