@@ -9,7 +9,6 @@ with their ratio to `cat`. Needs twice the bytes on disk.
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -96,8 +95,15 @@ def merge_seconds(
     given = inputs_of(directory, n_runs)
     join(given, target, MergeOptions(check=check), ranks)
     ranks.each(lambda: None)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return time.perf_counter() - start, max(ranks.each(lambda: peak))
+    seconds = time.perf_counter() - start
+    return seconds, max(ranks.each(peak_mb))
+
+
+def peak_mb() -> float:
+    """Return the peak memory of this process; ru_maxrss would include its parent's at the fork."""
+    (line,) = (text for text in Path("/proc/self/status").read_text().splitlines()
+               if text.startswith("VmHWM"))  # fmt: skip
+    return int(line.split()[1]) / 1024
 
 
 def worker(arguments: argparse.Namespace) -> None:
@@ -229,7 +235,7 @@ def compare(directory: Path, shards: Path, n_runs: int, repeats: int) -> None:
         ratio, faster = medians["cat"] / seconds, medians["h5py loop"] / seconds
         peak = f"{peaks[name]:9.0f}" if name in peaks else ""
         speed = nbytes / seconds / 1e9
-        print(f"{name:24}{seconds:8.2f}{speed:8.2f}{ratio:8.2f}{faster:8.2f}{peak}")
+        print(f"{name:24}{seconds:8.2f}{speed:8.2f}{ratio:8.2f}{faster:8.2f}{peak}", flush=True)
 
 
 def opening(directory: Path) -> None:
