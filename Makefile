@@ -22,7 +22,7 @@ test: $(STAMP)
 BASE := .venv-base
 test-base:
 	$(PYTHON) -m venv $(BASE)
-	$(BASE)/bin/pip install --quiet --constraint constraints.txt --editable '.[analysis,engines,dev]' pillow
+	$(BASE)/bin/pip install --quiet --constraint constraints.txt --editable '.[analysis,engines,mpi,publish,dev]' pillow
 	$(BASE)/bin/python -m pytest -m "$(WITHOUT_COMPUTE)" $(PYTEST_ARGS)
 
 check: $(STAMP)
@@ -39,5 +39,5 @@ clean:
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[compute,analysis,engines,mpi,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[compute,analysis,engines,mpi,publish,dev]'
 	touch $@

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from panic_hpc import catalogue
-from panic_hpc.config import Experiment, Homology, Images
-from panic_hpc.plan import plan_file
+from panic_hpc.experiment import catalogue
+from panic_hpc.experiment.config import Experiment, Homology, Images
+from panic_hpc.planning.plan import plan_file
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "experiments.md"
 FIRST, SECOND = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)

@@ -12,10 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "panic_hpc"
 
 LAYERS = (
     ("errors", "types", "keys", "registry", "files", "paths", "models.folder_digest"),
-    ("models.base", "homology.cost", "catalogue", "entries", "config", "problems", "draft"),
-    ("text_file", "prompts_file", "experiment_file", "resolution", "chaining"),
-    ("cluster", "resources", "profiles"),
-    ("seeds", "networks", "plan", "description", "manifest", "finding"),
+    ("models.base", "homology.cost", "experiment", "clusters"),
+    ("planning",),
     ("store",),
     ("models", "homology"),
     ("stages",),

@@ -16,13 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from panic_hpc import catalogue, keys, manifest, registry
-from panic_hpc.config import Experiment
-from panic_hpc.manifest import Manifest
+from panic_hpc import keys, registry
+from panic_hpc.experiment import catalogue
+from panic_hpc.experiment.config import Experiment
 from panic_hpc.models.devices import fix_threads
 from panic_hpc.models.loading import load
 from panic_hpc.paths import ExperimentPaths
-from panic_hpc.plan import make_plan
+from panic_hpc.planning import manifest
+from panic_hpc.planning.manifest import Manifest
+from panic_hpc.planning.plan import make_plan
 from panic_hpc.stages.base import Context
 
 BATCH = 8

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def list_profiles(as_json: Json = False) -> None:
     """List the profiles that can be named, and whether each was ever tried on its cluster."""
     from panic_hpc.cli.console import say, say_json
-    from panic_hpc.profiles import available, load_cluster
+    from panic_hpc.clusters.profiles import available, load_cluster
 
     clusters = {name: load_cluster(str(path)) for name, path in available().items()}
     if as_json:
@@ -44,10 +44,10 @@ def list_profiles(as_json: Json = False) -> None:
 def show(name: Name, as_json: Json = False) -> None:
     """Show a profile with everything it extends, and each stage's sbatch options."""
     from panic_hpc.cli.console import say, say_json
-    from panic_hpc.cluster import STAGES
+    from panic_hpc.clusters.cluster import STAGES
+    from panic_hpc.clusters.profiles import load_cluster
     from panic_hpc.execution.environment import host_lines
     from panic_hpc.execution.site_check import option_words
-    from panic_hpc.profiles import load_cluster
 
     cluster = load_cluster(name)
     if as_json:
@@ -69,8 +69,8 @@ def check(name: Name, as_json: Json = False) -> None:
     Exit codes: 0 jobs can be submitted, 1 something would stop them.
     """
     from panic_hpc.cli.console import say_json
+    from panic_hpc.clusters.profiles import load_cluster, resolved
     from panic_hpc.execution.site_check import check_site
-    from panic_hpc.profiles import load_cluster, resolved
 
     findings = []
     for finding in check_site(resolved(load_cluster(name))):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from panic_hpc.finding import Found
+    from panic_hpc.planning.finding import Found
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +23,7 @@ def list_experiments(
 
     from panic_hpc.cli.console import say, say_json
     from panic_hpc.errors import PanicError
-    from panic_hpc.finding import find_experiments
+    from panic_hpc.planning.finding import find_experiments
 
     if not directory.is_dir():
         raise PanicError(f"{directory} is not a directory")

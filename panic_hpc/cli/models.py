@@ -20,8 +20,8 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """List the models known by name, and the families that load others by repository or path."""
-    from panic_hpc import catalogue
     from panic_hpc.cli.console import say_json
+    from panic_hpc.experiment import catalogue
     from panic_hpc.registry import lookup
 
     known = catalogue.load()

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from panic_hpc.catalogue import Catalogue
-    from panic_hpc.manifest import Manifest
+    from panic_hpc.experiment.catalogue import Catalogue
     from panic_hpc.paths import ExperimentPaths
-    from panic_hpc.plan import PlanOptions
+    from panic_hpc.planning.manifest import Manifest
+    from panic_hpc.planning.plan import PlanOptions
 
 
 def register(app: typer.Typer) -> None:
@@ -38,8 +38,8 @@ def plan(
 
     Planning the same experiment again changes nothing; another one in its place is refused.
     """
-    from panic_hpc import catalogue
     from panic_hpc.cli.console import err, say_json
+    from panic_hpc.experiment import catalogue
     from panic_hpc.paths import ExperimentPaths
 
     paths = ExperimentPaths(directory or Path(file.stem))
@@ -61,9 +61,9 @@ def _options(
     runs_per_shard: int | None, target_minutes: float | None, paths: "ExperimentPaths"
 ) -> "PlanOptions":
     """Return the layout asked for; without a word on it, that of an existing manifest."""
-    from panic_hpc import manifest
     from panic_hpc.errors import ConfigError
-    from panic_hpc.plan import PlanOptions
+    from panic_hpc.planning import manifest
+    from panic_hpc.planning.plan import PlanOptions
 
     if runs_per_shard is not None and target_minutes is not None:
         raise ConfigError("plan", ["--runs-per-shard and --target-minutes: give one of them"])
@@ -77,8 +77,8 @@ def _options(
 def _planned(
     file: Path, known: "Catalogue", options: "PlanOptions", paths: "ExperimentPaths | None"
 ) -> "Manifest":
-    from panic_hpc.manifest import manifest_of, write
-    from panic_hpc.plan import plan_file
+    from panic_hpc.planning.manifest import manifest_of, write
+    from panic_hpc.planning.plan import plan_file
 
     planned = plan_file(file, known, options)
     return write(planned, paths) if paths else manifest_of(planned)

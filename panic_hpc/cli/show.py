@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from panic_hpc.manifest import Manifest
+    from panic_hpc.planning.manifest import Manifest
 
 SHOWN_PROMPTS = 5
 
@@ -25,8 +25,8 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show an experiment as planned: settings, networks, models, prompts, seeds and keys."""
-    from panic_hpc import manifest
     from panic_hpc.cli.console import say_json
+    from panic_hpc.planning import manifest
 
     planned = manifest.read(experiment)
     value = _described(planned) if run is None else _run(planned, run)

@@ -24,11 +24,11 @@ def stop(
     ] = "",
 ) -> None:
     """Ask every worker, here or in jobs, to stop; `submit` goes on and forgets the request."""
-    from panic_hpc import manifest
     from panic_hpc.cli.console import say
     from panic_hpc.execution.identity import user_name
     from panic_hpc.execution.stopping import write_halt
     from panic_hpc.paths import ExperimentPaths
+    from panic_hpc.planning import manifest
 
     if after_checkpoint == bool(at):
         raise PanicError("Say when to stop", hint="Give --after-checkpoint or --at TIME")

@@ -104,9 +104,9 @@ def slurm_options(
     allow_other_numerics: bool = False,
 ) -> "SlurmOptions":
     """Return the options for the profile called `cluster`."""
+    from panic_hpc.clusters.profiles import load_cluster, resolved
     from panic_hpc.execution.dispatch import SlurmOptions
     from panic_hpc.execution.submitted_image import submitted_image
-    from panic_hpc.profiles import load_cluster, resolved
 
     profile = resolved(load_cluster(cluster))
     found = submitted_image(profile, image or None, binds=(str(opened.paths.root),))

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 from panic_hpc.errors import ModelError
 
 if TYPE_CHECKING:
-    from panic_hpc.manifest import Manifest
+    from panic_hpc.planning.manifest import Manifest
 
 
 def refuse_unavailable(manifest: "Manifest") -> None:
     """Raise ModelError that names every model of `manifest` that cannot be loaded yet, and why."""
-    from panic_hpc import catalogue
+    from panic_hpc.experiment import catalogue
 
     reasons = catalogue.load().refusals(manifest.specs)
     if reasons:

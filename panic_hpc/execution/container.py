@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 
-from panic_hpc.cluster import Cluster, Container
+from panic_hpc.clusters.cluster import Cluster, Container
 from panic_hpc.errors import LaunchError
 
 Words = tuple[str, ...]

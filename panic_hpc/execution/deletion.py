@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from panic_hpc import manifest
 from panic_hpc.errors import PanicError
 from panic_hpc.execution.claims import holder, standing
 from panic_hpc.execution.identity import is_running
 from panic_hpc.paths import ExperimentPaths
+from panic_hpc.planning import manifest
 
 
 @dataclass(frozen=True, slots=True)

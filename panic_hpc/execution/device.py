@@ -41,6 +41,13 @@ def own_gpu(rank: int, ranks: int, environ: Mapping[str, str] = os.environ) -> d
     return {}
 
 
+def cores(environ: Mapping[str, str] = os.environ) -> int:
+    """Return how many cores this process may use: Slurm's grant, else its affinity."""
+    granted = environ.get("SLURM_CPUS_PER_TASK", "")
+    allowed = len(os.sched_getaffinity(0))
+    return min(int(granted), allowed) if granted.isdigit() and int(granted) else allowed
+
+
 def thread_settings(threads: int) -> dict[str, str]:
     """Return the environment that fixes the thread count of every numeric library.
 

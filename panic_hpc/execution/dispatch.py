@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from panic_hpc.cluster import Cluster
+from panic_hpc.clusters.cluster import Cluster
+from panic_hpc.clusters.resources import Cost, cost
 from panic_hpc.errors import LaunchError
 from panic_hpc.execution import claims, executors, scheduler
 from panic_hpc.execution.batch import Job, launch_words
@@ -34,7 +35,6 @@ from panic_hpc.execution.slurm import read_limits
 from panic_hpc.execution.status import NEVER
 from panic_hpc.execution.submitted_image import SubmittedImage
 from panic_hpc.execution.worker import WorkerOptions
-from panic_hpc.resources import Cost, cost
 from panic_hpc.types import ShardId
 
 KEY_LENGTH = 8

@@ -2,7 +2,7 @@
 
 import shlex
 
-from panic_hpc.cluster import Cluster
+from panic_hpc.clusters.cluster import Cluster
 
 
 def job_environment(cluster: Cluster) -> dict[str, str]:

@@ -13,7 +13,7 @@ from panic_hpc.stages.base import Stage
 from panic_hpc.types import Shard
 
 if TYPE_CHECKING:
-    from panic_hpc.manifest import Manifest
+    from panic_hpc.planning.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class Experiment:
 
 def open_experiment(root: Path) -> Experiment:
     """Read the experiment in `root`; ManifestError where there is none."""
-    from panic_hpc import manifest, registry
+    from panic_hpc import registry
+    from panic_hpc.planning import manifest
 
     stages = registry.collect("panic_hpc.stages")
     return Experiment(manifest.read(root), ExperimentPaths(root.absolute()), stages)

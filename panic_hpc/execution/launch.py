@@ -171,7 +171,7 @@ class _Launch:
             return
         workers = min(self.options.workers or default_workers(self.threads), len(todo))
         pool = Pool(root, self._folder(stage), workers, self.threads)
-        options = replace(options, parent=os.getpid())
+        options = replace(options, parent=os.getpid(), rivals=workers)
         run_pool(pool, stage, todo, options, Ticker(self.experiment, stage, self.watcher))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from panic_hpc.cluster import STAGES, Cluster
+from panic_hpc.clusters.cluster import STAGES, Cluster
 from panic_hpc.errors import PanicError
 from panic_hpc.execution.image import check_image
 from panic_hpc.execution.slurm import ask, parse_config, read_limits

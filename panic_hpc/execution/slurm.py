@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from panic_hpc.cluster import Limits
+from panic_hpc.clusters.cluster import Limits
 from panic_hpc.errors import LaunchError
 
 # What every Slurm without a MaxArraySize of its own allows.

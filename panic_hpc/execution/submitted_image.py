@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from panic_hpc.cluster import Cluster
+from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.errors import LaunchError
 from panic_hpc.execution.container import container_binds, container_words, no_image
 from panic_hpc.execution.image import (

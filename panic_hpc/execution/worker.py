@@ -17,7 +17,7 @@ from typing import Any, Literal
 from panic_hpc.errors import Interrupted, PanicError
 from panic_hpc.execution import claims
 from panic_hpc.execution.claims import HeldClaim
-from panic_hpc.execution.device import device
+from panic_hpc.execution.device import cores, device
 from panic_hpc.execution.events import say_event, shard_name
 from panic_hpc.execution.experiment import Experiment, adopt_sharing, open_experiment
 from panic_hpc.execution.failures import failure_of, read_failure, write_failure
@@ -45,7 +45,8 @@ class WorkerOptions:
     `submission` is the ledger's name of this attempt: what failed in it is not tried again by it.
     `parent` is the pid of a process whose end is this worker's, 0 for none; `build` that of the
     container image that the work was submitted for, "" for none, None where it does not matter;
-    `launch` the words that start the ranks of a merge.
+    `launch` the words that start the ranks of a merge. `rivals` is the number of workers that
+    share this one's cores, itself among them.
     """
 
     submission: str = ""
@@ -53,6 +54,7 @@ class WorkerOptions:
     build: str | None = None
     launch: tuple[str, ...] = ()
     allow_other_numerics: bool = False
+    rivals: int = 1
 
 
 def run_shards(root: str, stage: str, indices: Sequence[int], options: WorkerOptions) -> int:
@@ -163,6 +165,7 @@ class Worker:
             should_stop=self.stopper,
             report=held.report,
             allow_other_numerics=self.options.allow_other_numerics,
+            cpus=max(1, cores() // self.options.rivals),
         )
 
     def _completed(self, shard: Shard) -> Outcome:

@@ -186,7 +186,8 @@ def _solve(cloud: Cloud, request: Request, engine: str, spent: float) -> Outcome
         return Outcome(empty, {}, columns_reduced=(0,) * (request.maxdim + 1))
     if request.deadline is not None and spent >= request.deadline:
         return Outcome([], {}, stopped_reason="deadline")
-    return _engine(engine)(cloud, request, spent)
+    outcome: Outcome = _engine(engine)(cloud, request, spent)
+    return outcome
 
 
 def _engine(name: str) -> Any:

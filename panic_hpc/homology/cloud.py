@@ -75,7 +75,8 @@ def _unit_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             f"row {zero[0]} of the point cloud is zero and has no direction",
             hint='Leave it out or use metric="euclidean".',
         )
-    return (wide / length).astype(np.float32) + np.float32(0)
+    unit: npt.NDArray[np.float32] = (wide / length).astype(np.float32) + np.float32(0)
+    return unit
 
 
 def _first_of_equal_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:

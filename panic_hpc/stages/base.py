@@ -8,7 +8,7 @@ from panic_hpc.paths import ExperimentPaths
 from panic_hpc.types import Shard
 
 if TYPE_CHECKING:
-    from panic_hpc.manifest import Manifest
+    from panic_hpc.planning.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from panic_hpc.stages.clouds import Cloud
 from panic_hpc.stages.null_models import NULL_MODELS, null_clouds
 
 if TYPE_CHECKING:
-    from panic_hpc.config import Homology
+    from panic_hpc.experiment.config import Homology
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from panic_hpc.errors import Interrupted
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.stages import sizes
 from panic_hpc.stages.base import Context, Estimate
-from panic_hpc.stages.clouds import Cloud, Clouds, open_clouds
+from panic_hpc.stages.clouds import Clouds, open_clouds
 from panic_hpc.stages.diagram import DiagramSettings, compute, died, probe
 from panic_hpc.stages.diagrams_file import diagrams_arrays, recorded
 from panic_hpc.stages.headers import begun, finished
@@ -21,7 +21,7 @@ from panic_hpc.store.shard import publish_shard
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, Shard, ShardId
 
 if TYPE_CHECKING:
-    from panic_hpc.manifest import Manifest
+    from panic_hpc.planning.manifest import Manifest
 
 RUNS_PER_SHARD = 256
 ENGINE_LIBRARIES = ("panic-hpc", "giotto-ph", "gudhi", "numpy")
@@ -93,14 +93,13 @@ def _compute_all(
     pace, slowest = Pace(context.checkpoint_s), 0.0
     context.report(len(done), n_runs)
 
-    def tasks() -> Iterator[Cloud]:
-        for position in waiting:
-            if reason := context.should_stop(slowest):
-                journal.commit()
-                raise Interrupted(f"The diagrams stopped: {reason}", hint="Submit again to go on")
-            yield clouds.read(position)
+    def stop_if_asked() -> None:
+        if reason := context.should_stop(slowest):
+            journal.commit()
+            raise Interrupted(f"The diagrams stopped: {reason}", hint="Submit again to continue")
 
-    for cloud, diagram in each(partial(compute, settings), tasks(), context.cpus):
+    tasks = (clouds.read(position) for position in waiting)
+    for cloud, diagram in each(partial(compute, settings), tasks, context.cpus, stop_if_asked):
         result = died(cloud) if diagram is None else diagram
         slowest = max(slowest, result.seconds)
         journal.append(*recorded(cloud.position, result))

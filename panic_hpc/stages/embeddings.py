@@ -23,7 +23,7 @@ from panic_hpc.store.shard import open_shard, publish_shard
 from panic_hpc.types import EMBEDDINGS, RUNS, TEXT, ModelSpec, Shard, ShardId
 
 if TYPE_CHECKING:
-    from panic_hpc.manifest import Manifest
+    from panic_hpc.planning.manifest import Manifest
 
 
 class Embeddings:

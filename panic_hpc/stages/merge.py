@@ -25,7 +25,7 @@ from panic_hpc.store.unify import unify
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, MERGE, RUNS, Shard
 
 if TYPE_CHECKING:
-    from panic_hpc.manifest import Manifest
+    from panic_hpc.planning.manifest import Manifest
 
 COPY_BYTES_PER_S = 0.5e9
 
@@ -68,7 +68,7 @@ def join(inputs: MergeInputs, target: Path, options: MergeOptions, ranks: Ranks)
 
 
 def _inputs(roots: Sequence[Path], options: MergeOptions) -> MergeInputs:
-    from panic_hpc import manifest
+    from panic_hpc.planning import manifest
 
     manifests = [manifest.read(root) for root in roots]
     experiments = [

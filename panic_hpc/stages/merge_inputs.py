@@ -18,7 +18,7 @@ from panic_hpc.store.unify import ExperimentInfo, NetworkInfo
 from panic_hpc.types import EMBEDDINGS, RUNS, Shard
 
 if TYPE_CHECKING:
-    from panic_hpc.manifest import Manifest
+    from panic_hpc.planning.manifest import Manifest
 
 LISTED = 20
 

@@ -14,18 +14,23 @@ Result = TypeVar("Result")
 
 
 def each(
-    function: Callable[[Task], Result], tasks: Iterable[Task], n_processes: int
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    n_processes: int,
+    before: Callable[[], None],
 ) -> Iterator[tuple[Task, Result | None]]:
     """Yield (task, function(task)) as they finish; None where the process died of its task.
 
-    Tasks are begun in their order and read only when they are about to begin. With one process
-    the work is done in this one, and its death is the caller's. `function` can be pickled.
+    Tasks are begun in their order and read only when they are about to begin; `before` is called
+    first, and what it raises ends the work. With one process the work is done in this one, and
+    its death is the caller's. `function` can be pickled.
     """
     if n_processes == 1:
         for task in tasks:
+            before()
             yield task, function(task)
         return
-    crew = _Crew(function, n_processes)
+    crew = _Crew(function, n_processes, before)
     try:
         yield from crew.work(iter(tasks))
     finally:
@@ -35,9 +40,12 @@ def each(
 class _Crew(Generic[Task, Result]):
     """A pool of processes that is replaced when one of them dies."""
 
-    def __init__(self, function: Callable[[Task], Result], n_processes: int) -> None:
+    def __init__(
+        self, function: Callable[[Task], Result], n_processes: int, before: Callable[[], None]
+    ) -> None:
         self.function = function
         self.n_processes = n_processes
+        self.before = before
         self._pool = _new_pool(n_processes)
         self._running: dict[Future[Result], Task] = {}
         self._lost: list[Task] = []
@@ -62,6 +70,7 @@ class _Crew(Generic[Task, Result]):
             task = next(waiting, None)
             if task is None:
                 return
+            self.before()
             try:
                 self._running[self._pool.submit(self.function, task)] = task
             except BrokenProcessPool:
@@ -73,6 +82,7 @@ class _Crew(Generic[Task, Result]):
         self._running.clear()
         self.dismiss()
         for task in lost:
+            self.before()
             yield task, _alone(self.function, task)
         self._pool = _new_pool(self.n_processes)
 
@@ -94,9 +104,12 @@ def _new_pool(n_processes: int) -> ProcessPoolExecutor:
 
 
 def _follow_parent() -> None:
-    """Leave signals to the parent, and end when it ends: a killed parent cannot say so."""
+    """Leave Ctrl-C to the parent, and end when it ends: a killed parent cannot say so.
+
+    SIGTERM must keep its effect: it is how a pool ends its processes when one of them has died.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

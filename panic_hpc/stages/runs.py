@@ -21,8 +21,8 @@ from panic_hpc.store.shard import publish_shard
 from panic_hpc.types import RUNS, Run, Shard
 
 if TYPE_CHECKING:
-    from panic_hpc.manifest import Manifest
-    from panic_hpc.networks import Network
+    from panic_hpc.planning.manifest import Manifest
+    from panic_hpc.planning.networks import Network
 
 
 class Runs:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.networks import Network
+from panic_hpc.planning.networks import Network
 from panic_hpc.stages.progress import Row, RunProgress, seed_of
 from panic_hpc.store import schema
 from panic_hpc.store.journal import Blob, Journal

@@ -8,8 +8,8 @@ from panic_hpc.stages.null_models import NULL_MODELS
 from panic_hpc.types import IMAGE, TEXT, ModelSpec
 
 if TYPE_CHECKING:
-    from panic_hpc.manifest import Manifest
-    from panic_hpc.networks import Network
+    from panic_hpc.planning.manifest import Manifest
+    from panic_hpc.planning.networks import Network
 
 TEXT_BYTES = 400
 ROW_BYTES = 64

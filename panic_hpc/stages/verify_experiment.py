@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from panic_hpc import manifest
 from panic_hpc.errors import ManifestError, PanicError
 from panic_hpc.paths import ExperimentPaths
+from panic_hpc.planning import manifest
 from panic_hpc.stages.merge_inputs import Input, expected, read_source
 from panic_hpc.store.dataset import Dataset
 from panic_hpc.store.rules import REDO_DATASET, REDO_SHARD, Finding

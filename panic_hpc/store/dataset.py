@@ -108,6 +108,12 @@ class Dataset:
 
         return frames.members(self)
 
+    def shards(self) -> "pl.DataFrame":
+        """Return a row a shard: its stage, and as JSON its numerics class and provenance."""
+        from panic_hpc.store import frames
+
+        return frames.shards(self)
+
     def invocations(self, run: Run | None = None) -> "pl.DataFrame":
         """Return a row an invocation of `run`, of all runs where None."""
         from panic_hpc.store import frames

@@ -1,7 +1,7 @@
 """The tables that merge makes itself: who is where, prompts, shards, and the metadata text."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,48 +41,36 @@ def own_arrays(collection: Collection, extra: Mapping[str, Any]) -> Arrays:
     }
 
 
-def _of_trace(collection: Collection, key: tuple[str, str], field: str, missing: Any) -> Any:
-    """Gather a field of the sources of one stage and model; much faster than all of them."""
-    trace = collection.traces[key]
-    numbers = np.unique(trace.source[trace.source != MISSING]).tolist()
-    renumbered = np.searchsorted(numbers, trace.source)
-    own = Trace(np.where(trace.source == MISSING, MISSING, renumbered), trace.row)
-    values = [getattr(collection.sources[number], field) for number in numbers]
-    return _ordered(own, values, missing)
-
-
-def _ordered(trace: Trace, values: Sequence[NDArray[Any]], missing: Any) -> NDArray[Any]:
-    starts = running_sum(np.array([len(value) for value in values], np.int64))
-    flat = np.concatenate(values)
-    result = np.full(len(trace.source), missing, flat.dtype)
+def _gathered(collection: Collection, stage: str, model: str, field: str) -> NDArray[Any]:
+    """Return a field of the sources a run: 0 or empty where the run's part is missing."""
+    trace = collection.traces[stage, model]
     present = trace.source != MISSING
-    result[present] = flat[starts[trace.source[present]] + trace.row[present]]
+    numbers, place = np.unique(trace.source[present], return_inverse=True)
+    values = [getattr(collection.sources[number], field) for number in numbers.tolist()]
+    flat = np.concatenate(values)
+    starts = running_sum(np.array([len(value) for value in values], np.int64))
+    result = np.zeros(len(trace.source), flat.dtype)
+    result[present] = flat[starts[place] + trace.row[present]]
     return result
 
 
-def run_keys(collection: Collection) -> NDArray[Any]:
-    """Return the key of each run of the dataset."""
-    keys: NDArray[Any] = _of_trace(collection, (RUNS, ""), "run_keys", b"")
-    return keys
-
-
-def lines(collection: Collection) -> Any:
+def lines(collection: Collection) -> Iterator[bytes]:
     """Return the lines that the content key is made of."""
     model_keys = {model["name"]: model["key"] for model in collection.unified.models}
     digests = {
-        stage if stage == RUNS else f"{stage}:{model_keys[model]}": _of_trace(
-            collection, (stage, model), "digests", b""
+        stage if stage == RUNS else f"{stage}:{model_keys[model]}": _gathered(
+            collection, stage, model, "digests"
         )
         for stage, model in collection.traces
     }
-    return run_lines(run_keys(collection), digests)
+    return run_lines(_gathered(collection, RUNS, "", "run_keys"), digests)
 
 
 def _run_arrays(collection: Collection) -> Arrays:
     trace = collection.traces[RUNS, ""]
     experiments = np.array([source.experiment for source in collection.sources], np.int32)
     return {
-        "runs/offsets": running_sum(_of_trace(collection, (RUNS, ""), "rows_per_run", 0)),
+        "runs/offsets": running_sum(_gathered(collection, RUNS, "", "rows_per_run")),
         "runs/experiment": experiments[trace.source],
         "runs/shard": trace.source.astype(np.int32),
     }
@@ -94,7 +82,7 @@ def _model_arrays(collection: Collection) -> Arrays:
         if stage != RUNS:
             arrays[f"{stage}/{model}/shard"] = trace.source.astype(np.int32)
         if stage == EMBEDDINGS:
-            rows = _of_trace(collection, (stage, model), "rows_per_run", 0)
+            rows = _gathered(collection, stage, model, "rows_per_run")
             arrays[f"{stage}/{model}/offsets"] = running_sum(rows)
     return arrays
 

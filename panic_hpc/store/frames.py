@@ -1,5 +1,6 @@
 """Tables of a dataset as polars frames; the door to polars of the store."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,6 +8,8 @@ from numpy.typing import NDArray
 
 from panic_hpc.errors import PanicError
 from panic_hpc.registry import nearest
+from panic_hpc.store.dataset_schema import dataset_column
+from panic_hpc.store.outputs import read_texts
 from panic_hpc.store.schema import INVOCATION_COLUMNS, RUN_COLUMNS, Column
 
 if TYPE_CHECKING:
@@ -25,12 +28,12 @@ def _polars() -> Any:
     return polars
 
 
-def _series(column: Column, values: NDArray[Any]) -> Any:
+def _series(column: Column | None, values: NDArray[Any]) -> Any:
     """Return values for a frame: codes by their words, byte strings as text."""
     pl = _polars()
     if values.dtype.kind == "S":
         return pl.Series(values.astype(f"U{values.dtype.itemsize}"))
-    if column.codes and column.dtype == "|u1":
+    if column is not None and column.codes and column.dtype == "|u1":
         words = pl.Enum(list(column.codes))
         places = {code: word for word, code in column.codes.items()}
         return pl.Series([places.get(code) for code in values.tolist()], dtype=words)
@@ -109,6 +112,20 @@ def members(dataset: "Dataset") -> "pl.DataFrame":
     """Return which runs each experiment has, and its own numbers for them."""
     names = ("experiment", "index", "run")
     return _polars().DataFrame({name: dataset.file.array(f"members/{name}") for name in names})
+
+
+def shards(dataset: "Dataset") -> "pl.DataFrame":
+    """Return what was merged, with its provenance: see Dataset.shards."""
+    names = ("stage", "model", "experiment", "index", "key")
+    n_shards = dataset.file.rows("shards/stage")
+    data = {
+        name: _series(dataset_column(f"shards/{name}"), dataset.file.array(f"shards/{name}"))
+        for name in names
+    }
+    texts = [json.loads(text) for text in read_texts(dataset.file, "shards", 0, n_shards)]
+    for part in ("numerics", "provenance"):
+        data[part] = [json.dumps(text[part], sort_keys=True) for text in texts]
+    return _polars().DataFrame(data)
 
 
 def invocations(dataset: "Dataset", run: "Run | None") -> "pl.DataFrame":

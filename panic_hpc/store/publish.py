@@ -1,5 +1,6 @@
 """Making a finished file visible: synced, read-only, and under its name at once or not at all."""
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from panic_hpc.errors import PanicError
 from panic_hpc.files import fsync_directory, temporary_beside
 
 STALE_S = 3600.0
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 def remove_stale(path: Path) -> None:
@@ -45,17 +47,22 @@ def publish_first(temporary: Path, path: Path) -> bool:
     temporary.chmod(0o444)
     try:
         os.link(temporary, path)
-    except FileExistsError:
-        pass
-    except (PermissionError, NotImplementedError, OSError):
-        if path.exists():
-            return False
-        os.rename(temporary, path)
-        fsync_directory(path.parent)
-        return True
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            return _rename_first(temporary, path)
+        if error.errno != errno.EEXIST:
+            raise
     created = temporary.stat().st_nlink == 2
     fsync_directory(path.parent)
     return created
+
+
+def _rename_first(temporary: Path, path: Path) -> bool:
+    if path.exists():
+        return False
+    os.rename(temporary, path)
+    fsync_directory(path.parent)
+    return True
 
 
 def publish_over(temporary: Path, path: Path) -> None:

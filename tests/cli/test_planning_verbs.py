@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from panic_hpc import cli, manifest
+from panic_hpc import cli
 from panic_hpc.execution import claims
 from panic_hpc.execution.identity import this_process
 from panic_hpc.paths import ExperimentPaths
+from panic_hpc.planning import manifest
 from panic_hpc.types import Shard
 
 ExperimentFile = Callable[..., Path]

@@ -8,10 +8,10 @@ import pytest
 from tiny_checkpoints import Checkpoints, git, llava, vision_encoder_decoder
 
 from panic_hpc import registry
-from panic_hpc.catalogue import load as load_catalogue
-from panic_hpc.config import Experiment
+from panic_hpc.experiment.catalogue import load as load_catalogue
+from panic_hpc.experiment.config import Experiment
+from panic_hpc.experiment.resolution import resolve
 from panic_hpc.models.loading import load
-from panic_hpc.resolution import resolve
 from panic_hpc.stages.codecs.image import ImageCodec
 from panic_hpc.stages.codecs.text import TextCodec
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT, ModelEntry, ModelSpec

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panic_hpc.cluster import Cluster
+from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.errors import LaunchError, PanicError
 from panic_hpc.execution.batch import Job, deadline_line, parameters
 from panic_hpc.execution.executors import inheritable, script

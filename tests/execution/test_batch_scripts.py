@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from panic_hpc.cluster import STAGES, Cluster
+from panic_hpc.clusters.cluster import STAGES, Cluster
+from panic_hpc.clusters.profiles import load_cluster, resolved, shipped_directory
 from panic_hpc.execution.batch import Job
 from panic_hpc.execution.executors import script
 from panic_hpc.execution.image import Build
 from panic_hpc.execution.submitted_image import SubmittedImage
-from panic_hpc.profiles import load_cluster, resolved, shipped_directory
 
 GOLDEN = Path(__file__).parent / "batch_scripts"
 PROFILES = sorted(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from panic_hpc.cluster import Cluster
+from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.errors import LaunchError
 from panic_hpc.execution.container import python_words
 from panic_hpc.execution.environment import host_lines

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from panic_hpc import catalogue, manifest
-from panic_hpc.config import Experiment
 from panic_hpc.errors import ManifestError, PanicError
 from panic_hpc.execution import claims
 from panic_hpc.execution.deletion import delete, survey
 from panic_hpc.execution.identity import this_process
+from panic_hpc.experiment import catalogue
+from panic_hpc.experiment.config import Experiment
 from panic_hpc.paths import ExperimentPaths
-from panic_hpc.plan import make_plan
+from panic_hpc.planning import manifest
+from panic_hpc.planning.plan import make_plan
 from panic_hpc.types import Shard
 
 SHARD = Shard("runs", 3, "", 0, 4)

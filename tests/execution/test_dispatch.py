@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from little_experiment import plan_little, run_command
 
-from panic_hpc.cluster import Cluster
+from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.errors import LaunchError
 from panic_hpc.execution import claims
 from panic_hpc.execution.dispatch import Proposal, SlurmOptions, submit_to_slurm

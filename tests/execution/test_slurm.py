@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from panic_hpc.cluster import Limits
+from panic_hpc.clusters.cluster import Limits
 from panic_hpc.errors import LaunchError
 from panic_hpc.execution.slurm import Answer, ask, limits_from, parse_config
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from panic_hpc.errors import LaunchError, PanicError
-from panic_hpc.execution.device import device, gpu_numbers, own_gpu, thread_settings
+from panic_hpc.execution.device import cores, device, gpu_numbers, own_gpu, thread_settings
 from panic_hpc.execution.diagnosis import bad_nodes, died_of_memory
 from panic_hpc.execution.events import read_events, say_event
 from panic_hpc.execution.failures import Failure, failure_of, read_failure, write_failure
@@ -249,3 +249,11 @@ def test_two_stages_in_a_circle_are_refused(counted: Any) -> None:
     counted.stages["runs"].after = ("embeddings",)
     with pytest.raises(PanicError, match="circle"):
         counted.stage_order()
+
+
+def test_slurm_grants_cores_within_what_the_process_may_use() -> None:
+    allowed = len(os.sched_getaffinity(0))
+    assert cores({}) == allowed
+    assert cores({"SLURM_CPUS_PER_TASK": "1"}) == 1
+    assert cores({"SLURM_CPUS_PER_TASK": "4096"}) == allowed
+    assert cores({"SLURM_CPUS_PER_TASK": "none"}) == allowed

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from panic_hpc.cluster import Cluster
+from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.errors import LaunchError
 from panic_hpc.execution import image as image_module
 from panic_hpc.execution.image import BUILD_FILE, Build

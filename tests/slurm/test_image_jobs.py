@@ -14,9 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "execution"))
 from clusters import log_of, profile, states, submit, wait_until_over
 from little_experiment import digests, plan_little, run_command
 
+from panic_hpc.clusters.profiles import load_cluster, resolved
 from panic_hpc.execution.image import Build, inspect_image, refuse_other_build
 from panic_hpc.execution.submitted_image import submitted_image
-from panic_hpc.profiles import load_cluster, resolved
 
 pytestmark = [pytest.mark.slurm, pytest.mark.apptainer]
 
@@ -63,19 +63,22 @@ def test_nothing_of_the_hosts_python_leaks_in(image: Path, monkeypatch: pytest.M
     assert told.split() == ["/opt/panic-hpc/venv", "False", "3"]
 
 
-def test_arrays_in_the_image_with_requeues_have_the_bits_of_a_local_run(
+def test_arrays_in_the_image_with_a_requeue_have_the_bits_of_a_local_run(
     slurm: Any, image: Path, tmp_path: Path
 ) -> None:
-    local = plan_little(tmp_path / "local", runs_per_shard=6, delay_s=0.5)
-    run_command("submit", local, "--executor", "inline")
-    root = plan_little(tmp_path / "exp", runs_per_shard=3, delay_s=0.5)
-    short = 'setup = ["export PANIC_HPC_DEADLINE=$(( $(date +%s) + 22 ))"]'
+    """Twelve steps of 3 s do not fit before the first deadline; the second attempt has minutes."""
+    local = plan_little(tmp_path / "local", delay_s=3.0)
+    run_command("submit", local, "--workers", "3")
+    root = plan_little(tmp_path / "exp", delay_s=3.0)
+    first = '[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]'
+    short = f"setup = ['{first} || export PANIC_HPC_DEADLINE=$(( $(date +%s) + 32 ))']"
     ranks = '[mpi]\nlauncher = "mpiexec"\n[stages.merge]\nranks_per_node = 2'
     submit(root, profile(tmp_path, container(image, f"{short}\n{ranks}")))
     wait_until_over(root)
     assert set(states(root, "merge")) == {"completed"}, log_of(root)
+    assert log_of(root).count('"event": "stopped"') >= 3
+    assert "Transport endpoint" not in log_of(root)
     assert digests(root) == digests(local)
-    assert log_of(root).count('"event": "stopped"') >= 1
     assert content_key(root) == content_key(local)
 
 
@@ -144,4 +147,7 @@ def test_two_ranks_connect_in_the_image(
     script.write_text(f"#!/bin/sh\n{quoted}\n")
     size = "--ntasks=2" if launcher == "srun" else "--cpus-per-task=2"
     slurm.run("sbatch", "--wait", "--partition=fat", size, f"--output={tmp_path}/log", str(script))
-    assert sorted((tmp_path / "log").read_text().splitlines()) == ["0 2 [0, 1]", "1 2 [0, 1]"]
+    told = (tmp_path / "log").read_text()
+    # UCX is refused /proc/PID/fd of a rank in another user namespace, says so, and goes on.
+    lines = [line for line in told.splitlines() if not line.startswith(("INFO:", "["))]
+    assert sorted(lines) == ["0 2 [0, 1]", "1 2 [0, 1]"]

@@ -26,8 +26,8 @@ from clusters import (
 )
 from little_experiment import digests, plan_little, run_command, wait_for
 
-from panic_hpc import manifest
 from panic_hpc.paths import ExperimentPaths
+from panic_hpc.planning import manifest
 from panic_hpc.store.shard import open_shard
 
 pytestmark = pytest.mark.slurm

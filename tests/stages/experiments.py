@@ -4,11 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from panic_hpc import catalogue, manifest, registry
-from panic_hpc.config import Experiment
-from panic_hpc.manifest import Manifest
+from panic_hpc import registry
+from panic_hpc.experiment import catalogue
+from panic_hpc.experiment.config import Experiment
 from panic_hpc.paths import ExperimentPaths
-from panic_hpc.plan import PlanOptions, make_plan
+from panic_hpc.planning import manifest
+from panic_hpc.planning.manifest import Manifest
+from panic_hpc.planning.plan import PlanOptions, make_plan
 from panic_hpc.stages.base import Context, Stage
 from panic_hpc.store.shard import open_shard
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,7 @@ def test_a_run_that_ended_on_a_repetition_has_a_loop(tmp_path: Path) -> None:
     )
     writer.connection.execute("delete from invocation where sequence_number > 5")
     writer.connection.commit()
+    writer.connection.close()
     import_upstream(tmp_path / "db.sqlite", tmp_path / "d.h5")
     with panic_hpc.open(tmp_path / "d.h5") as dataset:
         run = dataset.runs().row(0, named=True)
@@ -76,6 +78,7 @@ def test_what_upstream_lacks_is_said(tmp_path: Path) -> None:
     execute("update invocation set output_text = null where run_id = ? and sequence_number = 1",
             (fourth,))  # fmt: skip
     writer.connection.commit()
+    writer.connection.close()
     imported = import_upstream(tmp_path / "db.sqlite", tmp_path / "d.h5")
     assert any("step 3 is missing" in problem for problem in imported.problems)
     assert any("have no output" in problem for problem in imported.problems)
@@ -89,7 +92,8 @@ def test_what_upstream_lacks_is_said(tmp_path: Path) -> None:
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database")
-    sqlite3.connect(tmp_path / "other.sqlite").execute("create table t (a)").connection.close()
+    with closing(sqlite3.connect(tmp_path / "other.sqlite")) as other:
+        other.execute("create table t (a)")
     for name, words in (("text", "SQLite"), ("other.sqlite", "upstream's tables"), ("no", "exist")):
         with pytest.raises(PanicError, match=words):
             import_upstream(tmp_path / name, tmp_path / "d.h5")

@@ -5,7 +5,7 @@ from pathlib import Path
 from experiments import planned, stage_named
 from plugins import plugin_file
 
-from panic_hpc import catalogue
+from panic_hpc.experiment import catalogue
 from panic_hpc.stages.outputs import Outputs
 from panic_hpc.store.shard import open_shard
 from panic_hpc.types import RUNS, TEXT

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from experiments import Planned
 
-from panic_hpc import manifest
 from panic_hpc.paths import ExperimentPaths
+from panic_hpc.planning import manifest
 
 if __name__ == "__main__":
     root = Path(sys.argv[1])

@@ -1,5 +1,6 @@
 """Datasets in use: cheap, from several processes, while they are replaced."""
 
+import json
 import multiprocessing
 import os
 import pickle
@@ -50,6 +51,14 @@ def test_wrong_names_are_answered_with_the_right_ones(path: Path) -> None:
             dataset.image(0, 1)
 
 
+def test_provenance_travels_with_the_dataset(path: Path) -> None:
+    with panic_hpc.open(path) as dataset:
+        shards = dataset.shards()
+        assert shards["stage"].to_list() == ["runs"] * 2 + ["embeddings"] * 4 + ["diagrams"] * 4
+        assert json.loads(shards["numerics"][0]) == {"cpu": "one machine"}
+        assert json.loads(shards["provenance"][9]) == {"host": "h"}
+
+
 def test_frames_become_pandas(path: Path) -> None:
     pytest.importorskip("pandas")
     with panic_hpc.open(path) as dataset:
@@ -66,6 +75,7 @@ def test_opening_reads_no_table(path: Path) -> None:
                          "embeddings/Sight/vector"]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_processes_share_a_dataset(path: Path, method: str) -> None:
     with panic_hpc.open(path) as dataset:
@@ -97,6 +107,7 @@ def test_shards_are_not_taken_for_datasets(path: Path) -> None:
         panic_hpc.open(path.parent / "exp" / "runs" / "runs_00000.h5")
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_torch_reads_it_in_workers(path: Path) -> None:
     torch = pytest.importorskip("torch")
     with panic_hpc.open(path) as dataset:

@@ -5,7 +5,7 @@ import struct
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panic_hpc.errors import PanicError
@@ -47,6 +47,7 @@ def test_what_is_no_data_is_refused(content: bytes, words: str) -> None:
         decode(content)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_it(content: bytes) -> None:
     with contextlib.suppress(PanicError):

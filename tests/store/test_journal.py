@@ -112,7 +112,7 @@ def test_a_removed_journal_is_gone(path: Path) -> None:
     assert not path.exists()
 
 
-@settings(max_examples=60)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_any_damage_leaves_a_prefix_of_whole_records(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

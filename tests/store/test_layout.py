@@ -1,6 +1,6 @@
 """Sharing out: every unit goes to one rank, and no rank has more than its part and one unit."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panic_hpc.store.layout import Unit, cost, share
@@ -10,6 +10,7 @@ def unit(number: int, nbytes: int) -> Unit:
     return Unit(0, number, "images/values", "images/values", 0, nbytes, number)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 8 * 2**20), max_size=60), st.integers(1, 9))
 def test_bytes_are_shared_out_evenly(sizes: list[int], n_ranks: int) -> None:
     work = [unit(number, size) for number, size in enumerate(sizes)]

@@ -1,0 +1,1 @@
+"""Cluster profiles: what a site offers and how a stage's resources are asked for."""

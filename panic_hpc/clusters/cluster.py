@@ -1,0 +1,162 @@
+"""Cluster profiles: what a site is like, as closed and frozen models of a TOML file."""
+
+import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+
+from panic_hpc.clusters.resources import (
+    Closed,
+    MergeStage,
+    OptionName,
+    ShardStage,
+    StageResources,
+    sbatch_options,
+)
+from panic_hpc.errors import LaunchError
+
+STAGES = ("runs", "embeddings", "diagrams", "merge")
+
+# One line of printable text. Control characters (a newline ends a directive, an escape moves the
+# cursor of whoever reads the script) never get as far as a script.
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\u0085\u2028\u2029]*\z")]
+ProfileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*\z")]
+VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\z")]
+ModuleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.+/-]+\z")]
+# An absolute path, `~/…` or `$NAME/…`, read on the login node.
+HostPath = Annotated[
+    str, StringConstraints(pattern=r"^(/|~/|~\z|\$)[^\x00-\x1f\x7f:\"'`\\\u0085\u2028\u2029]*\z")
+]
+# `source[:destination[:ro|rw]]`, the form that `--bind` reads.
+Bind = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(/|~/|\$)[^\x00-\x1f\x7f:,\"'`\\\u0085\u2028\u2029]*(:/[A-Za-z0-9_./+-]*)?(:r[ow])?\z"
+    ),
+]
+# A directory that only exists inside a job: an absolute path or `$NAME`, expanded on the node.
+NodePath = Annotated[str, StringConstraints(pattern=r"^(/|\$[A-Za-z_]\w*)[A-Za-z0-9_./+-]*\z")]
+LaunchOption = Annotated[str, StringConstraints(pattern=r"^-[A-Za-z0-9_.,:=/+-]*\z")]
+
+
+class Paths(Closed):
+    """Where data and caches go; both belong off the home directory."""
+
+    scratch: HostPath | None = None
+    cache: HostPath | None = None
+    node_tmp: NodePath | None = None
+    hdf5_file_locking: bool = True
+
+
+class Limits(Closed):
+    """The scheduler's limits; what is left out is read from `scontrol show config`."""
+
+    max_array_size: Annotated[int, Field(ge=2)] | None = None
+    max_submitted_tasks: Annotated[int, Field(ge=1)] | None = None
+    requeue: bool = True
+    accounting: bool | None = None
+
+
+class Container(Closed):
+    """How a command is run in the container image."""
+
+    image: HostPath | None = None
+    runtime: Literal["apptainer", "singularity"] = "apptainer"
+    gpu: Literal["nv", "rocm", "none"] = "none"
+    userns: bool = False
+    home: bool = False
+    binds: tuple[Bind, ...] = ()
+    environment: dict[VariableName, Line] = Field(default_factory=dict)
+    options: tuple[LaunchOption, ...] = ()
+
+
+class Mpi(Closed):
+    """How MPI ranks of the merge are started.
+
+    `mpiexec` starts them inside one container on one node; `srun` starts one container a rank, on
+    any number of nodes, with `srun --mpi=plugin`; `none` means one rank without MPI.
+    """
+
+    launcher: Literal["mpiexec", "srun", "none"] = "none"
+    plugin: OptionName | None = None
+    options: tuple[LaunchOption, ...] = ()
+
+    @model_validator(mode="after")
+    def _plugin_is_srun(self) -> Self:
+        if self.launcher == "srun" and self.plugin is None:
+            raise ValueError("launcher 'srun' needs plugin (see `srun --mpi=list`)")
+        return self
+
+
+class Source(Closed):
+    """Where a profile's facts come from, and whether it was ever tried there."""
+
+    tried: Line = ""
+    documents: tuple[Line, ...] = ()
+    read_on: datetime.date | None = None
+
+
+class Stages(Closed):
+    """The stages' resources; a stage that came as a plugin has a table of its own name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, ShardStage] = Field(init=False)
+
+    runs: ShardStage = ShardStage()
+    embeddings: ShardStage = ShardStage()
+    diagrams: ShardStage = ShardStage()
+    merge: MergeStage = MergeStage()
+
+
+class Cluster(Closed):
+    """One cluster: everything that panic_hpc knows of a site, as data."""
+
+    name: ProfileName
+    description: Line = ""
+    scheduler: Literal["slurm", "local"] = "slurm"
+    workers: Annotated[int, Field(ge=1)] | None = None
+    python: HostPath | None = None
+    source: Source = Source()
+    paths: Paths = Paths()
+    limits: Limits = Limits()
+    modules: tuple[ModuleName, ...] = ()
+    environment: dict[VariableName, Line] = Field(default_factory=dict)
+    setup: tuple[Line, ...] = ()
+    container: Container | None = None
+    mpi: Mpi = Mpi()
+    stages: Stages = Stages()
+
+    @model_validator(mode="after")
+    def _launchable(self) -> Self:
+        if self.mpi.launcher == "mpiexec" and (self.stages.merge.nodes or 1) > 1:
+            raise ValueError("mpi.launcher 'mpiexec' stays on one node: merge.nodes must be 1")
+        return self
+
+    def stage(self, name: str) -> StageResources:
+        """Return the resources of the stage called `name`; the defaults' where it has no table."""
+        resources: StageResources | None = getattr(self.stages, name, None)
+        if resources is None:
+            raise LaunchError(f"The profile {self.name} has no resources for the stage {name!r}")
+        return resources
+
+    def sbatch_options(self, name: str) -> dict[str, str | bool]:
+        """Return the resource options of a job of stage `name`; see resources.sbatch_options.
+
+        Where mpiexec starts the merge's ranks inside one task, the job is asked for as that task.
+        """
+        stage = self.stage(name)
+        if isinstance(stage, MergeStage) and self.mpi.launcher != "srun":
+            stage = _one_task(stage)
+        return sbatch_options(stage)
+
+
+def _one_task(stage: MergeStage) -> MergeStage:
+    ranks = stage.ranks_per_node
+    return stage.model_copy(
+        update={
+            "ranks_per_node": 1,
+            "cpus": stage.cpus and stage.cpus * ranks,
+            "mem_gb": stage.mem_gb and stage.mem_gb * ranks,
+            "gpus": stage.gpus * ranks,
+        }
+    )

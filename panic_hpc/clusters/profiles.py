@@ -1,0 +1,175 @@
+"""Finding and reading cluster profiles: TOML files by name, each extending at most one other.
+
+Searched in this order: a path as given, the directories of PANIC_HPC_CLUSTERS, the user's own
+(~/.config/panic_hpc/clusters), the ones shipped.
+"""
+
+import os
+import pkgutil
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from panic_hpc.clusters.cluster import STAGES, Cluster
+from panic_hpc.errors import ConfigError
+from panic_hpc.paths import shipped_configs
+from panic_hpc.registry import nearest
+
+SEARCH_VARIABLE = "PANIC_HPC_CLUSTERS"
+EXPANDED_TABLES = ("python", "paths", "environment", "container")
+VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+def search_directories(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Return the directories that are searched for profiles, first hit wins."""
+    named = [Path(part) for part in environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if part]
+    own = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "panic_hpc/clusters"
+    return (*named, own, shipped_directory())
+
+
+def shipped_directory() -> Path:
+    """Return where the shipped profiles lie."""
+    return shipped_configs() / "clusters"
+
+
+def available(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
+    """Return {name: file} of all profiles that can be named, sorted by name.
+
+    A file whose name begins with an underscore is a text to copy, not a profile.
+    """
+    found: dict[str, Path] = {}
+    for directory in search_directories(environ):
+        for path in sorted(directory.glob("[!_]*.toml")):
+            found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def load_cluster(name: str, environ: Mapping[str, str] = os.environ) -> Cluster:
+    """Return the profile called `name`, or the one in the file `name` where that ends in .toml.
+
+    Paths keep their variables: see `resolved`. Raises ConfigError with everything that is wrong.
+    """
+    path = _find(name, environ)
+    return _validated(str(path), _read_extended(path, environ))
+
+
+def resolved(cluster: Cluster, environ: Mapping[str, str] = os.environ) -> Cluster:
+    """Return `cluster` with `~` and `$NAME` replaced in paths, binds and environment values.
+
+    For the login node, at submission. `paths.node_tmp` stays as it is: it is expanded inside the
+    job. Raises ConfigError that lists every variable that is not set.
+    """
+    source = f"The profile {cluster.name}"
+    data = cluster.model_dump(exclude_unset=True)
+    node_tmp = data.get("paths", {}).pop("node_tmp", None)
+    part = {key: data[key] for key in EXPANDED_TABLES if key in data}
+    missing = sorted(_unset_variables(part, environ))
+    if missing:
+        problems = [f"the environment variable {name} is not set here" for name in missing]
+        raise ConfigError(
+            source, problems, hint="Set it, or write the path into a profile of yours"
+        )
+    data |= _expanded(part, environ)
+    if node_tmp is not None:
+        data["paths"]["node_tmp"] = node_tmp
+    return _validated(source, data)
+
+
+def _find(name: str, environ: Mapping[str, str]) -> Path:
+    if name.endswith(".toml"):
+        return Path(name)
+    known = available(environ)
+    if name in known:
+        return known[name]
+    raise ConfigError("--cluster", [f"there is no profile {name!r}"], hint=nearest(name, known))
+
+
+def _read_extended(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    own = _read(path)
+    parent_name = own.pop("extends", None)
+    if parent_name is None:
+        return _with_defaults(own)
+    parent = _read(_find(str(parent_name), environ))
+    if "extends" in parent:
+        raise ConfigError(str(path), [f"{parent_name!r}, which it extends, extends another one"])
+    return _with_defaults(_merged(parent, own))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), [f"it cannot be read: {error.strerror}"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [f"it is not TOML: {error}"]) from error
+
+
+def stage_names() -> tuple[str, ...]:
+    """Return the names a profile may use for stages: the built-in ones and modules of stages."""
+    folder = Path(__file__).parents[1] / "stages"
+    return tuple(dict.fromkeys((*STAGES, *(m.name for m in pkgutil.iter_modules([str(folder)])))))
+
+
+def _with_defaults(data: dict[str, Any]) -> dict[str, Any]:
+    """Move the table `defaults` under every stage; what the stage says itself wins."""
+    defaults = data.pop("defaults", {})
+    stages = data.get("stages", {})
+    if not isinstance(defaults, dict) or not all(isinstance(s, dict) for s in stages.values()):
+        return data
+    names = (*stage_names(), *stages)
+    return {**data, "stages": {name: {**defaults, **stages.get(name, {})} for name in names}}
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(base[key], over[key])
+        for key in base.keys() & over.keys()
+        if isinstance(base[key], dict) and isinstance(over[key], dict)
+    }
+    return {**base, **over, **both}
+
+
+def _validated(source: str, data: dict[str, Any]) -> Cluster:
+    stages = data.get("stages", {})
+    unknown = [name for name in stages if name not in stage_names()]
+    problems = [f"stages.{name}: there is no such stage" for name in unknown]
+    try:
+        cluster = Cluster.model_validate(data)
+    except ValidationError as error:
+        problems += [_problem(detail) for detail in error.errors()]
+        raise ConfigError(source, problems) from error
+    if problems:
+        raise ConfigError(source, problems, hint=nearest(unknown[0], stage_names()))
+    return cluster
+
+
+def _problem(detail: Any) -> str:
+    where = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: there is no such key"
+    return f"{where}: {detail['msg']} (it is {detail['input']!r:.80})".lstrip(": ")
+
+
+def _unset_variables(value: Any, environ: Mapping[str, str]) -> set[str]:
+    if isinstance(value, str):
+        names = {match[1] or match[2] for match in VARIABLE.finditer(value)}
+        return {name for name in names if not environ.get(name)}
+    parts = value.values() if isinstance(value, dict) else value if _is_list(value) else ()
+    return {name for part in parts for name in _unset_variables(part, environ)}
+
+
+def _expanded(value: Any, environ: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        text = VARIABLE.sub(lambda match: environ[match[1] or match[2]], value)
+        return str(Path(text).expanduser()) if text.startswith("~") else text
+    if isinstance(value, dict):
+        return {key: _expanded(part, environ) for key, part in value.items()}
+    return tuple(_expanded(part, environ) for part in value) if _is_list(value) else value
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)

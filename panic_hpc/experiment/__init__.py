@@ -1,0 +1,1 @@
+"""Experiment files: read, checked as a whole, resolved against the models known."""

@@ -1,0 +1,95 @@
+"""Whether an experiment's models fit together: round each network, and for embedding."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from panic_hpc.experiment.config import Experiment, NetworkConfig
+from panic_hpc.types import EMBEDDING, IMAGE, TEXT, ModelSpec
+
+Specs = Mapping[str, ModelSpec]
+
+
+def chaining_problems(experiment: Experiment, specs: Specs) -> list[str]:
+    """Return a line for everything that does not fit.
+
+    What a draft leaves open is passed over: models without a spec, networks without models.
+    """
+    problems = _repeated_networks(experiment)
+    for index, network in enumerate(experiment.networks):
+        if network.models:
+            problems += _network_problems(index, network, specs)
+    for index, name in enumerate(experiment.embedding_models):
+        if name in specs:
+            problems += _embedding_problems(index, specs[name], experiment, specs)
+    return problems
+
+
+def _repeated_networks(experiment: Experiment) -> list[str]:
+    counts = Counter((n.models, n.noise or experiment.noise) for n in experiment.networks)
+    return [
+        f"networks: [{', '.join(models)}] is there {count} times with {noise} noise"
+        for (models, noise), count in counts.items()
+        if count > 1 and models
+    ]
+
+
+def _network_problems(index: int, network: NetworkConfig, specs: Specs) -> list[str]:
+    place = f"networks[{index}]"
+    models = [specs.get(name) for name in network.models]
+    embedding = [
+        f"{place}[{position}] = {model.name!r}: an embedding model; its place is embedding_models"
+        for position, model in enumerate(models)
+        if model and model.produces == EMBEDDING
+    ]
+    return embedding or [*_first_problem(place, models[0]), *_link_problems(place, models)]
+
+
+def _first_problem(place: str, first: ModelSpec | None) -> list[str]:
+    if first is None or first.consumes == TEXT:
+        return []
+    return [f"{place}[0] = {first.name!r}: takes {first.consumes}, but a prompt is text"]
+
+
+def _link_problems(place: str, models: list[ModelSpec | None]) -> list[str]:
+    following = [*models[1:], models[0]]
+    return [
+        f"{place}: {a.name} gives {a.produces}, but {_next(b, position + 1 == len(models))}"
+        for position, (a, b) in enumerate(zip(models, following, strict=True))
+        if a and b and a.produces != b.consumes
+    ]
+
+
+def _next(model: ModelSpec, around: bool) -> str:
+    where = "the first model of the cycle" if around else "the next model"
+    return f"{where}, {model.name}, takes {model.consumes}"
+
+
+def _embedding_problems(
+    index: int, model: ModelSpec, experiment: Experiment, specs: Specs
+) -> list[str]:
+    place = f"embedding_models[{index}] = {model.name!r}"
+    if model.produces != EMBEDDING:
+        return [f"{place}: turns {model.consumes} into {model.produces}; it embeds nothing"]
+    if _is_all_known(experiment, specs):
+        made = _modalities_made(experiment, specs)
+        if model.consumes not in made:
+            found = ", ".join(sorted(made)) or "nothing"
+            return [f"{place}: nothing to embed; it takes {model.consumes}, the runs make {found}"]
+    if model.consumes == IMAGE and experiment.images.keep_every != 1:
+        every = experiment.images.keep_every
+        return [f"images.keep_every = {every}: {model.name} embeds every image, so keep every one"]
+    return []
+
+
+def _is_all_known(experiment: Experiment, specs: Specs) -> bool:
+    names = [network.models for network in experiment.networks]
+    return all(models and all(name in specs for name in models) for models in names)
+
+
+def _modalities_made(experiment: Experiment, specs: Specs) -> set[str]:
+    """Return what the invocations give; a run shorter than its network does not reach its end."""
+    return {
+        specs[name].produces
+        for network in experiment.networks
+        for name in network.models[: experiment.max_length]
+    }

@@ -1,0 +1,170 @@
+"""The experiment as closed, frozen models: what may be written, and within which bounds."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    Strict,
+    StringConstraints,
+    model_validator,
+)
+
+from panic_hpc.experiment.entries import (
+    UNSEEDED,
+    as_prompt,
+    as_table,
+    distinct_names,
+    distinct_prompts,
+    distinct_seeds,
+    filled,
+    wrong,
+)
+from panic_hpc.registry import nearest
+from panic_hpc.types import Noise, Prompt
+
+MAX_SEED = 2**32 - 1
+MAX_RUNS = 10**7
+MAX_LENGTH = 10**6
+NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\z"
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+"""A word that may stand in file names and scripts."""
+
+
+# Strict mode would refuse a file's list for a tuple; the entries stay strict.
+Listed = Strict(False)
+
+
+class Closed(BaseModel):
+    """Refuses unknown keys, does not convert (no "100" for 100), does not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class NetworkConfig(Closed):
+    """A cyclic list of generative models, with noise of its own where it says so."""
+
+    models: Annotated[tuple[Name, ...], Listed, AfterValidator(filled), Field(max_length=64)]
+    noise: Noise | None = None
+
+
+class Images(Closed):
+    """How images are stored: every `keep_every`-th of a run, 0 for none."""
+
+    codec: Literal["webp-lossless", "png"] = "webp-lossless"
+    keep_every: Annotated[int, Field(ge=0, le=MAX_LENGTH)] = 1
+
+
+class Homology(Closed):
+    """How persistence diagrams are computed.
+
+    `thresh` is in units of the metric, None for no limit; `budget` counts operations of the lazy
+    engine, None for no limit; `surrogates` is the number of null-model clouds a run.
+    """
+
+    maxdim: Annotated[int, Field(ge=0, le=3)] = 2
+    metric: Literal["euclidean", "cosine", "angular"] = "euclidean"
+    engine: Literal["lazy", "giotto-ph", "gudhi"] = "lazy"
+    thresh: Annotated[float, Field(gt=0)] | None = None
+    budget: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
+    surrogates: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+
+def _as_network(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return {"models": value}
+    if isinstance(value, dict | NetworkConfig):
+        return value
+    raise wrong(
+        'a list of model names was expected, as in networks = [["FluxDev", "Moondream"]], '
+        "or a table of models and noise"
+    )
+
+
+NetworkEntry = Annotated[NetworkConfig, BeforeValidator(_as_network)]
+Networks = Annotated[
+    tuple[NetworkEntry, ...],
+    Listed,
+    AfterValidator(filled),
+    Field(max_length=10_000),
+]
+Prompts = Annotated[
+    tuple[Annotated[Prompt, PlainValidator(as_prompt), PlainSerializer(as_table)], ...],
+    Listed,
+    AfterValidator(filled),
+    Field(max_length=MAX_RUNS),
+    AfterValidator(distinct_prompts),
+]
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=UNSEEDED, le=MAX_SEED)], ...],
+    Listed,
+    AfterValidator(filled),
+    Field(max_length=MAX_RUNS),
+    AfterValidator(distinct_seeds),
+]
+EmbeddingNames = Annotated[
+    tuple[Name, ...],
+    Listed,
+    AfterValidator(filled),
+    Field(max_length=64),
+    AfterValidator(distinct_names),
+]
+SEED_KEYS = ("seeds", "seed_count", "num_runs")
+Count = Annotated[int, Field(ge=1, le=10**6)]
+
+
+class Experiment(Closed):
+    """An experiment as written, its prompts file already read.
+
+    At most one of `seeds`, `seed_count` and `num_runs` is given; none means one unseeded run a
+    prompt, as upstream. `models` holds tables that the catalogue checks against model families.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=f"{NAME_PATTERN}|^\\z")] = ""
+    networks: Networks
+    prompts: Prompts
+    seeds: Seeds | None = None
+    seed_count: Count | None = None
+    num_runs: Count | None = None
+    embedding_models: EmbeddingNames
+    max_length: Annotated[int, Field(ge=1, le=MAX_LENGTH)]
+    noise: Noise = "fixed"
+    loop_stop: bool = True
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    i2t_max_new_tokens: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    images: Images = Images()
+    homology: Homology = Homology()
+    models: dict[Name, dict[str, Any]] = {}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        given = [key for key in SEED_KEYS if getattr(self, key) is not None]
+        names = [name for network in self.networks for name in network.models]
+        problems = [
+            *seed_problems(given),
+            *unused_tables(self.models, (*names, *self.embedding_models)),
+        ]
+        if problems:
+            raise wrong("; ".join(problems))
+        return self
+
+
+def seed_problems(given: Sequence[str]) -> list[str]:
+    """Return what is wrong with the keys that say the seeds: more than one of them."""
+    return [f"{' and '.join(given)}: only one of them can be given"] if len(given) > 1 else []
+
+
+def unused_tables(tables: Iterable[str], used: Collection[str]) -> list[str]:
+    """Return a line for each [models.X] table that would be read by nothing."""
+    return [
+        f"models.{name}: no network and no embedding_models has it. {nearest(name, used)}".rstrip()
+        for name in tables
+        if name not in used
+    ]

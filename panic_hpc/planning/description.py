@@ -1,0 +1,73 @@
+"""A plan as a JSON value: what its key is made of, and where two plans differ."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from panic_hpc.experiment.problems import shown
+from panic_hpc.keys import content_key
+from panic_hpc.planning.plan import Plan
+from panic_hpc.types import ModelSpec, Prompt
+
+MAX_DIFFERENCES = 20
+
+_LABEL_KEYS = ("path", "seconds")
+"""Of a [models.X] table: true of one machine, so no part of the key."""
+
+
+def described(plan: Plan) -> dict[str, Any]:
+    """Return all that decides a plan's shards as a JSON value; prompts only by their key."""
+    experiment = plan.experiment.model_dump(mode="json", exclude={"prompts", "models"})
+    return {
+        "experiment": experiment | {"models": _without_labels(plan.experiment.models)},
+        "prompts": {"count": len(plan.prompts), "key": content_key(prompts_value(plan.prompts))},
+        "models": {spec.name: _spec_value(spec) for spec in plan.specs},
+        "networks": [
+            {"key": network.key, "block": network.block, "runs_per_shard": network.runs_per_shard}
+            for network in plan.networks
+        ],
+    }
+
+
+def _without_labels(models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {key: value for key, value in table.items() if key not in _LABEL_KEYS}
+        for name, table in models.items()
+    }
+
+
+def _spec_value(spec: ModelSpec) -> dict[str, Any]:
+    value = asdict(spec) | {"settings": dict(spec.settings)}
+    del value["name"], value["path"]
+    return value
+
+
+def prompts_value(prompts: tuple[Prompt, ...]) -> dict[str, list[str]]:
+    """Return the table of prompts; `groups` is empty where no prompt belongs to one."""
+    groups = [prompt.group for prompt in prompts]
+    return {"texts": [prompt.text for prompt in prompts], "groups": groups if any(groups) else []}
+
+
+def is_described_by(description: Mapping[str, Any], plan: Plan) -> bool:
+    """Say whether a description is that of `plan`, apart from settings that came with an update."""
+    parts = {key: value for key, value in described(plan).items() if key != "experiment"}
+    return all(description[key] == value for key, value in parts.items())
+
+
+def differences(old: Plan, new: Plan) -> list[str]:
+    """Return a line for each place where two plans differ, at most a screenful."""
+    lines = list(_different("", described(old), described(new)))
+    left = len(lines) - MAX_DIFFERENCES
+    return lines if left <= 0 else [*lines[:MAX_DIFFERENCES], f"… and {left} more"]
+
+
+def _different(place: str, old: Any, new: Any) -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in dict.fromkeys((*old, *new)):
+            inner = f"{place}.{key}" if place else str(key)
+            yield from _different(inner, old.get(key), new.get(key))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, pair in enumerate(zip(old, new, strict=True)):
+            yield from _different(f"{place}[{index}]", *pair)
+    elif old != new:
+        yield f"{place}: {shown(old)} → {shown(new)}"

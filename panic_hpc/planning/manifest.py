@@ -1,0 +1,191 @@
+"""The plan on disk: written once, recognised by its key, verified whenever it is read."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from panic_hpc.errors import ManifestError, PanicError
+from panic_hpc.experiment.config import Experiment
+from panic_hpc.experiment.resolution import Resolved
+from panic_hpc.files import create_file, read_json, replace_file, to_json
+from panic_hpc.keys import content_key
+from panic_hpc.paths import ExperimentPaths
+from panic_hpc.planning.description import described, differences, is_described_by, prompts_value
+from panic_hpc.planning.plan import Plan, PlanOptions, lay_out
+from panic_hpc.types import ModelSpec, Prompt
+
+FORMAT = "panic-hpc manifest"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Manifest(Plan):
+    """A plan and the key of all that decides its shards."""
+
+    key: str
+
+
+def manifest_of(plan: Plan) -> Manifest:
+    """Return the manifest that `write` would write."""
+    values = {field.name: getattr(plan, field.name) for field in fields(Plan)}
+    return Manifest(**values, key=content_key(described(plan)))
+
+
+def write(plan: Plan, paths: ExperimentPaths) -> Manifest:
+    """Write `plan` as the experiment's manifest, or find the very same one there already.
+
+    Raises ManifestError, with what differs, where the directory holds another experiment or other
+    things.
+    """
+    manifest = manifest_of(plan)
+    with _only_planner(paths.root):
+        if paths.manifest.exists():
+            return _same(manifest, paths)
+        _refuse_foreign(paths)
+        replace_file(paths.prompts, to_json(prompts_value(plan.prompts)))
+        if not create_file(paths.manifest, to_json(_document(manifest))):
+            return _same(manifest, paths)
+    return manifest
+
+
+def read(root: Path) -> Manifest:
+    """Return the manifest of the experiment in `root`.
+
+    Raises ManifestError where there is none, or a newer, edited or damaged one.
+    """
+    paths = ExperimentPaths(root)
+    document = read_document(root)
+    try:
+        manifest = _restored(document, _read_prompts(paths))
+        whole = is_described_by(document["plan"], manifest)
+    except (PanicError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise ManifestError(f"{paths.manifest} does not make sense ({error})") from error
+    if not whole:
+        raise ManifestError(
+            f"{paths.manifest} and {paths.prompts.name} do not belong together, or were edited",
+            hint="Plan the experiment again in a new directory",
+        )
+    return manifest
+
+
+def read_document(root: Path) -> dict[str, Any]:
+    """Return the manifest's JSON value, verified but without its prompts; raises as `read` does."""
+    paths = ExperimentPaths(root)
+    if not paths.manifest.exists():
+        raise ManifestError(
+            f"{root} is no experiment's directory: it has no {paths.manifest.name}",
+            hint=f"Plan one with: panic-hpc plan EXPERIMENT.toml {root}",
+        )
+    return _verified(paths)
+
+
+def _document(manifest: Manifest) -> dict[str, Any]:
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "key": manifest.key,
+        "n_runs": manifest.n_runs,
+        "plan": described(manifest),
+        "paths": {spec.name: spec.path for spec in manifest.specs if spec.path},
+        "seconds": dict(manifest.seconds),
+    }
+    return document | {"checksum": content_key(document)}
+
+
+def _verified(paths: ExperimentPaths) -> dict[str, Any]:
+    """Return the manifest's document, known to be whole, unedited and of a version we read."""
+    document = _readable(paths.manifest)
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ManifestError(f"{paths.manifest} is not a manifest of panic-hpc")
+    if document.get("version") != VERSION:
+        raise ManifestError(
+            f"{paths.manifest} is of version {document.get('version')!r}; this reads {VERSION}",
+            hint="Use the panic-hpc that planned it, or a newer one",
+        )
+    rest = {key: value for key, value in document.items() if key != "checksum"}
+    is_whole = document.get("checksum") == content_key(rest)
+    if not is_whole or document.get("key") != content_key(document.get("plan")):
+        raise ManifestError(
+            f"{paths.manifest} was edited or damaged: its checksum is wrong",
+            hint="Change the experiment file instead, and plan it in a new directory",
+        )
+    return document
+
+
+def _readable(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except PanicError as error:
+        raise ManifestError(error.message, hint=error.hint) from error
+
+
+def _read_prompts(paths: ExperimentPaths) -> tuple[Prompt, ...]:
+    value = _readable(paths.prompts)
+    texts, groups = value["texts"], value["groups"] or [""] * len(value["texts"])
+    return tuple(Prompt(text, group) for text, group in zip(texts, groups, strict=True))
+
+
+def _restored(document: Mapping[str, Any], prompts: tuple[Prompt, ...]) -> Manifest:
+    plan = document["plan"]
+    paths = document["paths"]
+    specs = {
+        name: ModelSpec(name=name, path=paths.get(name, ""), **value)
+        for name, value in plan["models"].items()
+    }
+    experiment = Experiment.model_validate({**plan["experiment"], "prompts": prompts})
+    options = PlanOptions(layout=tuple(n["runs_per_shard"] for n in plan["networks"]))
+    restored = lay_out(experiment, Resolved(specs, document["seconds"], ()), options)
+    return replace(manifest_of(restored), key=document["key"])
+
+
+@contextmanager
+def _only_planner(root: Path) -> Iterator[None]:
+    """Hold the directory's lock, so that prompts and manifest are written by one process.
+
+    A file system without locks is no reason to stop: the manifest is verified when it is read.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ManifestError(f"{root} cannot be used as a directory ({error})") from error
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _same(manifest: Manifest, paths: ExperimentPaths) -> Manifest:
+    """Return `manifest`, which is there already; what differs is worth a full reading.
+
+    Folders of weights that were moved are written down: they are no part of the plan.
+    """
+    document = read_document(paths.root)
+    if document["key"] == manifest.key:
+        if document["paths"] != _document(manifest)["paths"]:
+            replace_file(paths.manifest, to_json(_document(manifest)))
+        return manifest
+    old = read(paths.root)
+    lines = "\n".join(f"  - {line}" for line in differences(old, manifest))
+    if not lines:
+        return old
+    raise ManifestError(
+        f"{paths.root} holds the plan of another experiment; what differs (there → here):\n{lines}",
+        hint="Plan it in a new directory",
+    )
+
+
+def _refuse_foreign(paths: ExperimentPaths) -> None:
+    """Refuse a directory with other things in it; what an interrupted `write` left is no other."""
+    names = {entry.name for entry in paths.root.iterdir() if not entry.name.startswith(".")}
+    if other := sorted(names - {paths.prompts.name}):
+        raise ManifestError(
+            f"{paths.root} is not empty (it holds {other[0]!r}) and has no manifest",
+            hint="Name a new directory",
+        )

@@ -1,0 +1,154 @@
+"""From experiment to shards: a pure function, and the plan it gives."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from panic_hpc.errors import ConfigError
+from panic_hpc.experiment.catalogue import Catalogue
+from panic_hpc.experiment.chaining import chaining_problems
+from panic_hpc.experiment.config import MAX_RUNS, Experiment
+from panic_hpc.experiment.experiment_file import load_experiment
+from panic_hpc.experiment.problems import at_most
+from panic_hpc.experiment.resolution import Resolved, resolve
+from panic_hpc.keys import run_key
+from panic_hpc.planning.networks import Network, PlanOptions, plan_networks
+from panic_hpc.planning.seeds import Seed, expand_seeds
+from panic_hpc.types import ModelSpec, Noise, Prompt, Run
+
+__all__ = ["Network", "Plan", "PlanOptions", "RunShard", "lay_out", "make_plan", "plan_file"]
+
+MAX_RUN_SHARDS = 100_000
+DEFAULT = PlanOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class RunShard:
+    """Consecutive runs of one network (by its index), worked on and published together."""
+
+    index: int
+    network: int
+    first_run: int
+    n_runs: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment laid out; nothing is stored per run, keys are computed where they are needed.
+
+    `seconds` is a rough cost of one item for every model by name, on the hardware its entry names.
+    """
+
+    experiment: Experiment
+    prompts: tuple[Prompt, ...]
+    seeds: tuple[Seed, ...]
+    networks: tuple[Network, ...]
+    embedding_models: tuple[ModelSpec, ...]
+    seconds: Mapping[str, float]
+
+    @property
+    def n_runs(self) -> int:
+        """The number of networks times prompts times seeds."""
+        return len(self.networks) * len(self.prompts) * len(self.seeds)
+
+    @property
+    def n_invocations(self) -> int:
+        """Model calls counted per run; loops that stop a run early make it fewer."""
+        return self.n_runs * self.experiment.max_length
+
+    @property
+    def specs(self) -> tuple[ModelSpec, ...]:
+        """Every model once, in order of appearance."""
+        models = [model for network in self.networks for model in network.models]
+        return tuple({model.name: model for model in (*models, *self.embedding_models)}.values())
+
+    @cached_property
+    def run_shards(self) -> tuple[RunShard, ...]:
+        """The shards of the runs stage, in order of their runs."""
+        places = [
+            (network, start)
+            for network in self.networks
+            for start in range(0, network.n_runs, network.runs_per_shard)
+        ]
+        return tuple(
+            RunShard(
+                index,
+                network.index,
+                network.first_run + start,
+                min(network.runs_per_shard, network.n_runs - start),
+            )
+            for index, (network, start) in enumerate(places)
+        )
+
+    def run(self, index: int) -> Run:
+        """Return the run at `index`; IndexError outside [0, n_runs)."""
+        if not 0 <= index < self.n_runs:
+            raise IndexError(f"run {index} of {self.n_runs}")
+        return next(self.runs(index, 1))
+
+    def runs(self, first: int = 0, count: int | None = None) -> Iterator[Run]:
+        """Yield `count` runs from `first` on (all that follow, where None), in order."""
+        stop = self.n_runs if count is None else min(first + count, self.n_runs)
+        per_network = len(self.prompts) * len(self.seeds)
+        for index in range(first, stop):
+            network = self.networks[index // per_network]
+            prompt, seed_index = divmod(index % per_network, len(self.seeds))
+            seed = self.seeds[seed_index]
+            noise: Noise = "per_step" if seed.unseeded else network.noise
+            key = run_key(network.key, self.prompts[prompt].text, seed.value, noise)
+            yield Run(index, key, network.index, prompt, seed.value, noise)
+
+
+def plan_file(path: Path, catalogue: Catalogue, options: PlanOptions = DEFAULT) -> Plan:
+    """Lay out the experiment in a file; one ConfigError with all that is wrong in it."""
+    found: list[Resolved] = []
+
+    def check(experiment: Experiment) -> list[str]:
+        found.append(resolve(experiment, catalogue))
+        return _model_problems(experiment, found[0])
+
+    experiment = load_experiment(path, check)
+    return lay_out(experiment, found[0], options)
+
+
+def make_plan(experiment: Experiment, catalogue: Catalogue, options: PlanOptions = DEFAULT) -> Plan:
+    """Lay an experiment out; ConfigError with all that its models and sizes have wrong.
+
+    Reads the local folders of models to digest them, and nothing else.
+    """
+    resolved = resolve(experiment, catalogue)
+    if problems := _model_problems(experiment, resolved):
+        raise ConfigError(_named(experiment), at_most(problems))
+    return lay_out(experiment, resolved, options)
+
+
+def lay_out(experiment: Experiment, resolved: Resolved, options: PlanOptions) -> Plan:
+    """Return the plan of an experiment of known models; ConfigError where it is too large."""
+    seeds = expand_seeds(experiment)
+    networks = plan_networks(experiment, resolved, len(seeds), options)
+    embedding_models = tuple(resolved.specs[name] for name in experiment.embedding_models)
+    prompts = experiment.prompts
+    plan = Plan(experiment, prompts, seeds, networks, embedding_models, resolved.seconds)
+    if problems := _size_problems(plan):
+        raise ConfigError(_named(experiment), problems)
+    return plan
+
+
+def _named(experiment: Experiment) -> str:
+    return f"experiment {experiment.name!r}" if experiment.name else "the experiment"
+
+
+def _model_problems(experiment: Experiment, resolved: Resolved) -> list[str]:
+    return [*resolved.problems, *chaining_problems(experiment, resolved.specs)]
+
+
+def _size_problems(plan: Plan) -> list[str]:
+    if plan.n_runs > MAX_RUNS:
+        return [f"{plan.n_runs} runs, over all networks, prompts and seeds: at most {MAX_RUNS}"]
+    n_shards = sum(math.ceil(network.n_runs / network.runs_per_shard) for network in plan.networks)
+    if n_shards > MAX_RUN_SHARDS:
+        what = "raise --runs-per-shard or --target-minutes"
+        return [f"{n_shards} shards of runs: at most {MAX_RUN_SHARDS}; {what}"]
+    return []

@@ -1,0 +1,110 @@
+"""A stage's resources become exactly the sbatch options that the profile asks for."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from panic_hpc.clusters.resources import (
+    Cost,
+    MergeStage,
+    ShardStage,
+    StageResources,
+    cost,
+    sbatch_options,
+)
+
+
+def test_what_is_left_out_is_not_said_to_sbatch() -> None:
+    assert sbatch_options(StageResources(nodes=None)) == {"ntasks-per-node": "1"}
+
+
+def test_gpus_and_memory_are_multiplied_by_the_tasks_of_a_node() -> None:
+    stage = ShardStage(
+        gpus=1, gpu_type="a100", cpus=8, mem_gb=30, walltime_min=90, shards_per_job=4
+    )
+    assert sbatch_options(stage) == {
+        "nodes": "1",
+        "ntasks-per-node": "4",
+        "cpus-per-task": "8",
+        "time": "90",
+        "gpus-per-node": "a100:4",
+        "mem": "122880M",
+    }
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("gpus-per-node", {"gpus-per-node": "2"}),
+        ("gpus-per-task", {"gpus-per-task": "1"}),
+        ("gres", {"gres": "gpu:2"}),
+        ("none", {}),
+    ],
+)
+def test_every_way_of_asking_for_gpus(option: str, expected: dict[str, str]) -> None:
+    stage = ShardStage.model_validate({"gpus": 1, "gpu_option": option, "shards_per_job": 2})
+    said = sbatch_options(stage)
+    assert {name: said[name] for name in said if name.startswith(("gpu", "gre"))} == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [("mem", "16384M"), ("mem-per-cpu", "2048M"), ("mem-per-gpu", "4096M"), ("none", None)],
+)
+def test_every_way_of_asking_for_memory(option: str, expected: str | None) -> None:
+    fields = {"gpus": 2, "cpus": 4, "mem_gb": 8, "mem_option": option, "shards_per_job": 2}
+    assert sbatch_options(ShardStage.model_validate(fields)).get(option) == expected
+
+
+def test_extra_options_are_added_and_win() -> None:
+    stage = StageResources(
+        qos="normal", extra={"qos": "urgent", "reservation": "r", "spread": True}
+    )
+    said = sbatch_options(stage)
+    assert (said["qos"], said["reservation"], said["spread"]) == ("urgent", "r", True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"extra": {"array": "0-9"}},
+        {"extra": {"Reservation": "x"}},
+        {"nodes": 2},
+        {"mem_gb": 4, "mem_option": "mem-per-gpu"},
+        {"mem_gb": 4, "mem_option": "mem-per-cpu"},
+        {"walltime_min": 0},
+        {"partiton": "gpu"},
+    ],
+)
+def test_contradictions_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        ShardStage.model_validate(wrong)
+
+
+@given(text=st.text(min_size=1))
+@settings(max_examples=2500, deadline=None)
+@pytest.mark.parametrize("field", ["partition", "constraint", "gpu_type", "extra"])
+def test_no_accepted_text_can_end_a_directive(field: str, text: str) -> None:
+    """A newline in a job name was seen to be executed on the node."""
+    value = {"reservation": text} if field == "extra" else text
+    try:
+        said = sbatch_options(StageResources.model_validate({field: value, "gpus": 1}))
+    except ValidationError:
+        return
+    assert all(set(str(word)) <= set(ALLOWED) for word in said.values())
+
+
+ALLOWED = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.,:;@%+=/&|*!()[]{}-"
+
+
+def test_cost_counts_tasks_or_whole_nodes() -> None:
+    fields = {"gpus": 1, "cpus": 8, "walltime_min": 30, "shards_per_job": 2}
+    assert cost(ShardStage.model_validate(fields), jobs=4) == Cost(cpu_hours=32, gpu_hours=4)
+    whole = ShardStage.model_validate({**fields, "node_cpus": 48, "node_gpus": 4})
+    assert cost(whole, jobs=4) == Cost(cpu_hours=96, gpu_hours=8)
+
+
+def test_cost_of_a_merge_counts_ranks_on_all_nodes() -> None:
+    merge = MergeStage(nodes=2, ranks_per_node=4, cpus=1, walltime_min=60)
+    assert cost(merge, jobs=1) == Cost(cpu_hours=8, gpu_hours=0)

@@ -1,0 +1,175 @@
+"""The lazy engine against giotto-ph, bit for bit, and gudhi as a second oracle."""
+
+import gc
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from panic_hpc.homology.api import diagrams
+from panic_hpc.homology.distance_matrix import distance_matrix
+
+pytest.importorskip("panic_hpc.homology._native")
+
+TOOLS = Path(__file__).parents[2] / "tools"
+CLOUDS = settings(
+    max_examples=int(os.environ.get("PANIC_HPC_EXAMPLES", "400")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+def assert_same(array: Any, *, oracle: Any = "giotto-ph", **options: Any) -> None:
+    if oracle == "giotto-ph":
+        pytest.importorskip("gph")
+    ours = diagrams(array, **options)
+    theirs = diagrams(array, engine=oracle, **options)
+    assert len(ours.dgms) == len(theirs.dgms) == ours.record.maxdim + 1
+    for dimension, (a, b) in enumerate(zip(ours.dgms, theirs.dgms, strict=True)):
+        assert np.array_equal(a, b), f"H{dimension}: {a.tolist()} is not {b.tolist()}"
+
+
+def clouds(elements: st.SearchStrategy[float], max_n: int = 24) -> st.SearchStrategy[Any]:
+    shape = st.tuples(st.integers(0, max_n), st.integers(1, 4))
+    return shape.flatmap(lambda s: npst.arrays(np.float32, s, elements=elements))
+
+
+@CLOUDS
+@given(clouds(st.floats(-100, 100, width=32)))
+def test_any_points(points: Any) -> None:
+    assert_same(points)
+
+
+@CLOUDS
+@given(clouds(st.sampled_from([0.0, 1.0, 2.0, 3.0])))
+def test_points_of_a_lattice_full_of_ties_and_duplicates(points: Any) -> None:
+    assert_same(points)
+
+
+@CLOUDS
+@given(st.integers(0, 30), st.integers(1, 12), st.integers(0, 2**32), st.booleans())
+def test_matrices_that_are_no_metric(n: int, values: int, seed: int, zeros: bool) -> None:
+    rng = np.random.default_rng(seed)
+    upper = np.triu(rng.integers(0 if zeros else 1, values + 1, (n, n)), 1).astype(np.float32)
+    assert_same(upper + upper.T, metric="precomputed")
+
+
+@CLOUDS
+@given(st.integers(1, 24), st.integers(0, 2**32), st.floats(0, 3, width=32))
+def test_any_thresh(n: int, seed: int, thresh: float) -> None:
+    points = np.random.default_rng(seed).standard_normal((n, 3)).astype(np.float32)
+    assert_same(points, thresh=thresh)
+
+
+@CLOUDS
+@given(st.integers(4, 40), st.integers(1, 40), st.integers(0, 2**32))
+def test_gaussian_clouds_of_any_dimension(n: int, d: int, seed: int) -> None:
+    assert_same(np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32))
+
+
+@settings(CLOUDS, max_examples=100)
+@given(clouds(st.floats(-10, 10, width=16), max_n=14))
+def test_gudhi_agrees(points: Any) -> None:
+    assert_same(points, oracle="gudhi")
+
+
+def kinds(sizes: dict[str, int]) -> list[Any]:
+    return [pytest.param(kind, n, id=f"{kind}-{n}") for kind, n in sizes.items()]
+
+
+def make(kind: str, n: int) -> Any:
+    if str(TOOLS) not in sys.path:
+        sys.path.append(str(TOOLS))
+    import point_clouds
+
+    return point_clouds.make(kind, n)
+
+
+@pytest.mark.parametrize(
+    ("kind", "n"), kinds({"traj": 500, "traj0": 400, "absorb": 500, "unif": 100})
+)
+def test_embedding_like_clouds(kind: str, n: int) -> None:
+    assert_same(make(kind, n))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("kind", "n"), kinds({"traj": 2000, "traj0": 1000, "absorb": 2000, "unif": 150})
+)
+def test_large_embedding_like_clouds(kind: str, n: int) -> None:
+    assert_same(make(kind, n))
+
+
+@pytest.mark.parametrize("engine", ["giotto-ph", "gudhi"])
+def test_a_grid_with_thousands_of_equal_distances(engine: str) -> None:
+    side = np.arange(7, dtype=np.float32)
+    assert_same(np.stack(np.meshgrid(side, side, side[:2]), axis=-1).reshape(-1, 3), oracle=engine)
+
+
+def test_distances_are_exact_symmetric_and_zero_for_equal_rows_only() -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.standard_normal((70, 45)).astype(np.float32)
+    rows[1] = rows[0]
+    rows[2] = np.nextafter(rows[0], np.float32(np.inf))  # hidden by cancellation in a product
+    rows[3:5] = 0
+    rows[4, 0] = 1e-45
+    matrix = distance_matrix(rows)
+    wide = rows.astype(np.longdouble)
+    exact = np.sqrt(((wide[:, None] - wide[None]) ** 2).sum(axis=-1))
+    assert np.array_equal(matrix, matrix.T)
+    assert matrix[0, 1] == 0 < matrix[0, 2]
+    assert matrix[3, 4] > 0
+    assert np.array_equal(matrix == 0, exact == 0)
+    rounding = np.abs(matrix - exact) / np.maximum(exact, 1e-40)
+    assert rounding.max() < 2.0**-22
+
+
+SAME_BITS = """
+import hashlib, sys
+import numpy as np
+from panic_hpc.homology.api import diagrams
+from panic_hpc.homology.distance_matrix import distance_matrix
+points = np.random.default_rng(0).standard_normal((150, 37)).astype(np.float32)
+points[20:40] = points[:20] * np.float32(1.0001)
+found = diagrams(points)
+parts = [distance_matrix(points), *found.dgms, np.array([found.record.operations])]
+print(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
+"""
+
+
+def test_every_instruction_set_gives_the_same_bits_and_counts() -> None:
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", SAME_BITS],
+            env={**os.environ, "PANIC_HPC_SIMD": name},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for name in ("baseline", "avx2", "avx512")
+    }
+    assert len(digests) == 1
+
+
+def test_nothing_leaks() -> None:
+    points = np.random.default_rng(0).standard_normal((300, 4)).astype(np.float32)
+
+    def work(times: int) -> int:
+        for _ in range(times):
+            diagrams(points)
+            diagrams(points, budget=10)
+            distance_matrix(points)
+        gc.collect()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    settled = work(20)
+    # One leaked matrix a round would be 60 x 360 kB.
+    assert work(60) - settled < 8_000
