@@ -1,6 +1,7 @@
 """`submit --cluster`: decide what to submit, say what it may cost, submit it, keep the ledger."""
 
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -215,6 +216,7 @@ class _Dispatch:
             folder=str(job.folder),
             dependency=job.dependency,
             options=asked(job),
+            submitted=time.time(),
         )
         self._write(chunk)
         try:

@@ -87,13 +87,13 @@ def _entries(
             continue
         label = f"{job}_{position}" if chunk.is_array else job
         for index in indices:
-            yield ShardId(chunk.stage, index), _entry(label, row, answered=answered)
+            yield ShardId(chunk.stage, index), _entry(label, row, chunk, answered=answered)
 
 
-def _entry(job: str, row: Row | None, *, answered: bool) -> QueueEntry:
+def _entry(job: str, row: Row | None, chunk: Chunk, *, answered: bool) -> QueueEntry:
     if row is not None:
-        return QueueEntry(job, row.state, row.reason, row.nodes)
-    return QueueEntry(job, "" if answered else NO_ANSWER)
+        return QueueEntry(job, row.state, row.reason, row.nodes, chunk.submitted)
+    return QueueEntry(job, "" if answered else NO_ANSWER, submitted=chunk.submitted)
 
 
 def open_names(ledger: Sequence[Submission], unfinished: frozenset[ShardId]) -> set[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from panic_hpc.execution.claims import Claim
+from panic_hpc.execution.claims import Claim, Progress
 from panic_hpc.execution.events import shard_name
 from panic_hpc.execution.experiment import Experiment
 from panic_hpc.execution.survey import Survey
@@ -21,13 +21,14 @@ NEVER = "DependencyNeverSatisfied"
 class QueueEntry:
     """What the scheduler says of the job that has a shard in its list.
 
-    `state` is Slurm's word, "" where it knows the job no more; `place` is its reason or its nodes.
+    `state` is Slurm's word, "" where it knows the job no more; `submitted` is in seconds.
     """
 
     job: str
     state: str
     reason: str = ""
     nodes: str = ""
+    submitted: float = 0.0
 
     @property
     def is_active(self) -> bool:
@@ -154,11 +155,11 @@ def _queued(shard: Shard, entry: QueueEntry, claim: Claim | None) -> ShardStatus
 def _not_queued(shard: Shard, claim: Claim | None, entry: QueueEntry | None) -> ShardStatus:
     progress = claim.progress if claim else None
     done, total = (progress.done, progress.total) if progress else (0, 0)
-    if progress and progress.kind != "running":
+    if progress and progress.kind != "running" and not _is_before(progress, entry):
         detail = f"was {progress.kind}: {progress.reason}" if progress.reason else ""
         kind = progress.kind
         return ShardStatus(shard, "eligible", detail, done=done, total=total, stopped_by=kind)
-    if claim:
+    if claim and claim.progress.kind == "running":
         owner = claim.owner
         detail = f"its worker on {owner.host} (pid {owner.pid}) died" + _last_word(entry)
         return ShardStatus(shard, "lost", detail, job=owner.slurm.label, done=done, total=total)
@@ -168,6 +169,11 @@ def _not_queued(shard: Shard, claim: Claim | None, entry: QueueEntry | None) -> 
         detail = f"job {entry.job} ended without a word" + _last_word(entry)
         return ShardStatus(shard, "lost", detail, job=entry.job)
     return ShardStatus(shard, "eligible")
+
+
+def _is_before(progress: Progress, entry: QueueEntry | None) -> bool:
+    """Whether a claim was left before a job was submitted that has not said anything since."""
+    return entry is not None and progress.updated < entry.submitted
 
 
 def _last_word(entry: QueueEntry | None) -> str:

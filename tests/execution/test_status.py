@@ -78,6 +78,14 @@ def test_a_job_that_was_cancelled_before_it_began_is_not_lost() -> None:
     assert found(seen(), pending(state="CANCELLED")).state == "eligible"
 
 
+def test_a_job_that_ended_after_the_last_word_was_left_is_lost() -> None:
+    silent = QueueEntry("9_4", "FAILED", submitted=time.time() + 5)
+    assert found(seen(claim=claim("stopped", "left")), silent).state == "lost"
+    assert found(seen(claim=claim("stopped", "left")), replace(silent, submitted=1.0)).state == (
+        "eligible"
+    )
+
+
 def test_the_scheduler_disowns_a_claim_on_a_host_that_cannot_be_seen() -> None:
     assert found(seen(claim=claim()), pending(state="NODE_FAIL")).state == "lost"
     other = pending(state="FAILED")

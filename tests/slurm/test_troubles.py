@@ -76,7 +76,7 @@ def gpus_of(root: Path) -> set[str]:
 
 def test_a_task_that_exceeds_its_memory_gets_more_on_retry(slurm: Any, tmp_path: Path) -> None:
     root = plan_little(tmp_path / "exp", runs_per_shard=6, delay_s=0.5)
-    tight = profile(tmp_path, "[stages.runs]\nmem_gb = 0.06\n")
+    tight = profile(tmp_path, "[stages.runs]\nmem_gb = 0.07\n")
     submit(root, tight, "runs")
     wait_until_over(root)
     assert states(root, "runs") == ["lost"]
@@ -85,7 +85,7 @@ def test_a_task_that_exceeds_its_memory_gets_more_on_retry(slurm: Any, tmp_path:
     wait_until_over(root)
     assert states(root, "runs") == ["completed"]
     script = max(root.glob("jobs/submitit/*/*_submission.sh"), key=lambda path: path.parent.name)
-    assert "--mem=123M" in script.read_text()
+    assert "--mem=143M" in script.read_text()
 
 
 def test_jobs_that_slurm_has_forgotten(start_slurm: Any, tmp_path: Path) -> None:
