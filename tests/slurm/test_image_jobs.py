@@ -76,7 +76,7 @@ def test_arrays_in_the_image_with_a_requeue_have_the_bits_of_a_local_run(
     submit(root, profile(tmp_path, container(image, f"{short}\n{ranks}")))
     wait_until_over(root)
     assert set(states(root, "merge")) == {"completed"}, log_of(root)
-    assert log_of(root).count('"event": "stopped"') >= 3
+    assert '"event": "stopped"' in log_of(root)
     assert "Transport endpoint" not in log_of(root)
     assert digests(root) == digests(local)
     assert content_key(root) == content_key(local)
