@@ -24,7 +24,7 @@ def site(tmp_path: Path) -> Path:
     program(tmp_path / "host/sinfo", "echo idle")
     program(
         tmp_path / "host/apptainer",
-        'while [ "${1##*.}" != sif ]; do shift; done; shift\n'
+        'shift; while [ "$1" = --bind ]; do shift 2; done; shift\n'
         f'PATH="{tmp_path}/image:{tmp_path}/bin:/usr/bin:/bin" exec "$@"',
     )
     for name in ("sbatch", "sinfo", "rm-rf"):
