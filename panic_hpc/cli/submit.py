@@ -105,10 +105,13 @@ def slurm_options(
 ) -> "SlurmOptions":
     """Return the options for the profile called `cluster`."""
     from panic_hpc.clusters.profiles import load_cluster, resolved
+    from panic_hpc.execution.availability import refuse_missing
     from panic_hpc.execution.dispatch import SlurmOptions
+    from panic_hpc.execution.environment import model_cache
     from panic_hpc.execution.submitted_image import submitted_image
 
     profile = resolved(load_cluster(cluster))
+    refuse_missing(opened.manifest, model_cache(profile), cluster)
     found = submitted_image(profile, image or None, binds=(str(opened.paths.root),))
     return SlurmOptions(
         cluster=profile,

@@ -1,8 +1,11 @@
 """A profile's modules and variables as the host's lines of a batch script. Pure."""
 
+import os
 import shlex
+from pathlib import Path
 
 from panic_hpc.clusters.cluster import Cluster
+from panic_hpc.models.hub_cache import cache_directory
 
 
 def job_environment(cluster: Cluster) -> dict[str, str]:
@@ -34,6 +37,11 @@ def _cache_variables(cache: str | None) -> dict[str, str]:
         "TRITON_CACHE_DIR": f"{cache}/triton",
         "MPLCONFIGDIR": f"{cache}/matplotlib",
     }
+
+
+def model_cache(cluster: Cluster) -> Path:
+    """Return where a job finds models, told from its variables and those of this process."""
+    return cache_directory({**os.environ, **job_environment(cluster)})
 
 
 def host_lines(cluster: Cluster) -> tuple[str, ...]:

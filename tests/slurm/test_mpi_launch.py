@@ -22,10 +22,16 @@ def launch(*words: str) -> subprocess.CompletedProcess[str]:
     mpich = metadata.distribution("mpich")
     library = next(file for file in mpich.files or () if file.name.startswith("libmpi.so"))
     folder = Path(str(mpich.locate_file(library))).resolve().parent
+    # UCX's default choice of transports was seen to hang in MPI_Init on one host.
+    settings = {"LD_LIBRARY_PATH": str(folder), "UCX_TLS": "self,tcp,sysv"}
     return subprocess.run(
-        [*words, sys.executable, "-c", PROGRAM], env={**os.environ, "LD_LIBRARY_PATH": str(folder)},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        [*words, sys.executable, "-c", PROGRAM],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 @pytest.mark.usefixtures("slurm")
