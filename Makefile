@@ -34,6 +34,9 @@ check: $(STAMP)
 bench: $(STAMP)
 	for bench in tools/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
+image:
+	slurm/build-image
+
 clean:
 	rm -rf $(VENV) build $(DEMO)
 
