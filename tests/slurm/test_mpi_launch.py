@@ -10,6 +10,9 @@ import pytest
 
 pytestmark = [pytest.mark.slurm, pytest.mark.mpi]
 
+STEADY_MPICH = {"MPIR_CVAR_CH4_NETMOD": "ofi", "FI_PROVIDER": "tcp"}
+"""Through UCX, PyPI's mpich was seen to fail in MPI_Init under srun, once in a dozen times."""
+
 PROGRAM = """
 from panic_hpc.stages.ranks import find_ranks
 ranks = find_ranks()
@@ -22,8 +25,7 @@ def launch(*words: str) -> subprocess.CompletedProcess[str]:
     mpich = metadata.distribution("mpich")
     library = next(file for file in mpich.files or () if file.name.startswith("libmpi.so"))
     folder = Path(str(mpich.locate_file(library))).resolve().parent
-    # UCX's default choice of transports was seen to hang in MPI_Init on one host.
-    settings = {"LD_LIBRARY_PATH": str(folder), "UCX_TLS": "self,tcp,sysv"}
+    settings = {"LD_LIBRARY_PATH": str(folder), **STEADY_MPICH}
     return subprocess.run(
         [*words, sys.executable, "-c", PROGRAM],
         env={**os.environ, **settings},
