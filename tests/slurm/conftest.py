@@ -16,10 +16,10 @@ testbed_module: Any = importlib.import_module("testbed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let a test of a real scheduler be tried once more, and say so: on a busy host daemons lag."""
+    """Let a test of a real scheduler be tried twice more, and say so: on a busy host daemons lag."""
     for item in items:
         if item.get_closest_marker("slurm"):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 @pytest.fixture(scope="session")

