@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
 PYTEST_ARGS ?=
+BASE_TESTS ?= $(addprefix tests/,experiment planning clusters cli store stages analysis test_layers.py)
 WITHOUT_COMPUTE := not compute and not mpi and not slurm and not apptainer and not long
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -23,7 +24,7 @@ BASE := .venv-base
 test-base:
 	$(PYTHON) -m venv $(BASE)
 	$(BASE)/bin/pip install --quiet --constraint constraints.txt --editable '.[analysis,engines,mpi,publish,dev]' pillow
-	$(BASE)/bin/python -m pytest -m "$(WITHOUT_COMPUTE)" $(PYTEST_ARGS)
+	$(BASE)/bin/python -m pytest -m "$(WITHOUT_COMPUTE)" $(PYTEST_ARGS) $(BASE_TESTS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ testbed_module: Any = importlib.import_module("testbed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let a test of a real scheduler be tried twice more, and say so: on a busy host daemons lag."""
+    """Let tests of a real scheduler be tried twice more, and say so: busy daemons lag."""
     for item in items:
         if item.get_closest_marker("slurm"):
             item.add_marker(pytest.mark.flaky(reruns=2))
