@@ -107,17 +107,28 @@ class UpstreamDatabase:
         """Open; PanicError where the file is no database of upstream's."""
         try:
             self._connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
-            self.era = self._find_era()
-        except sqlite3.Error as error:
-            raise PanicError(f"{self.path} is not a readable SQLite database ({error})") from error
+            self._learn_tables()
+        except BaseException as error:
+            self._close()
+            if isinstance(error, sqlite3.Error):
+                problem = f"{self.path} is not a readable SQLite database ({error})"
+                raise PanicError(problem) from error
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def _learn_tables(self) -> None:
+        self.era = self._find_era()
         self._names = _TABLES[self.era]
         for table in self._names.values():
             rows = self._connection.execute(f'pragma table_info("{table}")')
             self._columns[table] = {row[1] for row in rows}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
 
     def _find_era(self) -> str:
         rows = self._connection.execute("select name from sqlite_master where type = 'table'")

@@ -107,9 +107,11 @@ def test_shards_are_not_taken_for_datasets(path: Path) -> None:
         panic_hpc.open(path.parent / "exp" / "runs" / "runs_00000.h5")
 
 
+@pytest.mark.compute
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_torch_reads_it_in_workers(path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     with panic_hpc.open(path) as dataset:
         trajectories = dataset.torch("Sight", runs=[4, 2, 9])
         loader = torch.utils.data.DataLoader(
