@@ -25,6 +25,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def shared_slurm() -> Iterator[Any]:
     """A running Slurm; use `slurm`, which also points this process at it."""
+    # MPICH names its segments by job id, and a new testbed counts from 1 again: what a killed job
+    # left behind makes MPI_Init hang or fail.
+    for stale in Path("/dev/shm").glob("mpich_shm_*"):
+        stale.unlink(missing_ok=True)
     testbed = testbed_module.start(testbed_module.Settings())
     yield testbed
     testbed.stop()
