@@ -108,18 +108,15 @@ class UpstreamDatabase:
         try:
             self._connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
             self._learn_tables()
-        except BaseException as error:
-            self._close()
-            if isinstance(error, sqlite3.Error):
-                problem = f"{self.path} is not a readable SQLite database ({error})"
-                raise PanicError(problem) from error
+        except sqlite3.Error as error:
+            self.__exit__()
+            raise PanicError(f"{self.path} is not a readable SQLite database ({error})") from error
+        except PanicError:
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
 
