@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
 PYTEST_ARGS ?=
-BASE_TESTS ?= $(addprefix tests/,experiment planning clusters cli store stages analysis test_layers.py)
+BASE_TESTS ?= $(addprefix tests/,experiment planning clusters cli store merging upstream stages analysis test_layers.py)
 WITHOUT_COMPUTE := not compute and not mpi and not slurm and not apptainer and not long
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -16,6 +16,7 @@ LAYERS = (
     ("planning",),
     ("store",),
     ("models", "homology"),
+    ("merging", "upstream"),
     ("stages",),
     ("execution",),
     ("analysis",),
@@ -35,7 +36,7 @@ DOORS = {
     "sentence_transformers": ("models",),
     "gph": ("homology",),
     "gudhi": ("homology",),
-    "mpi4py": ("stages",),
+    "mpi4py": ("merging",),
     "submitit": ("execution.executors", "execution.local"),
     "matplotlib": ("report",),
 }

@@ -22,15 +22,15 @@ import h5py
 import numpy as np
 
 from panic_hpc.keys import content_key
-from panic_hpc.stages.merge import join
-from panic_hpc.stages.merge_assembly import MergeOptions
-from panic_hpc.stages.merge_inputs import Input, MergeInputs
-from panic_hpc.stages.ranks import Ranks, find_ranks
+from panic_hpc.merging.assembling import MergeOptions
+from panic_hpc.merging.inputs import Input, MergeInputs
+from panic_hpc.merging.merge import join
+from panic_hpc.merging.ranks import Ranks, find_ranks
+from panic_hpc.merging.unify import ExperimentInfo, NetworkInfo
 from panic_hpc.store.dataset import open_dataset
 from panic_hpc.store.ragged import offsets_of
 from panic_hpc.store.schema import shard_columns
 from panic_hpc.store.shard import ShardHeader, publish_shard
-from panic_hpc.store.unify import ExperimentInfo, NetworkInfo
 from panic_hpc.types import RUNS, ModelSpec, Prompt, Shard
 
 KEY = "0" * 32

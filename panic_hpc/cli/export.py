@@ -34,7 +34,7 @@ def dataset_path(source: Path) -> Path:
 def parquet(source: Source, output: Target, as_json: Json = False) -> None:
     """Write runs, invocations, embeddings and diagrams as Parquet files."""
     from panic_hpc.store.dataset import open_dataset
-    from panic_hpc.store.parquet import export_parquet
+    from panic_hpc.store.exports.parquet import export_parquet
 
     with open_dataset(dataset_path(source)) as dataset:
         _print(export_parquet(dataset, output), as_json)
@@ -52,7 +52,7 @@ def images(
 ) -> None:
     """Write images as files by network, prompt and run, with what they show in their EXIF."""
     from panic_hpc.store.dataset import open_dataset
-    from panic_hpc.store.image_files import export_images
+    from panic_hpc.store.exports.images import export_images
 
     with open_dataset(dataset_path(source)) as dataset, count_bar("runs") as report:
         written = export_images(
@@ -81,7 +81,7 @@ def crate(
     as_json: Json = False,
 ) -> None:
     """Write the dataset with README, licence, CITATION.cff, checksums, DataCite and RO-Crate."""
-    from panic_hpc.store.crate import Description, export_crate, require_empty
+    from panic_hpc.store.exports.crate import Description, export_crate, require_empty
 
     about = Description(title, tuple(author), description, licence, publisher)
     limit = _bytes(max_file)
@@ -93,7 +93,7 @@ def _parts(dataset: Path, output: Path, limit: int) -> list[Path]:
     """Return the dataset, or its parts, made in `output`, where it is larger than the limit."""
     if not limit or dataset.stat().st_size <= limit:
         return [dataset]
-    from panic_hpc.stages.split import split
+    from panic_hpc.merging.split import split
 
     with count_bar("parts") as report:
         return split(dataset, output, limit, report)

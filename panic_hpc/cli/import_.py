@@ -25,7 +25,7 @@ def import_database(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Make a dataset of upstream's experiments, of its Python or its Elixir years."""
-    from panic_hpc.stages.import_upstream import import_upstream
+    from panic_hpc.upstream.importing import import_upstream
 
     with count_bar("import") as report:
         imported = import_upstream(database, output, report)

@@ -10,7 +10,7 @@ from panic_hpc.cli.byte_bar import byte_bar
 from panic_hpc.cli.console import say, say_json, warn
 
 if TYPE_CHECKING:
-    from panic_hpc.stages.merge import Merged
+    from panic_hpc.merging.merge import Merged
 
 
 def register(app: typer.Typer) -> None:
@@ -35,9 +35,9 @@ def merge(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Join all shards into one dataset, with one process or under mpiexec."""
-    from panic_hpc.stages.merge import merge as merge_experiments
-    from panic_hpc.stages.merge_assembly import MergeOptions
-    from panic_hpc.stages.ranks import find_ranks
+    from panic_hpc.merging.assembling import MergeOptions
+    from panic_hpc.merging.merge import merge as merge_experiments
+    from panic_hpc.merging.ranks import find_ranks
 
     ranks = find_ranks()
     target = output or _default_target(experiments)

@@ -12,9 +12,9 @@ from panic_hpc.cli.console import say, say_json, warn
 from panic_hpc.errors import PanicError
 
 if TYPE_CHECKING:
+    from panic_hpc.store.checks.sampling import Sample
+    from panic_hpc.store.checks.verify import Verified
     from panic_hpc.store.rules import Finding
-    from panic_hpc.store.sampling import Sample
-    from panic_hpc.store.verify import Verified
 
 EXIT_FINDINGS = 1
 EXIT_NOT_CHECKED = 2
@@ -58,15 +58,15 @@ def verify(
 
 
 def _sample(share: str, part: str) -> "Sample":
-    from panic_hpc.store.sampling import parse_sample
+    from panic_hpc.store.checks.sampling import parse_sample
 
     return parse_sample(share, part)
 
 
 def _results(paths: Iterable[Path], sample: "Sample", untrusted: bool) -> "Iterator[Verified]":
-    from panic_hpc.stages.verify_experiment import is_experiment, verify_experiment
-    from panic_hpc.store.untrusted import verify_in_child
-    from panic_hpc.store.verify import verify_file
+    from panic_hpc.merging.verify_experiment import is_experiment, verify_experiment
+    from panic_hpc.store.checks.untrusted import verify_in_child
+    from panic_hpc.store.checks.verify import verify_file
 
     for path in paths:
         with byte_bar(path.name) as report:

@@ -20,10 +20,10 @@ from panic_hpc.execution.worker import (
     WorkerOptions,
     run_worker,
 )
+from panic_hpc.merging.assembling import MergeOptions
+from panic_hpc.merging.merge import merge
+from panic_hpc.merging.ranks import Ranks, find_ranks, first, launched_size
 from panic_hpc.stages.base import Context, Stage
-from panic_hpc.stages.merge import merge
-from panic_hpc.stages.merge_assembly import MergeOptions
-from panic_hpc.stages.ranks import Ranks, find_ranks, first, launched_size
 from panic_hpc.types import MERGE, Shard
 
 MARGIN_S = 30.0

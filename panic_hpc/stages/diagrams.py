@@ -10,12 +10,12 @@ from panic_hpc.errors import Interrupted
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.stages import sizes
 from panic_hpc.stages.base import Context, Estimate
-from panic_hpc.stages.clouds import Clouds, open_clouds
-from panic_hpc.stages.diagram import DiagramSettings, compute, died, probe
-from panic_hpc.stages.diagrams_file import diagrams_arrays, recorded
 from panic_hpc.stages.headers import begun, finished
 from panic_hpc.stages.pace import Pace
-from panic_hpc.stages.processes import each
+from panic_hpc.stages.persistence.clouds import Clouds, open_clouds
+from panic_hpc.stages.persistence.diagram import DiagramSettings, compute, died, probe
+from panic_hpc.stages.persistence.diagrams_file import diagrams_arrays, recorded
+from panic_hpc.stages.persistence.processes import each
 from panic_hpc.store.journal import Journal, open_journal
 from panic_hpc.store.shard import publish_shard
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, Shard, ShardId

@@ -11,11 +11,11 @@ from panic_hpc.stages import sizes
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.lookup import codec_of
 from panic_hpc.stages.headers import begun, finished
-from panic_hpc.stages.lockstep import Course, Lockstep, place_of
-from panic_hpc.stages.loops import LoopFinder
-from panic_hpc.stages.progress import Limits, RunProgress, apply, take_back_unstored
-from panic_hpc.stages.recorder import Recorder
-from panic_hpc.stages.runs_file import runs_arrays
+from panic_hpc.stages.running.lockstep import Course, Lockstep, place_of
+from panic_hpc.stages.running.loops import LoopFinder
+from panic_hpc.stages.running.progress import Limits, RunProgress, apply, take_back_unstored
+from panic_hpc.stages.running.recorder import Recorder
+from panic_hpc.stages.running.runs_file import runs_arrays
 from panic_hpc.store.journal import Journal, open_journal
 from panic_hpc.store.shard import publish_shard
 from panic_hpc.types import RUNS, Run, Shard

@@ -21,11 +21,11 @@ from panic_hpc.store.blocks import (
     require_space,
     write_at,
 )
+from panic_hpc.store.checks.structure import name_problems, row_problems
 from panic_hpc.store.digest import run_digests
 from panic_hpc.store.header import SHARD, ArrayEntry, encode, reserved_bytes
 from panic_hpc.store.publish import publish_first, temporary_file
 from panic_hpc.store.reader import ArrayFile, OpenArrays
-from panic_hpc.store.structure import name_problems, row_problems
 
 DIGEST = "runs/digest"
 _UNKNOWN_SHA256 = "0" * 64

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from panic_hpc import cli
+from panic_hpc.cli import console
 from panic_hpc.execution import claims
 from panic_hpc.execution.identity import this_process
 from panic_hpc.paths import ExperimentPaths
@@ -37,7 +38,7 @@ def typed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Callable[..., Answer]:
     """Type a command in this process, in an empty directory."""
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console.out, "width", 200)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> Answer:

@@ -3,14 +3,10 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "execution"))
-
 from clusters import log_of, profile, states, submit, wait_until_over
 from little_experiment import digests, plan_little, run_command
 
@@ -134,7 +130,7 @@ def test_two_ranks_connect_in_the_image(
     slurm: Any, image: Path, tmp_path: Path, launcher: str
 ) -> None:
     program = (
-        "from panic_hpc.stages.ranks import find_ranks; r = find_ranks(); "
+        "from panic_hpc.merging.ranks import find_ranks; r = find_ranks(); "
         "print(r.rank, r.size, r.each(lambda: r.rank))"
     )
     inside = ["apptainer", "exec", USERNS, "--no-home", str(image)]

@@ -1,15 +1,11 @@
 """The merge stage by several MPI ranks in a job, started either way."""
 
 import os
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "execution"))
-
 from clusters import log_of, profile, states, submit, wait_until_over
 from little_experiment import plan_little, run_command, wait_for
 

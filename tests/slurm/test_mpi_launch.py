@@ -14,7 +14,7 @@ STEADY_MPICH = {"MPIR_CVAR_CH4_NETMOD": "ofi", "FI_PROVIDER": "tcp"}
 """Through UCX, PyPI's mpich was seen to fail in MPI_Init under srun, once in a dozen times."""
 
 PROGRAM = """
-from panic_hpc.stages.ranks import find_ranks
+from panic_hpc.merging.ranks import find_ranks
 ranks = find_ranks()
 print(ranks.rank, ranks.size, ranks.each(lambda: ranks.rank))
 """

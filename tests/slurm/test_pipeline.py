@@ -2,14 +2,10 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "execution"))
-
 from clusters import (
     log_of,
     processes,

@@ -7,7 +7,7 @@ from experiments import Planned, planned, stage_named
 from panic_hpc.errors import HomologyError, Interrupted
 from panic_hpc.homology.api import diagrams
 from panic_hpc.homology.entropy import persistence_entropies
-from panic_hpc.stages import diagram as one_diagram
+from panic_hpc.stages.persistence import diagram as one_diagram
 from panic_hpc.store import schema
 from panic_hpc.store.ragged import unpack_texts
 from panic_hpc.store.shard import Shard, open_shard

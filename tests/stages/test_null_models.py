@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panic_hpc.keys import content_key
-from panic_hpc.stages.null_models import gaussian, null_clouds, phase_randomised
+from panic_hpc.stages.persistence.null_models import gaussian, null_clouds, phase_randomised
 
 KEY = content_key("a run")
 

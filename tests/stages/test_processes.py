@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from panic_hpc.stages.processes import each
+from panic_hpc.stages.persistence.processes import each
 
 
 def double(task: int) -> int:

@@ -1,8 +1,14 @@
 import pytest
 
 from panic_hpc.errors import ConflictError
-from panic_hpc.stages.loops import LoopFinder
-from panic_hpc.stages.progress import Limits, RunProgress, apply, seed_of, take_back_unstored
+from panic_hpc.stages.running.loops import LoopFinder
+from panic_hpc.stages.running.progress import (
+    Limits,
+    RunProgress,
+    apply,
+    seed_of,
+    take_back_unstored,
+)
 from panic_hpc.store.journal import Blob, Record
 from panic_hpc.types import Noise, Run
 

@@ -1,21 +1,17 @@
 """The stages with models of the real classes: tiny checkpoints by path, nothing but settings."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from experiments import Planned, planned, stage_named
+from tiny_checkpoints import SIDE, Checkpoints, git, sentence_bert, stable_diffusion, vit
 
 from panic_hpc.errors import Interrupted
 from panic_hpc.store.schema import ENDED
 from panic_hpc.store.shard import open_shard
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "contracts"))
-
-from tiny_checkpoints import SIDE, Checkpoints, git, sentence_bert, stable_diffusion, vit
 
 pytestmark = pytest.mark.compute
 

@@ -12,11 +12,11 @@ from synthetic import Experiment
 
 import panic_hpc
 from panic_hpc.errors import PanicError
-from panic_hpc.store.crate import Description, export_crate, require_empty
+from panic_hpc.store.checks.verify import verify_file
 from panic_hpc.store.dataset import Dataset
-from panic_hpc.store.image_files import export_images
-from panic_hpc.store.parquet import export_parquet
-from panic_hpc.store.verify import verify_file
+from panic_hpc.store.exports.crate import Description, export_crate, require_empty
+from panic_hpc.store.exports.images import export_images
+from panic_hpc.store.exports.parquet import export_parquet
 
 polars = pytest.importorskip("polars")
 pytest.importorskip("pyarrow")

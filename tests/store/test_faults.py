@@ -9,15 +9,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import synthetic
 
 from panic_hpc.store.shard import open_shard
 
+PLACES = [str(Path(__file__).parent), str(Path(synthetic.__file__).parent)]
 STRACE = shutil.which("strace")
 pytestmark = pytest.mark.skipif(STRACE is None, reason="no strace here")
 
 PUBLISH = """
 import sys
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = sys.argv[2:]
 import test_shard
 given = test_shard.arrays()
 print("begin", flush=True)
@@ -30,7 +32,7 @@ def publish(directory: Path, call: str, number: int, error: str) -> tuple[bool, 
     log = directory.parent / f"{directory.name}.strace"
     inject = f"inject={call}:error={error}:when={number}"
     command = [str(STRACE), "-f", "-qq", "-o", str(log), "-e", f"trace={call}", "-e", inject]
-    script = [sys.executable, "-c", PUBLISH, str(directory), str(Path(__file__).parent)]
+    script = [sys.executable, "-c", PUBLISH, str(directory), *PLACES]
     done = subprocess.run([*command, *script], capture_output=True, timeout=120, check=False)
     return "INJECTED" in log.read_text(), done.returncode == 0
 

@@ -19,6 +19,7 @@ from panic_hpc.errors import ConflictError, PanicError, ShardError
 from panic_hpc.store import blocks, hdf5
 from panic_hpc.store.shard import ShardHeader, Stream, open_shard, publish_shard
 
+PLACES = [str(Path(__file__).parent), str(Path(synthetic.__file__).parent)]
 HEADER = ShardHeader("runs", 3, "", "the key", {"cpu": "a Xeon"}, {"host": "here ☾"})
 
 
@@ -289,7 +290,7 @@ def test_a_full_disk_is_noticed_before_and_during(
     monkeypatch.undo()
     code = """if True:
         import resource, signal, sys
-        sys.path.insert(0, sys.argv[2])
+        sys.path[:0] = sys.argv[2:]
         import test_shard
         from panic_hpc.errors import PanicError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -300,7 +301,7 @@ def test_a_full_disk_is_noticed_before_and_during(
         except PanicError as error:
             print("refused", error)
     """
-    command = [sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", code, str(tmp_path), *PLACES]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert "refused" in done.stdout, done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -13,12 +13,12 @@ import synthetic
 from synthetic import Experiment
 
 from panic_hpc.errors import PanicError
-from panic_hpc.store.file_checks import sum_problems
+from panic_hpc.store.checks.file import sum_problems
+from panic_hpc.store.checks.sampling import ALL, Sample, parse_sample
+from panic_hpc.store.checks.untrusted import verify_in_child
+from panic_hpc.store.checks.verify import verify_file
 from panic_hpc.store.reader import ArrayFile
 from panic_hpc.store.rules import BY_ID
-from panic_hpc.store.sampling import ALL, Sample, parse_sample
-from panic_hpc.store.untrusted import verify_in_child
-from panic_hpc.store.verify import verify_file
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def not_a_text(path: Path) -> None:
 
 
 def redo_digests(path: Path) -> None:
-    from panic_hpc.store.content_checks import content_key_problems
+    from panic_hpc.store.checks.content import content_key_problems
     from panic_hpc.store.digest import run_digests
 
     with ArrayFile(path) as file:

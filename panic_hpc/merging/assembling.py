@@ -1,0 +1,70 @@
+"""Assembling a dataset file with any number of ranks: lay out, share the copying, publish."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from panic_hpc.errors import Interrupted
+from panic_hpc.merging.dataset_file import Contents, Draft, begin, finish
+from panic_hpc.merging.layout import Unit, share, units
+from panic_hpc.merging.plan import Job
+from panic_hpc.merging.ranks import Ranks, first
+from panic_hpc.merging.rebase import Rebase
+from panic_hpc.merging.work import Target, Work, carry_out
+from panic_hpc.store.publish import temporary_file
+
+THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class MergeOptions:
+    """What the user may choose: `check` reads all copied bytes back and compares checksums."""
+
+    check: bool = True
+    allow_missing: bool = False
+    should_stop: Callable[[], str] = str
+    report: Callable[[int, int], None] = lambda done, total: None
+
+
+def assemble(
+    job: Job,
+    contents: Callable[[], Contents],
+    target: Path,
+    options: MergeOptions,
+    ranks: Ranks,
+) -> None:
+    """Publish the dataset `target`; `contents` is asked on rank 0 only."""
+    with temporary_file(target) if ranks.rank == 0 else nullcontext(target) as temporary:
+        draft = first(ranks, lambda: begin(temporary, target, contents(), job.arrays))
+        ranks.each(lambda: _share(job, draft, options, ranks))
+        first(ranks, lambda: finish(draft, job.arrays, target))
+
+
+def _share(job: Job, draft: Draft, options: MergeOptions, ranks: Ranks) -> None:
+    """Carry out this rank's share."""
+    total = job.nbytes * (1 + options.check)
+
+    def own() -> Iterator[Unit]:
+        every = units(job.tables, job.arrays, job.sources)
+        return share(every, job.total_cost, ranks.rank, ranks.size)
+
+    def report(done: int) -> None:
+        options.report(min(done * ranks.size, total), total)
+        if reason := options.should_stop():
+            raise Interrupted(f"The merge into {draft.path.parent} stopped: {reason}")
+
+    with _descriptor(draft.path) as descriptor:
+        target = Target(draft.path, descriptor, draft.places)
+        work = Work(target, Rebase(job.tables, job.sources, job.unified), options.check)
+        carry_out(work, own, max(1, min(THREADS, (os.cpu_count() or 1) // ranks.size)), report)
+
+
+@contextmanager
+def _descriptor(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

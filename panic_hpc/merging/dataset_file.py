@@ -1,0 +1,142 @@
+"""Begin and finish a dataset file: its layout before, its tables and header after the copying."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panic_hpc.merging.layout import ArrayPlan
+from panic_hpc.store import hdf5
+from panic_hpc.store.blocks import BlockSums, block_spans, byte_view, require_space, write_at
+from panic_hpc.store.dataset_schema import (
+    CHECKSUMS,
+    HEADER,
+    RUN_EXTRAS,
+    TABLES,
+    model_extras,
+    stage_columns,
+)
+from panic_hpc.store.file_digest import write_digest
+from panic_hpc.store.header import DATASET, ArrayEntry, encode, reserved_bytes
+from panic_hpc.store.publish import publish_over, remove_stale
+from panic_hpc.store.reader import ArrayFile, OpenArrays
+from panic_hpc.store.schema import Column
+from panic_hpc.store.shard import hdf5_attributes, write_header, writing
+
+_UNKNOWN_SHA256 = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a dataset has of its own: tables, values of the header, its stages and models."""
+
+    own: Mapping[str, NDArray[Any]]
+    values: Mapping[str, Any]
+    parts: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A dataset in the making: where its arrays lie, the header's values, the tables written."""
+
+    path: Path
+    places: Mapping[str, int]
+    values: Mapping[str, Any]
+    own: Mapping[str, ArrayEntry]
+    header_bytes: int
+
+
+def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, ArrayPlan]) -> Draft:
+    """Lay `path` out, to be published as `target`, and write the tables that no shard has.
+
+    PanicError where space is short. What killed merges left is removed.
+    """
+    remove_stale(target)
+    own, values = contents.own, contents.values
+    entries = {name: _unwritten(array.dtype.str, array.shape) for name, array in own.items()}
+    entries |= _planned(arrays)
+    reserved = reserved_bytes(DATASET, values, entries)
+    total = sum(entry.nbytes for entry in entries.values()) + reserved
+    require_space(path.parent, total, "The dataset")
+    layout = {name: (entry.dtype, entry.shape) for name, entry in entries.items()}
+    layout[hdf5.HEADER] = ("|u1", (reserved,))
+    layout[hdf5.HEADER_SHA256] = ("S64", ())
+    columns = {name: c for name, c in dataset_columns(contents.parts).items() if name in layout}
+    places = hdf5.lay_out(path, layout, hdf5_attributes(DATASET), columns)
+    with writing(path) as descriptor:
+        written = {name: _write(descriptor, places[name], array) for name, array in own.items()}
+    return Draft(path, places, values, written, reserved)
+
+
+def made() -> dict[str, Any]:
+    """Return when and by what a dataset is made."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"created": now, "software": f"panic-hpc {_own_version()}"}
+
+
+def _own_version() -> str:
+    try:
+        return version("panic-hpc")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def dataset_columns(parts: Sequence[tuple[str, str]]) -> dict[str, Column]:
+    """Return {name: column} of all that a dataset of these stages and models may hold."""
+    columns = [HEADER, *TABLES, *RUN_EXTRAS, *CHECKSUMS]
+    for stage, model in parts:
+        columns += [column for _, column in stage_columns(stage, model)]
+        columns += model_extras(stage, model) if model else ()
+    return {column.name: column for column in columns}
+
+
+def _unwritten(dtype: str, shape: tuple[int, ...]) -> ArrayEntry:
+    empty = ArrayEntry(dtype, shape, 0)
+    return replace(empty, sha256=(_UNKNOWN_SHA256,) * sum(1 for _ in block_spans(empty.nbytes)))
+
+
+def _planned(arrays: Mapping[str, ArrayPlan]) -> dict[str, ArrayEntry]:
+    n_blocks = max((array.blocks[1] for array in arrays.values()), default=0)
+    checksums = {c.name: _unwritten(np.dtype(c.dtype).str, (n_blocks,)) for c in CHECKSUMS}
+    return checksums | {
+        name: ArrayEntry(np.dtype(array.dtype).str, array.shape, 0, blocks=array.blocks)
+        for name, array in arrays.items()
+    }
+
+
+def _write(descriptor: int, place: int, array: NDArray[Any]) -> ArrayEntry:
+    data = byte_view(array)
+    write_at(descriptor, data, place)
+    sums = BlockSums()
+    sums.update(data)
+    return ArrayEntry(array.dtype.str, array.shape, place, tuple(sums.finish()))
+
+
+def finish(draft: Draft, arrays: Mapping[str, ArrayPlan], target: Path) -> None:
+    """Write the header, re-open and check what is not checked yet, and publish over `target`."""
+    entries = {
+        name: replace(entry, offset=draft.places[name]) for name, entry in _planned(arrays).items()
+    }
+    with writing(draft.path) as descriptor:
+        written = OpenArrays(draft.path, descriptor, entries)
+        for column in CHECKSUMS:
+            rows = written.slice(column.name, 0, written.rows(column.name))
+            entries[column.name] = _summed(rows, entries[column.name])
+        content = encode(DATASET, draft.values, {**draft.own, **entries})
+        write_header(descriptor, draft.places, content.ljust(draft.header_bytes))
+    with ArrayFile(draft.path) as file:
+        for name in (*draft.own, *(column.name for column in CHECKSUMS)):
+            file.check(name)
+        write_digest(file, target)
+    publish_over(draft.path, target)
+
+
+def _summed(rows: NDArray[Any], entry: ArrayEntry) -> ArrayEntry:
+    sums = BlockSums()
+    sums.update(byte_view(rows))
+    return replace(entry, sha256=tuple(sums.finish()))

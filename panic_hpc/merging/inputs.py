@@ -1,0 +1,141 @@
+"""What a merge reads: manifests, which shards there should be, which there are, what they hold."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from panic_hpc import registry
+from panic_hpc.errors import ManifestError
+from panic_hpc.merging.places import Source
+from panic_hpc.merging.unify import ExperimentInfo, NetworkInfo
+from panic_hpc.paths import ExperimentPaths
+from panic_hpc.store.schema import SHARD_COLUMNS
+from panic_hpc.store.shard import Shard as ShardFile
+from panic_hpc.store.shard import open_shard
+from panic_hpc.types import EMBEDDINGS, RUNS, Shard
+
+if TYPE_CHECKING:
+    from panic_hpc.planning.manifest import Manifest
+
+LISTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One shard that a merge expects, and its file; `model` is its name in the dataset."""
+
+    experiment: int
+    shard: Shard
+    path: Path
+    manifest_key: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class MergeInputs:
+    """All that a merge starts from: experiments, their shards that are there, and the others."""
+
+    experiments: Sequence[ExperimentInfo]
+    there: Sequence[Input]
+    missing: Sequence[dict[str, Any]] = ()
+
+
+def experiment_info(manifest: "Manifest", source: str) -> ExperimentInfo:
+    """Return what a dataset keeps of a manifest; `source` names its directory for people."""
+    config = manifest.experiment.model_dump(mode="json", exclude={"prompts"})
+    return ExperimentInfo(
+        manifest.key,
+        str(config.get("name") or ""),
+        source,
+        config,
+        tuple(manifest.prompts),
+        tuple(NetworkInfo(network.key, tuple(network.models)) for network in manifest.networks),
+        tuple(manifest.embedding_models),
+        manifest.n_runs,
+    )
+
+
+def expected(
+    manifest: "Manifest", paths: ExperimentPaths, number: int, labels: dict[str, str]
+) -> Iterator[Input]:
+    """Yield the shards of every stage that a dataset takes in, by stage and number."""
+    stages = registry.collect("panic_hpc.stages")
+    for name in SHARD_COLUMNS:
+        if name in stages:
+            for shard in stages[name].shards(manifest):
+                label = labels.get(shard.model, shard.model)
+                yield Input(number, shard, paths.shard(shard), manifest.key, label)
+
+
+def split_missing(inputs: Sequence[Input]) -> tuple[list[Input], list[Input]]:
+    """Return (those whose file is there, those whose file is not)."""
+    present = [one.path.exists() for one in inputs]
+    there = [one for one, found in zip(inputs, present, strict=True) if found]
+    return there, [one for one, found in zip(inputs, present, strict=True) if not found]
+
+
+def require_enough(there: Sequence[Input], missing: Sequence[Input], allow_missing: bool) -> None:
+    """Raise ManifestError, with a list, where shards are missing and that was not allowed."""
+    if missing and not allow_missing:
+        names = "\n".join(f"  - {one.path}" for one in missing[:LISTED])
+        more = f"\n  … and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
+        raise ManifestError(
+            f"{len(missing)} of {len(missing) + len(there)} shards are missing:\n{names}{more}",
+            hint="Wait, submit them again, or merge what is there with --allow-missing",
+        )
+    if not any(one.shard.stage == RUNS for one in there):
+        raise ManifestError(
+            "No shard of the runs stage is completed yet, there is nothing to merge"
+        )
+
+
+def as_missing(one: Input) -> dict[str, Any]:
+    """Return what a dataset says of a shard it had to do without."""
+    shard = one.shard
+    return {
+        "experiment": one.experiment,
+        "stage": shard.stage,
+        "index": shard.index,
+        "model": one.model,
+        "first_run": shard.first_run,
+        "n_runs": shard.n_runs,
+    }
+
+
+def read_source(one: Input) -> Source:
+    """Return what merge must know of a shard; its header and the arrays read here are verified.
+
+    Raises ShardError where the file is damaged, or another shard than its name says.
+    """
+    with open_shard(one.path, manifest_key=one.manifest_key, check=False) as file:
+        _require_expected(file, one)
+        run_index = file.array("runs/index")
+        counted = {RUNS: "runs/n_steps", EMBEDDINGS: "runs/n_rows"}.get(one.shard.stage)
+        return Source(
+            path=str(one.path),
+            experiment=one.experiment,
+            stage=one.shard.stage,
+            index=one.shard.index,
+            model=one.model,
+            key=file.header_sha256,
+            entries=file.entries,
+            run_index=run_index,
+            run_keys=file.array("runs/key"),
+            digests=file.array("runs/digest"),
+            rows_per_run=file.array(counted) if counted else np.zeros(len(run_index), np.int32),
+            numerics=file.header["numerics"],
+            provenance=file.header["provenance"],
+        )
+
+
+def _require_expected(file: ShardFile, one: Input) -> None:
+    found = (file.header["stage"], file.header["index"], file.header["model"])
+    wanted = (one.shard.stage, one.shard.index, one.shard.model)
+    if found != wanted:
+        raise ManifestError(f"{one.path} is shard {found}, not {wanted}: files changed places")
+    first, count = one.shard.first_run, one.shard.n_runs
+    if not np.array_equal(file.array("runs/index"), np.arange(first, first + count)):
+        raise ManifestError(f"{one.path} does not hold the {count} runs from {first} on")

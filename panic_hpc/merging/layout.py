@@ -1,0 +1,222 @@
+"""Where every byte of a dataset comes from and goes to: a pure function of what the shards hold."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panic_hpc.errors import PanicError
+from panic_hpc.merging.places import MISSING, Part, Source
+from panic_hpc.store.blocks import BLOCK_BYTES, block_spans
+from panic_hpc.store.dataset_schema import stage_columns
+from panic_hpc.store.digest import running_sum
+from panic_hpc.store.schema import Column, shard_columns
+from panic_hpc.types import DIAGRAMS
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One stage (and embedding model) of the dataset, part by part.
+
+    By dimension: `spans` (n_parts, 2) are the rows of its source that each part takes, `starts`
+    (n_parts + 1,) the row of the dataset at which it begins, and the end. `columns` and `trailing`
+    (sizes of the axes after the first) go by names in a shard.
+    """
+
+    stage: str
+    model: str
+    parts: Sequence[Part]
+    spans: Mapping[str, Rows]
+    starts: Mapping[str, Rows]
+    columns: Mapping[str, Column]
+    trailing: Mapping[str, tuple[int, ...]]
+
+    def counts(self, dimension: str) -> Rows:
+        """Return the number of rows of each part."""
+        return np.diff(self.starts[dimension])
+
+    def shape(self, shard_name: str) -> tuple[int, ...]:
+        """Return the shape in the dataset of one of its arrays, by its name in a shard."""
+        column = self.columns[shard_name]
+        rows = int(self.starts[column.rows][-1]) + column.edges
+        return (rows, *self.trailing[shard_name])
+
+
+def make_table(
+    stage: str,
+    model: str,
+    parts: Sequence[Part],
+    sources: Sequence[Source],
+    edges_of: Callable[[Source], Mapping[str, Rows]],
+) -> Table:
+    """Return the table of a stage; `edges_of` reads a source that is taken only in part."""
+    used = [sources[part.source] for part in parts if part.source != MISSING]
+    columns = {
+        name: column
+        for name, column in stage_columns(stage, model)
+        if any(name in source.entries for source in used)
+    }
+    trailing = {name: _trailing(name, used) for name in columns}
+    per_part = [_part_spans(stage, part, sources, edges_of, trailing) for part in parts]
+    spans = {
+        dimension: np.array([found.get(dimension, (0, 0)) for found in per_part], np.int64)
+        for dimension in dict.fromkeys(column.rows for column in columns.values())
+    }
+    starts = {name: running_sum(span[:, 1] - span[:, 0]) for name, span in spans.items()}
+    return Table(stage, model, parts, spans, starts, columns, trailing)
+
+
+def _trailing(name: str, used: Sequence[Source]) -> tuple[int, ...]:
+    holders = [source for source in used if name in source.entries]
+    first = holders[0]
+    for source in holders:
+        if source.entries[name].shape[1:] != first.entries[name].shape[1:]:
+            raise PanicError(
+                f"{name} has rows of another shape in {source.path} than in {first.path}",
+                hint="Experiments with different settings of homology go into different datasets",
+            )
+    return first.entries[name].shape[1:]
+
+
+def _part_spans(
+    stage: str,
+    part: Part,
+    sources: Sequence[Source],
+    edges_of: Callable[[Source], Mapping[str, Rows]],
+    trailing: Mapping[str, tuple[int, ...]],
+) -> dict[str, tuple[int, int]]:
+    if part.source == MISSING:
+        spans = {"run": (0, part.n_runs)}
+        if stage == DIAGRAMS:
+            n_diagrams = part.n_runs * trailing["diagrams/entropy"][0]
+            spans |= {"reason": (0, part.n_runs), "diagram": (0, n_diagrams)}
+        return spans
+    source = sources[part.source]
+    if part.n_runs == source.n_runs:
+        return {
+            column.rows: (0, source.entries[name].shape[0] - column.edges)
+            for name, column in shard_columns(stage).items()
+            if name in source.entries
+        }
+    first, last = part.first_row, part.first_row + part.n_runs
+    return {name: (int(e[first]), int(e[last])) for name, e in edges_of(source).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Bytes to put into the dataset: at `start` of array `name`, from rows `span` of a source.
+
+    `block` is the first row of the checksums table that speaks of them. A unit that copies bytes
+    has `sha256`, the checksum of its one block, where the source knows it.
+    """
+
+    table: int
+    part: int
+    shard_name: str
+    name: str
+    start: int
+    nbytes: int
+    block: int
+    copy_from: int = -1
+    sha256: str = ""
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the bytes are taken as they are, from `copy_from` of the source's file."""
+        return self.copy_from >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayPlan:
+    """One array: its shape, the rows of the checksums table it has, and the first one a part."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    blocks: tuple[int, int]
+    part_bytes: Rows
+    part_blocks: Rows
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the array in bytes."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+def plan_arrays(tables: Sequence[Table]) -> dict[str, ArrayPlan]:
+    """Return every array that comes from shards, by its name in the dataset."""
+    plans: dict[str, ArrayPlan] = {}
+    row = 0
+    for table in tables:
+        for shard_name, column in table.columns.items():
+            shape = table.shape(shard_name)
+            row_bytes = prod(shape[1:]) * np.dtype(column.dtype).itemsize
+            nbytes = table.counts(column.rows) * row_bytes
+            if column.edges:
+                nbytes[-1] += row_bytes
+            n_blocks = -(-nbytes // BLOCK_BYTES)
+            last = row + int(n_blocks.sum())
+            plans[column.name] = ArrayPlan(
+                column.dtype, shape, (row, last), running_sum(nbytes), row + running_sum(n_blocks)
+            )
+            row = last
+    return plans
+
+
+def units(
+    tables: Sequence[Table], plans: Mapping[str, ArrayPlan], sources: Sequence[Source]
+) -> Iterator[Unit]:
+    """Yield all work in order of tables and parts; copies in blocks, the rest a column a part."""
+    for number, table in enumerate(tables):
+        for place, part in enumerate(table.parts):
+            for shard_name, column in table.columns.items():
+                whole = _whole_unit(number, place, shard_name, column, plans[column.name])
+                if whole.nbytes == 0:
+                    continue
+                if part.source == MISSING or column.index or shard_name == "runs/digest":
+                    yield whole
+                else:
+                    yield from _copies(whole, table, column, sources[part.source])
+
+
+def _whole_unit(number: int, place: int, shard_name: str, column: Column, plan: ArrayPlan) -> Unit:
+    start, stop = plan.part_bytes[place : place + 2].tolist()
+    return Unit(
+        number, place, shard_name, column.name, start, stop - start, int(plan.part_blocks[place])
+    )
+
+
+def _copies(whole: Unit, table: Table, column: Column, source: Source) -> Iterator[Unit]:
+    entry = source.entries[whole.shard_name]
+    first_row = int(table.spans[column.rows][whole.part, 0])
+    place = entry.offset + first_row * entry.row_bytes
+    known = entry.sha256 if whole.nbytes == entry.nbytes else ()
+    for number, (start, length) in enumerate(block_spans(whole.nbytes)):
+        yield Unit(
+            whole.table,
+            whole.part,
+            whole.shard_name,
+            whole.name,
+            whole.start + start,
+            length,
+            whole.block + number,
+            place + start,
+            known[number] if known else "",
+        )
+
+
+def share(work: Iterator[Unit], total: int, rank: int, size: int) -> Iterator[Unit]:
+    """Yield the units of one rank of `size`: stretches of equal cost, `total` that of all."""
+    done = 0
+    for unit in work:
+        if done * size // max(total, 1) == rank:
+            yield unit
+        done += cost(unit.nbytes)
+
+
+def cost(nbytes: int) -> int:
+    """Return what a unit costs, in bytes copied: its own and those that its calls are worth."""
+    return nbytes + 32 * 1024

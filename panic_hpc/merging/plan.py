@@ -1,0 +1,92 @@
+"""The plan of a merge: every rank makes the same one from what the shards hold."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panic_hpc.keys import content_key
+from panic_hpc.merging.dataset_file import Contents, made
+from panic_hpc.merging.layout import ArrayPlan, Table, cost, make_table, plan_arrays, units
+from panic_hpc.merging.places import MISSING, Source, Trace, place_runs, stage_models, trace
+from panic_hpc.merging.tables import Collection, lines, own_arrays
+from panic_hpc.merging.unify import ExperimentInfo, Unified, unify
+from panic_hpc.merging.work import opened
+from panic_hpc.store.digest import content_key as dataset_key
+from panic_hpc.store.digest import run_edges
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The bytes of a dataset that come from elsewhere; `total_cost` is what ranks share."""
+
+    tables: Sequence[Table]
+    arrays: Mapping[str, ArrayPlan]
+    sources: Sequence[Source]
+    unified: Unified
+    total_cost: int
+
+    @property
+    def nbytes(self) -> int:
+        """Size of what comes from elsewhere."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+@dataclass(frozen=True, slots=True)
+class MergePlan:
+    """What is in the dataset and what comes from where; equal inputs have equal `inputs_key`."""
+
+    collection: Collection
+    job: Job
+    inputs_key: str
+
+    def contents(self) -> Contents:
+        """Return what no shard has: tables, the header's values, and what columns mean."""
+        collection = self.collection
+        values = {
+            "content_key": dataset_key(lines(collection)),
+            "inputs_key": self.inputs_key,
+            "n_missing": len(collection.missing),
+        }
+        return Contents(own_arrays(collection, made()), values, tuple(collection.traces))
+
+
+def make_plan(
+    experiments: Sequence[ExperimentInfo],
+    sources: Sequence[Source],
+    missing: Sequence[Mapping[str, Any]],
+) -> MergePlan:
+    """Return the plan; ConflictError where two shards contradict each other about one run."""
+    places = place_runs(sources, [experiment.n_runs for experiment in experiments])
+    traces = {key: trace(sources, *key, places) for key in stage_models(sources)}
+    traces = {key: found for key, found in traces.items() if np.any(found.source != MISSING)}
+    collection = Collection(experiments, unify(experiments), sources, places, traces, missing)
+    job = make_job(traces, sources, collection.unified)
+    return MergePlan(collection, job, _inputs_key(experiments, sources))
+
+
+def make_job(
+    traces: Mapping[tuple[str, str], Trace], sources: Sequence[Source], unified: Unified
+) -> Job:
+    """Return what is to be copied for runs traced to rows of sources."""
+    tables = [
+        make_table(stage, model, found.parts(), sources, edges_in_file)
+        for (stage, model), found in traces.items()
+    ]
+    arrays = plan_arrays(tables)
+    total = sum(cost(unit.nbytes) for unit in units(tables, arrays, sources))
+    return Job(tables, arrays, sources, unified, total)
+
+
+def edges_in_file(source: Source) -> Mapping[str, NDArray[np.int64]]:
+    """Return where the runs of a source begin and end in each of its dimensions."""
+    with opened(source) as file:
+        return run_edges(file, source.stage)
+
+
+def _inputs_key(experiments: Sequence[ExperimentInfo], sources: Sequence[Source]) -> str:
+    return content_key(
+        [[experiment.key for experiment in experiments], [source.key for source in sources]]
+    )

@@ -1,0 +1,83 @@
+"""Values that cannot be copied as they are: offsets and row numbers follow what they point to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panic_hpc.merging.layout import Table, Unit
+from panic_hpc.merging.places import MISSING, Source
+from panic_hpc.merging.unify import Unified
+from panic_hpc.store.reader import ArrayFile
+from panic_hpc.store.schema import DIAGRAM_STATUS, Column
+
+_FILL: dict[str, Any] = {"status": DIAGRAM_STATUS["missing"]}
+"""Values of columns of a run that is missing; else no number for floats, 0 or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebase:
+    """What is needed to compute a unit's values: the tables, and where experiments' rows went."""
+
+    tables: Sequence[Table]
+    sources: Sequence[Source]
+    unified: Unified
+
+    def values(self, unit: Unit, file: ArrayFile | None, checked: bool) -> NDArray[Any]:
+        """Return the values of a unit that is not a copy; `file` is its source, None: missing."""
+        table = self.tables[unit.table]
+        column = table.columns[unit.shard_name]
+        is_last = unit.part == len(table.parts) - 1
+        if file is None:
+            return self._filled(table, column, unit, is_last)
+        if checked:
+            file.check(unit.shard_name)
+        start, stop = table.spans[column.rows][unit.part].tolist()
+        rows = file.slice(unit.shard_name, start, stop + (column.edges and is_last))
+        if column.index in table.spans:
+            return self._shifted(table, column, unit.part, rows)
+        if column.index:
+            return self._looked_up(table, column, unit.part, rows, file)
+        return rows
+
+    def _shifted(self, table: Table, column: Column, part: int, rows: NDArray[Any]) -> NDArray[Any]:
+        """Move row numbers from the source's table to the dataset's."""
+        first = int(table.spans[column.index][part, 0])
+        shifted: NDArray[Any] = rows - first + table.starts[column.index][part]
+        return shifted
+
+    def _looked_up(
+        self, table: Table, column: Column, part: int, rows: NDArray[Any], file: ArrayFile
+    ) -> NDArray[Any]:
+        """Translate an experiment's numbers of networks, prompts and models."""
+        experiment = self.sources[table.parts[part].source].experiment
+        if column.index == "network":
+            return np.asarray(self.unified.network_rows[experiment][rows], column.dtype)
+        if column.index == "prompt":
+            return np.asarray(self.unified.prompt_rows[experiment][rows], column.dtype)
+        start, stop = table.spans["run"][part].tolist()
+        networks = file.slice("runs/network", start, stop)
+        n_steps = file.slice("runs/n_steps", start, stop)
+        by_network = self.unified.model_rows[experiment]
+        result = np.empty(len(rows), column.dtype)
+        of_row = np.repeat(networks, n_steps)
+        for network in np.unique(networks).tolist():
+            mine = of_row == network
+            result[mine] = by_network[network][rows[mine]]
+        return result
+
+    def _filled(self, table: Table, column: Column, unit: Unit, is_last: bool) -> NDArray[Any]:
+        rows = int(table.counts(column.rows)[unit.part]) + (column.edges and is_last)
+        shape = (rows, *table.trailing[unit.shard_name])
+        if column.edges:
+            return np.full(shape, table.starts[column.index][unit.part], column.dtype)
+        nothing = np.nan if np.dtype(column.dtype).kind == "f" else np.zeros((), column.dtype)
+        fill = _FILL.get(column.name.rpartition("/")[2], nothing)
+        return np.full(shape, fill, column.dtype)
+
+
+def is_missing(table: Table, unit: Unit) -> bool:
+    """Whether no source has the runs of a unit."""
+    return table.parts[unit.part].source == MISSING

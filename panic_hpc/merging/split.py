@@ -1,0 +1,185 @@
+"""Cutting a dataset into datasets of consecutive runs, each below a size."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panic_hpc.errors import PanicError
+from panic_hpc.merging.assembling import MergeOptions, assemble
+from panic_hpc.merging.dataset_file import Contents, made
+from panic_hpc.merging.places import MISSING, RunPlaces, Source, trace
+from panic_hpc.merging.plan import make_job
+from panic_hpc.merging.ranks import Alone
+from panic_hpc.merging.tables import Arrays
+from panic_hpc.merging.unify import Unified
+from panic_hpc.store.checks.tables import parts
+from panic_hpc.store.dataset import Dataset
+from panic_hpc.store.dataset_schema import stage_columns
+from panic_hpc.store.digest import content_key, run_edges, run_lines
+from panic_hpc.types import EMBEDDINGS, RUNS
+
+_TABLES = ("prompts/", "shards/")
+_SPARE_BYTES = 32 * 1024
+
+Report = Callable[[int, int], None]
+
+
+def split(
+    path: Path, directory: Path, limit_bytes: int, report: Report = lambda done, total: None
+) -> list[Path]:
+    """Write `name-001.h5`, `name-002.h5`, … with at most `limit_bytes` each; return the files.
+
+    Raises ShardError where the dataset is damaged, PanicError where one run is larger than the
+    limit.
+    """
+    with Dataset(path) as dataset:
+        dataset.file.check_all()
+        ranges = list(run_ranges(dataset, limit_bytes))
+        made_files = []
+        for number, (first, last) in enumerate(ranges, start=1):
+            target = directory / f"{path.stem}-{number:03d}.h5"
+            _write_part(dataset, first, last, target)
+            made_files.append(target)
+            report(number, len(ranges))
+        return made_files
+
+
+def run_ranges(dataset: Dataset, limit_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield (first run, one after the last) of parts that fit below the limit."""
+    fixed = sum(
+        entry.nbytes
+        for name, entry in dataset.file.entries.items()
+        if name.startswith(_TABLES) or name == "metadata"
+    )
+    every = sum(entry.nbytes for entry in dataset.file.entries.values())
+    fixed += dataset.file.size - every + _SPARE_BYTES
+    room = limit_bytes - fixed
+    sizes = _bytes_per_run(dataset)
+    if room <= 0 or sizes.max(initial=0) > room:
+        raise PanicError(
+            f"Parts of {limit_bytes} bytes are too small: the largest run has "
+            f"{int(sizes.max(initial=0))}, what every part has {fixed}"
+        )
+    edges = np.concatenate([np.zeros(1), np.cumsum(sizes)])
+    first = 0
+    while first < dataset.n_runs:
+        last = int(np.searchsorted(edges, edges[first] + room, side="right")) - 1
+        yield first, last
+        first = last
+
+
+def _bytes_per_run(dataset: Dataset) -> NDArray[np.float64]:
+    total = np.zeros(dataset.n_runs)
+    for stage, model, rename in parts(dataset.file):
+        edges = run_edges(dataset.file, stage, rename)
+        for _, column in stage_columns(stage, model):
+            if column.name in dataset.file:
+                total += np.diff(edges[column.rows]) * dataset.file.entry(column.name).row_bytes
+    return total * 1.001 + 64
+
+
+def _write_part(dataset: Dataset, first: int, last: int, target: Path) -> None:
+    sources = [_source(dataset, stage, model) for stage, model, _ in parts(dataset.file)]
+    rows = np.full(dataset.n_runs, MISSING, np.int64)
+    rows[first:last] = np.arange(last - first)
+    places = RunPlaces(last - first, (rows,))
+    traces = {
+        (source.stage, source.model): trace(sources, source.stage, source.model, places)
+        for source in sources
+    }
+    job = make_job(traces, sources, _unchanged(dataset))
+    contents = partial(_contents, dataset, first, last)
+    assemble(job, contents, target, MergeOptions(check=False), Alone())
+
+
+def _source(dataset: Dataset, stage: str, model: str) -> Source:
+    """Return a stage's part of the dataset as if it were one shard."""
+    file = dataset.file
+    entries = {
+        name: file.entries[column.name]
+        for name, column in stage_columns(stage, model)
+        if column.name in file
+    }
+    n_runs = dataset.n_runs
+    digests = file.array(next(c.name for n, c in stage_columns(stage, model) if n == "runs/digest"))
+    return Source(
+        path=str(file.path),
+        experiment=0,
+        stage=stage,
+        index=0,
+        model=model,
+        key="",
+        entries=entries,
+        run_index=np.arange(n_runs),
+        run_keys=file.array("runs/key"),
+        digests=digests,
+        rows_per_run=np.zeros(n_runs, np.int32),
+        numerics=None,
+        provenance=None,
+    )
+
+
+def _unchanged(dataset: Dataset) -> Unified:
+    """Return tables under which networks, prompts and models keep their rows."""
+    n_networks = len(dataset.metadata["networks"])
+    models = np.arange(len(dataset.metadata["models"]), dtype=np.int16)
+    return Unified(
+        network_rows=[np.arange(n_networks, dtype=np.int32)],
+        prompt_rows=[np.arange(dataset.file.rows("prompts/group"), dtype=np.int32)],
+        model_rows=[[models] * n_networks],
+    )
+
+
+def _contents(dataset: Dataset, first: int, last: int) -> Contents:
+    file = dataset.file
+    own: Arrays = {name: file.array(name) for name in file.entries if name.startswith(_TABLES)}
+    own |= {
+        "runs/offsets": _from_zero(file.slice("runs/offsets", first, last + 1)),
+        "runs/experiment": file.slice("runs/experiment", first, last),
+        "runs/shard": file.slice("runs/shard", first, last),
+        **_members(dataset, first, last),
+    }
+    digests = {}
+    model_keys = {model["name"]: model["key"] for model in dataset.metadata["models"]}
+    for stage, model, rename in parts(file):
+        label = stage if stage == RUNS else f"{stage}:{model_keys[model]}"
+        digests[label] = file.slice(rename("runs/digest"), first, last)
+        if model:
+            own[f"{stage}/{model}/shard"] = file.slice(f"{stage}/{model}/shard", first, last)
+        if stage == EMBEDDINGS:
+            name = f"{stage}/{model}/offsets"
+            own[name] = _from_zero(file.slice(name, first, last + 1))
+    key = content_key(run_lines(file.slice("runs/key", first, last), digests))
+    own["metadata"] = _metadata(dataset, first, last)
+    values: Mapping[str, Any] = {
+        "content_key": key,
+        "inputs_key": f"{dataset.content_key} {first} {last}",
+        "n_missing": file.header["n_missing"],
+    }
+    return Contents(own, values, [(stage, model) for stage, model, _ in parts(file)])
+
+
+def _from_zero(offsets: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(offsets - offsets[0])
+
+
+def _members(dataset: Dataset, first: int, last: int) -> Arrays:
+    rows = dataset.file.array("members/run")
+    chosen = (rows >= first) & (rows < last)
+    return {
+        "members/experiment": dataset.file.array("members/experiment")[chosen],
+        "members/index": dataset.file.array("members/index")[chosen],
+        "members/run": rows[chosen] - first,
+    }
+
+
+def _metadata(dataset: Dataset, first: int, last: int) -> NDArray[np.uint8]:
+    part = {"content_key": dataset.content_key, "first_run": first, "n_runs": last - first}
+    value = {**dataset.metadata, **made(), "part_of": part}
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True)
+    return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)

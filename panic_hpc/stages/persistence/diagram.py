@@ -1,0 +1,141 @@
+"""One persistence diagram as the experiment asks for it, or the reason why there is none."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panic_hpc.stages.calls import reason_of
+from panic_hpc.stages.persistence.clouds import Cloud
+from panic_hpc.stages.persistence.null_models import NULL_MODELS, null_clouds
+
+if TYPE_CHECKING:
+    from panic_hpc.experiment.config import Homology
+
+
+@dataclass(frozen=True, slots=True)
+class DiagramSettings:
+    """The experiment's [homology] as plain values, which travel to other processes."""
+
+    maxdim: int
+    metric: Any
+    engine: Any
+    thresh: float
+    budget: int | None
+    surrogates: int
+
+    @classmethod
+    def of(cls, homology: "Homology") -> "DiagramSettings":
+        """Return the settings of an experiment."""
+        thresh = math.inf if homology.thresh is None else homology.thresh
+        engine, budget = homology.engine, homology.budget
+        return cls(homology.maxdim, homology.metric, engine, thresh, budget, homology.surrogates)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagram:
+    """What became of one run: `dgms` has (n, 2) float32 bars for each dimension that is complete.
+
+    `status` is a name of schema.DIAGRAM_STATUS; `distinct_points` is -1 where nobody counted.
+    """
+
+    status: str
+    points: int
+    reason: str = ""
+    distinct_points: int = -1
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    dgms: tuple[NDArray[np.float32], ...] = ()
+    entropies: tuple[float, ...] = ()
+    surrogates: NDArray[np.float64] | None = None
+
+
+def probe(settings: DiagramSettings) -> None:
+    """Raise HomologyError where the engine is not there or refuses the settings."""
+    _diagrams(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], np.float32), settings)
+
+
+def compute(settings: DiagramSettings, cloud: Cloud) -> Diagram:
+    """Return the diagram of a cloud; whatever goes wrong with this one is a reason, no error."""
+    n_points = len(cloud.points)
+    if n_points == 0:
+        return Diagram("skipped", 0, "the run has no output that the model reads", 0)
+    if cloud.n_failed:
+        return Diagram("skipped", n_points, f"{cloud.n_failed} of {n_points} embeddings failed")
+    try:
+        found = _computed(cloud, settings)
+    except Exception as error:
+        return Diagram("failed", n_points, reason_of(error))
+    return _with_surrogates(found, cloud, settings) if settings.surrogates else found
+
+
+def died(cloud: Cloud) -> Diagram:
+    """Return what is recorded where the process that computed a cloud ended without an answer."""
+    return Diagram("failed", len(cloud.points), "its process died, perhaps of too little memory")
+
+
+def _computed(cloud: Cloud, settings: DiagramSettings) -> Diagram:
+    from panic_hpc.homology.entropy import persistence_entropies
+
+    answer = _diagrams(cloud.points, settings)
+    record = answer.record
+    return Diagram(
+        "computed" if record.is_complete else "stopped",
+        len(cloud.points),
+        _remark(record, settings),
+        record.distinct_points,
+        record.seconds["total"],
+        record.peak_bytes,
+        answer.dgms,
+        persistence_entropies(answer.dgms),
+    )
+
+
+def _with_surrogates(found: Diagram, cloud: Cloud, settings: DiagramSettings) -> Diagram:
+    """Return `found` with its null models; their failure is told and spoils nothing else."""
+    try:
+        return replace(found, surrogates=_surrogates(cloud, settings))
+    except Exception as error:
+        return replace(found, reason=f"{found.reason}\nnull models: {reason_of(error)}".strip())
+
+
+def _surrogates(cloud: Cloud, settings: DiagramSettings) -> NDArray[np.float64]:
+    """Return (null models, surrogates, maxdim + 1, 3) statistics; NaN where not computed."""
+    shape = (len(NULL_MODELS), settings.surrogates, settings.maxdim + 1, 3)
+    found = np.full((shape[0] * shape[1], *shape[2:]), np.nan)
+    for place, points in enumerate(null_clouds(cloud.points, cloud.key, settings.surrogates)):
+        for dimension, dgm in enumerate(_diagrams(points, settings).dgms):
+            found[place, dimension] = _statistics(dgm)
+    return found.reshape(shape)
+
+
+def _statistics(dgm: NDArray[np.float32]) -> tuple[float, float, float]:
+    """Return entropy, total and longest persistence of the bars that die."""
+    from panic_hpc.homology.entropy import persistence_entropy
+
+    lengths = (dgm[:, 1].astype(np.float64) - dgm[:, 0])[np.isfinite(dgm[:, 1])]
+    return persistence_entropy(dgm), float(lengths.sum()), float(lengths.max(initial=0.0))
+
+
+def _remark(record: Any, settings: DiagramSettings) -> str:
+    """Return what is not whole about a diagram, though the experiment asked for that."""
+    if not record.is_complete:
+        return (
+            f"stopped by {record.stopped_reason} before dimension {len(record.complete_dimensions)}"
+        )
+    return f"edges longer than {settings.thresh} left out" if settings.thresh < math.inf else ""
+
+
+def _diagrams(points: NDArray[np.float32], settings: DiagramSettings) -> Any:
+    from panic_hpc.homology.api import diagrams
+
+    return diagrams(
+        points,
+        maxdim=settings.maxdim,
+        metric=settings.metric,
+        engine=settings.engine,
+        thresh=settings.thresh,
+        budget=settings.budget,
+    )

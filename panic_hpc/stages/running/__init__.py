@@ -1,0 +1,1 @@
+"""What the runs stage is made of: batches in lockstep, checkpoints, loops."""

@@ -1,0 +1,1 @@
+"""What `verify` checks of one file, rule by rule."""

@@ -1,0 +1,103 @@
+"""Checks of the content: digests, the content key, texts and images."""
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from panic_hpc.store.checks.sampling import Sample
+from panic_hpc.store.checks.structure import Problem
+from panic_hpc.store.checks.tables import parts
+from panic_hpc.store.digest import content_key, run_digests, run_lines, same_name
+from panic_hpc.store.header import DATASET
+from panic_hpc.store.reader import ArrayFile
+from panic_hpc.types import RUNS
+
+MAX_PIXELS = 2**28
+GROUP_TEXTS = 4096
+
+
+def digest_problems(file: ArrayFile, sample: Sample) -> Iterator[Problem]:
+    """Yield runs whose digest is not that of their content."""
+    if file.kind != DATASET:
+        all_parts: Any = [(str(file.header["stage"]), "", same_name)]
+    else:
+        all_parts = parts(file)
+    for stage, model, rename in all_parts:
+        name = rename("runs/digest")
+        stored = file.slice(name, 0, file.rows(name)).tolist()
+        found = run_digests(file, stage, rename, lambda run: sample.takes("run", run))
+        for run, digest in found:
+            if stored[run] and stored[run] != digest.encode():
+                yield "D01", f"{name} of run {run} is not the digest of its content {model}".strip()
+
+
+def content_key_problems(file: ArrayFile) -> Iterator[Problem]:
+    """Yield whether the content key in the header is another than that of keys and digests."""
+    metadata = json.loads(file.slice("metadata", 0, file.rows("metadata")).tobytes())
+    model_keys = {model["name"]: model["key"] for model in metadata["models"]}
+    digests = {
+        stage if stage == RUNS else f"{stage}:{model_keys[model]}": file.array(
+            rename("runs/digest")
+        )
+        for stage, model, rename in parts(file)
+    }
+    found = content_key(run_lines(file.array("runs/key"), digests))
+    if found != file.header.get("content_key"):
+        yield "D02", f"the content key is {found}, the header says {file.header.get('content_key')}"
+
+
+def text_problems(file: ArrayFile) -> Iterator[Problem]:
+    """Yield texts that are not UTF-8."""
+    for name in file.entries:
+        group, _, column = name.rpartition("/")
+        if column == "offsets" and group.rpartition("/")[2] in ("texts", "reasons", "failures"):
+            yield from _text_problems(file, group)
+
+
+def _text_problems(file: ArrayFile, group: str) -> Iterator[Problem]:
+    n_texts = file.rows(f"{group}/offsets") - 1
+    for first in range(0, n_texts, GROUP_TEXTS):
+        last = min(first + GROUP_TEXTS, n_texts)
+        offsets = file.slice(f"{group}/offsets", first, last + 1)
+        values = file.slice(f"{group}/values", int(offsets[0]), int(offsets[-1])).tobytes()
+        edges = (offsets - offsets[0]).tolist()
+        for row in range(last - first):
+            try:
+                values[edges[row] : edges[row + 1]].decode("utf-8", "surrogatepass")
+            except UnicodeDecodeError as error:
+                yield "D04", f"{group} has no UTF-8 text in row {first + row} ({error.reason})"
+
+
+def image_problems(file: ArrayFile, sample: Sample) -> Iterator[Problem]:
+    """Yield images that cannot be decoded."""
+    if "images/offsets" not in file:
+        return
+    offsets = file.slice("images/offsets", 0, file.rows("images/offsets"))
+    for row in range(len(offsets) - 1):
+        if sample.takes("image", row):
+            content = file.slice("images/values", int(offsets[row]), int(offsets[row + 1]))
+            if reason := undecodable(content.tobytes()):
+                yield "D03", f"images has a row {row} that cannot be decoded ({reason})"
+
+
+def undecodable(content: bytes) -> str:
+    """Return why an image cannot be decoded, "" where it can."""
+    import warnings
+
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with Image.open(io.BytesIO(content)) as picture:
+                if picture.width * picture.height > MAX_PIXELS:
+                    return f"{picture.width} by {picture.height} pixels"
+                np.asarray(picture)
+    except UnidentifiedImageError:
+        return "it has no format that Pillow knows"
+    except (OSError, ValueError, SyntaxError, Warning) as error:
+        return str(error) or type(error).__name__
+    return ""

@@ -1,0 +1,71 @@
+"""Checks of the file itself: that HDF5 and the header agree, and that the bytes are as declared."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+from panic_hpc.errors import ShardError
+from panic_hpc.store import hdf5
+from panic_hpc.store.blocks import read_bytes
+from panic_hpc.store.checks.sampling import Sample
+from panic_hpc.store.checks.structure import Problem, type_problems
+from panic_hpc.store.dataset_schema import dataset_column
+from panic_hpc.store.hdf5_description import scale_places
+from panic_hpc.store.header import DATASET
+from panic_hpc.store.reader import ArrayFile
+
+
+def hdf5_problems(file: ArrayFile) -> Iterator[Problem]:
+    """Yield where HDF5 shows other readers something else than the header says."""
+    wanted = {
+        name: (entry.dtype, entry.shape, entry.offset if entry.nbytes else 0)
+        for name, entry in file.entries.items()
+    }
+    for name, reason in hdf5.disagreements(file.path, wanted):
+        yield "F04", f"{name}: {reason}"
+    allowed = {*file.entries, hdf5.HEADER, hdf5.HEADER_SHA256, *_scales(file)}
+    for name in hdf5.strangers(file.path, allowed):
+        yield "F05", f"{name} is unknown to the format"
+
+
+def _scales(file: ArrayFile) -> set[str]:
+    if file.kind != DATASET:
+        return set()
+    columns = [dataset_column(name) for name in (*file.entries, hdf5.HEADER)]
+    return {place for column in columns if column for place in scale_places(column)}
+
+
+def known_problems(file: ArrayFile) -> Iterator[Problem]:
+    """Yield arrays of a dataset that the format does not know, or knows with another type."""
+    if file.kind != DATASET:
+        return
+    for name, entry in file.entries.items():
+        column = dataset_column(name)
+        if column is None:
+            yield "F05", f"{name} is not an array of a dataset"
+        else:
+            yield from type_problems(column, entry.dtype, entry.shape)
+
+
+def sum_problems(
+    file: ArrayFile, sample: Sample, report: Callable[[int, int], None]
+) -> Iterator[Problem]:
+    """Yield arrays whose bytes are not those that their checksums were made of."""
+    total = sum(entry.nbytes for entry in file.entries.values())
+    done = 0
+    for name, entry in file.entries.items():
+        covered = 0
+        try:
+            for place, length, expected in file.block_sums(name):
+                if sample.takes("block", place):
+                    data = read_bytes(file.descriptor, length, place, str(file.path))
+                    if hashlib.sha256(data).hexdigest() != expected:
+                        first = place - entry.offset
+                        yield "F06", f"{name} has wrong bytes between {first} and {first + length}"
+                covered += length
+                done += length
+                report(done, total)
+        except (ShardError, ValueError) as error:
+            yield "F06", f"{name} has no usable checksums ({error})"
+            continue
+        if covered != entry.nbytes:
+            yield "F06", f"{name} has checksums for {covered} of {entry.nbytes} bytes"

@@ -1,0 +1,89 @@
+"""Checking published files against every rule of the format."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from panic_hpc.store.checks.content import (
+    content_key_problems,
+    digest_problems,
+    image_problems,
+    text_problems,
+)
+from panic_hpc.store.checks.file import hdf5_problems, known_problems, sum_problems
+from panic_hpc.store.checks.sampling import ALL, Sample
+from panic_hpc.store.checks.structure import Problem
+from panic_hpc.store.checks.tables import dataset_problems, shard_problems
+from panic_hpc.store.file_digest import digest_path, digest_problem
+from panic_hpc.store.header import DATASET
+from panic_hpc.store.reader import ArrayFile
+from panic_hpc.store.rules import REDO_DATASET, REDO_SHARD, Finding, RefusedError
+
+MAX_PER_RULE = 20
+
+Report = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What checking one file found; `content_key` of a dataset, "" of others."""
+
+    path: Path
+    kind: str
+    content_key: str
+    findings: tuple[Finding, ...]
+
+
+def verify_file(
+    path: Path, sample: Sample = ALL, report: Report = lambda done, total: None
+) -> Verified:
+    """Check a shard or dataset; `sample` limits which images are decoded and which bytes read.
+
+    A file that cannot be opened at all has one finding. PanicError
+    where there is none, or the system does not let it be read.
+    """
+    try:
+        file = ArrayFile(path)
+    except RefusedError as error:
+        hint = error.hint or REDO_SHARD
+        return Verified(path, "", "", (Finding(error.rule, str(path), error.message, hint),))
+    with file:
+        hint = REDO_DATASET if file.kind == DATASET else REDO_SHARD
+        found = tuple(
+            Finding(rule, str(path), sentence, hint)
+            for rule, sentence in _limited(_problems(file, sample, report))
+        )
+        return Verified(path, file.kind, str(file.header.get("content_key", "")), found)
+
+
+def _limited(problems: Iterator[Problem]) -> Iterator[Problem]:
+    counts: dict[str, int] = {}
+    for rule, sentence in problems:
+        counts[rule] = counts.get(rule, 0) + 1
+        if counts[rule] <= MAX_PER_RULE:
+            yield rule, sentence
+    for rule, count in counts.items():
+        if count > MAX_PER_RULE:
+            yield rule, f"and {count - MAX_PER_RULE} more like these"
+
+
+def _problems(file: ArrayFile, sample: Sample, report: Report) -> Iterator[Problem]:
+    """Yield what is wrong, from the outside in; where one layer is broken, the next is not read."""
+    outside = [*hdf5_problems(file), *known_problems(file)]
+    yield from outside
+    damaged = list(sum_problems(file, sample, report))
+    yield from damaged
+    is_dataset = file.kind == DATASET
+    if is_dataset and digest_path(file.path).exists() and (said := digest_problem(file)):
+        yield "F07", said
+    if damaged or any(rule in ("S01", "F04") for rule, _ in outside):
+        return
+    inside = list(dataset_problems(file) if is_dataset else shard_problems(file))
+    yield from inside
+    if inside:
+        return
+    yield from digest_problems(file, sample)
+    if is_dataset:
+        yield from content_key_problems(file)
+    yield from text_problems(file)
+    yield from image_problems(file, sample)

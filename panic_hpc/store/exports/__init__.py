@@ -1,0 +1,1 @@
+"""A dataset in other forms: tables, pictures, a research object."""

@@ -1,0 +1,1 @@
+"""Databases of upstream's, read into a dataset of our own."""
