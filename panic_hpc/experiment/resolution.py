@@ -55,8 +55,9 @@ def _places(experiment: Experiment) -> dict[str, str]:
             places.setdefault(name, f"networks[{i}][{j}]")
     for i, name in enumerate(experiment.embedding_models):
         places.setdefault(name, f"embedding_models[{i}]")
-    for name in experiment.models:
-        places.setdefault(name, f"models.{name}")
+    for name, table in experiment.models.items():
+        if "family" in table:
+            places.setdefault(name, f"models.{name}")
     places.pop("", None)
     return places
 
