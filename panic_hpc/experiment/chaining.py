@@ -46,7 +46,7 @@ def _repeated_networks(experiment: Experiment, specs: Specs) -> list[str]:
 
 
 def _noise_that_tells_apart(network: NetworkConfig, experiment: Experiment) -> str:
-    """Return a network's noise; "" where there are unseeded runs, whose noise is per step anyway."""
+    """Return a network's noise; "" where runs have no seed, and per-step noise in any network."""
     is_seeded = experiment.seeds is not None and UNSEEDED not in experiment.seeds
     return (network.noise or experiment.noise) if is_seeded else ""
 
