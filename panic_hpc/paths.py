@@ -40,8 +40,9 @@ class ExperimentPaths:
     @property
     def all(self) -> tuple[Path, ...]:
         """Everything that may be there, in an order to delete it in: the manifest goes last."""
-        parts = ("report", "dataset.h5", "shards", "checkpoints", "failed", "jobs", "prompts.json")
-        return (*(self.root / part for part in parts), self.manifest)
+        parts = ("shards", "checkpoints", "failed", "jobs", "prompts.json")
+        dataset = (self.report, self.dataset, self.root / f"{self.dataset.name}.digest")
+        return (*dataset, *(self.root / part for part in parts), self.manifest)
 
     @property
     def halt(self) -> Path:

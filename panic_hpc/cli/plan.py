@@ -1,5 +1,6 @@
 """`panic-hpc plan`: from an experiment file to shards and their manifest."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -198,4 +199,4 @@ def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> 
     if refusals:
         warn(f"Can be planned but not submitted yet: {'; '.join(refusals)}")
     if not refusals and not dry_run:
-        say(f"Next: panic-hpc submit {directory}")
+        say(f"Next: panic-hpc submit {shlex.quote(directory)}")

@@ -218,6 +218,16 @@ def test_delete_asks_first(
     assert typed("delete", "EXP", "--yes").code == 1
 
 
+def test_what_a_merge_left_is_deleted_with_the_rest(
+    typed: Typed, experiment_file: ExperimentFile
+) -> None:
+    typed("plan", experiment_file(max_length=2), "EXP")
+    assert typed("submit", "EXP", "--executor", "inline").code == 0
+    assert typed("verify", "EXP").code == 0
+    assert "Deleted EXP" in typed("delete", "EXP", "--yes").out
+    assert not Path("EXP").exists()
+
+
 def test_delete_refuses_while_shards_are_worked_on(
     typed: Typed, experiment_file: ExperimentFile
 ) -> None:
