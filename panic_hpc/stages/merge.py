@@ -11,6 +11,7 @@ from panic_hpc.types import DIAGRAMS, EMBEDDINGS, MERGE, RUNS, Shard
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
 
+# One process that also checks what it copied; ranks on several nodes are faster.
 COPY_BYTES_PER_S = 0.5e9
 
 
@@ -47,6 +48,7 @@ class MergeStage:
         """Publish the dataset, unless it is there."""
         if context.paths.dataset.exists():
             return
+        # 30 s: a merge checks between pieces of its copy, and nothing of it can be resumed.
         options = MergeOptions(should_stop=lambda: context.should_stop(30.0), report=context.report)
         merge([context.paths.root], context.paths.dataset, options)
 
