@@ -44,7 +44,15 @@ def resolve(experiment: Experiment, catalogue: Catalogue) -> Resolved:
             seconds[name] = _seconds(name, table, catalogue)
         except ConfigError as error:
             problems += error.problems
-    return Resolved(specs, seconds, tuple(problems))
+    return Resolved(specs, seconds, tuple(problems or _unread_limit(experiment, specs)))
+
+
+def _unread_limit(experiment: Experiment, specs: Mapping[str, ModelSpec]) -> list[str]:
+    limit = experiment.i2t_max_new_tokens
+    captioners = [spec for spec in specs.values() if spec.produces == TEXT]
+    if not limit or any("max_new_tokens" in spec.settings for spec in captioners):
+        return []
+    return [f"i2t_max_new_tokens = {limit}: no captioner of this experiment counts tokens"]
 
 
 def _places(experiment: Experiment) -> dict[str, str]:
