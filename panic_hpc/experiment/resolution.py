@@ -132,7 +132,7 @@ def _family_and_entry(
     wanted = table.get("family", listed)
     if not wanted:
         where = place if place == f"models.{name}" else f"{place} = {shown(name)}"
-        hint = nearest(name, catalogue.entries)
+        hint = nearest(name, catalogue.entries) or "`panic-hpc models list` shows what there is"
         raise ConfigError(place, [f"{where}: no such model. {hint}".rstrip()])
     if not isinstance(wanted, str) or wanted not in catalogue.families:
         hint = nearest(str(wanted), catalogue.families)

@@ -1,5 +1,6 @@
 """torch as every model uses it: fixed threads, no autotuning, reduced precision only when asked."""
 
+import logging
 import os
 import sys
 from typing import Any, Literal
@@ -55,3 +56,6 @@ def quiet_loaders() -> None:
     # diffusers warns of each cut prompt: a line a call, in logs of a million calls.
     diffusers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    # Pipelines tokenize uncut to see what they cut, and the tokenizer then announces "indexing
+    # errors" that never come.
+    logging.getLogger("transformers.tokenization_utils_base").setLevel(logging.ERROR)

@@ -65,8 +65,8 @@ def is_kept(course: Course, step: int) -> bool:
         return True
     is_image = [place.codec.name == IMAGE for place in course.places]
     rounds, rest = divmod(step, len(is_image))
-    # Counted among the images of a run: every k-th step would keep none where k is a multiple of
-    # the cycle.
+    # Counted among the images and not in steps: every second step of a cycle of two would be all of
+    # its images, or none.
     number = rounds * sum(is_image) + sum(is_image[:rest])
     return course.keep_every > 0 and number % course.keep_every == 0
 
