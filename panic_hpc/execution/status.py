@@ -110,7 +110,7 @@ def status(experiment: Experiment, seen: Survey, queue: Queue) -> Status:
 def shard_status(shard: Shard, seen: Survey, queue: Queue) -> ShardStatus:
     """Return the status of one shard."""
     if shard.id in seen.published:
-        return ShardStatus(shard, "completed")
+        return ShardStatus(shard, "completed", seen.remarks.get(shard.id, ""))
     claim, worth = seen.claims.get(shard.id, (None, "void"))
     entry = queue.get(shard.id)
     if claim and worth == "held" and not _is_disowned(claim, entry):

@@ -22,6 +22,7 @@ from panic_hpc.execution.events import say_event, shard_name
 from panic_hpc.execution.experiment import Experiment, adopt_sharing, open_experiment
 from panic_hpc.execution.failures import failure_of, read_failure, write_failure
 from panic_hpc.execution.identity import this_process
+from panic_hpc.execution.memory import memory_bytes
 from panic_hpc.execution.provenance import provenance
 from panic_hpc.execution.stopping import Stopper, deadline, signals_noted
 from panic_hpc.registry import lookup
@@ -166,6 +167,8 @@ class Worker:
             report=held.report,
             allow_other_numerics=self.options.allow_other_numerics,
             cpus=max(1, cores() // self.options.rivals),
+            memory_bytes=memory_bytes() // self.options.rivals,
+            deadline=self.stopper.end,
         )
 
     def _completed(self, shard: Shard) -> Outcome:
