@@ -27,7 +27,9 @@ def nothing() -> None:
 
 @pytest.mark.parametrize("n_processes", [1, 2])
 def test_every_task_has_its_result(n_processes: int) -> None:
-    assert sorted(each(double, range(20), n_processes, always, nothing)) == [(n, 2 * n) for n in range(20)]
+    assert sorted(each(double, range(20), n_processes, always, nothing)) == [
+        (n, 2 * n) for n in range(20)
+    ]
 
 
 def test_a_task_that_kills_its_process_is_the_only_one_lost() -> None:
