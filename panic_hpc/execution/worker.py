@@ -22,9 +22,9 @@ from panic_hpc.execution.events import say_event, shard_name
 from panic_hpc.execution.experiment import Experiment, adopt_sharing, open_experiment
 from panic_hpc.execution.failures import failure_of, read_failure, write_failure
 from panic_hpc.execution.identity import this_process
-from panic_hpc.execution.memory import memory_bytes
 from panic_hpc.execution.provenance import provenance
 from panic_hpc.execution.stopping import Stopper, deadline, signals_noted
+from panic_hpc.memory import memory_bytes
 from panic_hpc.registry import lookup
 from panic_hpc.stages.base import Context, Stage
 from panic_hpc.types import Shard

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from panic_hpc.execution.memory import memory_bytes
+from panic_hpc.memory import memory_bytes
 
 GIB = 2**30
 
