@@ -66,7 +66,7 @@ class Homology(Closed):
     """How persistence diagrams are computed.
 
     `thresh` is in units of the metric, None for no limit; `budget` counts operations of the lazy
-    engine, None for no limit; `surrogates` is the number of null-model clouds a run.
+    engine, None for 20,000 a point; `surrogates` is the number of null-model clouds a run.
     """
 
     maxdim: Annotated[int, Field(ge=0, le=3)] = 2

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.homology.cost import NOISE_RATIO, default_budget
 from panic_hpc.stages.calls import reason_of
 from panic_hpc.stages.persistence.clouds import Cloud
 from panic_hpc.stages.persistence.null_models import NULL_MODELS, null_clouds
@@ -36,6 +37,15 @@ class DiagramSettings:
         thresh = math.inf if homology.thresh is None else homology.thresh
         engine, budget = homology.engine, homology.budget
         return cls(homology.maxdim, homology.metric, engine, thresh, budget, homology.surrogates)
+
+    def budget_of(self, n_points: int) -> int | None:
+        """Return the operations that a cloud may take: as the experiment says, else by its size.
+
+        It is the same on every machine, so what it stops is part of the content.
+        """
+        if self.budget is not None or self.engine != "lazy":
+            return self.budget
+        return default_budget(n_points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +178,9 @@ def _statistics(dgm: NDArray[np.float32]) -> tuple[float, float, float]:
 def _remark(record: Any, settings: DiagramSettings) -> str:
     """Return what is not whole about a diagram, though the experiment asked for that."""
     if not record.is_complete:
-        return (
-            f"stopped by {record.stopped_reason} before dimension {len(record.complete_dimensions)}"
-        )
+        done, ratio = len(record.complete_dimensions), record.noise_ratio
+        noise = f", a cloud like noise ({ratio:.1f} loops a point)" if ratio > NOISE_RATIO else ""
+        return f"stopped by {record.stopped_reason} before dimension {done}{noise}"
     return f"edges longer than {settings.thresh} left out" if settings.thresh < math.inf else ""
 
 
@@ -185,5 +195,5 @@ def _diagrams(points: NDArray[np.float32], settings: DiagramSettings, stops: Saf
         thresh=settings.thresh,
         deadline=None if stops.deadline is None else max(0.0, stops.deadline - time.time()),
         memory_limit_gb=None if stops.memory_bytes is None else stops.memory_bytes / 1e9,
-        budget=settings.budget,
+        budget=settings.budget_of(len(points)),
     )
