@@ -11,7 +11,17 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "panic_hpc"
 
 LAYERS = (
-    ("errors", "types", "keys", "registry", "files", "paths", "memory", "models.folder_digest"),
+    (
+        "errors",
+        "types",
+        "keys",
+        "registry",
+        "files",
+        "paths",
+        "memory",
+        "versions",
+        "models.folder_digest",
+    ),
     ("models.base", "homology.cost", "experiment", "clusters"),
     ("planning",),
     ("store",),
