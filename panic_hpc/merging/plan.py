@@ -11,9 +11,9 @@ from panic_hpc.keys import content_key
 from panic_hpc.merging.dataset_file import Contents, made
 from panic_hpc.merging.layout import ArrayPlan, Table, cost, make_table, plan_arrays, units
 from panic_hpc.merging.places import MISSING, Source, Trace, place_runs, stage_models, trace
+from panic_hpc.merging.sources import opened
 from panic_hpc.merging.tables import Collection, lines, own_arrays
 from panic_hpc.merging.unify import ExperimentInfo, Unified, unify
-from panic_hpc.merging.work import opened
 from panic_hpc.store.digest import content_key as dataset_key
 from panic_hpc.store.digest import run_edges
 
