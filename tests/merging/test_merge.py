@@ -17,8 +17,14 @@ from typer.testing import CliRunner
 import panic_hpc
 from panic_hpc.cli import app, register_verbs
 from panic_hpc.errors import ManifestError, PanicError, ShardError
+from panic_hpc.execution.experiment import open_experiment
+from panic_hpc.execution.status import ShardStatus, status
+from panic_hpc.execution.survey import survey
+from panic_hpc.execution.worker import Worker, WorkerOptions
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.merge import merge
+from panic_hpc.paths import ExperimentPaths
+from panic_hpc.planning import manifest
 from panic_hpc.store.reader import ArrayFile
 
 STAGES = ("runs", "embeddings", "diagrams")
@@ -240,3 +246,40 @@ def test_old_shards_with_another_version_are_named(root: Path) -> None:
     path.write_bytes(content.replace(b'"version":[1,0]', b'"version":[0,9]'))
     with pytest.raises(ShardError, match=path.name):
         merge([root], root / "dataset.h5", MergeOptions())
+
+
+def test_a_dataset_that_lacks_shards_is_not_the_end_of_the_merge(root: Path) -> None:
+    gone = shards(root, "diagrams")[0]
+    content = gone.read_bytes()
+    gone.unlink()
+    assert run("merge", root, "--allow-missing").exit_code == 0
+    (merging,) = status_of(root, "merge")
+    assert merging.state == "waiting"
+    assert merging.detail == "the dataset there lacks 1 shards; needs diagrams_00000"
+    assert "lacks 1 shards" in run("status", root).output
+    gone.write_bytes(content)
+    (merging,) = status_of(root, "merge")
+    assert (merging.state, merging.detail) == ("eligible", "the dataset there lacks 1 shards")
+    assert list(Worker(open_experiment(root), WorkerOptions("s")).run("merge", [0])) == [
+        "completed"
+    ]
+    (merging,) = status_of(root, "merge")
+    assert (merging.state, merging.detail) == ("completed", "")
+    with panic_hpc.open(root / "dataset.h5") as dataset:
+        assert dataset.metadata["missing"] == []
+        assert dataset.file.header["n_missing"] == 0
+
+
+def test_a_dataset_that_cannot_be_read_is_made_anew(root: Path) -> None:
+    (root / "dataset.h5").write_bytes(b"no dataset")
+    (merging,) = status_of(root, "merge")
+    assert merging.state == "eligible"
+    assert "cannot be read" in merging.detail
+    experiments.Planned(manifest.read(root), ExperimentPaths(root)).work("merge")
+    (merging,) = status_of(root, "merge")
+    assert merging.state == "completed"
+
+
+def status_of(root: Path, stage: str) -> tuple[ShardStatus, ...]:
+    experiment = open_experiment(root)
+    return status(experiment, survey(experiment), {}).stages[stage]
