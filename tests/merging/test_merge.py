@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import panic_hpc
 from panic_hpc.cli import app, register_verbs
-from panic_hpc.errors import ManifestError, PanicError, ShardError
+from panic_hpc.errors import ConflictError, ManifestError, PanicError, ShardError
 from panic_hpc.execution.experiment import open_experiment
 from panic_hpc.execution.status import ShardStatus, status
 from panic_hpc.execution.survey import survey
@@ -283,3 +283,32 @@ def test_a_dataset_that_cannot_be_read_is_made_anew(root: Path) -> None:
 def status_of(root: Path, stage: str) -> tuple[ShardStatus, ...]:
     experiment = open_experiment(root)
     return status(experiment, survey(experiment), {}).stages[stage]
+
+
+@pytest.mark.parametrize("changed", [{"metric": "cosine"}, {"thresh": 0.5}, {"maxdim": 0}])
+def test_diagrams_that_were_made_differently_are_not_mixed(
+    root: Path, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    homology = experiments.DEFAULTS["homology"] | changed
+    other = experiments.planned(tmp_path / "other", seeds=[4], homology=homology)
+    other.work(*STAGES)
+    (name,) = changed
+    with pytest.raises(ConflictError, match=f"DummyText.*exp and other: {name} is"):
+        merge([root, other.paths.root], tmp_path / "all.h5", MergeOptions())
+    assert not (tmp_path / "all.h5").exists()
+    for path in (other.paths.root / "shards" / "diagrams").rglob("*.h5"):
+        path.unlink()
+    merge([root, other.paths.root], tmp_path / "all.h5", MergeOptions(allow_missing=True))
+
+
+def test_pictures_of_different_codecs_stand_side_by_side(root: Path, tmp_path: Path) -> None:
+    other = experiments.planned(tmp_path / "other", images={"codec": "png"})
+    other.work(*STAGES)
+    merge([root, other.paths.root], tmp_path / "all.h5", MergeOptions())
+    with panic_hpc.open(tmp_path / "all.h5") as dataset:
+        codecs = [one["config"]["images"]["codec"] for one in dataset.metadata["experiments"]]
+        assert codecs == ["webp-lossless", "png"]
+        assert dataset.n_runs == 18
+        for experiment in (0, 1):
+            row = dataset.runs(experiment=experiment)["run"][0]
+            assert dataset.image(row, dataset.image_steps(row)[0]).ndim == 3
