@@ -11,12 +11,12 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.closing import Closing
 from panic_hpc.errors import ShardError
 from panic_hpc.store import hdf5, header
 from panic_hpc.store.blocks import BLOCK_BYTES, block_spans, byte_view, read_bytes, read_into
@@ -28,7 +28,7 @@ PIECE_BYTES = 256 * 1024
 CHECKSUM_COLUMNS = ("checksums/length", "checksums/sha256")
 
 
-class ArrayFile:
+class ArrayFile(Closing):
     """One published file. `header` is its checked JSON, `entries` its arrays by name."""
 
     def __init__(self, path: Path) -> None:
@@ -64,17 +64,6 @@ class ArrayFile:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __contains__(self, name: str) -> bool:
         return name in self.entries
