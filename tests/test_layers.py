@@ -17,6 +17,7 @@ LAYERS = (
         "keys",
         "registry",
         "files",
+        "closing",
         "paths",
         "memory",
         "versions",

@@ -43,3 +43,12 @@ def warn(text: str) -> None:
 def say_json(value: Any) -> None:
     """Print one JSON document, and nothing else, to standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def size(nbytes: float) -> str:
+    """Return a number of bytes as people write it: 1.5 GB."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if nbytes < 1000 or unit == "TB":
+            break
+        nbytes /= 1000
+    return f"{nbytes:,.1f} {unit}"

@@ -103,17 +103,19 @@ def run_digests(
     stage: str,
     rename: Rename = same_name,
     is_wanted: Callable[[int], bool] = lambda run: True,
+    rows: range | None = None,
 ) -> Iterator[tuple[int, str]]:
     """Yield (row, digest) of each wanted run of `file`, computed from its bytes, in order.
 
     The digest of an incomplete diagram is "": the same run may give more bars on another machine.
+    `rows` are consecutive; None means all.
     """
     edges = run_edges(file, stage, rename)
     incomplete = set(incomplete_rows(file, rename)) if stage == DIAGRAMS else set()
     columns = [c for c in shard_columns(stage).values() if c.scientific and rename(c.name) in file]
-    n_runs = len(edges["run"]) - 1
-    for first in range(0, n_runs, GROUP_RUNS):
-        last = min(first + GROUP_RUNS, n_runs)
+    rows = range(len(edges["run"]) - 1) if rows is None else rows
+    for first in rows[::GROUP_RUNS]:
+        last = min(first + GROUP_RUNS, rows.stop)
         windows = [_window(file, column, edges, (first, last), rename) for column in columns]
         for run in filter(is_wanted, range(first, last)):
             if run in incomplete:
