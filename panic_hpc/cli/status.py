@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from panic_hpc.cli.console import say, say_json, warn
+from panic_hpc.cli.options import Json, Root
 
 if TYPE_CHECKING:
     from panic_hpc.execution.experiment import Experiment
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 WATCH_S = 10.0
 SHOWN = 20
 
-Root = Annotated[Path, typer.Argument(metavar="EXP", help="The experiment's directory.")]
-
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -29,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def status(
     experiment: Root = Path("."),
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Json = False,
     why: Annotated[
         str, typer.Option(metavar="SHARD", help="Say why a shard (runs_00042) is not completed.")
     ] = "",

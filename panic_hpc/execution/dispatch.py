@@ -13,6 +13,8 @@ from panic_hpc.errors import LaunchError
 from panic_hpc.execution import claims, executors, scheduler
 from panic_hpc.execution.batch import Job, launch_words
 from panic_hpc.execution.diagnosis import (
+    BadEnd,
+    bad_end,
     bad_nodes,
     died_of_memory,
     latest_elements,
@@ -73,7 +75,7 @@ def propose(experiment: Experiment, options: SlurmOptions, found: Inquiry) -> Pr
     doomed = _out_of_memory(found) if options.retry else frozenset()
     limits = _limits(options.cluster)
     planned = arrays(groups(chosen, doomed), found.status, _per_job(options), limits)
-    nodes = bad_nodes(list(found.seen.failures.values())) if options.retry else ()
+    nodes = bad_nodes(_bad_ends(found, doomed)) if options.retry else ()
     return Proposal(
         arrays=tuple(planned),
         cost=total_cost(options.cluster, planned),
@@ -267,6 +269,17 @@ def _with_memory(cluster: Cluster, planned: PlannedArray) -> Cluster:
     more = stage.model_copy(update={"mem_gb": stage.mem_gb * planned.memory})
     stages = cluster.stages.model_copy(update={planned.stage: more})
     return cluster.model_copy(update={"stages": stages})
+
+
+def _bad_ends(found: Inquiry, out_of_memory: frozenset[ShardId]) -> list[BadEnd]:
+    """Return the bad ends of failed and lost shards that a node may be to blame for."""
+    ids = [one.shard.id for one in found.status.all() if one.state in ("failed", "lost")]
+    claims_of = {shard: claim for shard, (claim, _) in found.seen.claims.items()}
+    return [
+        bad_end(found.seen.failures.get(i), claims_of.get(i), found.queue.get(i))
+        for i in ids
+        if i not in out_of_memory
+    ]
 
 
 def _out_of_memory(found: Inquiry) -> frozenset[ShardId]:

@@ -36,7 +36,10 @@ def submit_array(job: Job, elements: Elements, options: WorkerOptions) -> str:
     except Exception as error:
         shutil.rmtree(job.folder, ignore_errors=True)
         words = " ".join(str(error).split()) or type(error).__name__
-        raise LaunchError(f"sbatch refused {job.name}: {words}") from error
+        hint = f"`retry --any-node` leaves out none of {', '.join(job.exclude)}"
+        raise LaunchError(
+            f"sbatch refused {job.name}: {words}", hint=hint if job.exclude else ""
+        ) from error
     identifier: str = jobs[0].job_id.partition("_")[0]
     return identifier
 

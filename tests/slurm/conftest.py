@@ -15,13 +15,6 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "slurm" / "testbed"))
 testbed_module: Any = importlib.import_module("testbed")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests of a real scheduler be tried twice more, and say so: busy daemons lag."""
-    for item in items:
-        if item.get_closest_marker("slurm"):
-            item.add_marker(pytest.mark.flaky(reruns=2))
-
-
 @pytest.fixture(scope="session")
 def shared_slurm() -> Iterator[Any]:
     """A running Slurm; use `slurm`, which also points this process at it."""
