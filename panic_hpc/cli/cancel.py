@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from panic_hpc.cli.console import say
+from panic_hpc.cli.console import counted, say
 from panic_hpc.cli.options import Root, Stages, Yes
 
 
@@ -31,8 +31,8 @@ def cancel(
     if not jobs and not pids:
         say("Nothing is submitted.")
         return
+    doomed = f"{counted(len(jobs), 'job')} and {counted(len(pids), 'local worker')}"
     if not yes:
-        question = f"Cancel {len(jobs)} jobs and {len(pids)} local workers?"
-        typer.confirm(question, default=False, abort=True)
+        typer.confirm(f"Cancel {doomed}?", default=False, abort=True)
     cancelling.cancel(opened, jobs, pids)
-    say(f"Cancelled {len(jobs)} jobs and {len(pids)} local workers.")
+    say(f"Cancelled {doomed}.")

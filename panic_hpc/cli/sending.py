@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from panic_hpc.cli.console import say, warn
+from panic_hpc.cli.console import counted, say, warn
 from panic_hpc.errors import LaunchError
 
 if TYPE_CHECKING:
@@ -125,8 +125,9 @@ def _rehearse(opened: "Experiment", options: "SlurmOptions") -> None:
 def _describe(proposal: "Proposal") -> None:
     cost = proposal.cost
     tasks = sum(len(array.elements) for array in proposal.arrays)
+    calls = counted(len(proposal.arrays), "array")
     say(
-        f"{proposal.shards} shards in {tasks} jobs, {len(proposal.arrays)} calls of sbatch; "
+        f"{counted(proposal.shards, 'shard')} in {counted(tasks, 'job')} ({calls}); "
         f"at most {cost.gpu_hours:.1f} GPU-hours and {cost.cpu_hours:.1f} CPU-hours"
     )
     if proposal.exclude:

@@ -206,7 +206,8 @@ class _Dispatch:
         for planned, job in zip(self.proposal.arrays, self.jobs, strict=True):
             waited = replace(job, dependency=dependency(planned, ids, sizes))
             ids.append(self._submit(planned, waited))
-            self.told(f"{job.stage}: {job.size} jobs as {ids[-1]} {waited.dependency}".rstrip())
+            jobs = "1 job" if job.size == 1 else f"{job.size} jobs"
+            self.told(f"{job.stage}: {jobs} as {ids[-1]} {waited.dependency}".rstrip())
         self._write(outcome="submitted")
         return self.submission
 

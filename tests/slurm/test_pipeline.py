@@ -72,7 +72,7 @@ def test_more_shards_than_an_array_may_have_and_one_that_is_alone(
     root = plan_little(tmp_path / "exp", prompts=prompts, seeds=[1, 2, 3, 4])
     told = submit(root, "testbed", "runs", "embeddings")
     assert "runs: 11 jobs" in told
-    assert "runs: 1 jobs" in told
+    assert "runs: 1 job " in told
     wait_until_over(root)
     whole = plan_little(tmp_path / "whole", 24, prompts=prompts, seeds=[1, 2, 3, 4])
     run_command("submit", whole, "--executor", "inline", *RUNS, "--stage", "embeddings")

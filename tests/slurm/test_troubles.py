@@ -78,7 +78,7 @@ def test_a_task_that_exceeds_its_memory_gets_more_on_retry(slurm: Any, tmp_path:
     wait_until_over(root)
     assert states(root, "runs") == ["lost"]
     told = run_command("retry", root, "--cluster", tight, "--yes", *RUNS)
-    assert "runs: 1 jobs" in told
+    assert "runs: 1 job " in told
     wait_until_over(root)
     assert states(root, "runs") == ["completed"]
     script = max(root.glob("jobs/submitit/*/*_submission.sh"), key=lambda path: path.parent.name)
