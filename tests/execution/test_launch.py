@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -104,6 +105,24 @@ def test_two_submits_at_once_share_the_work(
 ) -> None:
     command = command_line("submit", slow, "--workers", "1", *STAGE)
     drivers = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [driver.wait(timeout=120) for driver in drivers] == [0, 0]
+    logs = "".join(path.read_text() for path in slow.glob("jobs/submitit/*/*_log.out"))
+    assert logs.count('"event": "begins"') == 3
+    assert digests(slow) == expected
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="no strace here")
+def test_one_owner_a_shard_where_the_file_system_has_no_flock(
+    slow: Path, tmp_path: Path, expected: dict[tuple[str, str, bytes], bytes]
+) -> None:
+    """Every flock of two submissions and their workers is refused, as some Lustre mounts do."""
+    refused = [tmp_path / f"strace.{number}" for number in range(2)]
+    options = ("-f", "-qq", "--seccomp-bpf", "-e", "trace=flock", "-e", "inject=flock:error=ENOSYS")
+    command = command_line("submit", slow, "--workers", "2", *STAGE)
+    drivers = [
+        subprocess.Popen(["strace", *options, "-o", log, *command], stdout=subprocess.DEVNULL)
+        for log in refused
+    ]
     assert [driver.wait(timeout=120) for driver in drivers] == [0, 0]
     logs = "".join(path.read_text() for path in slow.glob("jobs/submitit/*/*_log.out"))
     assert logs.count('"event": "begins"') == 3

@@ -26,6 +26,7 @@ from panic_hpc.execution.ledger import (
     write_submission,
 )
 from panic_hpc.execution.pace import pace
+from panic_hpc.execution.remedies import memory_factor
 from panic_hpc.execution.status import QueueEntry
 from panic_hpc.execution.stopping import (
     RESERVE_S,
@@ -72,6 +73,16 @@ def test_where_a_shard_came_to_its_end() -> None:
     assert bad_end(None, claim, entry) == BadEnd("lost", "n2", "7_1")
     assert bad_end(None, left, entry) == BadEnd("lost", "n3", "7_1")
     assert bad_end(None, None, None) == BadEnd("lost", "", "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "profile", "factor"),
+    [(2.0, 2.0, 2), (4.0, 2.0, 4), (2.0, 3.0, 2), (2.0, 4.0, 1), (2.0, 9.0, 1), (None, 2.0, 2)],
+)
+def test_every_retry_asks_for_twice_the_memory_of_the_last(
+    asked: float | None, profile: float, factor: int
+) -> None:
+    assert memory_factor(asked, profile) == factor
 
 
 @pytest.mark.parametrize(
