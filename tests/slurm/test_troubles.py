@@ -121,7 +121,11 @@ def queue_is_empty() -> bool:
 
 
 def test_usage_with_and_without_accounting(
-    accounting_slurm: Any, slow: Path, expected_slow: Digests, monkeypatch: pytest.MonkeyPatch
+    accounting_slurm: Any,
+    shared_slurm: Any,
+    slow: Path,
+    expected_slow: Digests,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     root = slow
     submit(root, "testbed", "runs")
@@ -144,7 +148,7 @@ def test_usage_with_and_without_accounting(
     told = run_command("status", root, "--usage")
     assert "sacct says" in told
     assert max(map(len, told.splitlines())) <= 80
-    monkeypatch.setenv("SLURM_CONF", "/nonexistent/slurm.conf")
+    monkeypatch.setenv("SLURM_CONF", str(shared_slurm.conf))
     (alone,) = json.loads(run_command("status", root, "--usage", "--json"))
     assert alone["slurm_hours"] is None
     assert alone["hours"] == row["hours"]
