@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "panic_hpc"
 
 LAYERS = (
-    ("errors", "types", "keys", "registry", "files", "paths", "models.folder_digest"),
+    ("errors", "types", "keys", "registry", "files", "paths", "versions", "models.folder_digest"),
     ("models.base", "homology.cost", "experiment", "clusters"),
     ("planning",),
     ("store",),
