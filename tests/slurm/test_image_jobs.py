@@ -59,6 +59,16 @@ def test_nothing_of_the_hosts_python_leaks_in(image: Path, monkeypatch: pytest.M
     assert told.split() == ["/opt/panic-hpc/venv", "False", "3"]
 
 
+def test_a_checkout_in_the_current_directory_is_not_imported(image: Path, tmp_path: Path) -> None:
+    (tmp_path / "panic_hpc").mkdir()
+    (tmp_path / "panic_hpc" / "__init__.py").write_text("raise SystemExit('of the host')")
+    done = subprocess.run(
+        ["apptainer", "exec", USERNS, "--bind", tmp_path, image, "python3", "-m", "panic_hpc", "-h"],
+        capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path,
+    )  # fmt: skip
+    assert "Usage" in done.stdout, done.stderr
+
+
 def test_arrays_in_the_image_with_a_requeue_have_the_bits_of_a_local_run(
     slurm: Any, image: Path, tmp_path: Path
 ) -> None:
