@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,6 +159,15 @@ def test_status_in_numbers_and_why(slow: Path) -> None:
     assert "there, but:" in run_command("status", slow, "--why", "runs_1")
     assert "names no shard" in run_command("status", slow, "--why", "sprints_1", code=1)
     assert "There is no runs_7" in run_command("status", slow, "--why", "runs_7", code=1)
+
+
+def test_a_worker_of_another_version_leaves_word(slow: Path) -> None:
+    code = "import sys; from panic_hpc.execution.element import run_element as r; "
+    code += "r(sys.argv[1], 'runs', [1], {'submission': 's', 'of_the_future': 1})"
+    done = subprocess.run([sys.executable, "-c", code, slow], check=False, timeout=60)
+    assert done.returncode == 1
+    told = run_command("status", slow, "--why", "runs_1")
+    assert "does not understand what the one that submitted it said" in told
 
 
 def test_workers_that_cannot_start_are_not_started_for_ever(tmp_path: Path) -> None:
