@@ -63,8 +63,7 @@ def test_a_checkout_in_the_current_directory_is_not_imported(image: Path, tmp_pa
     (tmp_path / "panic_hpc").mkdir()
     (tmp_path / "panic_hpc" / "__init__.py").write_text("raise SystemExit('of the host')")
     done = subprocess.run(
-        ["apptainer", "exec", USERNS, "--bind", tmp_path, image]
-        + ["python3", "-m", "panic_hpc", "--help"],
+        ["apptainer", "exec", USERNS, image, "python3", "-m", "panic_hpc", "--help"],
         capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path,
     )  # fmt: skip
     assert "Usage" in done.stdout, done.stderr
