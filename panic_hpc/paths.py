@@ -40,9 +40,9 @@ class ExperimentPaths:
     @property
     def all(self) -> tuple[Path, ...]:
         """Everything that may be there, in an order to delete it in: the manifest goes last."""
-        parts = ("report", "dataset.h5", "shards", "checkpoints", "failed", "remarks", "jobs",
-                 "prompts.json")  # fmt: skip
-        return (*(self.root / part for part in parts), self.manifest)
+        parts = ("shards", "checkpoints", "failed", "remarks", "jobs", "prompts.json")
+        dataset = (self.report, self.dataset, self.root / f"{self.dataset.name}.digest")
+        return (*dataset, *(self.root / part for part in parts), self.manifest)
 
     @property
     def halt(self) -> Path:

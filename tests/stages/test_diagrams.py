@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -154,10 +155,14 @@ def test_one_diagram_that_fails_leaves_a_record(
         assert shard.array("runs/distinct_points")[3] == -1
 
 
-def test_an_engine_that_refuses_its_settings_fails_the_shard(tmp_path: Path) -> None:
-    experiment = planned(tmp_path, homology={"engine": "gudhi", "budget": 5})
+def test_an_engine_that_is_not_there_fails_the_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = planned(tmp_path, homology={"engine": "gudhi"})
     experiment.work(RUNS, EMBEDDINGS)
-    with pytest.raises(HomologyError, match="budget"):
+    for name in ("gudhi", "gudhi.sklearn", "gudhi.sklearn.rips_persistence"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(HomologyError, match="gudhi is not installed"):
         experiment.work(DIAGRAMS)
 
 
