@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from panic_hpc.cli import panels
 from panic_hpc.errors import Interrupted, PanicError
+from panic_hpc.versions import OWN, version_of
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
@@ -28,10 +30,20 @@ app = typer.Typer(
 _verbose = False
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"panic-hpc {version_of(OWN) or '(not installed)'}")
+        raise typer.Exit
+
+
 @app.callback()
 def _global_options(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show the trace behind an error.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Say which it is."),
     ] = False,
 ) -> None:
     global _verbose
@@ -39,13 +51,14 @@ def _global_options(
 
 
 def register_verbs(target: typer.Typer) -> None:
-    """Let every module of this package that has `register` add its commands, in order of name."""
+    """Let every module of this package that has `register` add its commands."""
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name):
         # Every verb is imported for --help, which is why none of them imports a heavy module at its
         # top.
         module: Any = importlib.import_module(f"{__name__}.{info.name}")
         if hasattr(module, "register"):
             module.register(target)
+    panels.arrange(target)
 
 
 def main() -> None:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from panic_hpc.cli.options import Json
+
 if TYPE_CHECKING:
     from panic_hpc.execution.site_check import Finding
 
@@ -11,7 +13,6 @@ EXIT_NOT_USABLE = 1
 STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 
 Name = Annotated[str, typer.Argument(help="A profile's name, or a file that ends in .toml.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -40,6 +40,11 @@ def literal(text: str, style: str = "") -> Text:
     return Text(plain(text), style=style)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 job`, `2 jobs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def say(text: str, style: str = "") -> None:
     """Print a line for people to standard output."""
     out.print(literal(text, style))
@@ -56,3 +61,12 @@ def say_json(value: Any) -> None:
     In ASCII, so that it is whole whatever the terminal's encoding and a path's bytes are.
     """
     sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
+
+
+def size(nbytes: float) -> str:
+    """Return a number of bytes as people write it: 1.5 GB."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if nbytes < 1000 or unit == "TB":
+            break
+        nbytes /= 1000
+    return f"{nbytes:,.1f} {unit}"

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from panic_hpc.cli.byte_bar import count_bar
-from panic_hpc.cli.console import say, say_json
+from panic_hpc.cli.console import say, say_json, size
 
 export = typer.Typer(name="export", help="Write a dataset in other forms.", no_args_is_help=True)
 
@@ -20,7 +20,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 def register(app: typer.Typer) -> None:
     """Add the verbs under `export`."""
-    app.add_typer(export)
+    app.add_typer(export, name="export")
 
 
 def dataset_path(source: Path) -> Path:
@@ -115,4 +115,4 @@ def _print(paths: list[Path], as_json: bool) -> None:
         say_json([str(path) for path in paths])
         return
     for path in paths:
-        say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+        say(f"{path}  {size(path.stat().st_size)}")

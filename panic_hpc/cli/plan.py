@@ -173,21 +173,15 @@ _AMOUNTS = ("gpu_hours", "cpu_hours", "bytes")
 
 
 def _amounts(row: Mapping[str, float]) -> tuple[str, ...]:
-    return _hours(row["gpu_hours"]), _hours(row["cpu_hours"]), _size(row["bytes"])
+    from panic_hpc.cli.console import size
+
+    return _hours(row["gpu_hours"]), _hours(row["cpu_hours"]), size(row["bytes"])
 
 
 def _hours(hours: float) -> str:
     if 0 < hours < 0.001:
         return "< 0.001"
     return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2g}"
-
-
-def _size(nbytes: float) -> str:
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if nbytes < 1000 or unit == "TB":
-            break
-        nbytes /= 1000
-    return f"{nbytes:,.1f} {unit}"
 
 
 def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from panic_hpc.cli.options import Root
 from panic_hpc.errors import PanicError
 
 
@@ -15,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def stop(
-    experiment: Annotated[Path, typer.Argument(metavar="EXP")] = Path("."),
+    experiment: Root = Path("."),
     after_checkpoint: Annotated[
         bool, typer.Option("--after-checkpoint", help="As soon as each worker has written one.")
     ] = False,

@@ -72,7 +72,7 @@ class Homology(Closed):
     """How persistence diagrams are computed.
 
     `thresh` is in units of the metric, None for no limit; `budget` counts operations of the lazy
-    engine, None for no limit; `surrogates` is the number of null-model clouds a run.
+    engine, None for 20,000 a point; `surrogates` is the number of null-model clouds a run.
     """
 
     # Each dimension more costs a factor of the number of points; upstream computes 2.

@@ -1,9 +1,9 @@
 """Begin and finish a dataset file: its layout before, its tables and header after the copying."""
 
 import datetime
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from panic_hpc.merging.layout import ArrayPlan
 from panic_hpc.store import hdf5
-from panic_hpc.store.blocks import BlockSums, block_spans, byte_view, require_space, write_at
+from panic_hpc.store.blocks import (
+    BlockSums,
+    block_spans,
+    byte_view,
+    require_space,
+    reserve,
+    write_at,
+)
 from panic_hpc.store.dataset_schema import (
     CHECKSUMS,
     HEADER,
@@ -27,6 +34,7 @@ from panic_hpc.store.publish import publish_over, remove_stale
 from panic_hpc.store.reader import ArrayFile, OpenArrays
 from panic_hpc.store.schema import Column
 from panic_hpc.store.shard import hdf5_attributes, write_header, writing
+from panic_hpc.versions import OWN, version_of
 
 _UNKNOWN_SHA256 = "0" * 64
 
@@ -69,6 +77,7 @@ def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, Arr
     columns = {name: c for name, c in dataset_columns(contents.parts).items() if name in layout}
     places = hdf5.lay_out(path, layout, hdf5_attributes(DATASET), columns)
     with writing(path) as descriptor:
+        reserve(descriptor, os.fstat(descriptor).st_size)
         written = {name: _write(descriptor, places[name], array) for name, array in own.items()}
     return Draft(path, places, values, written, reserved)
 
@@ -76,14 +85,7 @@ def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, Arr
 def made() -> dict[str, Any]:
     """Return when and by what a dataset is made."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"created": now, "software": f"panic-hpc {_own_version()}"}
-
-
-def _own_version() -> str:
-    try:
-        return version("panic-hpc")
-    except PackageNotFoundError:
-        return "(not installed)"
+    return {"created": now, "software": f"panic-hpc {version_of(OWN) or '(not installed)'}"}
 
 
 def dataset_columns(parts: Sequence[tuple[str, str]]) -> dict[str, Column]:

@@ -8,9 +8,10 @@ import os
 import platform
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from panic_hpc.versions import versions_of
 
 MODEL_LIBRARIES = (
     *("torch", "torchvision", "diffusers", "transformers", "tokenizers", "sentence-transformers"),
@@ -42,7 +43,7 @@ def numerics_class(
         "device": _gpu() if is_gpu else "cpu",
         "cpu": _cpu(),
         "threads": threads,
-        "libraries": _versions(libraries),
+        "libraries": versions_of(libraries),
         "switches": {name: os.environ[name] for name in switches if name in os.environ},
     }
 
@@ -67,19 +68,6 @@ def _cpuinfo(path: Path) -> tuple[str, set[str]]:
     fields = {name.strip(): value.strip() for name, value in pairs}
     maker = fields.get("vendor_id") or fields.get("CPU implementer", "")
     return maker, set((fields.get("flags") or fields.get("Features", "")).split())
-
-
-def _versions(libraries: Iterable[str]) -> dict[str, str]:
-    found = {name: _version(name) for name in libraries}
-    return {name: text for name, text in found.items() if text}
-
-
-@cache
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 @cache

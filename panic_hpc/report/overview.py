@@ -20,10 +20,17 @@ def draw_contact_sheet(dataset: "Dataset", path: Path) -> Path:
     prompts = dataset.prompt_texts()
     runs = dataset.runs()
     rows = runs.rows(named=True)
+    shown = [rows[i] for i in spread(len(rows), MOST_RUNS)]
+    length = max((row["n_steps"] for row in shown), default=0)
     return contact_sheet(
         [
-            Strip(_title(row, names, prompts), _cells(dataset, row["run"]))
-            for row in (rows[i] for i in spread(len(rows), MOST_RUNS))
+            Strip(
+                _title(row, names, prompts),
+                continued(
+                    _cells(dataset, row["run"]), row["loop_start"], row["loop_length"], length
+                ),
+            )
+            for row in shown
         ],
         path,
     )
@@ -68,6 +75,24 @@ def _cells(dataset: "Dataset", run: int) -> list[Cell]:
         Cell(step, dataset.image(run, step), texts.get(step + 1, ""))
         for step in dataset.image_steps(run)
     ]
+
+
+def continued(
+    cells: Sequence[Cell], loop_start: int, loop_length: int, length: int
+) -> Sequence[Cell]:
+    """Return a run's cells, and where it stopped on a loop what later steps would have shown.
+
+    From `loop_start` on, the output of a step is that of `loop_length` steps before.
+    """
+    if loop_length < 1 or not cells:
+        return cells
+    there = {cell.step: cell for cell in cells}
+    repeats = [
+        Cell(step, there[source].image, repeats=source)
+        for step in range(cells[-1].step + 1, length)
+        if (source := loop_start + (step - loop_start) % loop_length) in there
+    ]
+    return [*cells, *repeats]
 
 
 def _prompt(dataset: "Dataset", run: int) -> int:

@@ -200,6 +200,17 @@ def test_no_canary_runs(tmp_path_factory: pytest.TempPathFactory, texts: list[st
     assert os.listdir(folder) == []
 
 
+def test_locks_of_hdf5_are_switched_off_before_a_worker_can_import_it() -> None:
+    rendered = script(job(bare(paths={"hdf5_file_locking": False})))
+    runnable = rendered.replace("[ -O ", "true || [ -O ")
+    told = subprocess.run(
+        ["bash"],
+        input='srun() { echo "$HDF5_USE_FILE_LOCKING"; }\n' + runnable,
+        text=True, capture_output=True, timeout=60, check=True, env={"PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert told.stdout == "FALSE\n"
+
+
 @pytest.mark.parametrize("bad", ["50%", "a'b", "x$HOME", "back\\slash"])
 def test_directories_that_slurm_would_not_read_as_they_are(bad: str) -> None:
     with pytest.raises(LaunchError, match="Move the experiment"):

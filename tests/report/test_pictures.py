@@ -19,6 +19,7 @@ from panic_hpc.report.contact_sheet import (
     every_nth,
     wrapped,
 )
+from panic_hpc.report.overview import continued
 from panic_hpc.report.persistence_diagram import frame_of, multiplicities, persistence_diagram
 
 INFINITE = np.array([[0.0, np.inf]])
@@ -53,6 +54,18 @@ def test_a_run_that_ended_early_leaves_its_later_columns_empty(tmp_path: Path) -
     assert sheet.getpixel((x + 20, y + 20)) == (255, 255, 255)
     second_row = sheet.height - GAP - (THUMBNAIL + 4 + GAP)
     assert sheet.getpixel(centre_of(2, second_row)) == (0, 255, 0)
+
+
+def test_a_run_that_stopped_on_a_loop_goes_on_in_pale(tmp_path: Path) -> None:
+    cells = [Cell(0, flat(9, 9, 9)), Cell(2, flat(255, 0, 0)), Cell(4, flat(0, 0, 255))]
+    whole = continued(cells, loop_start=2, loop_length=4, length=11)
+    assert [(cell.step, cell.repeats) for cell in whole[3:]] == [(6, 2), (8, 4), (10, 2)]
+    sheet = seen(contact_sheet([Strip("loops", whole)], tmp_path / "sheet.png"))
+    assert sheet.getpixel(centre_of(1)) == (255, 0, 0)
+    red, green, blue = (int(part) for part in np.asarray(sheet)[centre_of(3)[::-1]])
+    assert red == 255
+    assert 150 < green == blue < 255
+    assert continued(cells, loop_start=-1, loop_length=0, length=11) == cells
 
 
 def test_many_steps_are_thinned_to_every_nth() -> None:

@@ -37,6 +37,7 @@ export XDG_CACHE_HOME=/scratch/me/panic/cache/xdg
 export TORCHINDUCTOR_CACHE_DIR=/scratch/me/panic/cache/inductor
 export TRITON_CACHE_DIR=/scratch/me/panic/cache/triton
 export MPLCONFIGDIR=/scratch/me/panic/cache/matplotlib
+export SINGULARITYENV_PYTHONSAFEPATH=1
 
 # command
 export SUBMITIT_EXECUTOR=slurm
