@@ -3,7 +3,8 @@
     python tools/bench_merge.py [--directory DIR] [--large-gb 4] [--small 5000] [--repeats 5]
 
 Sources are in the page cache, every variant ends with fsync, variants alternate, medians are shown
-with their ratio to `cat`. Needs twice the bytes on disk.
+with their ratio to `cat`, and the processor time of all threads and ranks, which other work on the
+machine disturbs less. Needs twice the bytes on disk.
 """
 
 import argparse
@@ -88,15 +89,16 @@ def inputs_of(directory: Path, n_runs: int) -> MergeInputs:
 
 def merge_seconds(
     directory: Path, n_runs: int, target: Path, check: bool, ranks: Ranks
-) -> tuple[float, float]:
-    """Merge; return (seconds, peak memory in MB of this process)."""
+) -> tuple[float, float, float]:
+    """Merge; return (seconds, processor seconds, peak memory of a rank in MB)."""
     ranks.each(lambda: None)
-    start = time.perf_counter()
+    start, before = time.perf_counter(), time.process_time()
     given = inputs_of(directory, n_runs)
     join(given, target, MergeOptions(check=check), ranks)
     ranks.each(lambda: None)
     seconds = time.perf_counter() - start
-    return seconds, max(ranks.each(peak_mb))
+    cpu = time.process_time() - before
+    return seconds, sum(ranks.each(lambda: cpu)), max(ranks.each(peak_mb))
 
 
 def peak_mb() -> float:
@@ -117,7 +119,7 @@ def worker(arguments: argparse.Namespace) -> None:
 
 def start_worker(
     directory: Path, shards: Path, n_runs: int, check: bool, size: int
-) -> tuple[float, float]:
+) -> tuple[float, float, float]:
     """Run `worker` in `size` processes; MPI's where there is more than one."""
     launcher = [mpiexec(), "-n", str(size)] if size > 1 else []
     command = [
@@ -127,8 +129,8 @@ def start_worker(
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, env=mpi_environment()
     )
-    seconds, peak = json.loads(done.stdout.splitlines()[-1])
-    return seconds, peak
+    seconds, cpu, peak = json.loads(done.stdout.splitlines()[-1])
+    return seconds, cpu, peak
 
 
 def mpiexec() -> str:
@@ -189,11 +191,12 @@ def h5copy(paths: Sequence[Path], target: Path) -> None:
         os.fsync(out.id.get_vfd_handle())
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Return the seconds that `work` takes."""
-    start = time.perf_counter()
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds and the processor seconds that `work` takes, its children's included."""
+    start, before = time.perf_counter(), os.times()
     work()
-    return time.perf_counter() - start
+    now = os.times()
+    return time.perf_counter() - start, sum(now[:4]) - sum(before[:4])
 
 
 def compare(directory: Path, shards: Path, n_runs: int, repeats: int) -> None:
@@ -201,19 +204,19 @@ def compare(directory: Path, shards: Path, n_runs: int, repeats: int) -> None:
     paths = sorted(shards.glob("*.h5"))
     nbytes = sum(path.stat().st_size for path in paths)
     target = directory / "out.h5"
-    variants: dict[str, Callable[[], float]] = {
+    variants: dict[str, Callable[[], tuple[float, float]]] = {
         "cat": lambda: timed(lambda: cat(paths, target)),
         "h5py loop": lambda: timed(lambda: h5py_loop(paths, target)),
         "H5Ocopy": lambda: timed(lambda: h5copy(paths, target)),
     }
     peaks: dict[str, float] = {}
 
-    def ours(check: bool, size: int) -> Callable[[], float]:
-        def run() -> float:
-            seconds, peak = start_worker(directory, shards, n_runs, check, size)
+    def ours(check: bool, size: int) -> Callable[[], tuple[float, float]]:
+        def run() -> tuple[float, float]:
+            seconds, cpu, peak = start_worker(directory, shards, n_runs, check, size)
             name = f"merge {'check' if check else 'no check'}, {size} rank{'s' * (size > 1)}"
             peaks[name] = max(peak, peaks.get(name, 0.0))
-            return seconds
+            return seconds, cpu
 
         return run
 
@@ -221,21 +224,25 @@ def compare(directory: Path, shards: Path, n_runs: int, repeats: int) -> None:
         for size in (1, 2):
             name = f"merge {'check' if check else 'no check'}, {size} rank{'s' * (size > 1)}"
             variants[name] = ours(check, size)
-    found: dict[str, list[float]] = {name: [] for name in variants}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
     for path in paths:
         path.read_bytes()
     for _ in range(repeats):
         for name, variant in variants.items():
             target.unlink(missing_ok=True)
             found[name].append(variant())
-    medians = {name: statistics.median(values) for name, values in found.items()}
+    medians = {
+        name: [statistics.median(column) for column in zip(*values, strict=True)]
+        for name, values in found.items()
+    }
     print(f"{len(paths)} shards, {nbytes / 1e9:.2f} GB, median of {repeats}")
-    print(f"{'':24}{'s':>8}{'GB/s':>8}{'of cat':>8}{'x h5py':>8}{'MB/rank':>9}")
-    for name, seconds in medians.items():
-        ratio, faster = medians["cat"] / seconds, medians["h5py loop"] / seconds
+    print(f"{'':24}{'s':>8}{'cpu s':>8}{'GB/s':>8}{'of cat':>8}{'x h5py':>8}{'MB/rank':>9}")
+    for name, (seconds, cpu) in medians.items():
+        ratio, faster = medians["cat"][0] / seconds, medians["h5py loop"][0] / seconds
         peak = f"{peaks[name]:9.0f}" if name in peaks else ""
         speed = nbytes / seconds / 1e9
-        print(f"{name:24}{seconds:8.2f}{speed:8.2f}{ratio:8.2f}{faster:8.2f}{peak}", flush=True)
+        row = f"{name:24}{seconds:8.2f}{cpu:8.2f}{speed:8.2f}{ratio:8.2f}{faster:8.2f}{peak}"
+        print(row, flush=True)
 
 
 def opening(directory: Path) -> None:

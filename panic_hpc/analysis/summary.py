@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from panic_hpc.types import DIAGRAMS
+
 if TYPE_CHECKING:
     from panic_hpc.store.dataset import Dataset
 
@@ -47,7 +49,7 @@ def _of_network(dataset: "Dataset", network: int, name: str) -> NetworkSummary:
         failed_runs=int((runs["ended"].cast(str) == "failed").sum()),
         distinct_captions=_median(len(set(dataset.texts(row).values())) for row in rows),
         loop_lengths=tuple(sorted(loops)),
-        entropies={m: _mean_entropies(dataset, m, rows) for m in dataset.embedding_models},
+        entropies={m: _mean_entropies(dataset, m, rows) for m in dataset.models_of(DIAGRAMS)},
     )
 
 

@@ -1,6 +1,7 @@
 """The command line: one verb a file, each with `register(app)`; parses, calls, prints."""
 
 import importlib
+import io
 import pkgutil
 import sys
 import traceback
@@ -61,6 +62,10 @@ def main() -> None:
     from panic_hpc.cli.console import err, literal
 
     register_verbs(app)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that is not UTF-8 has no arrow: an escape instead of a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except Interrupted as error:
@@ -72,4 +77,11 @@ def main() -> None:
         err.print(literal(f"panic-hpc: {error}", "red"))
         sys.exit(EXIT_ERROR)
     except BrokenPipeError:
+        sys.exit(EXIT_ERROR)
+    except OSError as error:
+        # A disk that is full or away, a name too long: the error names the file, the trace does
+        # not help.
+        if _verbose:
+            traceback.print_exc()
+        err.print(literal(f"panic-hpc: {error}", "red"))
         sys.exit(EXIT_ERROR)

@@ -26,10 +26,16 @@ def register(app: typer.Typer) -> None:
 
 def list_profiles(as_json: Json = False) -> None:
     """List the profiles that can be named, and whether each was ever tried on its cluster."""
-    from panic_hpc.cli.console import say, say_json
+    from panic_hpc.cli.console import say, say_json, warn
     from panic_hpc.clusters.profiles import available, load_cluster
+    from panic_hpc.errors import ConfigError
 
-    clusters = {name: load_cluster(str(path)) for name, path in available().items()}
+    clusters = {}
+    for name, path in available().items():
+        try:
+            clusters[name] = load_cluster(str(path))
+        except ConfigError as error:
+            warn(str(error))
     if as_json:
         files = {name: str(path) for name, path in available().items()}
         say_json({name: [files[name], cluster.description] for name, cluster in clusters.items()})

@@ -25,6 +25,12 @@ def plain(text: str) -> str:
     )
 
 
+def one_line(text: str, most: int | None = None) -> str:
+    """Return `text` with its line ends and tabs as escapes, cut to `most` characters."""
+    line = plain(text).replace("\n", "\\n").replace("\t", "\\t")
+    return line if most is None or len(line) <= most else line[: most - 1] + "…"
+
+
 def literal(text: str, style: str = "") -> Text:
     """Return `text` for a table or panel, its brackets not read as markup."""
     return Text(plain(text), style=style)
@@ -46,5 +52,17 @@ def warn(text: str) -> None:
 
 
 def say_json(value: Any) -> None:
-    """Print one JSON document, and nothing else, to standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    """Print one JSON document, and nothing else, to standard output.
+
+    In ASCII, so that it is whole whatever the terminal's encoding and a path's bytes are.
+    """
+    sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
+
+
+def size(nbytes: float) -> str:
+    """Return a number of bytes as people write it: 1.5 GB."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if nbytes < 1000 or unit == "TB":
+            break
+        nbytes /= 1000
+    return f"{nbytes:,.1f} {unit}"

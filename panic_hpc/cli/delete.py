@@ -23,13 +23,13 @@ def delete(
     Asks first, and refuses while shards are being worked on. Files that are not the experiment's
     stay, and so does the directory then.
     """
-    from panic_hpc.cli.console import say
+    from panic_hpc.cli.console import say, size
     from panic_hpc.execution import deletion
 
     doomed = deletion.survey(experiment)
     for path in doomed.paths:
         say(f"  {path}")
-    say(f"{doomed.n_files} files, {doomed.nbytes / 1e6:.1f} MB")
+    say(f"{doomed.n_files} files, {size(doomed.nbytes)}")
     if dry_run:
         return
     if not yes:

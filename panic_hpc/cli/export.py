@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from panic_hpc.cli.byte_bar import count_bar
-from panic_hpc.cli.console import say, say_json
+from panic_hpc.cli.console import say, say_json, size
 
 export = typer.Typer(name="export", help="Write a dataset in other forms.", no_args_is_help=True)
 
@@ -115,4 +115,4 @@ def _print(paths: list[Path], as_json: bool) -> None:
         say_json([str(path) for path in paths])
         return
     for path in paths:
-        say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+        say(f"{path}  {size(path.stat().st_size)}")

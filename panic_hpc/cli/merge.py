@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from panic_hpc.cli.byte_bar import byte_bar
-from panic_hpc.cli.console import say, say_json, warn
+from panic_hpc.cli.console import say, say_json, size, warn
 
 if TYPE_CHECKING:
     from panic_hpc.merging.merge import Merged
@@ -27,7 +27,10 @@ def merge(
         typer.Option("--output", "-o", help="The dataset; default: dataset.h5 in the experiment."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check/--no-check", help="Read copied bytes back and compare.")
+        bool,
+        typer.Option(
+            "--check/--no-check", help="Compare copies with their sources, runs with digests."
+        ),
     ] = True,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Merge what is there; the rest is recorded.")
@@ -61,7 +64,12 @@ def _print(merged: "Merged", as_json: bool) -> None:
         say_json(asdict(merged) | {"path": str(merged.path)})
         return
     state = "merged" if merged.is_new else "up to date"
-    say(f"{merged.path}: {state}, {merged.n_runs} runs, {merged.nbytes / 1e6:.1f} MB")
+    say(f"{merged.path}: {state}, {merged.n_runs} runs, {size(merged.nbytes)}")
     say(f"content key {merged.content_key}")
     if merged.n_missing:
         warn(f"{merged.n_missing} shards were missing; the dataset lists them in its metadata")
+    if merged.n_incomplete:
+        warn(
+            f"{merged.n_incomplete} diagrams are incomplete (stopped by time or memory); they are "
+            "left out of the content key. `panic-hpc status` names their shards"
+        )

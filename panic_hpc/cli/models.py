@@ -9,6 +9,9 @@ import typer
 if TYPE_CHECKING:
     from panic_hpc.types import ModelEntry, ModelSpec
 
+COLUMNS = ("model", "turns", "into", "family", "seconds", "loads", "from")
+WIDE = 110
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb and its own."""
@@ -111,18 +114,24 @@ def _described(family: str, entry: "ModelEntry") -> dict[str, Any]:
 
 
 def _print_table(rows: "list[tuple[str, ModelEntry]]") -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from panic_hpc.cli.console import literal, out
 
-    table = Table("model", "turns", "into", "family", "seconds", "from", "loads", box=None)
+    # A name or family that is cut cannot be typed, so a narrow terminal loses the last column.
+    shown = 7 if out.width >= WIDE else 6
+    table = Table(*(Column(name, no_wrap=True) for name in COLUMNS[:shown]), box=None)
     for family, entry in rows:
-        origin = f"{entry.repository}@{entry.revision[:10]}" if entry.revision else entry.repository
-        cells = (entry.name, entry.consumes, entry.produces, family, f"{entry.seconds:g}", origin)
-        note = "not yet" if entry.unavailable else ""
         style = "dim" if entry.unavailable else ""
-        table.add_row(*(literal(cell, style) for cell in (*cells, note)))
+        table.add_row(*(literal(cell, style) for cell in _cells(family, entry)[:shown]))
     out.print(table)
+
+
+def _cells(family: str, entry: "ModelEntry") -> tuple[str, ...]:
+    note = "not yet" if entry.unavailable else ""
+    origin = f"{entry.repository}@{entry.revision[:10]}" if entry.revision else entry.repository
+    seconds = f"{entry.seconds:g}"
+    return (entry.name, entry.consumes, entry.produces, family, seconds, note, origin)
 
 
 def _print_families(names: list[str]) -> None:

@@ -1,5 +1,6 @@
 """`panic-hpc plan`: from an experiment file to shards and their manifest."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from panic_hpc.paths import ExperimentPaths
     from panic_hpc.planning.manifest import Manifest
     from panic_hpc.planning.plan import PlanOptions
+
+SHOWN_NETWORKS = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -94,7 +97,7 @@ def _summary(manifest: "Manifest", known: "Catalogue", paths: "ExperimentPaths")
         "networks": [
             {
                 "models": [model.name for model in network.models],
-                "noise": network.noise,
+                "noise": " and ".join(manifest.noises(network)),
                 "runs": network.n_runs,
                 "block": network.block,
                 "runs_per_shard": network.runs_per_shard,
@@ -134,10 +137,15 @@ def _print_summary(summary: Mapping[str, Any], manifest: "Manifest") -> None:
     parts = (manifest.networks, "network"), (manifest.prompts, "prompt"), (manifest.seeds, "seed")
     counts = ", ".join(_counted(len(things), noun) for things, noun in parts)
     say(f"{_counted(summary['runs'], 'run')} of {manifest.experiment.max_length:,} steps: {counts}")
-    say(f"{summary['invocations']:,} invocations, fewer where runs stop on a loop")
-    for network in summary["networks"]:
+    may_loop = any("fixed" in manifest.noises(network) for network in manifest.networks)
+    stops = manifest.experiment.loop_stop and may_loop
+    fewer = ", fewer where runs stop on a loop" if stops else ""
+    say(f"{summary['invocations']:,} invocations{fewer}")
+    for network in summary["networks"][:SHOWN_NETWORKS]:
         models = " → ".join(network["models"])
         say(f"  {models} ({network['noise']} noise): {network['runs_per_shard']:,} runs a shard")
+    if (left := len(summary["networks"]) - SHOWN_NETWORKS) > 0:
+        say(f"  … and {_counted(left, 'network')} more (--json has them all)")
     _print_stages(summary["stages"])
 
 
@@ -162,21 +170,15 @@ _AMOUNTS = ("gpu_hours", "cpu_hours", "bytes")
 
 
 def _amounts(row: Mapping[str, float]) -> tuple[str, ...]:
-    return _hours(row["gpu_hours"]), _hours(row["cpu_hours"]), _size(row["bytes"])
+    from panic_hpc.cli.console import size
+
+    return _hours(row["gpu_hours"]), _hours(row["cpu_hours"]), size(row["bytes"])
 
 
 def _hours(hours: float) -> str:
     if 0 < hours < 0.001:
         return "< 0.001"
     return f"{hours:,.1f}" if hours >= 10 else f"{hours:.2g}"
-
-
-def _size(nbytes: float) -> str:
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if nbytes < 1000 or unit == "TB":
-            break
-        nbytes /= 1000
-    return f"{nbytes:,.1f} {unit}"
 
 
 def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> None:
@@ -191,4 +193,4 @@ def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> 
     if refusals:
         warn(f"Can be planned but not submitted yet: {'; '.join(refusals)}")
     if not refusals and not dry_run:
-        say(f"Next: panic-hpc submit {directory}")
+        say(f"Next: panic-hpc submit {shlex.quote(directory)}")

@@ -141,10 +141,11 @@ def _clock(hours: float) -> str:
 
 
 def _worth_telling(found: "Status") -> Sequence["ShardStatus"]:
-    """Return the shards a person would ask about: failed and lost first, then the running."""
+    """Return the shards a person would ask about: failed, lost, not whole, then the running."""
     bad = [one for one in found.all() if one.state in ("failed", "lost") or one.hint]
+    partial = [one for one in found.all() if one.state == "completed" and one.detail]
     running = [one for one in found.all() if one.running and one not in bad]
-    return (bad[:SHOWN] + running[:SHOWN])[: 2 * SHOWN]
+    return bad[:SHOWN] + partial[:SHOWN] + running[:SHOWN]
 
 
 def _pending(found: "Status") -> list[str]:
@@ -174,7 +175,10 @@ def to_json(opened: "Experiment", found: "Status") -> dict[str, Any]:
         "complete": found.is_complete,
         "stages": {stage: dict(found.counts(stage)) for stage in found.stages},
         "shards": [
-            _shard_json(one) for one in found.all() if one.state not in ("completed", "waiting")
+            _shard_json(one)
+            for one in found.all()
+            if one.state not in ("completed", "waiting")
+            or (one.state == "completed" and one.detail)
         ],
     }
 

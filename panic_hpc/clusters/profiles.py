@@ -116,12 +116,16 @@ def stage_names() -> tuple[str, ...]:
 
 def _with_defaults(data: dict[str, Any]) -> dict[str, Any]:
     """Move the table `defaults` under every stage; what the stage says itself wins."""
-    defaults = data.pop("defaults", {})
-    stages = data.get("stages", {})
-    if not isinstance(defaults, dict) or not all(isinstance(s, dict) for s in stages.values()):
+    defaults, stages = data.get("defaults", {}), data.get("stages", {})
+    if not (isinstance(defaults, dict) and _is_table_of_tables(stages)):
         return data
+    data = {key: value for key, value in data.items() if key != "defaults"}
     names = (*stage_names(), *stages)
     return {**data, "stages": {name: {**defaults, **stages.get(name, {})} for name in names}}
+
+
+def _is_table_of_tables(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(inner, dict) for inner in value.values())
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +139,8 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def _validated(source: str, data: dict[str, Any]) -> Cluster:
     stages = data.get("stages", {})
-    unknown = [name for name in stages if name not in stage_names()]
+    named = stages if isinstance(stages, dict) else {}
+    unknown = [name for name in named if name not in stage_names()]
     problems = [f"stages.{name}: there is no such stage" for name in unknown]
     try:
         cluster = Cluster.model_validate(data)

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from panic_hpc.execution.claims import Claim, Progress
 from panic_hpc.execution.events import shard_name
 from panic_hpc.execution.experiment import Experiment
 from panic_hpc.execution.survey import Survey
-from panic_hpc.types import Shard, ShardId
+from panic_hpc.types import MERGE, Shard, ShardId
 
 State = Literal["completed", "submitted", "eligible", "waiting", "failed", "lost"]
 STATES: tuple[State, ...] = ("completed", "submitted", "eligible", "waiting", "failed", "lost")
@@ -101,16 +101,27 @@ Queue = Mapping[ShardId, QueueEntry]
 def status(experiment: Experiment, seen: Survey, queue: Queue) -> Status:
     """Return the status of every shard from the files' word and the scheduler's."""
     stages = {
-        stage: tuple(shard_status(shard, seen, queue) for shard in experiment.shards(stage))
+        stage: tuple(
+            _remarked(shard_status(shard, seen, queue), seen) for shard in experiment.shards(stage)
+        )
         for stage in experiment.stage_order()
     }
     return Status(stages, queued=bool(queue))
 
 
+def _remarked(status: ShardStatus, seen: Survey) -> ShardStatus:
+    """Say of a merge to come that a dataset is there, and what is wrong with it."""
+    if status.shard.stage != MERGE or not seen.dataset_problem:
+        return status
+    detail = "; ".join(text for text in (seen.dataset_problem, status.detail) if text)
+    hint = "`panic-hpc submit` or `panic-hpc merge` makes it anew once all shards are there"
+    return replace(status, detail=detail, hint=status.hint or hint)
+
+
 def shard_status(shard: Shard, seen: Survey, queue: Queue) -> ShardStatus:
     """Return the status of one shard."""
     if shard.id in seen.published:
-        return ShardStatus(shard, "completed")
+        return ShardStatus(shard, "completed", seen.remarks.get(shard.id, ""))
     claim, worth = seen.claims.get(shard.id, (None, "void"))
     entry = queue.get(shard.id)
     if claim and worth == "held" and not _is_disowned(claim, entry):

@@ -4,13 +4,15 @@ import os
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from panic_hpc.execution.claims import Claim, Standing, holder, standing
 from panic_hpc.execution.experiment import Experiment
 from panic_hpc.execution.failures import Failure, read_failure
 from panic_hpc.execution.identity import is_running
+from panic_hpc.files import read_json
+from panic_hpc.store.completeness import dataset_problem
 from panic_hpc.types import MERGE, Shard, ShardId
 
 NUMBERED = re.compile(r"(?P<stage>[a-z_]+)_(?P<index>\d+)\.(h5|json)")
@@ -18,17 +20,24 @@ NUMBERED = re.compile(r"(?P<stage>[a-z_]+)_(?P<index>\d+)\.(h5|json)")
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The files' word: shards published, failed and claimed, and what each claim is worth."""
+    """The files' word: shards published, failed and claimed, and what each claim is worth.
+
+    `remarks` say what published shards lack, `dataset_problem` why a dataset that is there must be
+    made anew.
+    """
 
     published: frozenset[ShardId]
     failures: dict[ShardId, Failure]
     claims: dict[ShardId, tuple[Claim, Standing]]
+    remarks: dict[ShardId, str] = field(default_factory=dict)
+    dataset_problem: str = ""
 
 
 def survey(experiment: Experiment) -> Survey:
     """Read the directories of an experiment once."""
     paths = experiment.paths
-    published = frozenset(_published(experiment))
+    problem = dataset_problem(paths.dataset)
+    published = frozenset(_published(experiment, problem))
     failures = {i: read_failure(p) for i, p in _numbered(paths.failed) if i not in published}
     claimed = {i: holder(p)[0] for i, p in _numbered(paths.claims) if i not in published}
     now = time.time()
@@ -36,6 +45,8 @@ def survey(experiment: Experiment) -> Survey:
         published,
         {i: failure for i, failure in failures.items() if failure},
         {i: (claim, _worth(claim, now)) for i, claim in claimed.items() if claim},
+        {i: str(read_json(p)["remark"]) for i, p in _numbered(paths.remarks) if i in published},
+        problem,
     )
 
 
@@ -43,13 +54,14 @@ def _worth(claim: Claim, now: float) -> Standing:
     return standing(claim, None, is_running(claim.owner), now)
 
 
-def _published(experiment: Experiment) -> Iterable[ShardId]:
+def _published(experiment: Experiment, problem: str) -> Iterable[ShardId]:
     for stage in experiment.stages:
         directories = {shard.model for shard in experiment.shards(stage)}
         for model in directories:
             directory = experiment.paths.stage_directory(stage, model)
             yield from (i for i, _ in _numbered(directory) if i.stage == stage)
-    yield from (s.id for s in _merge_shards(experiment) if experiment.paths.shard(s).exists())
+    if not problem and experiment.paths.dataset.exists():
+        yield from (shard.id for shard in _merge_shards(experiment))
 
 
 def _merge_shards(experiment: Experiment) -> Iterable[Shard]:

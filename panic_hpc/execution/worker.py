@@ -23,7 +23,9 @@ from panic_hpc.execution.experiment import Experiment, adopt_sharing, open_exper
 from panic_hpc.execution.failures import failure_of, read_failure, write_failure
 from panic_hpc.execution.identity import this_process
 from panic_hpc.execution.provenance import provenance
+from panic_hpc.execution.published import is_published
 from panic_hpc.execution.stopping import Stopper, deadline, signals_noted
+from panic_hpc.memory import memory_bytes
 from panic_hpc.registry import lookup
 from panic_hpc.stages.base import Context, Stage
 from panic_hpc.types import Shard
@@ -113,7 +115,7 @@ class Worker:
 
     def _attend(self, stage: Stage, shard: Shard) -> Outcome:
         paths = self.experiment.paths
-        if paths.shard(shard).exists():
+        if is_published(paths, shard):
             return "completed"
         if self._failed_in_this_submission(shard):
             return "failed"
@@ -124,7 +126,7 @@ class Worker:
             return self._with_claim(stage, shard, held)
 
     def _with_claim(self, stage: Stage, shard: Shard, held: HeldClaim) -> Outcome:
-        if self.experiment.paths.shard(shard).exists():
+        if is_published(self.experiment.paths, shard):
             return "completed"
         if missing := missing_inputs(self.experiment, shard):
             held.leave("waiting", "needs " + ", ".join(missing))
@@ -166,11 +168,13 @@ class Worker:
             report=held.report,
             allow_other_numerics=self.options.allow_other_numerics,
             cpus=max(1, cores() // self.options.rivals),
+            memory_bytes=memory_bytes() // self.options.rivals,
+            deadline=self.stopper.end,
         )
 
     def _completed(self, shard: Shard) -> Outcome:
         paths = self.experiment.paths
-        if not paths.shard(shard).exists():
+        if not is_published(paths, shard):
             return self._failed(shard, PanicError(f"{paths.shard(shard)} was not published"))
         paths.failure(shard).unlink(missing_ok=True)
         return "completed"

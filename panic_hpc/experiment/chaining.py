@@ -1,9 +1,11 @@
 """Whether an experiment's models fit together: round each network, and for embedding."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 
 from panic_hpc.experiment.config import Experiment, NetworkConfig
+from panic_hpc.experiment.entries import UNSEEDED
+from panic_hpc.keys import content_key
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT, ModelSpec
 
 Specs = Mapping[str, ModelSpec]
@@ -14,7 +16,7 @@ def chaining_problems(experiment: Experiment, specs: Specs) -> list[str]:
 
     What a draft leaves open is passed over: models without a spec, networks without models.
     """
-    problems = _repeated_networks(experiment)
+    problems = _repeated_networks(experiment, specs)
     for index, network in enumerate(experiment.networks):
         if network.models:
             problems += _network_problems(index, network, specs)
@@ -24,13 +26,33 @@ def chaining_problems(experiment: Experiment, specs: Specs) -> list[str]:
     return problems
 
 
-def _repeated_networks(experiment: Experiment) -> list[str]:
-    counts = Counter((n.models, n.noise or experiment.noise) for n in experiment.networks)
+def _repeated_networks(experiment: Experiment, specs: Specs) -> list[str]:
+    """Return a line for networks that would make the same runs.
+
+    A run's key knows nothing of a model's name or a network's place, and a dataset holds each key
+    once: the second network's runs would be computed and then be missing.
+    """
+    identities = {name: content_key(spec.identity()) for name, spec in specs.items()}
+    places = defaultdict(list)
+    for index, network in enumerate(experiment.networks):
+        models = tuple(identities.get(name, name) for name in network.models)
+        places[models, _noise_that_tells_apart(network, experiment)].append(index)
     return [
-        f"networks: [{', '.join(models)}] is there {count} times with {noise} noise"
-        for (models, noise), count in counts.items()
-        if count > 1 and models
+        f"{' and '.join(f'networks[{index}]' for index in same)}: the same runs twice, since "
+        f"models and settings are equal, and {_why_alike(noise)}; remove one"
+        for (models, noise), same in places.items()
+        if len(same) > 1 and models
     ]
+
+
+def _noise_that_tells_apart(network: NetworkConfig, experiment: Experiment) -> str:
+    """Return a network's noise; "" where runs have no seed, and per-step noise in any network."""
+    is_seeded = experiment.seeds is not None and UNSEEDED not in experiment.seeds
+    return (network.noise or experiment.noise) if is_seeded else ""
+
+
+def _why_alike(noise: str) -> str:
+    return f"noise is {noise}" if noise else "runs without a seed have per_step noise in each"
 
 
 def _network_problems(index: int, network: NetworkConfig, specs: Specs) -> list[str]:

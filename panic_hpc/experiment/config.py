@@ -32,6 +32,7 @@ from panic_hpc.types import Noise, Prompt
 MAX_SEED = 2**32 - 1
 MAX_RUNS = 10**7
 MAX_LENGTH = 10**6
+LAZY_MAXDIM = 2
 NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\z"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -66,7 +67,7 @@ class Homology(Closed):
     """How persistence diagrams are computed.
 
     `thresh` is in units of the metric, None for no limit; `budget` counts operations of the lazy
-    engine, None for no limit; `surrogates` is the number of null-model clouds a run.
+    engine, None for 20,000 a point; `surrogates` is the number of null-model clouds a run.
     """
 
     maxdim: Annotated[int, Field(ge=0, le=3)] = 2
@@ -75,6 +76,16 @@ class Homology(Closed):
     thresh: Annotated[float, Field(gt=0)] | None = None
     budget: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
     surrogates: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+    @model_validator(mode="after")
+    def _engine_can(self) -> Self:
+        # Told here, since diagrams come last: after all that the runs cost on GPUs.
+        if self.engine == "lazy" and self.maxdim > LAZY_MAXDIM:
+            others = 'engine = "giotto-ph" or "gudhi" computes more'
+            raise wrong(f"engine lazy computes dimensions up to {LAZY_MAXDIM}; {others}")
+        if self.engine != "lazy" and self.budget is not None:
+            raise wrong(f'engine {self.engine} keeps to no budget; only engine = "lazy" does')
+        return self
 
 
 def _as_network(value: object) -> object:

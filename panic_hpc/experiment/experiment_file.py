@@ -1,6 +1,7 @@
 """From a file to an experiment: TOML, or upstream's JSON; anything wrong is one ConfigError."""
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -122,6 +123,7 @@ def _with_absolute_paths(table: Mapping[str, Any], folder: Path) -> dict[str, An
 
 
 def _with_absolute_path(settings: Any, folder: Path) -> Any:
+    # os.path.expanduser leaves an unknown user's ~name as it is, where Path.expanduser raises.
     if not isinstance(settings, dict) or not isinstance(settings.get("path"), str):
         return settings
-    return {**settings, "path": str(folder.absolute() / Path(settings["path"]).expanduser())}
+    return {**settings, "path": str(folder.absolute() / os.path.expanduser(settings["path"]))}

@@ -82,10 +82,15 @@ def _line(details: ErrorDetails, prefix: Place, keys: Collection[str]) -> str:
             return unknown_key(place, str(details["loc"][-1]), keys)
         case "missing":
             return f"{place} is missing"
-        case "problem":
+        case "problem" if _is_long(details["input"]):
             return f"{place}: {details['msg']}"
         case _:
             return f"{place} = {shown(details['input'])}: {_told(details)}"
+
+
+def _is_long(value: object) -> bool:
+    """Say whether a value is a list that would only hide what is said of it."""
+    return isinstance(value, list | tuple) and len(value) > 0
 
 
 def _told(details: ErrorDetails) -> str:

@@ -118,8 +118,9 @@ def _family_and_entry(
     entry, listed = catalogue.entries.get(name), catalogue.owners.get(name, "")
     wanted = table.get("family", listed)
     if not wanted:
+        where = place if place == f"models.{name}" else f"{place} = {shown(name)}"
         hint = nearest(name, catalogue.entries)
-        raise ConfigError(place, [f"{place} = {shown(name)}: no such model. {hint}".rstrip()])
+        raise ConfigError(place, [f"{where}: no such model. {hint}".rstrip()])
     if not isinstance(wanted, str) or wanted not in catalogue.families:
         hint = nearest(str(wanted), catalogue.families)
         text = f"models.{name}.family = {shown(wanted)}: no such model family. {hint}"

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from panic_hpc.errors import Interrupted
 from panic_hpc.merging.dataset_file import Contents, Draft, begin, finish
-from panic_hpc.merging.layout import Unit, share, units
+from panic_hpc.merging.digests import stretches
+from panic_hpc.merging.layout import cost, share, units
 from panic_hpc.merging.plan import Job
 from panic_hpc.merging.ranks import Ranks, first
 from panic_hpc.merging.rebase import Rebase
 from panic_hpc.merging.work import Target, Work, carry_out
 from panic_hpc.store.publish import temporary_file
+from panic_hpc.store.reader import OpenArrays
 
 THREADS = 4
 
@@ -46,9 +48,10 @@ def _share(job: Job, draft: Draft, options: MergeOptions, ranks: Ranks) -> None:
     """Carry out this rank's share."""
     total = job.nbytes * (1 + options.check)
 
-    def own() -> Iterator[Unit]:
-        every = units(job.tables, job.arrays, job.sources)
-        return share(every, job.total_cost, ranks.rank, ranks.size)
+    every = units(job.tables, job.arrays, job.sources)
+    own = share(every, job.total_cost, ranks.rank, ranks.size)
+    runs = list(stretches(job.tables)) if options.check else []
+    own_runs = share(runs, sum(cost(one.nbytes) for one in runs), ranks.rank, ranks.size)
 
     def report(done: int) -> None:
         options.report(min(done * ranks.size, total), total)
@@ -56,9 +59,10 @@ def _share(job: Job, draft: Draft, options: MergeOptions, ranks: Ranks) -> None:
             raise Interrupted(f"The merge into {draft.path.parent} stopped: {reason}")
 
     with _descriptor(draft.path) as descriptor:
-        target = Target(draft.path, descriptor, draft.places)
+        target = Target(OpenArrays(draft.path, descriptor, {}), draft.places)
         work = Work(target, Rebase(job.tables, job.sources, job.unified), options.check)
-        carry_out(work, own, max(1, min(THREADS, (os.cpu_count() or 1) // ranks.size)), report)
+        threads = max(1, min(THREADS, (os.cpu_count() or 1) // ranks.size))
+        carry_out(work, own, own_runs, threads, report)
 
 
 @contextmanager

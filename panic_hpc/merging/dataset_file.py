@@ -1,6 +1,7 @@
 """Begin and finish a dataset file: its layout before, its tables and header after the copying."""
 
 import datetime
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,14 @@ from numpy.typing import NDArray
 
 from panic_hpc.merging.layout import ArrayPlan
 from panic_hpc.store import hdf5
-from panic_hpc.store.blocks import BlockSums, block_spans, byte_view, require_space, write_at
+from panic_hpc.store.blocks import (
+    BlockSums,
+    block_spans,
+    byte_view,
+    require_space,
+    reserve,
+    write_at,
+)
 from panic_hpc.store.dataset_schema import (
     CHECKSUMS,
     HEADER,
@@ -69,6 +77,7 @@ def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, Arr
     columns = {name: c for name, c in dataset_columns(contents.parts).items() if name in layout}
     places = hdf5.lay_out(path, layout, hdf5_attributes(DATASET), columns)
     with writing(path) as descriptor:
+        reserve(descriptor, os.fstat(descriptor).st_size)
         written = {name: _write(descriptor, places[name], array) for name, array in own.items()}
     return Draft(path, places, values, written, reserved)
 

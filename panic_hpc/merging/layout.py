@@ -1,8 +1,9 @@
 """Where every byte of a dataset comes from and goes to: a pure function of what the shards hold."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,8 +209,19 @@ def _copies(whole: Unit, table: Table, column: Column, source: Source) -> Iterat
         )
 
 
-def share(work: Iterator[Unit], total: int, rank: int, size: int) -> Iterator[Unit]:
-    """Yield the units of one rank of `size`: stretches of equal cost, `total` that of all."""
+class Sized(Protocol):
+    """Something to do for so many bytes."""
+
+    @property
+    def nbytes(self) -> int:
+        """Their number."""
+
+
+Some = TypeVar("Some", bound=Sized)
+
+
+def share(work: Iterable[Some], total: int, rank: int, size: int) -> Iterator[Some]:
+    """Yield what one rank of `size` does: stretches of equal cost, `total` that of all."""
     done = 0
     for unit in work:
         if done * size // max(total, 1) == rank:

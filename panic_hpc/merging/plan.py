@@ -11,9 +11,10 @@ from panic_hpc.keys import content_key
 from panic_hpc.merging.dataset_file import Contents, made
 from panic_hpc.merging.layout import ArrayPlan, Table, cost, make_table, plan_arrays, units
 from panic_hpc.merging.places import MISSING, Source, Trace, place_runs, stage_models, trace
+from panic_hpc.merging.settings import require_like_diagrams
+from panic_hpc.merging.sources import opened
 from panic_hpc.merging.tables import Collection, lines, own_arrays
 from panic_hpc.merging.unify import ExperimentInfo, Unified, unify
-from panic_hpc.merging.work import opened
 from panic_hpc.store.digest import content_key as dataset_key
 from panic_hpc.store.digest import run_edges
 
@@ -60,6 +61,7 @@ def make_plan(
 ) -> MergePlan:
     """Return the plan; ConflictError where two shards contradict each other about one run."""
     places = place_runs(sources, [experiment.n_runs for experiment in experiments])
+    require_like_diagrams(experiments, sources)
     traces = {key: trace(sources, *key, places) for key in stage_models(sources)}
     traces = {key: found for key, found in traces.items() if np.any(found.source != MISSING)}
     collection = Collection(experiments, unify(experiments), sources, places, traces, missing)

@@ -1,28 +1,20 @@
-"""One rank's share of a merge: bytes copied, values rebased, and what was written read back."""
+"""One rank's share of a merge: bytes copied and compared, values rebased and read back."""
 
 import hashlib
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
-from pathlib import Path
 
 from panic_hpc.errors import ShardError
+from panic_hpc.merging.digests import Stretch, compare
 from panic_hpc.merging.layout import Unit
-from panic_hpc.merging.places import Source
 from panic_hpc.merging.rebase import Rebase, is_missing
-from panic_hpc.store.blocks import (
-    BLOCK_BYTES,
-    BlockSums,
-    block_spans,
-    byte_view,
-    read_into,
-    write_at,
-)
-from panic_hpc.store.copying import copy_range
+from panic_hpc.merging.sources import opened
+from panic_hpc.store.blocks import BlockSums, block_spans, byte_view, write_at
+from panic_hpc.store.copying import copy_compared, copy_range
 from panic_hpc.store.reader import CHECKSUM_COLUMNS, OpenArrays
 
 TASK_UNITS = 64
@@ -30,14 +22,20 @@ TASK_BYTES = 64 * 2**20
 _LENGTH_BYTES = 8
 _SHA256_BYTES = 64
 
+Task = Callable[[], int]
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The file being made: its descriptor, and where in it each array begins."""
+    """The file being made, open for reading and writing, and where in it each array begins."""
 
-    path: Path
-    descriptor: int
+    file: OpenArrays
     places: Mapping[str, int]
+
+    @property
+    def descriptor(self) -> int:
+        """The open file."""
+        return self.file.descriptor
 
     def note(self, block: int, length: int, sha256: str) -> None:
         """Write a row of the checksums table."""
@@ -49,7 +47,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How units are carried out; with `check` every byte is read back and compared."""
+    """How units are carried out; with `check` every byte written is read back and compared.
+
+    What runs' digests cover is not compared with the checksums of its blocks besides: that would
+    hash every byte twice.
+    """
 
     target: Target
     rebase: Rebase
@@ -68,30 +70,37 @@ class Work:
                     self._copy(unit, file) if unit.is_copy else self._compute(unit, file)
         return sum(unit.nbytes for unit in units)
 
+    def compare(self, stretch: Stretch) -> int:
+        """Compare runs of one source with their digests; returns their bytes."""
+        return compare(self.rebase.sources[stretch.source], stretch)
+
     def _copy(self, unit: Unit, file: OpenArrays) -> None:
         at = self.target.places[unit.name] + unit.start
-        name = str(file.path)
-        copy_range(file.descriptor, unit.copy_from, self.target.descriptor, at, unit.nbytes, name)
-        if self.check and not unit.sha256:
-            file.check_bytes(unit.shard_name, unit.copy_from, unit.copy_from + unit.nbytes)
-        sha256 = unit.sha256 or self._read_back(at, unit.nbytes)
+        ends = (file.descriptor, unit.copy_from, self.target.descriptor, at)
+        if self.check:
+            pieces = copy_compared(*ends, unit.nbytes, str(file.path))
+            sha256 = self._checked(unit, pieces, file)
+        else:
+            copy_range(*ends, unit.nbytes, str(file.path))
+            sha256 = unit.sha256 or self.target.file.sha256(at, unit.nbytes)
         self.target.note(unit.block, unit.nbytes, sha256)
 
-    def compare(self, units: Sequence[Unit]) -> int:
-        """Read back the copies of one part and compare their checksums; returns their bytes."""
-        for unit in units:
-            if unit.sha256:
-                at = self.target.places[unit.name] + unit.start
-                if self._read_back(at, unit.nbytes) != unit.sha256:
-                    raise self._damaged(unit)
-        return sum(unit.nbytes for unit in units)
-
-    def _damaged(self, unit: Unit) -> ShardError:
-        part = self.rebase.tables[unit.table].parts[unit.part]
-        return ShardError(
-            f"{self.rebase.sources[part.source].path} is damaged: wrong bytes in {unit.shard_name}",
-            hint="Remove it and submit the experiment again",
-        )
+    def _checked(self, unit: Unit, pieces: Iterable[bytes], file: OpenArrays) -> str:
+        """Return the checksum of a copy; ShardError where it is not what its shard says."""
+        has_digest = self.rebase.tables[unit.table].columns[unit.shard_name].scientific
+        hasher = None if has_digest and unit.sha256 else hashlib.sha256()
+        for piece in pieces:
+            if hasher:
+                hasher.update(piece)
+        if not unit.sha256 and not has_digest:
+            file.check_bytes(unit.shard_name, unit.copy_from, unit.copy_from + unit.nbytes)
+        found = hasher.hexdigest() if hasher else unit.sha256
+        if found != (unit.sha256 or found):
+            raise ShardError(
+                f"{file.path} is damaged: wrong bytes in {unit.shard_name}",
+                hint="Remove it and submit the experiment again",
+            )
+        return found
 
     def _compute(self, unit: Unit, file: OpenArrays | None) -> None:
         data = byte_view(self.rebase.values(unit, file, self.check))
@@ -103,38 +112,10 @@ class Work:
         sums.update(data)
         spans = zip(block_spans(unit.nbytes), sums.finish(), strict=True)
         for number, ((start, length), sha256) in enumerate(spans):
-            if self.check and self._read_back(at + start, length) != sha256:
-                raise ShardError(f"{self.target.path} did not keep what was written to {unit.name}")
+            if self.check and self.target.file.sha256(at + start, length) != sha256:
+                path = self.target.file.path
+                raise ShardError(f"{path} did not keep what was written to {unit.name}")
             self.target.note(unit.block + number, length, sha256)
-
-    def _read_back(self, at: int, nbytes: int) -> str:
-        data = _buffer()[:nbytes]
-        read_into(self.target.descriptor, data, at, str(self.target.path))
-        return hashlib.sha256(data).hexdigest()
-
-
-_OWN = threading.local()
-
-
-def _buffer() -> memoryview:
-    """Return this thread's block of memory; a new one each time would be zeroed each time."""
-    if not hasattr(_OWN, "buffer"):
-        _OWN.buffer = memoryview(bytearray(BLOCK_BYTES))
-    view: memoryview = _OWN.buffer
-    return view
-
-
-@contextmanager
-def opened(source: Source) -> Iterator[OpenArrays]:
-    """Open the arrays of a source; ShardError where its file is gone."""
-    try:
-        descriptor = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise ShardError(f"{source.path} disappeared while it was merged") from error
-    try:
-        yield OpenArrays(Path(source.path), descriptor, source.entries)
-    finally:
-        os.close(descriptor)
 
 
 def tasks(units: Iterable[Unit]) -> Iterator[list[Unit]]:
@@ -153,34 +134,34 @@ def tasks(units: Iterable[Unit]) -> Iterator[list[Unit]]:
 
 
 def carry_out(
-    work: Work, units: Callable[[], Iterable[Unit]], threads: int, report: Callable[[int], None]
+    work: Work,
+    units: Iterable[Unit],
+    stretches: Iterable[Stretch],
+    threads: int,
+    report: Callable[[int], None],
 ) -> None:
-    """Write all units in `threads` threads, then, while the disk takes them, compare the copies.
+    """Write all units in `threads` threads; compare digests while the disk takes what is written.
 
-    `units` is called once a pass; `report` gets the bytes done so far, those of both passes.
+    `report` gets the bytes done so far, of both.
     """
+    writing = (partial(work.write, task) for task in tasks(units))
+    comparing = (partial(work.compare, stretch) for stretch in stretches)
     with ThreadPoolExecutor(threads, "merge") as pool, ThreadPoolExecutor(1, "sync") as disk:
-        written = _in_threads(pool, 2 * threads, work.write, units(), report)
+        written = _in_threads(pool, 2 * threads, writing, report)
         syncing = disk.submit(os.fsync, work.target.descriptor)
         if work.check:
-            _in_threads(
-                pool, 2 * threads, work.compare, units(), lambda done: report(written + done)
-            )
+            _in_threads(pool, 2 * threads, comparing, lambda done: report(written + done))
         syncing.result()
 
 
 def _in_threads(
-    pool: ThreadPoolExecutor,
-    at_once: int,
-    do: Callable[[Sequence[Unit]], int],
-    units: Iterable[Unit],
-    report: Callable[[int], None],
+    pool: ThreadPoolExecutor, at_once: int, todo: Iterable[Task], report: Callable[[int], None]
 ) -> int:
     done = 0
     pending: set[Future[int]] = set()
     try:
-        for task in tasks(units):
-            pending.add(pool.submit(do, task))
+        for task in todo:
+            pending.add(pool.submit(task))
             while len(pending) > at_once:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
                 done += sum(future.result() for future in finished)

@@ -14,8 +14,15 @@ from panic_hpc.models.tokens import Counter, counter_of_pipeline
 from panic_hpc.models.weights import find_weights
 from panic_hpc.types import IMAGE, TEXT, ModelSpec
 
-PADS_TO_LONGEST = ("QwenImagePipeline", "ZImagePipeline")
-"""Pipelines whose tensors are as long as the longest prompt beside them."""
+PADS_TO_LONGEST = frozenset(
+    f"{name}Pipeline"
+    for name in (
+        *("BriaFibo", "BriaFibo2", "CogView4", "DreamLite", "DreamLiteMobile", "ErnieImage"),
+        *("GlmImage", "Kandinsky5T2I", "LongCatImage", "Lumina", "NucleusMoEImage"),
+        *("QwenImage", "QwenImage21", "ZImage"),
+    )
+)
+"""Pipelines of diffusers 0.42 whose tensors are as long as the longest prompt beside them."""
 
 
 class DiffusersSettings(BaseModel):

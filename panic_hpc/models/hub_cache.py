@@ -7,16 +7,21 @@ from pathlib import Path
 from panic_hpc.errors import ModelError
 from panic_hpc.types import ModelSpec
 
-WANTED_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
-"""Configurations, weights and vocabularies; pickled weights are never brought."""
+WANTED_FILES = ("*.json", "*.jinja", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "*.spm")
+"""Configurations, chat templates, weights and vocabularies; pickled weights are never brought."""
 
 
 def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the directory of the hub's cache, found as huggingface_hub finds it."""
-    if environ.get("HF_HUB_CACHE"):
-        return Path(environ["HF_HUB_CACHE"])
-    general = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(environ.get("HF_HOME") or Path(general) / "huggingface") / "hub"
+    # HUGGINGFACE_HUB_CACHE is the older name, which huggingface_hub still reads.
+    if own := environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE"):
+        return _expanded(own)
+    general = environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return _expanded(environ.get("HF_HOME") or f"{general}/huggingface") / "hub"
+
+
+def _expanded(path: str) -> Path:
+    return Path(os.path.expandvars(os.path.expanduser(path)))
 
 
 def is_cached(spec: ModelSpec, cache: Path) -> bool:

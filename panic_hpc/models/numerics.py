@@ -20,6 +20,10 @@ MODEL_LIBRARIES = (
 _SWITCHES = (
     *("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_CBWR"),
     *("MKL_ENABLE_INSTRUCTIONS", "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES"),
+)
+# Told for GPUs only: `devices.torch_for` sets the first of them, so that on a CPU a class would
+# depend on whether this process had loaded a model before.
+_GPU_SWITCHES = (
     *("CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
 )
 _INSTRUCTION_SETS = ("amx_tile", "avx512_bf16", "avx512_vnni", "avx512f", "avx2", "sve", "asimd")
@@ -33,12 +37,14 @@ def numerics_class(
     Two results in equal classes are expected to be equal bit for bit; torch is imported only to
     name a GPU.
     """
+    is_gpu = device.startswith("cuda")
+    switches = (*_SWITCHES, *(_GPU_SWITCHES if is_gpu else ()))
     return {
-        "device": _gpu() if device.startswith("cuda") else "cpu",
+        "device": _gpu() if is_gpu else "cpu",
         "cpu": _cpu(),
         "threads": threads,
         "libraries": versions_of(libraries),
-        "switches": {name: os.environ[name] for name in _SWITCHES if name in os.environ},
+        "switches": {name: os.environ[name] for name in switches if name in os.environ},
     }
 
 

@@ -184,8 +184,18 @@ def _same(manifest: Manifest, paths: ExperimentPaths) -> Manifest:
 def _refuse_foreign(paths: ExperimentPaths) -> None:
     """Refuse a directory with other things in it; what an interrupted `write` left is no other."""
     names = {entry.name for entry in paths.root.iterdir() if not entry.name.startswith(".")}
-    if other := sorted(names - {paths.prompts.name}):
+    ours = {paths.prompts.name} if _is_replaceable(paths.prompts) else set()
+    if other := sorted(names - ours):
         raise ManifestError(
             f"{paths.root} is not empty (it holds {other[0]!r}) and has no manifest",
             hint="Name a new directory",
         )
+
+
+def _is_replaceable(path: Path) -> bool:
+    """Say whether a file of our prompts' name is ours or torn, and no whole one of somebody's."""
+    try:
+        value = read_json(path)
+    except PanicError:
+        return True
+    return isinstance(value, dict) and value.keys() == {"texts", "groups"}

@@ -82,6 +82,15 @@ class Plan:
             for index, (network, start) in enumerate(places)
         )
 
+    def noises(self, network: Network) -> tuple[Noise, ...]:
+        """Return the noises of a network's runs: its own for seeded ones, per step for others."""
+        kinds = sorted(self._seed_kinds)
+        return tuple(dict.fromkeys("per_step" if kind else network.noise for kind in kinds))
+
+    @cached_property
+    def _seed_kinds(self) -> frozenset[bool]:
+        return frozenset(seed.unseeded for seed in self.seeds)
+
     def run(self, index: int) -> Run:
         """Return the run at `index`; IndexError outside [0, n_runs)."""
         if not 0 <= index < self.n_runs:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from panic_hpc.report.contact_sheet import Cell, Strip, contact_sheet
 from panic_hpc.report.persistence_diagram import persistence_diagram
+from panic_hpc.types import DIAGRAMS
 
 if TYPE_CHECKING:
     from panic_hpc.store.dataset import Dataset
@@ -43,6 +44,8 @@ def draw_persistence_diagram(dataset: "Dataset", run: int, model: str, path: Pat
 
 def richest_run(dataset: "Dataset", model: str) -> int | None:
     """Return the run with the most bars above dimension 0, None where no run has a diagram."""
+    if model not in dataset.models_of(DIAGRAMS):
+        return None
     counts = {
         run: sum(len(dgm) for dgm in dataset.diagrams(run, model)[1:])
         for run in range(dataset.n_runs)

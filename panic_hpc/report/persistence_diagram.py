@@ -4,6 +4,7 @@ Takes plain arrays, never the dataset.
 """
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ STYLE = {
 }
 SMALLEST_AREA = 22.0
 MARGIN = 0.06
+TITLE_CHARACTERS = 160
 
 
 def persistence_diagram(dgms: Sequence[Bars], path: Path, *, title: str = "") -> Path:
@@ -42,7 +44,9 @@ def persistence_diagram(dgms: Sequence[Bars], path: Path, *, title: str = "") ->
     dgms = [np.asarray(bars, dtype=np.float64).reshape(-1, 2) for bars in dgms]
     _check(dgms)
     frame = frame_of(dgms)
-    with rc_context(STYLE):
+    with rc_context(STYLE), warnings.catch_warnings():
+        # DejaVu has no emoji; a prompt that has one is drawn with a box in its place.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure = Figure(figsize=(5, 5), dpi=160, layout="constrained")
         axes = figure.add_subplot()
         _draw_frame(axes, frame, endless=any(np.isinf(bars).any() for bars in dgms))
@@ -83,6 +87,12 @@ def multiplicities(bars: Bars) -> tuple[Bars, NDArray[np.int64]]:
     return distinct, counts
 
 
+def cut(title: str) -> str:
+    """Return a title on one line, cut to what fits above the axes."""
+    line = " ".join(title.split())
+    return line if len(line) <= TITLE_CHARACTERS else line[: TITLE_CHARACTERS - 1] + "…"
+
+
 def _check(dgms: Sequence[Bars]) -> None:
     for dimension, bars in enumerate(dgms):
         if np.isnan(bars).any() or np.isinf(bars[:, 0]).any() or np.isneginf(bars[:, 1]).any():
@@ -121,7 +131,8 @@ def _draw_bars(axes: Any, dimension: int, bars: Bars, frame: Frame) -> None:
 
 
 def _label(axes: Any, title: str, *, empty: bool) -> None:
-    axes.set_title(title, size=10, wrap=True)
+    # A prompt is in it: "$5 and $6" is no formula, and pages of text would leave no room for axes.
+    axes.set_title(cut(title), size=10, wrap=True, parse_math=False)
     if axes.collections:
         legend = axes.legend(loc="lower right", frameon=False)
         for handle in legend.legend_handles:

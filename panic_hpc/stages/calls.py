@@ -25,8 +25,17 @@ class ItemFailure:
 
 def reason_of(error: BaseException) -> str:
     """Return what is recorded of an error: a line that says what, then where."""
-    line = f"{type(error).__name__}: {error}"
-    return f"{line}\n{''.join(traceback.format_exception(error))}"
+    return f"{line_of(error)}\n{_storable(''.join(traceback.format_exception(error)))}"
+
+
+def line_of(error: BaseException) -> str:
+    """Return the line that says what went wrong."""
+    return _storable(f"{type(error).__name__}: {error}")
+
+
+def _storable(text: str) -> str:
+    """Return a text as UTF-8 holds it: an error may quote a caption with half a surrogate pair."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def filled(items: Mapping[int, Any], size: int) -> list[Any]:
@@ -80,5 +89,5 @@ class Caller:
     def _require_sound(self, item: Any, error: Exception) -> None:
         """Raise where the model fails on a plain item too."""
         if isinstance(self._alone(0, item), ItemFailure):
-            what = f"{type(error).__name__}: {error}"
-            raise ModelError(f"{self.name} fails on all that it is given ({what})") from error
+            what = f"{self.name} fails on all that it is given ({line_of(error)})"
+            raise ModelError(what) from error

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.merge import merge
 from panic_hpc.stages.base import Context, Estimate
+from panic_hpc.store.completeness import dataset_problem
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, MERGE, RUNS, Shard
 
 if TYPE_CHECKING:
@@ -44,11 +45,12 @@ class MergeStage:
         return Estimate(0.0, nbytes / COPY_BYTES_PER_S, nbytes)
 
     def execute(self, context: Context, shard: Shard) -> None:
-        """Publish the dataset, unless it is there."""
-        if context.paths.dataset.exists():
+        """Publish the dataset, unless one is there that lacks no shard."""
+        path = context.paths.dataset
+        if path.exists() and not dataset_problem(path):
             return
         options = MergeOptions(should_stop=lambda: context.should_stop(30.0), report=context.report)
-        merge([context.paths.root], context.paths.dataset, options)
+        merge([context.paths.root], path, options)
 
 
 PLUGINS = (MergeStage(),)

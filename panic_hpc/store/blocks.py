@@ -4,6 +4,8 @@ Arrays are checksummed in blocks of BLOCK_BYTES, so that threads and ranks can s
 of one large array and merge can carry the checksums over instead of making them again.
 """
 
+import ctypes
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -83,6 +85,24 @@ class BlockSums:
         if self._filled:
             self._close_block()
         return self.digests
+
+
+def reserve(descriptor: int, nbytes: int) -> None:
+    """Give an open file room for `nbytes` at once, in few pieces; OSError where there is none.
+
+    Does nothing where the file system cannot. Python's own posix_fallocate would then write a byte
+    to every block.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "fallocate64"):
+        return
+    number = ctypes.c_int64
+    while library.fallocate64(descriptor, 0, number(0), number(nbytes)) != 0:
+        error = ctypes.get_errno()
+        if error in (errno.EOPNOTSUPP, errno.ENOSYS):
+            return
+        if error != errno.EINTR:
+            raise OSError(error, os.strerror(error))
 
 
 def require_space(directory: Path, nbytes: int, purpose: str) -> None:

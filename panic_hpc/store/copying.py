@@ -2,12 +2,13 @@
 
 import errno
 import os
+from collections.abc import Iterator
 
 from panic_hpc.errors import ShardError
 from panic_hpc.store.blocks import read_bytes, write_at
 
 _UNSUPPORTED = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}
-_PIECE_BYTES = 4 * 2**20
+_PIECE_BYTES = 256 * 1024
 
 
 def copy_range(source: int, place: int, target: int, at: int, nbytes: int, name: str) -> None:
@@ -18,6 +19,22 @@ def copy_range(source: int, place: int, target: int, at: int, nbytes: int, name:
     done = copy_in_kernel(source, place, target, at, nbytes)
     if done < nbytes:
         copy_by_hand(source, place + done, target, at + done, nbytes - done, name)
+
+
+def copy_compared(
+    source: int, place: int, target: int, at: int, nbytes: int, name: str
+) -> Iterator[bytes]:
+    """Copy like `copy_range` piece by piece; yield each as it is read back, equal to its source.
+
+    It is still in the processor's cache then.
+    """
+    for start in range(0, nbytes, _PIECE_BYTES):
+        length = min(_PIECE_BYTES, nbytes - start)
+        copy_range(source, place + start, target, at + start, length, name)
+        piece = os.pread(target, length, at + start)
+        if len(piece) != length or piece != os.pread(source, length, place + start):
+            raise ShardError(f"{name} reads otherwise than what was copied of it")
+        yield piece
 
 
 def copy_in_kernel(source: int, place: int, target: int, at: int, nbytes: int) -> int:

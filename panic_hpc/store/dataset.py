@@ -10,12 +10,12 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.closing import Closing
 from panic_hpc.errors import PanicError, ShardError
 from panic_hpc.store.header import DATASET
 from panic_hpc.store.outputs import output_rows, read_texts
@@ -37,7 +37,7 @@ def open_dataset(path: str | Path) -> "Dataset":
     return Dataset(Path(path))
 
 
-class Dataset:
+class Dataset(Closing):
     """One dataset. A run is named by its row or by its key; rows follow `runs()`."""
 
     def __init__(self, path: Path) -> None:
@@ -259,17 +259,6 @@ class Dataset:
     def close(self) -> None:
         """Close the file."""
         self.file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.path, self.file.header_sha256)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from panic_hpc.keys import KEY_HEX
 from panic_hpc.store.reader import ArrayFile
-from panic_hpc.store.schema import Column, shard_columns
+from panic_hpc.store.schema import DIAGRAM_STATUS, INCOMPLETE, Column, shard_columns
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS
 
 GROUP_RUNS = 256
@@ -58,6 +58,17 @@ def run_edges(file: ArrayFile, stage: str, rename: Rename = same_name) -> Edges:
     return edges
 
 
+def incomplete_rows(file: ArrayFile, rename: Rename = same_name) -> list[int]:
+    """Return the runs of a diagrams shard, or of a model's part of a dataset, that are incomplete.
+
+    These were stopped by time or memory, which differ between machines.
+    """
+    name = rename("runs/status")
+    status = file.slice(name, 0, file.rows(name))
+    found: list[int] = np.flatnonzero(status == DIAGRAM_STATUS[INCOMPLETE]).tolist()
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Window:
     """Rows of one column for a group of runs: read at once where they are few."""
@@ -92,15 +103,24 @@ def run_digests(
     stage: str,
     rename: Rename = same_name,
     is_wanted: Callable[[int], bool] = lambda run: True,
+    rows: range | None = None,
 ) -> Iterator[tuple[int, str]]:
-    """Yield (row, digest) of each wanted run of `file`, computed from its bytes, in order."""
+    """Yield (row, digest) of each wanted run of `file`, computed from its bytes, in order.
+
+    The digest of an incomplete diagram is "": the same run may give more bars on another machine.
+    `rows` are consecutive; None means all.
+    """
     edges = run_edges(file, stage, rename)
+    incomplete = set(incomplete_rows(file, rename)) if stage == DIAGRAMS else set()
     columns = [c for c in shard_columns(stage).values() if c.scientific and rename(c.name) in file]
-    n_runs = len(edges["run"]) - 1
-    for first in range(0, n_runs, GROUP_RUNS):
-        last = min(first + GROUP_RUNS, n_runs)
+    rows = range(len(edges["run"]) - 1) if rows is None else rows
+    for first in rows[::GROUP_RUNS]:
+        last = min(first + GROUP_RUNS, rows.stop)
         windows = [_window(file, column, edges, (first, last), rename) for column in columns]
         for run in filter(is_wanted, range(first, last)):
+            if run in incomplete:
+                yield run, ""
+                continue
             hasher = hashlib.sha256()
             for window in windows:
                 window.feed(hasher, file, run)

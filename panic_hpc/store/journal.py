@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from panic_hpc.closing import Closing
 from panic_hpc.errors import NumericsError, PanicError, ShardError
 from panic_hpc.files import fsync_directory, temporary_beside
 from panic_hpc.keys import canonical_json
@@ -48,7 +48,7 @@ class Record:
     blobs: tuple[Blob, ...]
 
 
-class Journal:
+class Journal(Closing):
     """A journal open for appending; `records` are those found, then those appended.
 
     `numerics` lists the numerics classes the shard was worked on in, in order: one, unless
@@ -104,17 +104,6 @@ class Journal:
         self.close()
         with suppress(FileNotFoundError):
             self.path.unlink()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_journal(path: Path, header: ShardHeader, *, allow_other_numerics: bool = False) -> Journal:

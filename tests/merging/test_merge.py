@@ -16,9 +16,15 @@ from typer.testing import CliRunner
 
 import panic_hpc
 from panic_hpc.cli import app, register_verbs
-from panic_hpc.errors import ManifestError, PanicError, ShardError
+from panic_hpc.errors import ConflictError, ManifestError, PanicError, ShardError
+from panic_hpc.execution.experiment import open_experiment
+from panic_hpc.execution.status import ShardStatus, status
+from panic_hpc.execution.survey import survey
+from panic_hpc.execution.worker import Worker, WorkerOptions
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.merge import merge
+from panic_hpc.paths import ExperimentPaths
+from panic_hpc.planning import manifest
 from panic_hpc.store.reader import ArrayFile
 
 STAGES = ("runs", "embeddings", "diagrams")
@@ -240,3 +246,69 @@ def test_old_shards_with_another_version_are_named(root: Path) -> None:
     path.write_bytes(content.replace(b'"version":[1,0]', b'"version":[0,9]'))
     with pytest.raises(ShardError, match=path.name):
         merge([root], root / "dataset.h5", MergeOptions())
+
+
+def test_a_dataset_that_lacks_shards_is_not_the_end_of_the_merge(root: Path) -> None:
+    gone = shards(root, "diagrams")[0]
+    content = gone.read_bytes()
+    gone.unlink()
+    assert run("merge", root, "--allow-missing").exit_code == 0
+    (merging,) = status_of(root, "merge")
+    assert merging.state == "waiting"
+    assert merging.detail == "the dataset there lacks 1 shards; needs diagrams_00000"
+    assert "lacks 1 shards" in run("status", root).output
+    gone.write_bytes(content)
+    (merging,) = status_of(root, "merge")
+    assert (merging.state, merging.detail) == ("eligible", "the dataset there lacks 1 shards")
+    assert list(Worker(open_experiment(root), WorkerOptions("s")).run("merge", [0])) == [
+        "completed"
+    ]
+    (merging,) = status_of(root, "merge")
+    assert (merging.state, merging.detail) == ("completed", "")
+    with panic_hpc.open(root / "dataset.h5") as dataset:
+        assert dataset.metadata["missing"] == []
+        assert dataset.file.header["n_missing"] == 0
+
+
+def test_a_dataset_that_cannot_be_read_is_made_anew(root: Path) -> None:
+    (root / "dataset.h5").write_bytes(b"no dataset")
+    (merging,) = status_of(root, "merge")
+    assert merging.state == "eligible"
+    assert "cannot be read" in merging.detail
+    experiments.Planned(manifest.read(root), ExperimentPaths(root)).work("merge")
+    (merging,) = status_of(root, "merge")
+    assert merging.state == "completed"
+
+
+def status_of(root: Path, stage: str) -> tuple[ShardStatus, ...]:
+    experiment = open_experiment(root)
+    return status(experiment, survey(experiment), {}).stages[stage]
+
+
+@pytest.mark.parametrize("changed", [{"metric": "cosine"}, {"thresh": 0.5}, {"maxdim": 0}])
+def test_diagrams_that_were_made_differently_are_not_mixed(
+    root: Path, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    homology = experiments.DEFAULTS["homology"] | changed
+    other = experiments.planned(tmp_path / "other", seeds=[4], homology=homology)
+    other.work(*STAGES)
+    (name,) = changed
+    with pytest.raises(ConflictError, match=f"DummyText.*exp and other: {name} is"):
+        merge([root, other.paths.root], tmp_path / "all.h5", MergeOptions())
+    assert not (tmp_path / "all.h5").exists()
+    for path in (other.paths.root / "shards" / "diagrams").rglob("*.h5"):
+        path.unlink()
+    merge([root, other.paths.root], tmp_path / "all.h5", MergeOptions(allow_missing=True))
+
+
+def test_pictures_of_different_codecs_stand_side_by_side(root: Path, tmp_path: Path) -> None:
+    other = experiments.planned(tmp_path / "other", images={"codec": "png"})
+    other.work(*STAGES)
+    merge([root, other.paths.root], tmp_path / "all.h5", MergeOptions())
+    with panic_hpc.open(tmp_path / "all.h5") as dataset:
+        codecs = [one["config"]["images"]["codec"] for one in dataset.metadata["experiments"]]
+        assert codecs == ["webp-lossless", "png"]
+        assert dataset.n_runs == 18
+        for experiment in (0, 1):
+            row = dataset.runs(experiment=experiment)["run"][0]
+            assert dataset.image(row, dataset.image_steps(row)[0]).ndim == 3

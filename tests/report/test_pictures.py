@@ -143,6 +143,14 @@ def test_bars_that_are_no_bars_are_refused(bad: list[float], tmp_path: Path) -> 
         persistence_diagram([EMPTY, np.array([bad])], tmp_path / "diagram.png")
 
 
+@pytest.mark.parametrize("title", ["$5 and $\\frac{", "🦊 " * 9, "word " * 9_000, "a\nb\n" * 99])
+def test_any_prompt_can_be_a_title(title: str, tmp_path: Path) -> None:
+    plain = seen(persistence_diagram([INFINITE], tmp_path / "plain.png"))
+    titled = seen(persistence_diagram([INFINITE], tmp_path / "titled.png", title=title))
+    assert titled.size == plain.size
+    assert titled.tobytes() != plain.tobytes()
+
+
 def test_drawing_leaves_no_style_behind(tmp_path: Path) -> None:
     from matplotlib import rcParams
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
+from panic_hpc.closing import Closing
 from panic_hpc.models.base import Output
 from panic_hpc.stages.codecs.base import Codec
 from panic_hpc.stages.pace import Pace, Slowest
@@ -49,7 +49,7 @@ class Recorded(NamedTuple):
     values: dict[int, Any]
 
 
-class Recorder:
+class Recorder(Closing):
     """Encodes, decodes and journals call results in order of submission.
 
     `slowest` has the longest time that making the journal durable took.
@@ -91,15 +91,7 @@ class Recorder:
         with self.slowest.timed():
             self.journal.commit()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Finish what is under way and make it durable, whatever ended the work."""
         self._codec_threads.shutdown()
         self._writer_thread.shutdown()
