@@ -1,6 +1,7 @@
 """The whole pipeline on a real Slurm: after each trouble, the bits of the local executor."""
 
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,19 @@ def test_requeues_without_progress_end_in_a_failure_and_a_longer_walltime_helps(
     submit(root)
     wait_until_over(root)
     assert digests(root) == expected_quick
+
+
+def test_a_requeue_leaves_the_other_elements_of_the_array_alone(
+    slurm: Any, slow: Path, tmp_path: Path, expected_slow: Digests
+) -> None:
+    """The last element's job has the id of the whole array."""
+    last = '[ "$SLURM_ARRAY_TASK_ID" != 2 ] || [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]'
+    near = f"{last} || export PANIC_HPC_DEADLINE=$(( $(date +%s) + 20 ))"
+    submit(slow, profile(tmp_path, f"setup = ['{near}']"), "runs")
+    wait_until_over(slow)
+    begun = re.findall(r'"begins", .*"shard": "runs_0000(\d)"', log_of(slow))
+    assert sorted(begun) == ["0", "1", "2", "2"], log_of(slow)
+    assert digests(slow) == expected_slow
 
 
 def test_a_failing_shard_among_good_ones_then_retry(
