@@ -65,9 +65,13 @@ def show(paths: "ExperimentPaths") -> None:
 
 
 def _print_table(rows: Sequence["NetworkSummary"]) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("network", "noise", "runs", "captions", "loops (lengths)", "entropy", box=None)
+    # On a narrow terminal networks break between models; rich alone would break the numbers.
+    widest = max((len(name) for row in rows for name in row.network.split()), default=0)
+    network, entropy = Column("network", min_width=widest), Column("entropy", no_wrap=True)
+    columns = (network, "noise", "runs", "captions", "loops", entropy)
+    table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(
             literal(row.network),
@@ -78,7 +82,7 @@ def _print_table(rows: Sequence["NetworkSummary"]) -> None:
             literal(_entropies(row)),
         )
     out.print(table)
-    say("captions: median of different ones in a run")
+    say("captions: median of different ones in a run; loops: runs (lengths in steps)")
     say("entropy: mean of H0, H1, … in nats, - where there is no bar")
 
 
