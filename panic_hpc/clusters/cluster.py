@@ -166,3 +166,13 @@ def _one_task(stage: MergeStage) -> MergeStage:
             "gpus": stage.gpus * ranks,
         }
     )
+
+
+KEYS = tuple(
+    dict.fromkeys(
+        name
+        for table in (Cluster, Source, Paths, Limits, Container, Mpi, ShardStage, MergeStage)
+        for name in table.model_fields
+    )
+)
+"""Every key that some table of a profile has."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from panic_hpc.clusters.cluster import STAGES, Cluster
+from panic_hpc.clusters.cluster import KEYS, STAGES, Cluster
 from panic_hpc.errors import ConfigError
 from panic_hpc.paths import shipped_configs
 from panic_hpc.registry import nearest
@@ -160,7 +160,7 @@ def _validated(source: str, data: dict[str, Any]) -> Cluster:
 def _problem(detail: Any) -> str:
     where = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"{where}: there is no such key"
+        return f"{where}: there is no such key. {nearest(str(detail['loc'][-1]), KEYS)}".rstrip()
     return f"{where}: {detail['msg']} (it is {detail['input']!r:.80})".lstrip(": ")
 
 
