@@ -40,8 +40,9 @@ class ExperimentPaths:
     @property
     def all(self) -> tuple[Path, ...]:
         """Everything that may be there, in an order to delete it in: the manifest goes last."""
-        parts = ("report", "dataset.h5", "shards", "checkpoints", "failed", "jobs", "prompts.json")
-        return (*(self.root / part for part in parts), self.manifest)
+        parts = ("shards", "checkpoints", "failed", "remarks", "jobs", "prompts.json")
+        dataset = (self.report, self.dataset, self.root / f"{self.dataset.name}.digest")
+        return (*dataset, *(self.root / part for part in parts), self.manifest)
 
     @property
     def halt(self) -> Path:
@@ -57,6 +58,11 @@ class ExperimentPaths:
     def failed(self) -> Path:
         """The directory of failure records, one file a failed shard."""
         return self.root / "failed"
+
+    @property
+    def remarks(self) -> Path:
+        """The directory of notes on shards that are published and lack something."""
+        return self.root / "remarks"
 
     @property
     def ledger(self) -> Path:
@@ -92,6 +98,10 @@ class ExperimentPaths:
     def failure(self, shard: Shard) -> Path:
         """Return the record of why `shard` failed."""
         return self.failed / f"{shard.stage}_{shard.index:05d}.json"
+
+    def remark(self, shard: Shard) -> Path:
+        """Return the note of what a published shard lacks, where it lacks something."""
+        return self.remarks / f"{shard.stage}_{shard.index:05d}.json"
 
     def claim(self, shard: Shard) -> Path:
         """Return the file that says which process works on `shard` now, and how far it is."""

@@ -11,7 +11,18 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "panic_hpc"
 
 LAYERS = (
-    ("errors", "types", "keys", "registry", "files", "closing", "paths", "models.folder_digest"),
+    (
+        "errors",
+        "types",
+        "keys",
+        "registry",
+        "files",
+        "closing",
+        "paths",
+        "memory",
+        "versions",
+        "models.folder_digest",
+    ),
     ("models.base", "homology.cost", "experiment", "clusters"),
     ("planning",),
     ("store",),

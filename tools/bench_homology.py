@@ -6,38 +6,46 @@
 
 Every time is end to end from the points, as each package's own user calls it, in a process of its
 own, the median of up to five calls there and of a few processes taken in turn, so that a busy
-machine slows all alike.
-Seconds are CPU seconds except with more than one thread. The answers are compared bar by bar.
+machine slows all alike. Seconds are CPU seconds; with more than one thread, wall seconds. The
+answers are compared by number of bars and total persistence. `predicted` is what cost() says, its
+safety factor included, over what was measured, in seconds and in bytes.
 """
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import point_clouds
 
+from panic_hpc.homology.cost import cost
+
 QUICK = [("traj", 300, 2), ("absorb", 300, 2)]
 FULL = [
     *[(kind, 1000, maxdim) for kind in ("traj", "traj0", "absorb") for maxdim in (1, 2)],
-    ("unif", 100, 2),
+    ("unif", 1000, 1),
     ("unif", 300, 1),
+    ("unif", 100, 2),
     ("traj", 2000, 2),
     ("traj", 5000, 1),
     ("traj", 5000, 2),
     ("traj", 10000, 2),
 ]
-LONGEST_S = 600.0
+LONGEST_S = 900.0
 """A measurement that takes longer is given up and not repeated."""
 
-HOPELESS = {("traj", 5000, 2), ("traj", 10000, 2)}
+LARGEST_BYTES = 15_000_000_000
+"""Address space that a measurement may take, so that it leaves the machine to others."""
+
+HOPELESS = {("unif", 1000, 1), ("traj", 5000, 2), ("traj", 10000, 2)}
 """Hours or more memory than most machines have: only the lazy engine is asked."""
 
 
@@ -82,16 +90,19 @@ ENGINES: dict[str, tuple[Callable[[Any, int, int], Any], int]] = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """One engine on one cloud; seconds is None where it was given up."""
+    """One engine on one cloud; `seconds` is None, and `why` says so, where it was given up."""
 
     seconds: float | None
-    peak_mb: float
-    bars: list[int]
-    persistence: list[float]
+    peak_mb: float = 0.0
+    bars: tuple[int, ...] = ()
+    persistence: tuple[float, ...] = ()
+    why: str = ""
+    distinct: int = 0
+    dimension: int = 0
 
 
 def measure_here(engine: str, kind: str, n: int, maxdim: int) -> None:
-    """Run one engine once in this process, after a warm-up on 30 points; print JSON."""
+    """Run one engine in this process, after a warm-up on 30 points; print JSON."""
     function, threads = ENGINES[engine]
     clock = time.process_time if threads == 1 else time.perf_counter
     points = load(kind, n)
@@ -102,18 +113,15 @@ def measure_here(engine: str, kind: str, n: int, maxdim: int) -> None:
         dgms = function(points, maxdim, threads)
         seconds.append(clock() - start)
     lengths = [np.diff(np.asarray(dgm, np.float64), axis=1) for dgm in dgms]
-    peak_kb = next(
-        int(line.split()[1])
-        for line in Path("/proc/self/status").read_text().splitlines()
-        if line.startswith("VmHWM")
+    answer = Measurement(
+        statistics.median(seconds),
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        tuple(int(np.count_nonzero(length > 1e-6)) for length in lengths),
+        tuple(float(length[np.isfinite(length)].sum()) for length in lengths),
+        distinct=len(np.unique(points, axis=0)),
+        dimension=points.shape[1],
     )
-    answer = {
-        "seconds": statistics.median(seconds),
-        "peak_mb": peak_kb / 1e3,
-        "bars": [int(np.count_nonzero(length > 1e-6)) for length in lengths],
-        "persistence": [float(length[np.isfinite(length)].sum()) for length in lengths],
-    }
-    print(json.dumps(answer))
+    print(json.dumps(asdict(answer)))
 
 
 def load(kind: str, n: int) -> Any:
@@ -126,19 +134,23 @@ def load(kind: str, n: int) -> Any:
 def measure(engine: str, kind: str, n: int, maxdim: int) -> Measurement:
     """Measure in a process of its own."""
     command = [sys.executable, __file__, "--one", engine, "--cloud", kind, str(n), str(maxdim)]
+    command = ["prlimit", f"--as={LARGEST_BYTES}", *command]
     try:
-        done = subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=LONGEST_S
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S)
     except subprocess.TimeoutExpired:
-        return Measurement(None, 0, [], [])
+        return Measurement(None, why=f"> {LONGEST_S:.0f} s")
+    if done.returncode:
+        last = (done.stderr.splitlines() or ["killed"])[-1]
+        memory = "MemoryError" in last or "alloc" in last
+        return Measurement(None, why=f"> {LARGEST_BYTES / 1e9:.0f} GB" if memory else last)
     return Measurement(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def median_of(found: list[Measurement]) -> Measurement:
     """The measurement with the median seconds; a given up one stays so."""
-    if any(one.seconds is None for one in found):
-        return Measurement(None, 0, [], [])
+    given_up = [one for one in found if one.seconds is None]
+    if given_up:
+        return given_up[0]
     middle = statistics.median_low([one.seconds for one in found if one.seconds is not None])
     return next(one for one in found if one.seconds == middle)
 
@@ -159,11 +171,20 @@ def row(case: tuple[str, int, int], engine: str, found: Measurement, ours: Measu
     kind, n, maxdim = case
     head = f"| {Path(kind).stem} {n} | H{maxdim} | {engine} |"
     if found.seconds is None or ours.seconds is None:
-        return f"{head} > {LONGEST_S:.0f} | | | |"
+        return f"{head} {found.why} | | | | |"
     agree = np.allclose(found.persistence[1:], ours.persistence[1:], rtol=1e-4, atol=1e-4)
     ratio = found.seconds / ours.seconds
     numbers = f"{found.seconds:.4f} | {ratio:.1f} | {found.peak_mb:.0f}"
-    return f"{head} {numbers} | {'same' if agree else 'DIFFERENT'} {found.bars} |"
+    answer = f"{'same' if agree else 'DIFFERENT'} {list(found.bars)}"
+    return f"{head} {numbers} | {answer} | {predicted(engine, maxdim, found)} |"
+
+
+def predicted(engine: str, maxdim: int, found: Measurement) -> str:
+    """What the planner would have said of the lazy engine, over what was measured."""
+    if engine != "lazy" or found.seconds is None:
+        return ""
+    said = cost(found.distinct, found.dimension, maxdim)
+    return f"{said.seconds / found.seconds:.1f}, {said.bytes / 1e6 / found.peak_mb:.1f}"
 
 
 def main() -> None:
@@ -180,8 +201,8 @@ def main() -> None:
     if asked.one:
         measure_here(asked.one, *chosen[0])
         return
-    print("| cloud | to | engine | seconds | times ours | peak MB | answer, bars |")
-    print("|---|---|---|---:|---:|---:|---|")
+    print("| cloud | to | engine | seconds | times ours | peak MB | answer, bars | predicted |")
+    print("|---|---|---|---:|---:|---:|---|---|")
     for case in chosen or (FULL if asked.markdown else QUICK):
         engines = [e for e in asked.engines if e.startswith("lazy") or case not in HOPELESS]
         for line in compare(*case, engines, 1 if asked.quick else asked.repeats):

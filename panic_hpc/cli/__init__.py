@@ -1,6 +1,7 @@
 """The command line: one verb a file, each with `register(app)`; parses, calls, prints."""
 
 import importlib
+import io
 import pkgutil
 import sys
 import traceback
@@ -8,10 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from panic_hpc.cli import panels
 from panic_hpc.errors import Interrupted, PanicError
+from panic_hpc.versions import OWN, version_of
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
+# Any number that neither a shell nor Slurm uses; batch scripts requeue on it.
 EXIT_INTERRUPTED = 85
 """Worker stopped in a consistent state and wants to be started again."""
 
@@ -19,10 +23,17 @@ app = typer.Typer(
     name="panic-hpc",
     help="PANIC-TDA experiments at the scale of a cluster.",
     no_args_is_help=True,
+    # Rich's tracebacks print lines of source, and whatever secret stands in them.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _verbose = False
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"panic-hpc {version_of(OWN) or '(not installed)'}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -30,17 +41,24 @@ def _global_options(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show the trace behind an error.")
     ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Say which it is."),
+    ] = False,
 ) -> None:
     global _verbose
     _verbose = verbose
 
 
 def register_verbs(target: typer.Typer) -> None:
-    """Let every module of this package that has `register` add its commands, in order of name."""
+    """Let every module of this package that has `register` add its commands."""
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name):
+        # Every verb is imported for --help, which is why none of them imports a heavy module at its
+        # top.
         module: Any = importlib.import_module(f"{__name__}.{info.name}")
         if hasattr(module, "register"):
             module.register(target)
+    panels.arrange(target)
 
 
 def main() -> None:
@@ -48,6 +66,10 @@ def main() -> None:
     from panic_hpc.cli.console import err, literal
 
     register_verbs(app)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that is not UTF-8 has no arrow: an escape instead of a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except Interrupted as error:
@@ -58,5 +80,13 @@ def main() -> None:
             traceback.print_exc()
         err.print(literal(f"panic-hpc: {error}", "red"))
         sys.exit(EXIT_ERROR)
+    # `panic-hpc show | head` ends here; a trace would be no news.
     except BrokenPipeError:
+        sys.exit(EXIT_ERROR)
+    except OSError as error:
+        # A disk that is full or away, a name too long: the error names the file, the trace does
+        # not help.
+        if _verbose:
+            traceback.print_exc()
+        err.print(literal(f"panic-hpc: {error}", "red"))
         sys.exit(EXIT_ERROR)

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from panic_hpc.cli.options import Json
+
 if TYPE_CHECKING:
     from panic_hpc.execution.site_check import Finding
 
@@ -11,7 +13,6 @@ EXIT_NOT_USABLE = 1
 STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 
 Name = Annotated[str, typer.Argument(help="A profile's name, or a file that ends in .toml.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -25,10 +26,16 @@ def register(app: typer.Typer) -> None:
 
 def list_profiles(as_json: Json = False) -> None:
     """List the profiles that can be named, and whether each was ever tried on its cluster."""
-    from panic_hpc.cli.console import say, say_json
+    from panic_hpc.cli.console import say, say_json, warn
     from panic_hpc.clusters.profiles import available, load_cluster
+    from panic_hpc.errors import ConfigError
 
-    clusters = {name: load_cluster(str(path)) for name, path in available().items()}
+    clusters = {}
+    for name, path in available().items():
+        try:
+            clusters[name] = load_cluster(str(path))
+        except ConfigError as error:
+            warn(str(error))
     if as_json:
         files = {name: str(path) for name, path in available().items()}
         say_json({name: [files[name], cluster.description] for name, cluster in clusters.items()})

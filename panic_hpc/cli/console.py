@@ -8,10 +8,14 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+# highlight would colour numbers in prompts; without soft_wrap rich breaks long paths, which then
+# cannot be copied.
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _HARMLESS = {"\n", "\t"}
+# Control, format (direction marks among them), private, surrogate, and the two separators: any of
+# them can move or forge what a terminal shows.
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 
 
@@ -25,9 +29,20 @@ def plain(text: str) -> str:
     )
 
 
+def one_line(text: str, most: int | None = None) -> str:
+    """Return `text` with its line ends and tabs as escapes, cut to `most` characters."""
+    line = plain(text).replace("\n", "\\n").replace("\t", "\\t")
+    return line if most is None or len(line) <= most else line[: most - 1] + "…"
+
+
 def literal(text: str, style: str = "") -> Text:
     """Return `text` for a table or panel, its brackets not read as markup."""
     return Text(plain(text), style=style)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 job`, `2 jobs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def say(text: str, style: str = "") -> None:
@@ -41,8 +56,11 @@ def warn(text: str) -> None:
 
 
 def say_json(value: Any) -> None:
-    """Print one JSON document, and nothing else, to standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    """Print one JSON document, and nothing else, to standard output.
+
+    In ASCII, so that it is whole whatever the terminal's encoding and a path's bytes are.
+    """
+    sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
 
 
 def size(nbytes: float) -> str:

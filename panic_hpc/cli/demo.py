@@ -37,6 +37,7 @@ def demo(
     from panic_hpc.cli.submit import submit
     from panic_hpc.paths import ExperimentPaths, shipped_configs
 
+    # The functions behind the verbs, so that what is shown is what a user would have typed.
     plan(shipped_configs() / "experiments" / EXPERIMENT, directory)
     submit(directory, workers=workers)
     show(ExperimentPaths(directory))
@@ -51,6 +52,7 @@ def show(paths: "ExperimentPaths") -> None:
     with panic_hpc.open(paths.dataset) as dataset:
         _print_table(summarise(dataset))
         pictures = [overview.draw_contact_sheet(dataset, paths.report / "contact_sheet.png")]
+        # One picture: every further model costs a search through all diagrams.
         for model in dataset.embedding_models[:1]:
             run = overview.richest_run(dataset, model)
             if run is not None:

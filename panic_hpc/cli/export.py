@@ -20,7 +20,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 def register(app: typer.Typer) -> None:
     """Add the verbs under `export`."""
-    app.add_typer(export)
+    app.add_typer(export, name="export")
 
 
 def dataset_path(source: Path) -> Path:

@@ -27,6 +27,8 @@ def list_experiments(
 
     if not directory.is_dir():
         raise PanicError(f"{directory} is not a directory")
+    # By manifests alone, and without shards being opened: `list` of a whole scratch directory stays
+    # bearable.
     found = list(find_experiments(directory))
     if as_json:
         say_json([asdict(one) | {"root": str(one.root)} for one in found])
@@ -37,11 +39,13 @@ def list_experiments(
 
 
 def _print_table(found: "list[Found]") -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from panic_hpc.cli.console import literal, out
 
-    table = Table("experiment", "name", "runs", "steps", "published", "dataset", "key", box=None)
+    # A path that is cut cannot be typed: it is folded onto further lines.
+    root = Column("experiment", overflow="fold")
+    table = Table(root, "name", "runs", "steps", "published", "dataset", "key", box=None)
     for one in found:
         row = (str(one.root), one.problem, "", "", "", "", "") if one.problem else _row(one)
         table.add_row(*(literal(cell, "red" if one.problem else "") for cell in row))

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from panic_hpc.cli.console import say, warn
+from panic_hpc.cli.options import Root
 from panic_hpc.errors import PanicError
 
 
@@ -16,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def logs(
     shard: Annotated[str, typer.Argument(metavar="SHARD", help="Stage and number: runs_42.")],
-    experiment: Annotated[Path, typer.Argument(metavar="EXP")] = Path("."),
+    experiment: Root = Path("."),
     lines: Annotated[int, typer.Option(min=0, help="The last lines; 0 for all.")] = 0,
     path_only: Annotated[bool, typer.Option("--path", help="Print where the logs are.")] = False,
 ) -> None:
@@ -33,6 +34,7 @@ def logs(
             f"{shard} has no log",
             hint="It was not started, was worked on inline, or is another user's",
         )
+    # Names to standard error, so that the log itself can be piped.
     for path in paths:
         if path_only:
             say(str(path))

@@ -68,3 +68,8 @@ def _print(merged: "Merged", as_json: bool) -> None:
     say(f"content key {merged.content_key}")
     if merged.n_missing:
         warn(f"{merged.n_missing} shards were missing; the dataset lists them in its metadata")
+    if merged.n_incomplete:
+        warn(
+            f"{merged.n_incomplete} diagrams are incomplete (stopped by time or memory); they are "
+            "left out of the content key. `panic-hpc status` names their shards"
+        )

@@ -9,6 +9,9 @@ import typer
 if TYPE_CHECKING:
     from panic_hpc.types import ModelEntry, ModelSpec
 
+COLUMNS = ("model", "turns", "into", "family", "seconds", "loads", "from")
+WIDE = 110
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb and its own."""
@@ -34,6 +37,7 @@ def fetch_models(
 
     cache = _cache_of(cluster)
     specs = [spec for spec in _specs_of(experiment) if spec.repository]
+    # Asked first, so that nothing of the hub's client is imported where all is there.
     absent = hub_cache.missing(specs, cache)
     for spec in absent:
         with err.status(f"{spec.name}: {spec.repository} …"):
@@ -60,6 +64,7 @@ def _specs_of(experiment: Path) -> "Sequence[ModelSpec]":
     from panic_hpc.planning.plan import PlanOptions, plan_file
 
     if experiment.is_dir():
+        # From the manifest where there is one: the file may have been edited since.
         return manifest.read(experiment).specs
     return plan_file(experiment, catalogue.load(), PlanOptions()).specs
 
@@ -111,18 +116,24 @@ def _described(family: str, entry: "ModelEntry") -> dict[str, Any]:
 
 
 def _print_table(rows: "list[tuple[str, ModelEntry]]") -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from panic_hpc.cli.console import literal, out
 
-    table = Table("model", "turns", "into", "family", "seconds", "from", "loads", box=None)
+    # A name or family that is cut cannot be typed, so a narrow terminal loses the last column.
+    shown = 7 if out.width >= WIDE else 6
+    table = Table(*(Column(name, no_wrap=True) for name in COLUMNS[:shown]), box=None)
     for family, entry in rows:
-        origin = f"{entry.repository}@{entry.revision[:10]}" if entry.revision else entry.repository
-        cells = (entry.name, entry.consumes, entry.produces, family, f"{entry.seconds:g}", origin)
-        note = "not yet" if entry.unavailable else ""
         style = "dim" if entry.unavailable else ""
-        table.add_row(*(literal(cell, style) for cell in (*cells, note)))
+        table.add_row(*(literal(cell, style) for cell in _cells(family, entry)[:shown]))
     out.print(table)
+
+
+def _cells(family: str, entry: "ModelEntry") -> tuple[str, ...]:
+    note = "not yet" if entry.unavailable else ""
+    origin = f"{entry.repository}@{entry.revision[:10]}" if entry.revision else entry.repository
+    seconds = f"{entry.seconds:g}"
+    return (entry.name, entry.consumes, entry.produces, family, seconds, note, origin)
 
 
 def _print_families(names: list[str]) -> None:

@@ -1,5 +1,6 @@
 """`panic-hpc plan`: from an experiment file to shards and their manifest."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from panic_hpc.paths import ExperimentPaths
     from panic_hpc.planning.manifest import Manifest
     from panic_hpc.planning.plan import PlanOptions
+
+SHOWN_NETWORKS = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -45,6 +48,7 @@ def plan(
     paths = ExperimentPaths(directory or Path(file.stem))
     known = catalogue.load()
     options = _options(runs_per_shard, target_minutes, paths)
+    # Before planning: afterwards it is there in any case.
     existed = paths.manifest.exists()
     with err.status("Planning …"):
         manifest = _planned(file, known, options, paths if not dry_run else None)
@@ -68,6 +72,8 @@ def _options(
     if runs_per_shard is not None and target_minutes is not None:
         raise ConfigError("plan", ["--runs-per-shard and --target-minutes: give one of them"])
     options = PlanOptions(runs_per_shard, target_minutes)
+    # Planning again without a word must be no change, though costs of models are updated between
+    # releases.
     if options.is_default and paths.manifest.exists():
         networks = manifest.read_document(paths.root)["plan"]["networks"]
         return PlanOptions(layout=tuple(network["runs_per_shard"] for network in networks))
@@ -94,7 +100,7 @@ def _summary(manifest: "Manifest", known: "Catalogue", paths: "ExperimentPaths")
         "networks": [
             {
                 "models": [model.name for model in network.models],
-                "noise": network.noise,
+                "noise": " and ".join(manifest.noises(network)),
                 "runs": network.n_runs,
                 "block": network.block,
                 "runs_per_shard": network.runs_per_shard,
@@ -134,10 +140,15 @@ def _print_summary(summary: Mapping[str, Any], manifest: "Manifest") -> None:
     parts = (manifest.networks, "network"), (manifest.prompts, "prompt"), (manifest.seeds, "seed")
     counts = ", ".join(_counted(len(things), noun) for things, noun in parts)
     say(f"{_counted(summary['runs'], 'run')} of {manifest.experiment.max_length:,} steps: {counts}")
-    say(f"{summary['invocations']:,} invocations, fewer where runs stop on a loop")
-    for network in summary["networks"]:
+    may_loop = any("fixed" in manifest.noises(network) for network in manifest.networks)
+    stops = manifest.experiment.loop_stop and may_loop
+    fewer = ", fewer where runs stop on a loop" if stops else ""
+    say(f"{summary['invocations']:,} invocations{fewer}")
+    for network in summary["networks"][:SHOWN_NETWORKS]:
         models = " → ".join(network["models"])
         say(f"  {models} ({network['noise']} noise): {network['runs_per_shard']:,} runs a shard")
+    if (left := len(summary["networks"]) - SHOWN_NETWORKS) > 0:
+        say(f"  … and {_counted(left, 'network')} more (--json has them all)")
     _print_stages(summary["stages"])
 
 
@@ -185,4 +196,4 @@ def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> 
     if refusals:
         warn(f"Can be planned but not submitted yet: {'; '.join(refusals)}")
     if not refusals and not dry_run:
-        say(f"Next: panic-hpc submit {directory}")
+        say(f"Next: panic-hpc submit {shlex.quote(directory)}")

@@ -1,10 +1,11 @@
 """`panic-hpc retry`: failed and lost shards again, and what waits for them."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from panic_hpc.cli.submit import (
+from panic_hpc.cli.options import (
     ClusterName,
     DryRun,
     ExecutorName,
@@ -14,10 +15,8 @@ from panic_hpc.cli.submit import (
     Stages,
     Workers,
     Yes,
-    send,
-    slurm_options,
-    work_here,
 )
+from panic_hpc.cli.sending import Asked, send
 
 
 def register(app: typer.Typer) -> None:
@@ -32,6 +31,9 @@ def retry(
     workers: Workers = 0,
     stage: Stages = None,
     image: Image = "",
+    any_node: Annotated[
+        bool, typer.Option("--any-node", help="Leave out no node, whatever failed there.")
+    ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     allow_other_numerics: OtherNumerics = False,
@@ -42,15 +44,11 @@ def retry(
     repeatedly are left out, and jobs that wait for failed ones for ever are cancelled first.
     """
     from panic_hpc.execution.experiment import open_experiment
-    from panic_hpc.execution.launch import LocalOptions, executor_name
 
     opened = open_experiment(experiment)
     stages = opened.known_stages(stage or ())
-    if cluster == "local":
-        kind = executor_name(executor)
-        local = LocalOptions(kind, workers, stages, True, allow_other_numerics)
-        return work_here(opened, local, dry_run=dry_run)
-    options = slurm_options(
-        opened, cluster, stages, image, retry=True, allow_other_numerics=allow_other_numerics
-    )
-    return send(opened, options, dry_run=dry_run, yes=yes)
+    asked = Asked(
+        cluster, executor, workers, stages, image, dry_run, yes, allow_other_numerics,
+        retry=True, any_node=any_node,
+    )  # fmt: skip
+    send(opened, asked)

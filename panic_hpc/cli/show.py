@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
 
 SHOWN_PROMPTS = 5
+SHOWN_CHARACTERS = 200
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +45,7 @@ def _run(manifest: "Manifest", index: int) -> dict[str, Any]:
     if not 0 <= index < manifest.n_runs:
         raise ManifestError(f"There is no run {index}: they are 0 to {manifest.n_runs - 1}")
     run = manifest.run(index)
+    # A search, since shards of different networks may differ in size; 100,000 at most.
     shard = next(s for s in manifest.run_shards if s.first_run <= index < s.first_run + s.n_runs)
     return {
         "run": index,
@@ -67,7 +69,7 @@ def _described(manifest: "Manifest") -> dict[str, Any]:
             {
                 "key": network.key,
                 "models": [model.name for model in network.models],
-                "noise": network.noise,
+                "noise": " and ".join(manifest.noises(network)),
                 "runs": [network.first_run, network.first_run + network.n_runs],
                 "block": network.block,
                 "runs_per_shard": network.runs_per_shard,
@@ -120,17 +122,18 @@ def _seed(seed: Mapping[str, Any]) -> str:
 
 
 def _print_fields(fields: Mapping[str, Any]) -> None:
-    from panic_hpc.cli.console import say
+    from panic_hpc.cli.console import one_line, say
 
     for key, value in fields.items():
-        say(f"  {key:<22} {', '.join(value) if isinstance(value, list) else value}")
+        text = ", ".join(value) if isinstance(value, list) else str(value)
+        say(f"  {key:<22} {one_line(text)}".rstrip())
 
 
 def _print_some(noun: str, texts: list[str]) -> None:
-    from panic_hpc.cli.console import say
+    from panic_hpc.cli.console import one_line, say
 
-    say(f"\n{len(texts)} {noun}", "bold")
+    say(f"\n{len(texts)} {noun if len(texts) != 1 else noun[:-1]}", "bold")
     for text in texts[:SHOWN_PROMPTS]:
-        say(f"  {text}")
+        say(f"  {one_line(text, SHOWN_CHARACTERS)}")
     if len(texts) > SHOWN_PROMPTS:
         say(f"  … and {len(texts) - SHOWN_PROMPTS} more (--json has them all)")

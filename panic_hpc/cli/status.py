@@ -3,23 +3,23 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from panic_hpc.cli.console import say, say_json, warn
+from panic_hpc.cli.console import counted, say, say_json, warn
+from panic_hpc.cli.options import Json, Root
 
 if TYPE_CHECKING:
     from panic_hpc.execution.experiment import Experiment
     from panic_hpc.execution.pace import Pace
     from panic_hpc.execution.status import ShardStatus, Status
+    from panic_hpc.execution.usage import Usage
 
 WATCH_S = 10.0
 SHOWN = 20
-
-Root = Annotated[Path, typer.Argument(metavar="EXP", help="The experiment's directory.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def status(
     experiment: Root = Path("."),
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Json = False,
     why: Annotated[
         str, typer.Option(metavar="SHARD", help="Say why a shard (runs_00042) is not completed.")
     ] = "",
@@ -55,11 +55,14 @@ def status(
         _show(opened, found, as_json=as_json)
         if not watch or found.is_complete:
             return None
+        # Every look asks the scheduler once; sites complain of clients that ask each second.
         time.sleep(WATCH_S)
+        say(time.strftime("\n%H:%M:%S"))
 
 
 def _show(opened: "Experiment", found: "Status", *, as_json: bool) -> None:
     from panic_hpc.execution.pace import paces
+    from panic_hpc.execution.stopping import halt_reason
 
     if as_json:
         return say_json(to_json(opened, found))
@@ -71,6 +74,8 @@ def _show(opened: "Experiment", found: "Status", *, as_json: bool) -> None:
             warn(f"    {one.hint}")
     for line in _pending(found):
         say(line)
+    if reason := halt_reason(opened.paths.halt, time.time()):
+        warn(f"{reason}: workers leave at once until `submit` or `retry` withdraws that")
     say(_next_line(found))
     return None
 
@@ -101,30 +106,47 @@ def _left(measured: "Pace | None") -> str:
 
 
 def _show_usage(opened: "Experiment", *, as_json: bool) -> None:
-    from panic_hpc.execution.usage import Usage, usage
+    from panic_hpc.execution.usage import usage
 
     rows = usage(opened)
     if as_json:
         return say_json([asdict(row) for row in rows])
-    names = [field.name for field in fields(Usage)]
-    _say_rows(
-        [
-            [name.replace("_", " ") for name in names],
-            *([_cell(getattr(row, name)) for name in names] for row in rows),
-        ]
-    )
+    # Each "asked" belongs to the column before it; with both names in full, 80 columns are too few.
+    header = ["stage", "shards", "time", "asked", "GPU time", "asked", "CPU time", "GB", "asked"]
+    _say_rows([header, *map(_own_cells, rows)])
+    accounted = [row for row in rows if row.slurm_hours is not None]
+    if accounted:
+        say("")
+        _say_rows([["sacct says", "time", "GB"], *map(_accounted_cells, accounted)])
     return None
 
 
-def _cell(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value or "-")
+def _own_cells(row: "Usage") -> list[str]:
+    times = (row.hours, row.asked_hours, row.gpu_hours, row.asked_gpu_hours, row.cpu_hours)
+    return [
+        row.stage,
+        str(row.shards),
+        *map(_clock, times),
+        f"{row.peak_gb:.2f}",
+        f"{row.asked_gb:.2f}" if row.asked_gb else "-",
+    ]
+
+
+def _accounted_cells(row: "Usage") -> list[str]:
+    return [row.stage, _clock(row.slurm_hours or 0.0), f"{row.slurm_peak_gb or 0.0:.2f}"]
+
+
+def _clock(hours: float) -> str:
+    seconds = round(hours * 3600)
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}" if hours else "-"
 
 
 def _worth_telling(found: "Status") -> Sequence["ShardStatus"]:
-    """Return the shards a person would ask about: failed and lost first, then the running."""
+    """Return the shards a person would ask about: failed, lost, not whole, then the running."""
     bad = [one for one in found.all() if one.state in ("failed", "lost") or one.hint]
+    partial = [one for one in found.all() if one.state == "completed" and one.detail]
     running = [one for one in found.all() if one.running and one not in bad]
-    return (bad[:SHOWN] + running[:SHOWN])[: 2 * SHOWN]
+    return bad[:SHOWN] + partial[:SHOWN] + running[:SHOWN]
 
 
 def _pending(found: "Status") -> list[str]:
@@ -140,7 +162,7 @@ def _next_line(found: "Status") -> str:
     if found.is_complete:
         return "Everything is completed."
     if total["submitted"]:
-        return f"{total['submitted']} shards are submitted; look again later, or --watch."
+        return f"{counted(total['submitted'], 'shard')} submitted; look again later, or --watch."
     if total["failed"] or total["lost"]:
         return "Type `panic-hpc retry` to try failed and lost shards again."
     return "Type `panic-hpc submit` to go on."
@@ -154,7 +176,10 @@ def to_json(opened: "Experiment", found: "Status") -> dict[str, Any]:
         "complete": found.is_complete,
         "stages": {stage: dict(found.counts(stage)) for stage in found.stages},
         "shards": [
-            _shard_json(one) for one in found.all() if one.state not in ("completed", "waiting")
+            _shard_json(one)
+            for one in found.all()
+            if one.state not in ("completed", "waiting")
+            or (one.state == "completed" and one.detail)
         ],
     }
 

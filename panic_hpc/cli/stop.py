@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from panic_hpc.cli.options import Root
 from panic_hpc.errors import PanicError
 
 
@@ -15,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def stop(
-    experiment: Annotated[Path, typer.Argument(metavar="EXP")] = Path("."),
+    experiment: Root = Path("."),
     after_checkpoint: Annotated[
         bool, typer.Option("--after-checkpoint", help="As soon as each worker has written one.")
     ] = False,
@@ -32,6 +33,7 @@ def stop(
 
     if after_checkpoint == bool(at):
         raise PanicError("Say when to stop", hint="Give --after-checkpoint or --at TIME")
+    # Only to refuse a directory that is no experiment, before a file is put into it.
     manifest.read(experiment)
     write_halt(ExperimentPaths(experiment).halt, user_name(), parse_time(at) if at else None)
     say(f"Workers will stop {'from ' + at + ' on' if at else 'after their next checkpoint'}.")

@@ -83,12 +83,15 @@ def _to_json(result: "Verified") -> dict[str, Any]:
         "path": str(result.path),
         "kind": result.kind,
         "content_key": result.content_key,
+        "incomplete_diagrams": result.n_incomplete,
         "findings": [finding.to_json() for finding in result.findings],
     }
 
 
 def _print(result: "Verified") -> None:
     key = f", content key {result.content_key}" if result.content_key else ""
+    if result.n_incomplete:
+        key += f", {result.n_incomplete} diagrams incomplete (stopped by time or memory)"
     if not result.findings:
         say(f"{result.path}: clean {result.kind}{key}")
         return

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from panic_hpc.errors import PanicError
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -15,7 +17,7 @@ def worker(
     experiment: Annotated[Path, typer.Argument(metavar="EXP")],
     stage: Annotated[str, typer.Argument()],
     numbers: Annotated[
-        list[int] | None, typer.Argument(help="Shards, by number; all where none is given.")
+        list[int] | None, typer.Argument(min=0, help="Shards, by number; all where none is given.")
     ] = None,
     allow_other_numerics: Annotated[bool, typer.Option("--allow-other-numerics")] = False,
 ) -> None:
@@ -31,8 +33,12 @@ def worker(
 
     opened = open_experiment(experiment)
     opened.known_stages([stage])
+    n_shards = len(opened.shards(stage))
+    if unknown := [number for number in numbers or () if number >= n_shards]:
+        last = f"The last is number {n_shards - 1}"
+        raise PanicError(f"There is no shard {unknown[0]} of {stage}", hint=last)
     adopt_sharing(opened.paths.root)
-    indices = numbers or range(len(opened.shards(stage)))
+    indices = numbers or range(n_shards)
     options = WorkerOptions(allow_other_numerics=allow_other_numerics)
     if stage == MERGE:
         raise typer.Exit(run_merge(str(opened.paths.root), options))

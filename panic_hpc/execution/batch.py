@@ -25,6 +25,9 @@ from panic_hpc.types import MERGE
 # The batch shell gets SIGCONT a second before the end, which does nothing; nobody else gets one.
 NO_SIGNAL = "B:CONT@1"
 WAIT_FOR_REQUEUE_S = 120
+# One element of an array has the array's own id as its SLURM_JOB_ID; a requeue by that id was seen
+# to cut off every other element too.
+THIS_ELEMENT = "${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}"
 FORBIDDEN_IN_PATHS = "%\\\"'`$"
 
 
@@ -103,7 +106,7 @@ def deadline_line(walltime_min: int | None) -> str:
 def teardown_lines(*, requeue: bool) -> tuple[str, ...]:
     """Return the lines after the command: keep its exit code, and requeue where it asks for it."""
     ask = (
-        f'  scontrol requeue "$SLURM_JOB_ID" && sleep {WAIT_FOR_REQUEUE_S}',
+        f'  scontrol requeue "{THIS_ELEMENT}" && sleep {WAIT_FOR_REQUEUE_S}',
         "  echo 'panic-hpc: this job was not requeued; submit again to go on'",
     )
     hint = ("  echo 'panic-hpc: the walltime ended first; submit again to go on'",)

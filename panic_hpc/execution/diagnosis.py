@@ -1,9 +1,11 @@
 """Why shards ended badly, as far as it decides how they are tried again. Pure but for log tails."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from panic_hpc.execution.claims import Claim
 from panic_hpc.execution.failures import MEMORY_WORDS, Failure
 from panic_hpc.execution.ledger import Chunk, Submission
 from panic_hpc.execution.status import QueueEntry
@@ -11,23 +13,42 @@ from panic_hpc.types import ShardId
 
 LOG_TAIL_BYTES = 8192
 KILLED_FOR_MEMORY = (*MEMORY_WORDS, "exceeded memory", "out_of_memory")
-MIN_FAILURES_OF_A_BAD_NODE = 2
+LOST = "lost"
+MIN_JOBS_ON_A_BAD_NODE = 2
 
 
-def bad_nodes(failures: Iterable[Failure]) -> tuple[str, ...]:
-    """Return the nodes with repeated failures of a kind that happens nowhere else.
+@dataclass(frozen=True, slots=True)
+class BadEnd:
+    """One shard's bad end: its kind (an error's type, or LOST), its node and its job."""
 
-    What fails on several nodes is the work's fault, and memory is the request's.
+    kind: str
+    node: str
+    job: str
+
+
+def bad_end(failure: Failure | None, claim: Claim | None, entry: QueueEntry | None) -> BadEnd:
+    """Return how a failed or lost shard ended, by its record, its claim or the scheduler.
+
+    A node on which jobs die before they can say anything is known from the scheduler alone.
     """
-    hosts_of_kind: dict[str, set[str]] = defaultdict(set)
-    for failure in failures:
-        hosts_of_kind[failure.kind].add(failure.host)
-    counts = Counter(
-        failure.host
-        for failure in failures
-        if failure.host and not failure.memory and len(hosts_of_kind[failure.kind]) == 1
-    )
-    return tuple(sorted(h for h, n in counts.items() if n >= MIN_FAILURES_OF_A_BAD_NODE))
+    if failure is not None:
+        return BadEnd(failure.kind, failure.host, failure.job)
+    if claim is not None and claim.progress.kind == "running":
+        return BadEnd(LOST, claim.owner.slurm.node, claim.owner.slurm.label)
+    return BadEnd(LOST, entry.nodes, entry.job) if entry is not None else BadEnd(LOST, "", "")
+
+
+def bad_nodes(ends: Collection[BadEnd]) -> tuple[str, ...]:
+    """Return the nodes on which several jobs came to a bad end of a kind found nowhere else.
+
+    What fails on several nodes is the work's fault; what died of memory must not be among `ends`.
+    """
+    nodes_of_kind: dict[str, set[str]] = defaultdict(set)
+    for end in ends:
+        nodes_of_kind[end.kind].add(end.node)
+    alone = {end for end in ends if end.node and len(nodes_of_kind[end.kind]) == 1}
+    counts = Counter(node for node, _ in {(end.node, end.job) for end in alone})
+    return tuple(sorted(n for n, jobs in counts.items() if jobs >= MIN_JOBS_ON_A_BAD_NODE))
 
 
 def died_of_memory(

@@ -10,15 +10,9 @@ from typing import Any
 from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.clusters.resources import Cost, cost
 from panic_hpc.errors import LaunchError
-from panic_hpc.execution import claims, executors, scheduler
+from panic_hpc.execution import claims, executors, remedies, scheduler
 from panic_hpc.execution.batch import Job, launch_words
-from panic_hpc.execution.diagnosis import (
-    bad_nodes,
-    died_of_memory,
-    latest_elements,
-    log_paths,
-    log_tail,
-)
+from panic_hpc.execution.diagnosis import bad_nodes
 from panic_hpc.execution.experiment import Experiment, adopt_sharing
 from panic_hpc.execution.identity import this_process
 from panic_hpc.execution.inquiry import Inquiry, inquire
@@ -35,7 +29,6 @@ from panic_hpc.execution.slurm import read_limits
 from panic_hpc.execution.status import NEVER
 from panic_hpc.execution.submitted_image import SubmittedImage
 from panic_hpc.execution.worker import WorkerOptions
-from panic_hpc.types import ShardId
 
 KEY_LENGTH = 8
 
@@ -70,10 +63,10 @@ class Proposal:
 def propose(experiment: Experiment, options: SlurmOptions, found: Inquiry) -> Proposal:
     """Return what to submit now."""
     chosen = select(found.status, options.stages, retry=options.retry)
-    doomed = _out_of_memory(found) if options.retry else frozenset()
+    more = remedies.memory_factors(found, options.cluster) if options.retry else {}
     limits = _limits(options.cluster)
-    planned = arrays(groups(chosen, doomed), found.status, _per_job(options), limits)
-    nodes = bad_nodes(list(found.seen.failures.values())) if options.retry else ()
+    planned = arrays(groups(chosen, more), found.status, _per_job(options), limits)
+    nodes = bad_nodes(remedies.bad_ends(found, more)) if options.retry else ()
     return Proposal(
         arrays=tuple(planned),
         cost=total_cost(options.cluster, planned),
@@ -204,7 +197,8 @@ class _Dispatch:
         for planned, job in zip(self.proposal.arrays, self.jobs, strict=True):
             waited = replace(job, dependency=dependency(planned, ids, sizes))
             ids.append(self._submit(planned, waited))
-            self.told(f"{job.stage}: {job.size} jobs as {ids[-1]} {waited.dependency}".rstrip())
+            jobs = "1 job" if job.size == 1 else f"{job.size} jobs"
+            self.told(f"{job.stage}: {jobs} as {ids[-1]} {waited.dependency}".rstrip())
         self._write(outcome="submitted")
         return self.submission
 
@@ -267,19 +261,3 @@ def _with_memory(cluster: Cluster, planned: PlannedArray) -> Cluster:
     more = stage.model_copy(update={"mem_gb": stage.mem_gb * planned.memory})
     stages = cluster.stages.model_copy(update={planned.stage: more})
     return cluster.model_copy(update={"stages": stages})
-
-
-def _out_of_memory(found: Inquiry) -> frozenset[ShardId]:
-    """Return the failed and lost shards that died of memory."""
-    elements = latest_elements(found.ledger)
-    doomed = set()
-    for one in found.status.all():
-        if one.state not in ("failed", "lost"):
-            continue
-        identity = one.shard.id
-        chunk = elements.get(identity)
-        log = "".join(log_tail(path) for path in log_paths(*chunk)) if chunk else ""
-        failure, entry = found.seen.failures.get(identity), found.queue.get(identity)
-        if died_of_memory(identity, failure, entry, log):
-            doomed.add(identity)
-    return frozenset(doomed)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import LaunchError, PanicError
 from panic_hpc.execution.device import own_gpu
 from panic_hpc.execution.experiment import open_experiment
 from panic_hpc.execution.failures import failure_of, write_failure
@@ -23,12 +23,11 @@ def run_element(root: str, stage: str, indices: Sequence[int], options: Mapping[
     Ends it at once: no result is pickled, and HDF5 was seen to crash in an interpreter's exit
     after a write error. Files have the last word anyway.
     """
-    chosen = WorkerOptions(**options)
     try:
-        code = _run(root, stage, indices, chosen)
+        code = _run(root, stage, indices, _understood(options))
     except PanicError as error:
         print(f"panic-hpc: {error}", file=sys.stderr)
-        record_failures(Path(root), stage, indices, error, chosen.submission)
+        record_failures(Path(root), stage, indices, error, str(options.get("submission", "")))
         code = EXIT_FAILED
     sys.stdout.flush()
     sys.stderr.flush()
@@ -36,6 +35,17 @@ def run_element(root: str, stage: str, indices: Sequence[int], options: Mapping[
         # The other ranks wait for ever for one that ends without MPI_Finalize.
         sys.exit(code)
     os._exit(code)
+
+
+def _understood(options: Mapping[str, Any]) -> WorkerOptions:
+    """Return `options`; LaunchError where another state of the code has sent them."""
+    try:
+        return WorkerOptions(**options)
+    except TypeError as error:
+        raise LaunchError(
+            "This panic-hpc does not understand what the one that submitted it said",
+            hint="Install the same version on both sides, and submit again",
+        ) from error
 
 
 def _run(root: str, stage: str, indices: Sequence[int], options: WorkerOptions) -> int:

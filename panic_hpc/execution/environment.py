@@ -53,7 +53,8 @@ def host_lines(cluster: Cluster) -> tuple[str, ...]:
     prefix = (
         "APPTAINERENV_" if container and container.runtime == "apptainer" else "SINGULARITYENV_"
     )
-    inside = container.environment if container else {}
+    # Apptainer mounts the current directory, and `python -m` would take a checkout in it for ours.
+    inside = {"PYTHONSAFEPATH": "1", **container.environment} if container else {}
     return (
         *(f"module load {shlex.quote(module)}" for module in cluster.modules),
         *_exports(job_environment(cluster)),

@@ -1,6 +1,7 @@
 """The door to submitit's Slurm executor: one call is one sbatch, from primitives to job ids."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,8 +36,11 @@ def submit_array(job: Job, elements: Elements, options: WorkerOptions) -> str:
             jobs = executor.map_array(run_element, *zip(*calls, strict=True))
     except Exception as error:
         shutil.rmtree(job.folder, ignore_errors=True)
-        words = " ".join(str(error).split()) or type(error).__name__
-        raise LaunchError(f"sbatch refused {job.name}: {words}") from error
+        words = _complaint(str(error)) or type(error).__name__
+        hint = f"`retry --any-node` leaves out none of {', '.join(job.exclude)}"
+        raise LaunchError(
+            f"sbatch refused {job.name}: {words}", hint=hint if job.exclude else ""
+        ) from error
     identifier: str = jobs[0].job_id.partition("_")[0]
     return identifier
 
@@ -57,8 +61,16 @@ def test_only(job: Job) -> str:
         done = subprocess.run(
             command, input=script(job), capture_output=True, text=True, timeout=120, check=False
         )
-    words = " ".join((done.stderr or done.stdout).split())
+    words = _complaint(done.stderr or done.stdout)
     return words if done.returncode == 0 else f"refused: {words}"
+
+
+def _complaint(text: str) -> str:
+    """Return what sbatch said as one line, without its name before every part."""
+    lines = (
+        re.sub(r"^(sbatch|allocation failure): (error: )?", "", one) for one in text.splitlines()
+    )
+    return "; ".join(filter(None, map(str.strip, lines)))
 
 
 def _executor(job: Job, folder: Path) -> Any:

@@ -8,11 +8,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from panic_hpc.execution.identity import Process
+from panic_hpc.versions import versions_of
 
 LIBRARIES = (
     "panic-hpc", "numpy", "h5py", "torch", "diffusers", "transformers", "sentence-transformers",
@@ -41,16 +41,9 @@ def provenance(
     }
 
 
-@cache
 def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that can decide a result, those absent left out."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return versions_of(LIBRARIES)
 
 
 @cache

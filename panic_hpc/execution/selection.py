@@ -81,17 +81,20 @@ def _is_coming(source: ShardStatus) -> bool:
     return source.state in ("completed", "submitted") and not source.detail.startswith(NEVER)
 
 
-def groups(chosen: Iterable[ShardStatus], out_of_memory: frozenset[ShardId]) -> Iterator[Group]:
-    """Yield the chosen shards grouped by stage, model and the memory they need."""
+def groups(chosen: Iterable[ShardStatus], memory: Mapping[ShardId, int]) -> Iterator[Group]:
+    """Yield the chosen shards grouped by stage, model and the memory they need.
+
+    `memory` says what multiplies the profile's, 1 where it says nothing.
+    """
 
     def kind(one: ShardStatus) -> tuple[str, str, int]:
-        return one.shard.stage, one.shard.model, 2 if one.shard.id in out_of_memory else 1
+        return one.shard.stage, one.shard.model, memory.get(one.shard.id, 1)
 
     order: dict[tuple[str, str, int], list[ShardStatus]] = {}
     for one in chosen:
         order.setdefault(kind(one), []).append(one)
-    for (stage, model, memory), shards in order.items():
-        yield Group(stage, model, memory, tuple(shards))
+    for (stage, model, factor), shards in order.items():
+        yield Group(stage, model, factor, tuple(shards))
 
 
 def arrays(

@@ -121,7 +121,7 @@ def _remarked(status: ShardStatus, seen: Survey) -> ShardStatus:
 def shard_status(shard: Shard, seen: Survey, queue: Queue) -> ShardStatus:
     """Return the status of one shard."""
     if shard.id in seen.published:
-        return ShardStatus(shard, "completed")
+        return ShardStatus(shard, "completed", seen.remarks.get(shard.id, ""))
     claim, worth = seen.claims.get(shard.id, (None, "void"))
     entry = queue.get(shard.id)
     if claim and worth == "held" and not _is_disowned(claim, entry):
@@ -144,7 +144,8 @@ def _is_disowned(claim: Claim, entry: QueueEntry | None) -> bool:
 
 def _running(shard: Shard, claim: Claim) -> ShardStatus:
     owner = claim.owner
-    where = f"{owner.host} (job {owner.slurm.label})" if owner.slurm.job else f"{owner.host}"
+    slurm = owner.slurm
+    where = f"{slurm.node or owner.host} (job {slurm.label})" if slurm.job else owner.host
     detail = f"running on {where}, pid {owner.pid}"
     done, total = claim.progress.done, claim.progress.total
     job = owner.slurm.label

@@ -20,6 +20,8 @@ Cause = Literal["", "deadline", "halt", "signal", "claim", "parent"]
 DEADLINE_VARIABLE = "PANIC_HPC_DEADLINE"
 RESERVE_S = 15.0
 """Kept of the walltime for writing the checkpoint and leaving."""
+MARGIN_S = 5.0
+"""Work that ends by itself at its deadline gets its say before it is asked to stop."""
 LOOK_EVERY_S = 2.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -64,6 +66,11 @@ class Stopper:
         """Note a signal; it may come twice (Slurm and the container's runtime both send it)."""
         if not self.cause:
             self._stop("signal", f"received {signal.Signals(number).name}")
+
+    @property
+    def end(self) -> float | None:
+        """When work must have ended (seconds since the epoch): a moment before the walltime."""
+        return None if self.deadline is None else self.deadline - RESERVE_S - MARGIN_S
 
     def _deadline_is_near(self, margin_s: float) -> bool:
         return self.deadline is not None and time.time() + margin_s + RESERVE_S >= self.deadline

@@ -4,13 +4,14 @@ import os
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from panic_hpc.execution.claims import Claim, Standing, holder, standing
 from panic_hpc.execution.experiment import Experiment
 from panic_hpc.execution.failures import Failure, read_failure
 from panic_hpc.execution.identity import is_running
+from panic_hpc.files import read_json
 from panic_hpc.store.completeness import dataset_problem
 from panic_hpc.types import MERGE, Shard, ShardId
 
@@ -21,12 +22,14 @@ NUMBERED = re.compile(r"(?P<stage>[a-z_]+)_(?P<index>\d+)\.(h5|json)")
 class Survey:
     """The files' word: shards published, failed and claimed, and what each claim is worth.
 
-    `dataset_problem` says why a dataset that is there must be made anew.
+    `remarks` say what published shards lack, `dataset_problem` why a dataset that is there must be
+    made anew.
     """
 
     published: frozenset[ShardId]
     failures: dict[ShardId, Failure]
     claims: dict[ShardId, tuple[Claim, Standing]]
+    remarks: dict[ShardId, str] = field(default_factory=dict)
     dataset_problem: str = ""
 
 
@@ -42,6 +45,7 @@ def survey(experiment: Experiment) -> Survey:
         published,
         {i: failure for i, failure in failures.items() if failure},
         {i: (claim, _worth(claim, now)) for i, claim in claimed.items() if claim},
+        {i: str(read_json(p)["remark"]) for i, p in _numbered(paths.remarks) if i in published},
         problem,
     )
 

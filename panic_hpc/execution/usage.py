@@ -20,7 +20,8 @@ UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 class Usage:
     """One stage's use; hours are wall-clock hours of its tasks, memory is the largest seen.
 
-    `slurm_hours` and `slurm_peak_gb` are sacct's word, None where it gives none.
+    What was asked for is each job's walltime for each of its tasks, once however often it was
+    requeued. `slurm_hours` and `slurm_peak_gb` are sacct's word, None where it gives none.
     """
 
     stage: str
@@ -30,6 +31,7 @@ class Usage:
     gpu_hours: float = 0.0
     peak_gb: float = 0.0
     asked_hours: float = 0.0
+    asked_gpu_hours: float = 0.0
     asked_gb: float = 0.0
     slurm_hours: float | None = None
     slurm_peak_gb: float | None = None
@@ -49,14 +51,17 @@ def usage(experiment: Experiment) -> list[Usage]:
 def _added(sum_: Usage, chunk: Chunk, events: Iterable[Mapping[str, Any]]) -> Usage:
     ends = [event for event in events if event["event"] in ENDS and "seconds" in event]
     seconds = sum(event["seconds"] for event in ends)
+    asked_hours = (chunk.options.get("walltime_min") or 0) / 60 * chunk.options.get("tasks", 1)
+    gpus = chunk.options.get("gpus", 0)
     return replace(
         sum_,
         shards=sum_.shards + sum(event["event"] == "completed" for event in ends),
         hours=sum_.hours + seconds / 3600,
         cpu_hours=sum_.cpu_hours + sum(event["cpu_seconds"] for event in ends) / 3600,
-        gpu_hours=sum_.gpu_hours + seconds / 3600 * chunk.options.get("gpus", 0),
+        gpu_hours=sum_.gpu_hours + seconds / 3600 * gpus,
         peak_gb=max([sum_.peak_gb, *(event["peak_gb"] for event in ends)]),
-        asked_hours=sum_.asked_hours + (chunk.options.get("walltime_min") or 0) / 60,
+        asked_hours=sum_.asked_hours + asked_hours,
+        asked_gpu_hours=sum_.asked_gpu_hours + asked_hours * gpus,
         asked_gb=max(sum_.asked_gb, chunk.options.get("mem_gb") or 0.0),
     )
 

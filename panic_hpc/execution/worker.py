@@ -25,6 +25,7 @@ from panic_hpc.execution.identity import this_process
 from panic_hpc.execution.provenance import provenance
 from panic_hpc.execution.published import is_published
 from panic_hpc.execution.stopping import Stopper, deadline, signals_noted
+from panic_hpc.memory import memory_bytes
 from panic_hpc.registry import lookup
 from panic_hpc.stages.base import Context, Stage
 from panic_hpc.types import Shard
@@ -167,6 +168,8 @@ class Worker:
             report=held.report,
             allow_other_numerics=self.options.allow_other_numerics,
             cpus=max(1, cores() // self.options.rivals),
+            memory_bytes=memory_bytes() // self.options.rivals,
+            deadline=self.stopper.end,
         )
 
     def _completed(self, shard: Shard) -> Outcome:

@@ -1,9 +1,11 @@
 """Whether an experiment's models fit together: round each network, and for embedding."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 
 from panic_hpc.experiment.config import Experiment, NetworkConfig
+from panic_hpc.experiment.entries import UNSEEDED
+from panic_hpc.keys import content_key
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT, ModelSpec
 
 Specs = Mapping[str, ModelSpec]
@@ -14,7 +16,7 @@ def chaining_problems(experiment: Experiment, specs: Specs) -> list[str]:
 
     What a draft leaves open is passed over: models without a spec, networks without models.
     """
-    problems = _repeated_networks(experiment)
+    problems = _repeated_networks(experiment, specs)
     for index, network in enumerate(experiment.networks):
         if network.models:
             problems += _network_problems(index, network, specs)
@@ -24,18 +26,39 @@ def chaining_problems(experiment: Experiment, specs: Specs) -> list[str]:
     return problems
 
 
-def _repeated_networks(experiment: Experiment) -> list[str]:
-    counts = Counter((n.models, n.noise or experiment.noise) for n in experiment.networks)
+def _repeated_networks(experiment: Experiment, specs: Specs) -> list[str]:
+    """Return a line for networks that would make the same runs.
+
+    A run's key knows nothing of a model's name or a network's place, and a dataset holds each key
+    once: the second network's runs would be computed and then be missing.
+    """
+    identities = {name: content_key(spec.identity()) for name, spec in specs.items()}
+    places = defaultdict(list)
+    for index, network in enumerate(experiment.networks):
+        models = tuple(identities.get(name, name) for name in network.models)
+        places[models, _noise_that_tells_apart(network, experiment)].append(index)
     return [
-        f"networks: [{', '.join(models)}] is there {count} times with {noise} noise"
-        for (models, noise), count in counts.items()
-        if count > 1 and models
+        f"{' and '.join(f'networks[{index}]' for index in same)}: the same runs twice, since "
+        f"models and settings are equal, and {_why_alike(noise)}; remove one"
+        for (models, noise), same in places.items()
+        if len(same) > 1 and models
     ]
+
+
+def _noise_that_tells_apart(network: NetworkConfig, experiment: Experiment) -> str:
+    """Return a network's noise; "" where runs have no seed, and per-step noise in any network."""
+    is_seeded = experiment.seeds is not None and UNSEEDED not in experiment.seeds
+    return (network.noise or experiment.noise) if is_seeded else ""
+
+
+def _why_alike(noise: str) -> str:
+    return f"noise is {noise}" if noise else "runs without a seed have per_step noise in each"
 
 
 def _network_problems(index: int, network: NetworkConfig, specs: Specs) -> list[str]:
     place = f"networks[{index}]"
     models = [specs.get(name) for name in network.models]
+    # Told alone: the links round it would be wrong too, and only confuse.
     embedding = [
         f"{place}[{position}] = {model.name!r}: an embedding model; its place is embedding_models"
         for position, model in enumerate(models)
@@ -51,6 +74,8 @@ def _first_problem(place: str, first: ModelSpec | None) -> list[str]:
 
 
 def _link_problems(place: str, models: list[ModelSpec | None]) -> list[str]:
+    # Round the cycle even where max_length ends before it: a longer run of the same network must be
+    # possible.
     following = [*models[1:], models[0]]
     return [
         f"{place}: {a.name} gives {a.produces}, but {_next(b, position + 1 == len(models))}"
@@ -70,6 +95,8 @@ def _embedding_problems(
     place = f"embedding_models[{index}] = {model.name!r}"
     if model.produces != EMBEDDING:
         return [f"{place}: turns {model.consumes} into {model.produces}; it embeds nothing"]
+    # With an unknown model in a network nobody can say what is missing, and its name is told
+    # already.
     if _is_all_known(experiment, specs):
         made = _modalities_made(experiment, specs)
         if model.consumes not in made:

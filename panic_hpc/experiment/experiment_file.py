@@ -1,6 +1,7 @@
 """From a file to an experiment: TOML, or upstream's JSON; anything wrong is one ConfigError."""
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -38,6 +39,7 @@ def load_experiment(path: Path, check: Check = lambda experiment: []) -> Experim
     problems += found
     problems += check(experiment)
     if problems:
+        # One typo can be met on several ways: by the file's own check and by that of its models.
         raise ConfigError(str(path), at_most(list(dict.fromkeys(problems))))
     return experiment
 
@@ -53,6 +55,8 @@ def read_table(path: Path) -> dict[str, Any]:
     if not isinstance(table, dict):
         text = f"a table of keys and values was expected, not {shown(table)}"
         raise ConfigError(str(path), [text])
+    # Before any recursive walk: both parsers accept some hundred levels, and repr and pydantic
+    # recurse.
     if depth_exceeds(table, MAX_DEPTH):
         raise ConfigError(str(path), [f"nested more than {MAX_DEPTH} deep"])
     return table
@@ -72,6 +76,7 @@ def _children(value: Any) -> list[Any]:
 
 
 def _looks_like_json(path: Path, text: str) -> bool:
+    # By content too, for JSON under another ending: no TOML begins with a brace.
     return path.suffix.lower() == ".json" or text.lstrip()[:1] == "{"
 
 
@@ -86,6 +91,7 @@ def _parse_json(text: str) -> Any:
 
 
 def _table_of_distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # json keeps the last of equal keys without a word; TOML refuses them.
     table = dict(pairs)
     if len(table) != len(pairs):
         keys = [key for key, _ in pairs]
@@ -122,6 +128,7 @@ def _with_absolute_paths(table: Mapping[str, Any], folder: Path) -> dict[str, An
 
 
 def _with_absolute_path(settings: Any, folder: Path) -> Any:
+    # os.path.expanduser leaves an unknown user's ~name as it is, where Path.expanduser raises.
     if not isinstance(settings, dict) or not isinstance(settings.get("path"), str):
         return settings
-    return {**settings, "path": str(folder.absolute() / Path(settings["path"]).expanduser())}
+    return {**settings, "path": str(folder.absolute() / os.path.expanduser(settings["path"]))}

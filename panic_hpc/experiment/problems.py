@@ -60,6 +60,7 @@ def shortened(key: str) -> str:
 
 def at_most(problems: Sequence[str]) -> list[str]:
     """Return the first problems and the number of those left out, so that a screen is enough."""
+    # A file of a million bad prompts would fill the terminal with a million lines.
     if len(problems) <= MAX_PROBLEMS:
         return list(problems)
     return [*problems[:MAX_PROBLEMS], f"… and {len(problems) - MAX_PROBLEMS} more"]
@@ -82,10 +83,15 @@ def _line(details: ErrorDetails, prefix: Place, keys: Collection[str]) -> str:
             return unknown_key(place, str(details["loc"][-1]), keys)
         case "missing":
             return f"{place} is missing"
-        case "problem":
+        case "problem" if _is_long(details["input"]):
             return f"{place}: {details['msg']}"
         case _:
             return f"{place} = {shown(details['input'])}: {_told(details)}"
+
+
+def _is_long(value: object) -> bool:
+    """Say whether a value is a list that would only hide what is said of it."""
+    return isinstance(value, list | tuple) and len(value) > 0
 
 
 def _told(details: ErrorDetails) -> str:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def read_prompts(folder: Path, name: object) -> list[Any]:
     """
     if not isinstance(name, str):
         raise ConfigError("prompts_file", ["the name of a file was expected"])
-    path = folder / Path(name).expanduser()
+    path = folder / os.path.expanduser(name)
     if path.suffix.lower() not in _READERS:
         raise ConfigError(str(path), [f"a name that ends in {', '.join(_READERS)} was expected"])
     text = read_text(path, MAX_BYTES)
@@ -32,6 +33,7 @@ def read_prompts(folder: Path, name: object) -> list[Any]:
 
 def _lines(text: str) -> list[tuple[int, str]]:
     """Return (number, line) of all that are not blank; only \\n and \\r end a line."""
+    # Not splitlines: it also breaks at U+2028, form feeds and \x1c, which prompts may hold.
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
@@ -52,10 +54,13 @@ def _json_line(number: int, line: str) -> Any:
 
 
 def _read_csv(text: str) -> list[Any]:
+    # newline="" keeps line ends inside quoted prompts as they are.
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     columns = set(rows.fieldnames or ())
     if "text" not in columns:
         raise ValueError("the first line must name a column text (and may name a column group)")
+    if len(columns) < len(rows.fieldnames or ()):
+        raise ValueError("the first line names a column twice, and only one of them can be read")
     if unknown := columns - {"text", "group"}:
         raise ValueError(f"unknown column {sorted(unknown)[0]!r}; there are text and group")
     return [_csv_row(rows.line_num, row) for row in rows]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from panic_hpc.errors import HomologyError
+from panic_hpc.homology import options
 from panic_hpc.homology.cloud import Cloud, prepare
 from panic_hpc.homology.metrics import from_euclidean, to_euclidean
 
@@ -113,10 +114,11 @@ def diagrams(
             the Euclidean distance of the rows scaled to unit length.
         engine: `lazy` is this package's native core; `giotto-ph` and `gudhi` are optional packages.
         thresh: simplices with a longer edge are left out; in units of the metric.
-        threads: the output and the counts do not depend on it.
+        threads: up to 1024; the output and the counts do not depend on it.
         deadline: seconds this call may take; a safety stop (other engines: looked at before they
             start and no more).
-        memory_limit_gb: 1e9 bytes that the engine may hold; estimated before it is allocated.
+        memory_limit_gb: 1e9 bytes that the engine may hold, estimated before they are allocated;
+            None: what the machine, its control group and Slurm let this process have.
         budget: cofacet searches allowed (lazy engine only), counted the same on every machine.
 
     Raises:
@@ -126,9 +128,16 @@ def diagrams(
     or memory is no error: `record.stopped_reason` names it.
     """
     start = time.perf_counter()
-    limit = None if memory_limit_gb is None else int(memory_limit_gb * 1e9)
-    request = Request(maxdim, to_euclidean(thresh, metric), threads, deadline, limit, budget)
-    _check(request, metric, engine)
+    _require_known(metric, engine)
+    request = Request(
+        options.whole("maxdim", maxdim, 0),
+        to_euclidean(options.real("thresh", thresh, "Use a length from 0 to inf."), metric),
+        options.whole("threads", threads, 1, options.MOST_THREADS),
+        options.seconds(deadline),
+        options.memory_limit(memory_limit_gb),
+        None if budget is None else options.whole("budget", budget, 1),
+    )
+    _require_countable(request, engine)
     cloud = prepare(points, metric)
     prepared = time.perf_counter() - start
     outcome = _solve(cloud, request, engine, prepared)
@@ -137,7 +146,7 @@ def diagrams(
     record = Record(
         engine=engine,
         metric=metric,
-        maxdim=maxdim,
+        maxdim=request.maxdim,
         thresh=float(thresh),
         points=cloud.n_points,
         distinct_points=cloud.n_distinct,
@@ -158,8 +167,7 @@ def canonical(dgm: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(dgm[np.lexsort((dgm[:, 1], dgm[:, 0]))])
 
 
-def _check(request: Request, metric: str, engine: str) -> None:
-    """Refuse options that no engine understands, before any work is done."""
+def _require_known(metric: str, engine: str) -> None:
     if metric not in METRICS:
         raise HomologyError(
             f"metric {metric!r} is unknown", hint=f"Use one of {', '.join(METRICS)}."
@@ -168,10 +176,9 @@ def _check(request: Request, metric: str, engine: str) -> None:
         raise HomologyError(
             f"engine {engine!r} is unknown", hint=f"Use one of {', '.join(ENGINES)}."
         )
-    if request.maxdim < 0:
-        raise HomologyError(f"maxdim is {request.maxdim}", hint="Use 0, 1 or 2.")
-    if request.threads < 1:
-        raise HomologyError(f"threads is {request.threads}", hint="Use 1 or more.")
+
+
+def _require_countable(request: Request, engine: str) -> None:
     if request.budget is not None and engine != "lazy":
         raise HomologyError(
             f"engine {engine} counts no operations, so it cannot keep to a budget",

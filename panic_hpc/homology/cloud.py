@@ -45,7 +45,10 @@ def prepare(points: npt.ArrayLike, metric: str) -> Cloud:
 
 def _float32(points: npt.ArrayLike, metric: str) -> npt.NDArray[np.float32]:
     """`points` as a finite C-contiguous float32 matrix without negative zeros."""
-    array = np.asarray(points)
+    try:
+        array = np.asarray(points)
+    except ValueError as error:
+        raise HomologyError(f"points are no array: {error}", hint="Give (n, d) numbers.") from error
     if array.dtype.kind not in "fiu":
         raise HomologyError(f"points have dtype {array.dtype}", hint="Give real numbers (float32).")
     if array.ndim != 2:

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 SAFETY = 2.0
-"""The fits below are within 30 % on trajectories; a walltime should hold on a busy node too."""
+"""The fits below are within 40 % on trajectories; a walltime should hold on a busy node too."""
 
 OPERATIONS_PER_POINT = 20_000
-"""Trajectories of 1000 to 10 000 points took 300 to 1500 cofacet searches a point up to H2."""
+"""Trajectories of 1000 to 10 000 points took 100 to 2100 cofacet searches a point up to H2."""
+
+NOISE_RATIO = 3.0
+"""Loops to be examined per point above which a cloud is like noise; trajectories are below 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +25,10 @@ def cost(n: int, d: int, maxdim: int) -> Cost:
 
     Clouds of noise take far longer; what they may take is bounded by a budget (`default_budget`).
     """
-    distances = n * n * (4e-9 + 1.2e-11 * d)
-    core = (1.0e-9 * n**2, 3.0e-9 * n**2.17, 4.5e-9 * n**2.36)[min(maxdim, 2)]
-    return Cost(SAFETY * (0.001 + distances + core), 80_000_000 + 11 * n * n + 12 * n * d)
+    components = 0.001 + n**2 * (4.5e-9 + 1.6e-11 * d)
+    loops, voids = 2.4e-8 * n**2, 1.35e-9 * n**2.5
+    core = (0.0, loops, loops + voids)[min(maxdim, 2)]
+    return Cost(SAFETY * (components + core), 80_000_000 + 11 * n * n + 12 * n * d)
 
 
 def default_budget(n: int) -> int:

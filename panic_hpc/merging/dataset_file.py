@@ -4,7 +4,6 @@ import datetime
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from panic_hpc.store.publish import publish_over, remove_stale
 from panic_hpc.store.reader import ArrayFile, OpenArrays
 from panic_hpc.store.schema import Column
 from panic_hpc.store.shard import hdf5_attributes, write_header, writing
+from panic_hpc.versions import OWN, version_of
 
 _UNKNOWN_SHA256 = "0" * 64
 
@@ -85,14 +85,7 @@ def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, Arr
 def made() -> dict[str, Any]:
     """Return when and by what a dataset is made."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"created": now, "software": f"panic-hpc {_own_version()}"}
-
-
-def _own_version() -> str:
-    try:
-        return version("panic-hpc")
-    except PackageNotFoundError:
-        return "(not installed)"
+    return {"created": now, "software": f"panic-hpc {version_of(OWN) or '(not installed)'}"}
 
 
 def dataset_columns(parts: Sequence[tuple[str, str]]) -> dict[str, Column]:

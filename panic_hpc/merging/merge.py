@@ -19,12 +19,16 @@ from panic_hpc.merging.plan import MergePlan, make_plan
 from panic_hpc.merging.ranks import Alone, Ranks, first
 from panic_hpc.merging.unify import unify
 from panic_hpc.paths import ExperimentPaths
+from panic_hpc.store.checks.tables import n_incomplete_diagrams
 from panic_hpc.store.reader import ArrayFile
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a merge made; `is_new` is False where the dataset was up to date already."""
+    """What a merge made; `is_new` is False where the dataset was up to date already.
+
+    `n_incomplete` counts diagrams that time or memory stopped, which no content key covers.
+    """
 
     path: Path
     content_key: str
@@ -32,6 +36,7 @@ class Merged:
     nbytes: int
     n_missing: int
     is_new: bool
+    n_incomplete: int = 0
 
 
 def merge(
@@ -101,6 +106,7 @@ def _merged(target: Path, file: ArrayFile, plan: MergePlan, is_new: bool) -> Mer
         file.size,
         len(plan.collection.missing),
         is_new,
+        n_incomplete_diagrams(file),
     )
 
 

@@ -114,7 +114,8 @@ class Trace:
 def trace(sources: Sequence[Source], stage: str, model: str, places: RunPlaces) -> Trace:
     """Return where one stage's part of each run is; the first source that has a run gives it.
 
-    Raises ConflictError where two sources have a run's part with different digests.
+    A part without a digest (a diagram that is incomplete) counts only where nobody has a better
+    one. Raises ConflictError where two sources have a run's part with different digests.
     """
     found = Trace(
         np.full(places.n_runs, MISSING, np.int64), np.full(places.n_runs, MISSING, np.int64)
@@ -124,11 +125,26 @@ def trace(sources: Sequence[Source], stage: str, model: str, places: RunPlaces) 
             continue
         rows = places.rows[source.experiment][source.run_index]
         taken = np.flatnonzero((rows != MISSING) & (found.source[rows] != MISSING))
+        better = taken[_is_better(sources, found, number, rows, taken)]
+        taken = np.setdiff1d(taken, better)
         _require_equal(sources, found, number, rows, taken)
         free = np.setdiff1d(np.flatnonzero(rows != MISSING), taken)
         found.source[rows[free]] = number
         found.row[rows[free]] = free
     return found
+
+
+def _is_better(
+    sources: Sequence[Source], found: Trace, number: int, rows: Rows, taken: Rows
+) -> NDArray[np.bool_]:
+    """Return where a source has a digest for a run that its earlier source has none for."""
+    earlier = [
+        sources[source].digests[row]
+        for source, row in zip(found.source[rows[taken]], found.row[rows[taken]], strict=True)
+    ]
+    later = sources[number].digests[taken]
+    found_better: NDArray[np.bool_] = (np.array(earlier, later.dtype) == b"") & (later != b"")
+    return found_better
 
 
 def _require_equal(
@@ -137,7 +153,7 @@ def _require_equal(
     later = sources[number]
     for row in taken.tolist():
         earlier = sources[int(found.source[rows[row]])]
-        if earlier.digests[int(found.row[rows[row]])] != later.digests[row]:
+        if later.digests[row] not in (b"", earlier.digests[int(found.row[rows[row]])]):
             key = later.run_keys[row].decode("ascii", "replace")
             raise ConflictError(
                 f"Run {key} differs between {earlier.path} (made on {earlier.numerics}) and "

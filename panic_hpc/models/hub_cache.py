@@ -7,21 +7,28 @@ from pathlib import Path
 from panic_hpc.errors import ModelError
 from panic_hpc.types import ModelSpec
 
-WANTED_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
-"""Configurations, weights and vocabularies; pickled weights are never brought."""
+WANTED_FILES = ("*.json", "*.jinja", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "*.spm")
+"""Configurations, chat templates, weights and vocabularies; pickled weights are never brought."""
 
 
 def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the directory of the hub's cache, found as huggingface_hub finds it."""
-    if environ.get("HF_HUB_CACHE"):
-        return Path(environ["HF_HUB_CACHE"])
-    general = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(environ.get("HF_HOME") or Path(general) / "huggingface") / "hub"
+    # HUGGINGFACE_HUB_CACHE is the older name, which huggingface_hub still reads.
+    if own := environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE"):
+        return _expanded(own)
+    general = environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return _expanded(environ.get("HF_HOME") or f"{general}/huggingface") / "hub"
+
+
+def _expanded(path: str) -> Path:
+    return Path(os.path.expandvars(os.path.expanduser(path)))
 
 
 def is_cached(spec: ModelSpec, cache: Path) -> bool:
     """Say whether the repository of `spec` is in `cache` at its revision; imports nothing."""
     repository = "models--" + spec.repository.replace("/", "--")
+    # Snapshots are links into blobs/, which a purge of scratch empties first: exists() follows
+    # them.
     snapshot = cache / repository / "snapshots" / spec.revision
     return any(path.exists() for path in snapshot.rglob("*.json"))
 
@@ -46,6 +53,7 @@ def fetch(spec: ModelSpec, cache: Path) -> Path:
             cache_dir=cache,
             allow_patterns=list(WANTED_FILES),
         )
+    # huggingface_hub, httpx and the file system raise each their own; all mean the same here.
     except Exception as error:
         raise ModelError(
             f"{spec.name} ({spec.repository} at {spec.revision}) could not be fetched "

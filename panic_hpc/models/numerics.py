@@ -8,9 +8,10 @@ import os
 import platform
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from panic_hpc.versions import versions_of
 
 MODEL_LIBRARIES = (
     *("torch", "torchvision", "diffusers", "transformers", "tokenizers", "sentence-transformers"),
@@ -19,6 +20,10 @@ MODEL_LIBRARIES = (
 _SWITCHES = (
     *("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_CBWR"),
     *("MKL_ENABLE_INSTRUCTIONS", "OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES"),
+)
+# Told for GPUs only: `devices.torch_for` sets the first of them, so that on a CPU a class would
+# depend on whether this process had loaded a model before.
+_GPU_SWITCHES = (
     *("CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
 )
 _INSTRUCTION_SETS = ("amx_tile", "avx512_bf16", "avx512_vnni", "avx512f", "avx2", "sve", "asimd")
@@ -32,12 +37,14 @@ def numerics_class(
     Two results in equal classes are expected to be equal bit for bit; torch is imported only to
     name a GPU.
     """
+    is_gpu = device.startswith("cuda")
+    switches = (*_SWITCHES, *(_GPU_SWITCHES if is_gpu else ()))
     return {
-        "device": _gpu() if device.startswith("cuda") else "cpu",
+        "device": _gpu() if is_gpu else "cpu",
         "cpu": _cpu(),
         "threads": threads,
-        "libraries": _versions(libraries),
-        "switches": {name: os.environ[name] for name in _SWITCHES if name in os.environ},
+        "libraries": versions_of(libraries),
+        "switches": {name: os.environ[name] for name in switches if name in os.environ},
     }
 
 
@@ -46,11 +53,14 @@ def _cpu() -> str:
     """Return the CPU's maker and the widest instruction sets that libraries choose kernels by."""
     maker, flags = _cpuinfo(Path("/proc/cpuinfo"))
     found = [name for name in _INSTRUCTION_SETS if name in flags]
+    # Not the model name: oneDNN and ATen choose kernels by maker and instruction set, and one name
+    # more would forbid continuing on the node next door.
     return " ".join([platform.machine(), maker, *found]).strip()
 
 
 def _cpuinfo(path: Path) -> tuple[str, set[str]]:
     try:
+        # The first processor stands for all; hybrid cores share their instruction sets.
         lines = path.read_text().partition("\n\n")[0].splitlines()
     except OSError:
         return platform.processor(), set()
@@ -60,19 +70,6 @@ def _cpuinfo(path: Path) -> tuple[str, set[str]]:
     return maker, set((fields.get("flags") or fields.get("Features", "")).split())
 
 
-def _versions(libraries: Iterable[str]) -> dict[str, str]:
-    found = {name: _version(name) for name in libraries}
-    return {name: text for name, text in found.items() if text}
-
-
-@cache
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
-
-
 @cache
 def _gpu() -> dict[str, Any]:
     """Return what decides which kernels a GPU runs; cards with equal values are interchangeable."""
@@ -80,6 +77,8 @@ def _gpu() -> dict[str, Any]:
 
     properties = torch.cuda.get_device_properties(0)
     return {
+        # cuBLAS promises equal bits for one architecture and number of multiprocessors only: H100
+        # SXM and PCIe differ in that number under nearly one name.
         "name": properties.name,
         "capability": f"{properties.major}.{properties.minor}",
         "multiprocessors": properties.multi_processor_count,

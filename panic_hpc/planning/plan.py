@@ -20,6 +20,8 @@ from panic_hpc.types import ModelSpec, Noise, Prompt, Run
 
 __all__ = ["Network", "Plan", "PlanOptions", "RunShard", "lay_out", "make_plan", "plan_file"]
 
+# Every shard is a file for each stage and embedding model; file systems of clusters and `status`
+# suffer beyond.
 MAX_RUN_SHARDS = 100_000
 DEFAULT = PlanOptions()
 
@@ -82,6 +84,15 @@ class Plan:
             for index, (network, start) in enumerate(places)
         )
 
+    def noises(self, network: Network) -> tuple[Noise, ...]:
+        """Return the noises of a network's runs: its own for seeded ones, per step for others."""
+        kinds = sorted(self._seed_kinds)
+        return tuple(dict.fromkeys("per_step" if kind else network.noise for kind in kinds))
+
+    @cached_property
+    def _seed_kinds(self) -> frozenset[bool]:
+        return frozenset(seed.unseeded for seed in self.seeds)
+
     def run(self, index: int) -> Run:
         """Return the run at `index`; IndexError outside [0, n_runs)."""
         if not 0 <= index < self.n_runs:
@@ -96,6 +107,8 @@ class Plan:
             network = self.networks[index // per_network]
             prompt, seed_index = divmod(index % per_network, len(self.seeds))
             seed = self.seeds[seed_index]
+            # One fixed seed for unseeded runs would find loops that upstream, which drew anew,
+            # never had.
             noise: Noise = "per_step" if seed.unseeded else network.noise
             key = run_key(network.key, self.prompts[prompt].text, seed.value, noise)
             yield Run(index, key, network.index, prompt, seed.value, noise)
@@ -103,6 +116,7 @@ class Plan:
 
 def plan_file(path: Path, catalogue: Catalogue, options: PlanOptions = DEFAULT) -> Plan:
     """Lay out the experiment in a file; one ConfigError with all that is wrong in it."""
+    # Kept from the check: resolving digests local folders, gigabytes that need not be read twice.
     found: list[Resolved] = []
 
     def check(experiment: Experiment) -> list[str]:

@@ -27,19 +27,22 @@ LINE = 14
 CAPTION_LINES = 7
 TITLE_WIDTH = 190
 HEADER = 26
-INK, PALE, PAPER = (26, 26, 26), (190, 190, 190), (255, 255, 255)
+INK, FADED, PALE, PAPER = (26, 26, 26), (130, 130, 130), (190, 190, 190), (255, 255, 255)
+PALENESS = 0.7
 
 
 @dataclass(frozen=True)
 class Cell:
     """A picture of a run and the caption that belongs beneath it; either may be missing.
 
-    `image` is an (H, W, 3) uint8 array or a Pillow image.
+    `image` is an (H, W, 3) uint8 array or a Pillow image. A cell with `repeats` was never made: the
+    run was in a loop, and would have shown the picture of that step again; it is drawn pale.
     """
 
     step: int
     image: "NDArray[np.uint8] | Image | None" = None
     caption: str = ""
+    repeats: int | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,8 @@ def _font() -> Any:
     from matplotlib import get_data_path
     from PIL import ImageFont
 
+    # matplotlib is there wherever pictures are drawn; a font of our own would be one more file and
+    # licence.
     return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), FONT_SIZE)
 
 
@@ -121,6 +126,8 @@ def _blank(width: int, height: int) -> "Image":
 
 
 def _save(sheet: "Image", path: Path) -> Path:
+    # Through memory, so that replace_file publishes it whole: a report is looked at while it is
+    # redrawn.
     stream = io.BytesIO()
     sheet.save(stream, format="PNG")
     replace_file(path, stream.getvalue())
@@ -128,18 +135,24 @@ def _save(sheet: "Image", path: Path) -> Path:
 
 
 def _strip_height(strip: Strip, shown: Sequence[int], thumbnail: int) -> int:
-    captions = [cell.caption for cell in strip.cells if cell.step in shown]
+    captions = [_beneath(cell)[0] for cell in strip.cells if cell.step in shown]
     lines = max((len(wrapped(c, thumbnail, CAPTION_LINES)) for c in captions), default=0)
     title = len(wrapped(strip.title, TITLE_WIDTH - 2 * GAP, 20)) * LINE
     return max(thumbnail + 4 + lines * LINE, title) + GAP
 
 
-def _write_lines(sheet: "Image", lines: Sequence[str], left: int, top: int) -> None:
+def _write_lines(
+    sheet: "Image",
+    lines: Sequence[str],
+    left: int,
+    top: int,
+    ink: tuple[int, int, int] = INK,
+) -> None:
     from PIL import ImageDraw
 
     pen = ImageDraw.Draw(sheet)
     for i, line in enumerate(lines):
-        pen.text((left, top + i * LINE), line, font=_font(), fill=INK)
+        pen.text((left, top + i * LINE), line, font=_font(), fill=ink)
 
 
 def _draw_header(sheet: "Image", shown: Sequence[int], thumbnail: int) -> None:
@@ -160,8 +173,16 @@ def _draw_strip(
         left = _left_of(column, thumbnail)
         cell = cells.get(step, Cell(step))
         _draw_picture(sheet, cell, left, top, thumbnail)
-        caption = wrapped(cell.caption, thumbnail, CAPTION_LINES)
-        _write_lines(sheet, caption, left, top + thumbnail + 4)
+        below, ink = _beneath(cell)
+        caption = wrapped(below, thumbnail, CAPTION_LINES)
+        _write_lines(sheet, caption, left, top + thumbnail + 4, ink)
+
+
+def _beneath(cell: Cell) -> tuple[str, tuple[int, int, int]]:
+    """Return what is written beneath a picture, and its colour."""
+    if cell.repeats is None:
+        return cell.caption, INK
+    return f"as at step {cell.repeats}", FADED
 
 
 def _draw_picture(sheet: "Image", cell: Cell, left: int, top: int, thumbnail: int) -> None:
@@ -174,9 +195,18 @@ def _draw_picture(sheet: "Image", cell: Cell, left: int, top: int, thumbnail: in
         pen.text((x, y), "-", font=_font(), fill=PALE, anchor="mm")
         return
     picture = _fitted(cell.image, thumbnail)
+    if cell.repeats is not None:
+        picture = _paled(picture)
     x, y = x - picture.width // 2, y - picture.height // 2
     sheet.paste(picture, (x, y))
+    # Outside the picture, so that none of its pixels is covered.
     pen.rectangle((x - 1, y - 1, x + picture.width, y + picture.height), outline=PALE)
+
+
+def _paled(picture: "Image") -> "Image":
+    from PIL import Image as Pillow
+
+    return Pillow.blend(picture, Pillow.new("RGB", picture.size, PAPER), PALENESS)
 
 
 def _fitted(image: "NDArray[np.uint8] | Image", side: int) -> "Image":
@@ -186,9 +216,11 @@ def _fitted(image: "NDArray[np.uint8] | Image", side: int) -> "Image":
     picture = Pillow.fromarray(image) if isinstance(image, np.ndarray) else image
     picture = picture.convert("RGB")
     longest = max(picture.size)
+    # thumbnail keeps the aspect and never enlarges.
     if longest > side:
         picture.thumbnail((side, side), Pillow.Resampling.LANCZOS)
         return picture
+    # Whole multiples: a pixel of a 32 by 32 picture stays a square.
     factor = side // longest
     return picture.resize(
         (picture.width * factor, picture.height * factor), Pillow.Resampling.NEAREST

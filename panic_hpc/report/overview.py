@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from panic_hpc.report.contact_sheet import Cell, Strip, contact_sheet
 from panic_hpc.report.persistence_diagram import persistence_diagram
+from panic_hpc.types import DIAGRAMS
 
 if TYPE_CHECKING:
     from panic_hpc.store.dataset import Dataset
@@ -19,10 +20,17 @@ def draw_contact_sheet(dataset: "Dataset", path: Path) -> Path:
     prompts = dataset.prompt_texts()
     runs = dataset.runs()
     rows = runs.rows(named=True)
+    shown = [rows[i] for i in spread(len(rows), MOST_RUNS)]
+    length = max((row["n_steps"] for row in shown), default=0)
     return contact_sheet(
         [
-            Strip(_title(row, names, prompts), _cells(dataset, row["run"]))
-            for row in (rows[i] for i in spread(len(rows), MOST_RUNS))
+            Strip(
+                _title(row, names, prompts),
+                continued(
+                    _cells(dataset, row["run"]), row["loop_start"], row["loop_length"], length
+                ),
+            )
+            for row in shown
         ],
         path,
     )
@@ -36,6 +44,8 @@ def draw_persistence_diagram(dataset: "Dataset", run: int, model: str, path: Pat
 
 def richest_run(dataset: "Dataset", model: str) -> int | None:
     """Return the run with the most bars above dimension 0, None where no run has a diagram."""
+    if model not in dataset.models_of(DIAGRAMS):
+        return None
     counts = {
         run: sum(len(dgm) for dgm in dataset.diagrams(run, model)[1:])
         for run in range(dataset.n_runs)
@@ -48,6 +58,7 @@ def spread(count: int, most: int) -> Sequence[int]:
     """Return at most `most` of the numbers below `count`, evenly spread, the first among them."""
     if count <= most:
         return range(count)
+    # Runs are ordered by network, so even steps show each of them.
     return [i * count // most for i in range(most)]
 
 
@@ -60,9 +71,28 @@ def _cells(dataset: "Dataset", run: int) -> list[Cell]:
     """Return a cell for each image of a run, captioned by the text made from it."""
     texts = dataset.texts(run)
     return [
+        # The caption of a picture is the text of the next step; a longer cycle may have none there.
         Cell(step, dataset.image(run, step), texts.get(step + 1, ""))
         for step in dataset.image_steps(run)
     ]
+
+
+def continued(
+    cells: Sequence[Cell], loop_start: int, loop_length: int, length: int
+) -> Sequence[Cell]:
+    """Return a run's cells, and where it stopped on a loop what later steps would have shown.
+
+    From `loop_start` on, the output of a step is that of `loop_length` steps before.
+    """
+    if loop_length < 1 or not cells:
+        return cells
+    there = {cell.step: cell for cell in cells}
+    repeats = [
+        Cell(step, there[source].image, repeats=source)
+        for step in range(cells[-1].step + 1, length)
+        if (source := loop_start + (step - loop_start) % loop_length) in there
+    ]
+    return [*cells, *repeats]
 
 
 def _prompt(dataset: "Dataset", run: int) -> int:

@@ -4,6 +4,7 @@ Takes plain arrays, never the dataset.
 """
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from panic_hpc.files import replace_file
 
 Bars = NDArray[np.floating[Any]]
 
+# Okabe and Ito's colours, told apart by the colour-blind too.
 DIMENSION_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 STYLE = {
     "font.size": 10,
@@ -27,6 +29,7 @@ STYLE = {
 }
 SMALLEST_AREA = 22.0
 MARGIN = 0.06
+TITLE_CHARACTERS = 160
 
 
 def persistence_diagram(dgms: Sequence[Bars], path: Path, *, title: str = "") -> Path:
@@ -37,12 +40,16 @@ def persistence_diagram(dgms: Sequence[Bars], path: Path, *, title: str = "") ->
     birth or death is not a number, or a birth is infinite.
     """
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # pyplot would keep every figure alive
 
+    # Beside large births float32 has no room for a margin.
     dgms = [np.asarray(bars, dtype=np.float64).reshape(-1, 2) for bars in dgms]
     _check(dgms)
     frame = frame_of(dgms)
-    with rc_context(STYLE):
+    # In a context: a library that changes rcParams restyles the user's own figures.
+    with rc_context(STYLE), warnings.catch_warnings():
+        # DejaVu has no emoji; a prompt that has one is drawn with a box in its place.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure = Figure(figsize=(5, 5), dpi=160, layout="constrained")
         axes = figure.add_subplot()
         _draw_frame(axes, frame, endless=any(np.isinf(bars).any() for bars in dgms))
@@ -69,6 +76,8 @@ def frame_of(dgms: Sequence[Bars]) -> Frame:
     values = np.concatenate([np.ravel(bars) for bars in dgms] or [np.zeros(0)])
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    # Relative: a diagram of one point, or of points equal but for rounding, gets a frame of its own
+    # size.
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-300):
         low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
     margin = MARGIN * (high - low)
@@ -81,6 +90,12 @@ def multiplicities(bars: Bars) -> tuple[Bars, NDArray[np.int64]]:
         return bars, np.zeros(0, dtype=np.int64)
     distinct, counts = np.unique(bars, axis=0, return_counts=True)
     return distinct, counts
+
+
+def cut(title: str) -> str:
+    """Return a title on one line, cut to what fits above the axes."""
+    line = " ".join(title.split())
+    return line if len(line) <= TITLE_CHARACTERS else line[: TITLE_CHARACTERS - 1] + "…"
 
 
 def _check(dgms: Sequence[Bars]) -> None:
@@ -109,6 +124,7 @@ def _draw_bars(axes: Any, dimension: int, bars: Bars, frame: Frame) -> None:
     axes.scatter(
         points[:, 0],
         deaths,
+        # Area and not radius: the eye compares areas.
         s=SMALLEST_AREA * counts,
         color=DIMENSION_COLOURS[dimension % len(DIMENSION_COLOURS)],
         alpha=0.7,
@@ -116,12 +132,14 @@ def _draw_bars(axes: Any, dimension: int, bars: Bars, frame: Frame) -> None:
         edgecolors="white",
         label=f"H$_{{{dimension}}}$ ({len(bars)})",
         zorder=2,
+        # Births at 0 lie on the left edge, where half a point would be cut off.
         clip_on=False,
     )
 
 
 def _label(axes: Any, title: str, *, empty: bool) -> None:
-    axes.set_title(title, size=10, wrap=True)
+    # A prompt is in it: "$5 and $6" is no formula, and pages of text would leave no room for axes.
+    axes.set_title(cut(title), size=10, wrap=True, parse_math=False)
     if axes.collections:
         legend = axes.legend(loc="lower right", frameon=False)
         for handle in legend.legend_handles:

@@ -19,7 +19,9 @@ class Context:
     halt file, SIGTERM). `report(done, total)` is called as the work advances, in units of the
     stage's choice. `provenance` is copied into the shard (promise 6). `allow_other_numerics`
     lets a checkpoint of another numerics class be continued, which is then recorded. Checkpoints
-    are made durable every `checkpoint_s`; `cpus` are the cores that the work may use.
+    are made durable every `checkpoint_s`; `cpus` are the cores and `memory_bytes` the memory that
+    the work may use, `deadline` is when it must have ended (seconds since the epoch); None: nobody
+    says.
     """
 
     manifest: "Manifest"
@@ -29,8 +31,12 @@ class Context:
     should_stop: Callable[[float], str]
     report: Callable[[int, int], None]
     allow_other_numerics: bool = False
+    # A kill of the process loses nothing that was written, a crash of the node at most this; an
+    # fsync on a busy Lustre takes seconds.
     checkpoint_s: float = 30.0
     cpus: int = 1
+    memory_bytes: int | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

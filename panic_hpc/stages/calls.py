@@ -25,12 +25,22 @@ class ItemFailure:
 
 def reason_of(error: BaseException) -> str:
     """Return what is recorded of an error: a line that says what, then where."""
-    line = f"{type(error).__name__}: {error}"
-    return f"{line}\n{''.join(traceback.format_exception(error))}"
+    return f"{line_of(error)}\n{_storable(''.join(traceback.format_exception(error)))}"
+
+
+def line_of(error: BaseException) -> str:
+    """Return the line that says what went wrong."""
+    return _storable(f"{type(error).__name__}: {error}")
+
+
+def _storable(text: str) -> str:
+    """Return a text as UTF-8 holds it: an error may quote a caption with half a surrogate pair."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def filled(items: Mapping[int, Any], size: int) -> list[Any]:
     """Return `size` items by slot, absent ones replaced by copies of the first that is there."""
+    # A copy and not a blank: NaN or zeros can take other branches, and some models refuse them.
     spare = items[min(items)]
     return [items.get(slot, spare) for slot in range(size)]
 
@@ -55,6 +65,7 @@ class Caller:
             raise
         except Exception as error:
             return self._isolated(items, error)
+        # What came back for copies is dropped here and nowhere else.
         return {slot: results[slot] for slot in items}
 
     def _checked(self, items: Sequence[Any]) -> Sequence[Any]:
@@ -65,12 +76,15 @@ class Caller:
 
     def _isolated(self, items: Mapping[int, Any], error: Exception) -> dict[int, Any]:
         results = {slot: self._alone(slot, item) for slot, item in items.items()}
+        # A lost GPU fails every item too; recorded as failures of the runs it would be published.
         if all(isinstance(result, ItemFailure) for result in results.values()):
             self._require_sound(self._plain(items[min(items)]), error)
         return results
 
     def _alone(self, slot: int, item: Any) -> Any:
         try:
+            # In its own slot: with several threads, or split-K kernels, another slot may round
+            # otherwise.
             return self._checked([item] * self.size)[slot]
         except Interrupted:
             raise
@@ -80,5 +94,5 @@ class Caller:
     def _require_sound(self, item: Any, error: Exception) -> None:
         """Raise where the model fails on a plain item too."""
         if isinstance(self._alone(0, item), ItemFailure):
-            what = f"{type(error).__name__}: {error}"
-            raise ModelError(f"{self.name} fails on all that it is given ({what})") from error
+            what = f"{self.name} fails on all that it is given ({line_of(error)})"
+            raise ModelError(what) from error

@@ -2,21 +2,21 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from panic_hpc.errors import Interrupted
+from panic_hpc.files import replace_file, to_json
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.stages import sizes
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.headers import begun, finished
-from panic_hpc.stages.pace import Pace
-from panic_hpc.stages.persistence.clouds import Clouds, open_clouds
-from panic_hpc.stages.persistence.diagram import DiagramSettings, compute, died, probe
-from panic_hpc.stages.persistence.diagrams_file import diagrams_arrays, recorded
-from panic_hpc.stages.persistence.processes import each
+from panic_hpc.stages.persistence.clouds import open_clouds
+from panic_hpc.stages.persistence.diagram import DiagramSettings, probe
+from panic_hpc.stages.persistence.diagrams_file import diagrams_arrays, results
+from panic_hpc.stages.persistence.policy import remark
+from panic_hpc.stages.persistence.shift import Shift
 from panic_hpc.store.journal import Journal, open_journal
+from panic_hpc.store.schema import INCOMPLETE
 from panic_hpc.store.shard import publish_shard
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, Shard, ShardId
 
@@ -78,34 +78,20 @@ def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
         open_clouds(context, shard) as clouds,
         open_journal(checkpoint, header, allow_other_numerics=allow) as journal,
     ):
-        _compute_all(context, settings, clouds, journal)
+        Shift(context, settings, clouds, journal).work()
         arrays = diagrams_arrays(clouds, settings, journal)
+        _remark(context.paths.remark(shard), journal, shard.n_runs)
         publish_shard(path, finished(header, journal), arrays)
 
 
-def _compute_all(
-    context: Context, settings: DiagramSettings, clouds: Clouds, journal: Journal
-) -> None:
-    """Compute what the journal lacks, the longest first, a record each as they finish."""
-    n_runs = len(clouds.indices)
-    done = {record.value["position"] for record in journal.records}
-    waiting = sorted(set(range(n_runs)) - done, key=lambda p: (-clouds.n_rows(p), p))
-    pace, slowest = Pace(context.checkpoint_s), 0.0
-    context.report(len(done), n_runs)
-
-    def stop_if_asked() -> None:
-        if reason := context.should_stop(slowest):
-            journal.commit()
-            raise Interrupted(f"The diagrams stopped: {reason}", hint="Submit again to continue")
-
-    tasks = (clouds.read(position) for position in waiting)
-    for cloud, diagram in each(partial(compute, settings), tasks, context.cpus, stop_if_asked):
-        result = died(cloud) if diagram is None else diagram
-        slowest = max(slowest, result.seconds)
-        journal.append(*recorded(cloud.position, result))
-        if pace.is_due():
-            journal.commit()
-        context.report(len(journal.records), n_runs)
+def _remark(path: Path, journal: Journal, n_runs: int) -> None:
+    """Leave word beside the shard, for `status`, where diagrams are incomplete."""
+    values = [record.value for record in results(journal)]
+    reasons = [value["reason"] for value in values if value["status"] == INCOMPLETE]
+    if text := remark(reasons, n_runs):
+        replace_file(path, to_json({"remark": text}))
+    else:
+        path.unlink(missing_ok=True)
 
 
 PLUGINS = (Diagrams(),)

@@ -16,7 +16,7 @@ from panic_hpc.keys import KEY_HEX
 from panic_hpc.store.blocks import byte_view
 from panic_hpc.store.header import ArrayEntry
 from panic_hpc.store.reader import ArrayFile
-from panic_hpc.store.schema import Column, shard_columns
+from panic_hpc.store.schema import DIAGRAM_STATUS, INCOMPLETE, Column, shard_columns
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS
 
 GROUP_RUNS = 256
@@ -60,6 +60,17 @@ def run_edges(file: ArrayFile, stage: str, rename: Rename = same_name) -> Edges:
     return edges
 
 
+def incomplete_rows(file: ArrayFile, rename: Rename = same_name) -> list[int]:
+    """Return the runs of a diagrams shard, or of a model's part of a dataset, that are incomplete.
+
+    These were stopped by time or memory, which differ between machines.
+    """
+    name = rename("runs/status")
+    status = file.slice(name, 0, file.rows(name))
+    found: list[int] = np.flatnonzero(status == DIAGRAM_STATUS[INCOMPLETE]).tolist()
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Window:
     """Rows of one column for a group of runs from `first_run` on.
@@ -101,9 +112,11 @@ def run_digests(
 ) -> Iterator[tuple[int, str]]:
     """Yield (row, digest) of each wanted run of `file`, computed from its bytes, in order.
 
+    The digest of an incomplete diagram is "": the same run may give more bars on another machine.
     `rows` are consecutive; None means all.
     """
     edges = run_edges(file, stage, rename)
+    incomplete = set(incomplete_rows(file, rename)) if stage == DIAGRAMS else set()
     columns = [c for c in shard_columns(stage).values() if c.scientific and rename(c.name) in file]
     rows = range(len(edges["run"]) - 1) if rows is None else rows
     for first in rows[::GROUP_RUNS]:
@@ -113,6 +126,9 @@ def run_digests(
             for column in columns
         ]
         for run in filter(is_wanted, range(first, last)):
+            if run in incomplete:
+                yield run, ""
+                continue
             hasher = hashlib.sha256()
             for name, window in windows:
                 window.feed(hasher, file, name, run)

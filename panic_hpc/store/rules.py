@@ -73,7 +73,8 @@ RULES = (
     Rule("S06", VIOLATION, "Codes are among those of their column."),
     Rule("S07", VIOLATION, "Run keys are 32 hex digits and occur once; runs are ordered by "
          "experiment, then index."),
-    Rule("D01", CRITICAL, "The digest of every run is that of its content."),
+    Rule("D01", CRITICAL, "The digest of every run is that of its content; that of an incomplete "
+         "diagram is empty."),
     Rule("D02", CRITICAL, "The content key in the header is that of the run keys and digests."),
     Rule("D03", CRITICAL, "Every image can be decoded."),
     Rule("D04", VIOLATION, "Every text is UTF-8, lone surrogates allowed."),

@@ -19,7 +19,17 @@ FORMAT_MINOR = 0
 MODALITIES = {TEXT: 0, IMAGE: 1, "audio": 2, "video": 3}
 NOISE = {"fixed": 0, "per_step": 1}
 ENDED = {"length": 0, "loop": 1, "failed": 2, "unknown": 3}
-DIAGRAM_STATUS = {"computed": 0, "stopped": 1, "skipped": 2, "failed": 3, "missing": 4}
+INCOMPLETE = "incomplete"
+"""Status of a diagram that time or memory stopped; elsewhere it has more bars, so no digest."""
+
+DIAGRAM_STATUS = {
+    "computed": 0,
+    "stopped": 1,
+    "skipped": 2,
+    "failed": 3,
+    "missing": 4,
+    INCOMPLETE: 5,
+}
 
 INPUT_TRUNCATED = 1
 OUTPUT_TRUNCATED = 2
@@ -64,7 +74,12 @@ class Column:
 
 _INDEX = Column("runs/index", "<i8", "run", "place of the run in its experiment")
 _KEY = Column("runs/key", "S32", "run", "content key of the run, 32 hex digits")
-_DIGEST = Column("runs/digest", "S64", "run", "SHA-256 of the run's scientific columns, hex")
+_DIGEST = Column(
+    "runs/digest",
+    "S64",
+    "run",
+    "SHA-256 of the run's scientific columns, hex; empty where a diagram is incomplete",
+)
 
 
 def _ragged(group: str, item: str, meaning: str, scientific: bool) -> tuple[Column, Column]:
@@ -193,7 +208,7 @@ DIAGRAM_COLUMNS = (
         "diagrams/entropy", "<f8", "run", "persistence entropy, natural logarithm",
         "nat", trailing=("homology_dimension",), scientific=True,
     ),
-    *_ragged("reasons", "reason", "UTF-8 text a run: why skipped or failed, or empty", False),
+    *_ragged("reasons", "reason", "UTF-8 text a run: why not computed, or empty", False),
 )  # fmt: skip
 
 SHARD_COLUMNS: Mapping[str, tuple[Column, ...]] = {

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+# Slurm counts to 67,043,328 and begins again.
+MAX_FIRST_JOB_ID = 60_000_000
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def _slurm_conf(directory: Path, settings: Settings, ports: list[int]) -> str:
         fat_port=ports[3],
         max_array_size=settings.max_array_size,
         min_job_age=settings.min_job_age_s,
+        first_job_id=1 + secrets.randbelow(MAX_FIRST_JOB_ID),
         accounting=_accounting_lines(directory, settings, ports[5]),
     )
 

@@ -1,10 +1,12 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import panic_hpc
 from panic_hpc.analysis.summary import NetworkSummary, summarise
+from panic_hpc.report.overview import richest_run
 from panic_hpc.store.dataset import Dataset
 
 EXPERIMENT = """
@@ -74,3 +76,17 @@ def _steps_since_last_seen(dataset: Dataset, run: int) -> int:
 def test_entropies_are_means_over_runs(dataset: Dataset, rows: list[NetworkSummary]) -> None:
     first = [dataset.entropy(run, "DummyText")[0] for run in range(4)]
     assert rows[0].entropies["DummyText"][0] == pytest.approx(sum(first) / 4)
+
+
+def test_a_dataset_without_diagrams_has_a_summary_too(tmp_path: Path) -> None:
+    (tmp_path / "experiment.toml").write_text(EXPERIMENT.replace("length = 60", "length = 4"))
+    for words in (
+        ("plan", tmp_path / "experiment.toml", tmp_path / "exp"),
+        ("submit", tmp_path / "exp", "--executor", "inline", "--stage", "runs"),
+        ("merge", tmp_path / "exp", "--allow-missing"),
+    ):
+        command = [sys.executable, "-m", "panic_hpc", *map(str, words)]
+        subprocess.run(command, check=True, capture_output=True)
+    with panic_hpc.open(tmp_path / "exp" / "dataset.h5") as dataset:
+        assert [row.entropies for row in summarise(dataset)] == [{}, {}]
+        assert richest_run(dataset, "DummyText") is None

@@ -73,3 +73,9 @@ def test_an_unset_variable_is_named(app: typer.Typer, monkeypatch: pytest.Monkey
     monkeypatch.delenv("SCRATCH", raising=False)
     with pytest.raises(ConfigError, match="SCRATCH"):
         run(app, "clusters", "check", "leonardo")
+
+
+def test_a_broken_profile_hides_no_other(app: typer.Typer, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("name = 3")
+    code, text = run(app, "clusters", "list")
+    assert (code, "lumi-g" in text) == (0, True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -217,6 +218,16 @@ def test_delete_asks_first(
     assert typed("delete", "EXP", "--yes").code == 1
 
 
+def test_what_a_merge_left_is_deleted_with_the_rest(
+    typed: Typed, experiment_file: ExperimentFile
+) -> None:
+    typed("plan", experiment_file(max_length=2), "EXP")
+    assert typed("submit", "EXP", "--executor", "inline").code == 0
+    assert typed("verify", "EXP").code == 0
+    assert "Deleted EXP" in typed("delete", "EXP", "--yes").out
+    assert not Path("EXP").exists()
+
+
 def test_delete_refuses_while_shards_are_worked_on(
     typed: Typed, experiment_file: ExperimentFile
 ) -> None:
@@ -246,6 +257,67 @@ def test_models_are_listed(typed: Typed) -> None:
         assert word in settings
     wrong = typed("models", "list", "--family", "arithmetik")
     assert (wrong.code, "Did you mean 'arithmetic'?" in wrong.err) == (1, True)
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_no_name_that_can_be_typed_is_cut(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setattr(console.out, "width", width)
+    listed = typed("models", "list").out
+    for name in ("MicroDiffusion", "STSBDistilRoberta", "ColNomicVision", "sentence_transformers"):
+        assert name in listed.split()
+
+
+def test_noise_is_told_as_the_runs_have_it(typed: Typed, experiment_file: ExperimentFile) -> None:
+    """Runs without a seed, which is upstream's default, never have fixed noise, and no loops."""
+    unseeded = typed("plan", experiment_file(seeds=None, seed_count=2), "--dry-run").out
+    assert "(per_step noise)" in unseeded
+    assert "loop" not in unseeded
+    mixed = typed("plan", experiment_file(seeds=[1, -1]), "--dry-run", "--json").json
+    assert mixed["networks"][0]["noise"] == "fixed and per_step"
+
+
+def test_hundreds_of_networks_fit_on_a_screen(
+    typed: Typed, experiment_file: ExperimentFile
+) -> None:
+    models = {f"Painter{i}": {"family": "arithmetic", "kind": "text_to_image", "size": 16 + i}
+              for i in range(200)}  # fmt: skip
+    path = experiment_file(networks=[[name, "DummyI2T"] for name in models], models=models)
+    planned = typed("plan", path, "--dry-run")
+    assert (planned.code, planned.out.count("\n") < 40) == (0, True)
+    assert "… and 180 networks more" in planned.out
+
+
+def test_a_prompt_of_many_lines_is_shown_on_one(
+    typed: Typed, experiment_file: ExperimentFile
+) -> None:
+    typed("plan", experiment_file(prompts=["a fox\nkey  forged", "x" * 60_000]), "EXP")
+    for shown in (typed("show", "EXP").out, typed("show", "EXP", "--run", 0).out):
+        assert "a fox\\nkey  forged" in shown
+        assert len(max(shown.splitlines(), key=len)) < 250
+
+
+def test_what_the_disk_refuses_is_one_line(typed: Typed, experiment_file: ExperimentFile) -> None:
+    for command in (("status", "a" * 300), ("plan", experiment_file(), "a" * 300)):
+        refused = typed(*command)
+        assert (refused.code, "File name too long" in refused.err) == (1, True)
+        assert "Traceback" not in refused.err
+
+
+def test_a_worker_is_not_sent_to_shards_that_are_not_there(
+    typed: Typed, experiment_file: ExperimentFile
+) -> None:
+    typed("plan", experiment_file(), "EXP")
+    refused = typed("worker", "EXP", "runs", 7)
+    assert (refused.code, "There is no shard 7 of runs" in refused.err) == (1, True)
+
+
+def test_a_terminal_without_arrows_gets_escapes(experiment_file: ExperimentFile) -> None:
+    command = [sys.executable, "-m", "panic_hpc", "plan", str(experiment_file()), "--dry-run"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert b"DummyT2I \\u2192 DummyI2T" in done.stdout
 
 
 @pytest.mark.parametrize("verb", ["plan", "list", "show", "delete", "models"])

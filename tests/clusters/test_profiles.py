@@ -72,6 +72,13 @@ def test_all_problems_are_told_at_once(tmp_path: Path, own: dict[str, str]) -> N
     assert all(word in str(caught.value) for word in ("partition", "max_array_size", "rums"))
 
 
+@pytest.mark.parametrize("text", ["defaults = 3", "stages = 3", "[stages]\nruns = 3"])
+def test_what_is_no_table_is_told(tmp_path: Path, own: dict[str, str], text: str) -> None:
+    write(tmp_path, "mine", text)
+    with pytest.raises(ConfigError, match=text.split()[0].strip("[]")):
+        load_cluster("mine", own)
+
+
 def test_unknown_names_are_answered_with_near_ones(own: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="lumi-g"):
         load_cluster("lumig", own)

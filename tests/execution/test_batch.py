@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.errors import LaunchError, PanicError
-from panic_hpc.execution.batch import Job, deadline_line, parameters
+from panic_hpc.execution.batch import THIS_ELEMENT, Job, deadline_line, parameters
 from panic_hpc.execution.executors import inheritable, script
 from panic_hpc.execution.image import Build
 from panic_hpc.execution.submitted_image import SubmittedImage
@@ -92,6 +92,21 @@ def test_only_85_asks_for_a_requeue_and_every_code_is_passed_on(
     done, log = run_script(tmp_path, script(job(bare(), folder=tmp_path)), code)
     assert done.returncode == code
     assert ("scontrol requeue 7" in log) == asked
+
+
+@pytest.mark.parametrize(
+    ("ids", "named"),
+    [
+        ({"SLURM_JOB_ID": "9"}, "9"),
+        ({"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2"}, "7_2"),
+    ],
+)
+def test_an_element_of_an_array_names_itself_and_never_the_array(
+    ids: dict[str, str], named: str
+) -> None:
+    command = ["bash", "-c", f'echo "{THIS_ELEMENT}"']
+    done = subprocess.run(command, env=ids, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == f"{named}\n"
 
 
 def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
@@ -198,6 +213,17 @@ def test_no_canary_runs(tmp_path_factory: pytest.TempPathFactory, texts: list[st
             env={"PATH": "/usr/bin:/bin"},
         )
     assert os.listdir(folder) == []
+
+
+def test_locks_of_hdf5_are_switched_off_before_a_worker_can_import_it() -> None:
+    rendered = script(job(bare(paths={"hdf5_file_locking": False})))
+    runnable = rendered.replace("[ -O ", "true || [ -O ")
+    told = subprocess.run(
+        ["bash"],
+        input='srun() { echo "$HDF5_USE_FILE_LOCKING"; }\n' + runnable,
+        text=True, capture_output=True, timeout=60, check=True, env={"PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert told.stdout == "FALSE\n"
 
 
 @pytest.mark.parametrize("bad", ["50%", "a'b", "x$HOME", "back\\slash"])

@@ -74,7 +74,7 @@ def states(opened: Experiment, stage: str = "runs") -> list[str]:
 def test_what_was_submitted_is_in_the_ledger_and_nothing_twice(
     opened: Experiment, commands: Path
 ) -> None:
-    assert submit(opened) == ["runs: 2 jobs as 1", "runs: 1 jobs as 2"]
+    assert submit(opened) == ["runs: 2 jobs as 1", "runs: 1 job as 2"]
     (submission,) = read_ledger(opened.paths.ledger)
     assert [chunk.job_id for chunk in submission.chunks] == ["1", "2"]
     assert [chunk.elements for chunk in submission.chunks] == [((0,), (1,)), ((2,),)]
@@ -101,7 +101,7 @@ def test_a_refusal_half_way_leaves_a_true_ledger_and_no_pickles(
     assert states(opened) == ["submitted", "submitted", "eligible"]
     assert len(list(opened.paths.submitit.rglob("*.pkl"))) == 2
     told = submit(opened, "runs", "embeddings")
-    assert told[0] == "runs: 1 jobs as 3"
+    assert told[0] == "runs: 1 job as 3"
     assert "afterany:1_0:1_1" in told[1]
     assert states(opened) == ["submitted"] * 3
 

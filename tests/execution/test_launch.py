@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,6 +112,24 @@ def test_two_submits_at_once_share_the_work(
     assert digests(slow) == expected
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="no strace here")
+def test_one_owner_a_shard_where_the_file_system_has_no_flock(
+    slow: Path, tmp_path: Path, expected: dict[tuple[str, str, bytes], bytes]
+) -> None:
+    """Every flock of two submissions and their workers is refused, as some Lustre mounts do."""
+    refused = [tmp_path / f"strace.{number}" for number in range(2)]
+    options = ("-f", "-qq", "--seccomp-bpf", "-e", "trace=flock", "-e", "inject=flock:error=ENOSYS")
+    command = command_line("submit", slow, "--workers", "2", *STAGE)
+    drivers = [
+        subprocess.Popen(["strace", *options, "-o", log, *command], stdout=subprocess.DEVNULL)
+        for log in refused
+    ]
+    assert [driver.wait(timeout=120) for driver in drivers] == [0, 0]
+    logs = "".join(path.read_text() for path in slow.glob("jobs/submitit/*/*_log.out"))
+    assert logs.count('"event": "begins"') == 3
+    assert digests(slow) == expected
+
+
 def test_stop_ends_a_submission_and_is_forgotten_by_the_next(
     slow: Path, expected: dict[tuple[str, str, bytes], bytes]
 ) -> None:
@@ -139,6 +159,15 @@ def test_status_in_numbers_and_why(slow: Path) -> None:
     assert "there, but:" in run_command("status", slow, "--why", "runs_1")
     assert "names no shard" in run_command("status", slow, "--why", "sprints_1", code=1)
     assert "There is no runs_7" in run_command("status", slow, "--why", "runs_7", code=1)
+
+
+def test_a_worker_of_another_version_leaves_word(slow: Path) -> None:
+    code = "import sys; from panic_hpc.execution.element import run_element as r; "
+    code += "r(sys.argv[1], 'runs', [1], {'submission': 's', 'of_the_future': 1})"
+    done = subprocess.run([sys.executable, "-c", code, slow], check=False, timeout=60)
+    assert done.returncode == 1
+    told = run_command("status", slow, "--why", "runs_1")
+    assert "does not understand what the one that submitted it said" in told
 
 
 def test_workers_that_cannot_start_are_not_started_for_ever(tmp_path: Path) -> None:

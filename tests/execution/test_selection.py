@@ -46,7 +46,7 @@ def planned(
     found: Status, limits: Limits = WIDE, per_job: int = 1, **options: Any
 ) -> list[PlannedArray]:
     chosen = select(found, STAGES, retry=options.pop("retry", False))
-    in_groups = groups(chosen, options.pop("out_of_memory", frozenset()))
+    in_groups = groups(chosen, options.pop("memory", {}))
     return arrays(in_groups, found, dict.fromkeys(STAGES, per_job), limits)
 
 
@@ -117,8 +117,7 @@ def test_failed_shards_and_what_needs_them_are_left_to_retry() -> None:
 
 
 def test_what_died_of_memory_is_submitted_apart() -> None:
-    doomed = frozenset({ShardId("runs", 1)})
-    plan = planned(status(["failed"] * 3), retry=True, out_of_memory=doomed)
+    plan = planned(status(["failed"] * 3), retry=True, memory={ShardId("runs", 1): 2})
     runs = [(array.elements, array.memory) for array in plan if array.stage == "runs"]
     assert runs == [(((0,), (2,)), 1), (((1,),), 2)]
 
@@ -138,5 +137,5 @@ def test_many_ids_are_shortened_to_their_arrays(count: int) -> None:
     first = [one("runs", k, "submitted", job=f"9_{k}") for k in range(count)]
     merge = one("merge", 0, "waiting", inputs=tuple(x.shard.id for x in first))
     found = Status({"runs": tuple(first), "merge": (merge,)})
-    (array,) = arrays(groups(select(found, STAGES, retry=False), frozenset()), found, {}, WIDE)
+    (array,) = arrays(groups(select(found, STAGES, retry=False), {}), found, {}, WIDE)
     assert array.queued == ("9",)

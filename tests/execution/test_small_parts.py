@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from panic_hpc.errors import LaunchError, PanicError
+from panic_hpc.execution.claims import Claim, Progress
 from panic_hpc.execution.device import cores, device, gpu_numbers, own_gpu, thread_settings
-from panic_hpc.execution.diagnosis import bad_nodes, died_of_memory
+from panic_hpc.execution.diagnosis import BadEnd, bad_end, bad_nodes, died_of_memory
 from panic_hpc.execution.events import read_events, say_event
 from panic_hpc.execution.failures import Failure, failure_of, read_failure, write_failure
 from panic_hpc.execution.folders import private_folder
-from panic_hpc.execution.identity import is_running, slurm_ids, this_process
+from panic_hpc.execution.identity import SlurmIds, is_running, slurm_ids, this_process
 from panic_hpc.execution.ledger import (
     Chunk,
     new_submission,
@@ -25,6 +26,7 @@ from panic_hpc.execution.ledger import (
     write_submission,
 )
 from panic_hpc.execution.pace import pace
+from panic_hpc.execution.remedies import memory_factor
 from panic_hpc.execution.status import QueueEntry
 from panic_hpc.execution.stopping import (
     RESERVE_S,
@@ -45,21 +47,42 @@ def failure(host: str, kind: str = "OSError", memory: bool = False) -> Failure:
 
 
 @pytest.mark.parametrize(
-    ("failures", "bad"),
+    ("ends", "bad"),
     [
-        ([], ()),
-        ([failure("n1")], ()),
-        ([failure("n1"), failure("n1")], ("n1",)),
-        ([failure("n1"), failure("n1"), failure("n2")], ()),
-        ([failure("n1"), failure("n1"), failure("n2", "ValueError")], ("n1",)),
-        ([failure("n1", memory=True)] * 3, ()),
-        ([failure("")] * 3, ()),
+        ("", ()),
+        ("OSError/n1/7_0", ()),
+        ("OSError/n1/7_0 OSError/n1/7_1", ("n1",)),
+        ("OSError/n1/7_0 OSError/n1/7_0", ()),
+        ("OSError/n1/7_0 OSError/n1/7_1 OSError/n2/7_2", ()),
+        ("OSError/n1/7_0 OSError/n1/7_1 ValueError/n2/7_2", ("n1",)),
+        ("lost/n1/7_0 OSError/n1/7_1", ("n1",)),
+        ("lost//7_0 lost//7_1 lost//7_2", ()),
     ],
 )
-def test_nodes_are_bad_only_for_what_happens_nowhere_else(
-    failures: list[Failure], bad: tuple[str, ...]
+def test_nodes_are_bad_only_for_what_happens_nowhere_else_and_in_several_jobs(
+    ends: str, bad: tuple[str, ...]
 ) -> None:
-    assert bad_nodes(failures) == bad
+    assert bad_nodes([BadEnd(*one.split("/")) for one in ends.split()]) == bad
+
+
+def test_where_a_shard_came_to_its_end() -> None:
+    owner = replace(this_process(), slurm=SlurmIds("8", "7", "1", node="n2"))
+    claim, entry = Claim("t", owner, "s", 0.0), QueueEntry("7_1", "FAILED", nodes="n3")
+    left = replace(claim, progress=Progress("stopped"))
+    assert bad_end(failure("n1"), claim, entry) == BadEnd("OSError", "n1", "1")
+    assert bad_end(None, claim, entry) == BadEnd("lost", "n2", "7_1")
+    assert bad_end(None, left, entry) == BadEnd("lost", "n3", "7_1")
+    assert bad_end(None, None, None) == BadEnd("lost", "", "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "profile", "factor"),
+    [(2.0, 2.0, 2), (4.0, 2.0, 4), (2.0, 3.0, 2), (2.0, 4.0, 1), (2.0, 9.0, 1), (None, 2.0, 2)],
+)
+def test_every_retry_asks_for_twice_the_memory_of_the_last(
+    asked: float | None, profile: float, factor: int
+) -> None:
+    assert memory_factor(asked, profile) == factor
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,14 @@ def test_a_file_says_more_than_anything_else() -> None:
     assert found(both, pending()).state == "completed"
 
 
+def test_what_a_published_shard_lacks_is_told() -> None:
+    survey = Survey(READY | {SHARD.id}, {}, {}, {SHARD.id: "2 of 9 diagrams are incomplete"})
+    assert (found(survey).state, found(survey).detail) == (
+        "completed",
+        "2 of 9 diagrams are incomplete",
+    )
+
+
 @pytest.mark.parametrize(
     ("survey", "entry", "state", "words"),
     [

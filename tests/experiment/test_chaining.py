@@ -73,5 +73,24 @@ def test_images_that_are_embedded_are_kept(small: dict[str, Any]) -> None:
 def test_one_network_twice_would_give_every_run_twice(small: dict[str, Any]) -> None:
     network = ["DummyT2I", "DummyI2T"]
     (problem,) = problems(small, networks=[network, {"models": network, "noise": "fixed"}])
-    assert "is there 2 times with fixed noise" in problem
+    assert problem.startswith("networks[0] and networks[1]: the same runs twice")
+    assert "noise is fixed" in problem
     assert problems(small, networks=[network, {"models": network, "noise": "per_step"}]) == []
+
+
+@pytest.mark.parametrize("seeds", [{"seeds": [1, -1]}, {"seeds": None, "seed_count": 2}])
+def test_runs_without_a_seed_are_the_same_whatever_their_networks_noise(
+    small: dict[str, Any], seeds: dict[str, Any]
+) -> None:
+    network = ["DummyT2I", "DummyI2T"]
+    networks = [{"models": network, "noise": noise} for noise in ("fixed", "per_step")]
+    (problem,) = problems(small, networks=networks, **seeds)
+    assert "runs without a seed have per_step noise" in problem
+
+
+def test_another_name_for_one_model_makes_no_other_runs(small: dict[str, Any]) -> None:
+    networks = [["DummyT2I", "DummyI2T"], ["Alias", "DummyI2T"]]
+    alias = {"family": "arithmetic", "kind": "text_to_image"}
+    (problem,) = problems(small, networks=networks, models={"Alias": alias})
+    assert "networks[0] and networks[1]" in problem
+    assert problems(small, networks=networks, models={"Alias": {**alias, "size": 32}}) == []

@@ -96,3 +96,18 @@ def test_what_is_needed_is_needed(small: dict[str, Any], key: str) -> None:
     del small[key]
     with pytest.raises(ValidationError):
         Experiment.model_validate(small)
+
+
+@pytest.mark.parametrize(
+    ("homology", "problem"),
+    [
+        ({"maxdim": 3}, "engine lazy computes dimensions up to 2"),
+        ({"engine": "gudhi", "budget": 10}, "engine gudhi keeps to no budget"),
+    ],
+)
+def test_an_engine_is_not_asked_for_what_it_cannot_do(
+    small: dict[str, Any], homology: dict[str, Any], problem: str
+) -> None:
+    """Otherwise this would be told by the last stage, after days of runs."""
+    with pytest.raises(ValidationError, match=problem):
+        Experiment.model_validate({**small, "homology": homology})

@@ -74,11 +74,11 @@ def test_all_problems_are_told_at_once(experiment_file: ExperimentFile) -> None:
         "max_lenght: unknown key. Did you mean 'max_length'?",
         "seeds and num_runs: only one of them can be given",
         "networks[0][1] = 3: a text was expected",
-        "networks[1]: a list of model names was expected",
+        "networks[1] = 'DummyI2T': a list of model names was expected",
         "networks[2]: DummyT2I2 gives image, but the next model, DummyT2I2, takes text",
         "networks[3][0] = 'FluxDve': no such model. Did you mean 'FluxDev'",
-        "prompts[2]: an empty prompt",
-        "prompts[3]: a prompt has text and group, not grup",
+        "prompts[2] = '': an empty prompt",
+        "prompts[3] = {'text': 'x', 'grup': 'y'}: a prompt has text and group, not grup",
         "prompts: more than once: 'a'",
         "seeds[0] = -2: at least -1",
         "seeds[2] = 4294967296: at most 4294967295",
@@ -197,6 +197,14 @@ def test_a_models_path_is_read_from_where_the_file_is(tmp_path: Path) -> None:
     path.write_text(WRITTEN + '[models.DummyI2T]\npath = "weights"\n')
     tables = load_experiment(path).models
     assert tables["DummyI2T"]["path"] == str(tmp_path / "weights")
+
+
+def test_the_home_of_nobody_is_a_missing_folder(tmp_path: Path) -> None:
+    path = tmp_path / "e.toml"
+    path.write_text(WRITTEN + '[models.DummyI2T]\npath = "~nobody-of-this-name/w"\n')
+    assert load_experiment(path).models["DummyI2T"]["path"].endswith("/~nobody-of-this-name/w")
+    path.write_text('prompts_file = "~nobody-of-this-name/p.txt"\n')
+    assert any("p.txt': does not exist" in problem for problem in problems_of(path))
 
 
 def test_prompts_come_from_a_file_beside_the_experiment(

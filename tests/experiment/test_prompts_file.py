@@ -46,6 +46,7 @@ def test_json_lines_are_texts_or_tables(tmp_path: Path) -> None:
         ("p.csv", "", "must name a column text"),
         ("p.csv", "text,colour\na,b\n", "unknown column 'colour'"),
         ("p.csv", "text,group\na,b,c\n", "line 2 has another number of columns"),
+        ("p.csv", "text,text\na,b\n", "names a column twice"),
         ("p.csv", "text,group\na\n", "line 2 has another number of columns"),
         ("p.csv", 'text\n"unfinished\n', "unexpected end of data"),
         ("p.jsonl", '"a"\n{"text": \n', "line 2 is not JSON"),

@@ -146,6 +146,7 @@ def test_matrices_that_are_no_distances_are_refused(word: str) -> None:
         ([[0.0], [1e300]], "row 1"),
         ([1.0, 2.0], "shape"),
         ([["a"]], "dtype"),
+        ([[1.0, 2.0], [3.0]], "no array"),
         ([[1j]], "dtype"),
     ],
 )
@@ -161,7 +162,17 @@ def test_points_that_are_none_are_refused(points: Any, word: str) -> None:
         ({"engine": "ripser"}, "ripser"),
         ({"maxdim": -1}, "maxdim"),
         ({"maxdim": 3}, "dimension 3"),
+        ({"maxdim": 1.5}, "maxdim"),
         ({"threads": 0}, "threads"),
+        ({"threads": "2"}, "threads"),
+        ({"threads": 10**6}, "threads"),
+        ({"thresh": None}, "thresh"),
+        ({"deadline": math.nan}, "deadline"),
+        ({"memory_limit_gb": 0}, "memory_limit_gb"),
+        ({"memory_limit_gb": -1.0}, "memory_limit_gb"),
+        ({"memory_limit_gb": math.nan}, "memory_limit_gb"),
+        ({"budget": 0}, "budget"),
+        ({"budget": 2**70}, "budget"),
         ({"thresh": -1.0}, "thresh"),
         ({"thresh": math.nan}, "thresh"),
         ({"engine": "gudhi", "budget": 5}, "budget"),
@@ -202,6 +213,19 @@ def test_noise_can_be_told_from_a_curve() -> None:
     curve = np.cumsum(cloud(200, d=3), axis=0)
     assert diagrams(curve, maxdim=1).record.noise_ratio < 1
     assert diagrams(noise(200), maxdim=1).record.noise_ratio > 3
+
+
+@needs_native
+def test_no_limits_can_be_written_as_infinity() -> None:
+    found = diagrams(cloud(20), deadline=math.inf, memory_limit_gb=math.inf)
+    assert found.record.is_complete
+
+
+@needs_native
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_a_deadline_that_is_over_leaves_nothing(seconds: float) -> None:
+    found = diagrams(cloud(20), deadline=seconds)
+    assert (found.record.stopped_reason, found.dgms) == ("deadline", ())
 
 
 @needs_native

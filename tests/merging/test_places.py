@@ -11,8 +11,8 @@ from synthetic import SENSE, SIGHT, Experiment
 import panic_hpc
 from panic_hpc.errors import ConflictError, PanicError, ShardError
 from panic_hpc.store.dataset import Dataset
-from panic_hpc.store.schema import required_names
-from panic_hpc.store.shard import open_shard
+from panic_hpc.store.schema import DIAGRAM_STATUS, INCOMPLETE, required_names
+from panic_hpc.store.shard import DIGEST, open_shard, publish_shard
 from panic_hpc.types import Prompt
 
 LAYOUTS = ([12], [6, 6], [1] * 12, [5, 1, 4, 2])
@@ -182,6 +182,33 @@ def test_a_conflict_found_late_leaves_the_previous_dataset(tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "d.h5", "d.h5.digest"]
 
 
+def make_incomplete(path: Path) -> None:
+    """Say of all diagrams of a shard that time or memory stopped them."""
+    with open_shard(path) as file:
+        arrays = {name: file.array(name) for name in file.entries if name != DIGEST}
+        header = file.shard_header
+    arrays["runs/status"][:] = DIAGRAM_STATUS[INCOMPLETE]
+    path.unlink()
+    publish_shard(path, header, arrays)
+
+
+@pytest.mark.parametrize("incomplete", [0, 1])
+def test_a_complete_diagram_is_taken_before_an_incomplete_one(
+    tmp_path: Path, incomplete: int
+) -> None:
+    experiments = Experiment(tmp_path / "1"), Experiment(tmp_path / "2")
+    inputs = [synthetic.write(one, [12]) for one in experiments]
+    whole = synthetic.merged(tmp_path / "whole.h5", (experiments[0], inputs[0]))
+    for one in inputs[incomplete]:
+        if one.shard.stage == "diagrams":
+            make_incomplete(one.path)
+    both = synthetic.merged(tmp_path / "both.h5", *zip(experiments, inputs, strict=True))
+    assert both.n_incomplete == whole.n_incomplete == 0
+    assert both.content_key == whole.content_key
+    alone = (experiments[incomplete], inputs[incomplete])
+    assert synthetic.merged(tmp_path / "alone.h5", alone).n_incomplete > 0
+
+
 def damage(path: Path, name: str, part: float = 0.5) -> None:
     """Flip one bit of an array, so far into it."""
     with open_shard(path, check=False) as file:
@@ -190,6 +217,16 @@ def damage(path: Path, name: str, part: float = 0.5) -> None:
     content[entry.offset + int(part * entry.nbytes)] ^= 8
     path.unlink()
     path.write_bytes(content)
+
+
+def test_a_flipped_bit_in_an_incomplete_diagram_is_found(tmp_path: Path) -> None:
+    experiment = Experiment(tmp_path / "1")
+    inputs = synthetic.write(experiment, [12])
+    [shard] = [one for one in inputs if one.shard.stage == "diagrams"][:1]
+    make_incomplete(shard.path)
+    damage(shard.path, "diagrams/bars")
+    with pytest.raises(ShardError, match="wrong bytes in diagrams/bars"):
+        synthetic.merged(tmp_path / "d.h5", (experiment, inputs))
 
 
 @pytest.mark.parametrize("name", sorted(required_names("runs")))

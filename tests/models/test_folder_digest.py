@@ -1,9 +1,12 @@
 """A folder of weights is what its files say, wherever it lies."""
 
+import errno
 import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +71,26 @@ def test_every_change_of_contents_changes_it(
     before = folder_digest(folder)
     change(folder)
     assert folder_digest(folder) != before
+
+
+def test_a_name_that_is_not_utf8_is_a_name(folder: Path) -> None:
+    before = folder_digest(folder)
+    (folder / os.fsdecode(b"\xff.bin")).touch()
+    assert folder_digest(folder) != before
+
+
+def test_what_cannot_be_listed_is_not_passed_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scandir(path: str) -> Any:
+        if os.fspath(path).endswith("unet"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path)
+
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(ModelError, match="unet cannot be read"):
+        folder_digest(folder)
 
 
 def test_what_holds_no_files_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The cache as huggingface_hub lays it out, and what is said where a model is not in it."""
 
+import fnmatch
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,13 @@ def test_the_cache_is_where_the_hub_looks_for_it() -> None:
     assert hub_cache.cache_directory({"HF_HUB_CACHE": "/a", "HF_HOME": "/b"}) == Path("/a")
     assert hub_cache.cache_directory({"HF_HOME": "/b", "XDG_CACHE_HOME": "/c"}) == Path("/b/hub")
     assert hub_cache.cache_directory({"XDG_CACHE_HOME": "/c"}) == Path("/c/huggingface/hub")
+    assert hub_cache.cache_directory({"HUGGINGFACE_HUB_CACHE": "/d"}) == Path("/d")
+    assert hub_cache.cache_directory({"HF_HOME": "~/e"}) == Path.home() / "e" / "hub"
+
+
+def test_a_chat_models_template_is_fetched_with_it() -> None:
+    """Without it the model is asked nothing, and a cluster's captions are others."""
+    assert any(fnmatch.fnmatch("chat_template.jinja", p) for p in hub_cache.WANTED_FILES)
 
 
 def test_a_model_is_missing_unless_its_very_revision_is_there(tmp_path: Path) -> None:

@@ -53,3 +53,12 @@ def test_no_heavy_library_is_imported() -> None:
         "sys.exit(bool({'torch', 'transformers', 'diffusers'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_a_process_loaded_before_is_no_part_of_a_cpus_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    before = numerics_class("cpu")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    assert numerics_class("cpu") == before

@@ -120,6 +120,14 @@ def test_a_directory_with_other_things_in_it_is_refused(paths: ExperimentPaths) 
     assert [path.name for path in paths.root.iterdir()] == ["thesis.tex"]
 
 
+def test_somebodys_own_file_of_prompts_is_not_overwritten(paths: ExperimentPaths) -> None:
+    paths.root.mkdir()
+    paths.prompts.write_text('["a fox"]')
+    with pytest.raises(ManifestError, match="holds 'prompts\\.json'"):
+        manifest.write(planned(), paths)
+    assert paths.prompts.read_text() == '["a fox"]'
+
+
 def test_a_file_in_its_place_is_refused(paths: ExperimentPaths) -> None:
     paths.root.write_text("a file")
     with pytest.raises(ManifestError, match="cannot be used as a directory"):

@@ -47,3 +47,10 @@ def test_two_unseeded_runs_never_share_a_seed(
     drawn = expanded(small, seeds=None, seed_count=50)
     assert len(set(drawn)) == 50
     assert expanded(small, seeds=None, seed_count=20) == drawn[:20]
+
+
+def test_an_unseeded_run_never_has_a_seed_that_is_also_written(small: dict[str, Any]) -> None:
+    drawn = hash_seed("unseeded", 0)
+    written, unseeded = expanded(small, seeds=[drawn, -1])
+    assert written.value == drawn
+    assert unseeded.value not in (drawn, -1)

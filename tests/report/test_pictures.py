@@ -19,6 +19,7 @@ from panic_hpc.report.contact_sheet import (
     every_nth,
     wrapped,
 )
+from panic_hpc.report.overview import continued
 from panic_hpc.report.persistence_diagram import frame_of, multiplicities, persistence_diagram
 
 INFINITE = np.array([[0.0, np.inf]])
@@ -53,6 +54,18 @@ def test_a_run_that_ended_early_leaves_its_later_columns_empty(tmp_path: Path) -
     assert sheet.getpixel((x + 20, y + 20)) == (255, 255, 255)
     second_row = sheet.height - GAP - (THUMBNAIL + 4 + GAP)
     assert sheet.getpixel(centre_of(2, second_row)) == (0, 255, 0)
+
+
+def test_a_run_that_stopped_on_a_loop_goes_on_in_pale(tmp_path: Path) -> None:
+    cells = [Cell(0, flat(9, 9, 9)), Cell(2, flat(255, 0, 0)), Cell(4, flat(0, 0, 255))]
+    whole = continued(cells, loop_start=2, loop_length=4, length=11)
+    assert [(cell.step, cell.repeats) for cell in whole[3:]] == [(6, 2), (8, 4), (10, 2)]
+    sheet = seen(contact_sheet([Strip("loops", whole)], tmp_path / "sheet.png"))
+    assert sheet.getpixel(centre_of(1)) == (255, 0, 0)
+    red, green, blue = (int(part) for part in np.asarray(sheet)[centre_of(3)[::-1]])
+    assert red == 255
+    assert 150 < green == blue < 255
+    assert continued(cells, loop_start=-1, loop_length=0, length=11) == cells
 
 
 def test_many_steps_are_thinned_to_every_nth() -> None:
@@ -128,6 +141,14 @@ def test_the_frame_holds_every_finite_value_below_the_line_of_infinity() -> None
 def test_bars_that_are_no_bars_are_refused(bad: list[float], tmp_path: Path) -> None:
     with pytest.raises(PanicError, match="H1"):
         persistence_diagram([EMPTY, np.array([bad])], tmp_path / "diagram.png")
+
+
+@pytest.mark.parametrize("title", ["$5 and $\\frac{", "🦊 " * 9, "word " * 9_000, "a\nb\n" * 99])
+def test_any_prompt_can_be_a_title(title: str, tmp_path: Path) -> None:
+    plain = seen(persistence_diagram([INFINITE], tmp_path / "plain.png"))
+    titled = seen(persistence_diagram([INFINITE], tmp_path / "titled.png", title=title))
+    assert titled.size == plain.size
+    assert titled.tobytes() != plain.tobytes()
 
 
 def test_drawing_leaves_no_style_behind(tmp_path: Path) -> None:

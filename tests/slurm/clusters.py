@@ -1,5 +1,6 @@
 """Profiles of the testbed for one test each, and what tests do with its queue."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -79,6 +80,11 @@ def log_of(root: Path) -> str:
     return "".join(
         path.read_text(errors="replace") for path in sorted(root.glob("jobs/submitit/*/*_log.out"))
     )
+
+
+def content_key(root: Path) -> str:
+    """Return the content key of the experiment's dataset, merged where it is not yet."""
+    return str(json.loads(run_command("merge", root, "--json"))["content_key"])
 
 
 def environment(**variables: str) -> dict[str, str]:

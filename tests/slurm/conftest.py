@@ -10,25 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from little_experiment import Digests, digests, plan_little, run_command
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "slurm" / "testbed"))
 testbed_module: Any = importlib.import_module("testbed")
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests of a real scheduler be tried twice more, and say so: busy daemons lag."""
-    for item in items:
-        if item.get_closest_marker("slurm"):
-            item.add_marker(pytest.mark.flaky(reruns=2))
+SLOW_S = 0.5
+"""What a step of the slow experiment takes."""
 
 
 @pytest.fixture(scope="session")
 def shared_slurm() -> Iterator[Any]:
     """A running Slurm; use `slurm`, which also points this process at it."""
-    # MPICH names its segments by job id, and a new testbed counts from 1 again: what a killed job
-    # left behind makes MPI_Init hang or fail.
-    for stale in Path("/dev/shm").glob("mpich_shm_*"):
-        stale.unlink(missing_ok=True)
     testbed = testbed_module.start(testbed_module.Settings())
     yield testbed
     testbed.stop()
@@ -83,6 +76,28 @@ def shared_directory() -> Iterator[Path]:
     directory.chmod(0o1777)
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def expected_quick(tmp_path_factory: pytest.TempPathFactory) -> Digests:
+    """Everything about the quick experiment, worked on by the local executor."""
+    root = plan_little(tmp_path_factory.mktemp("quick"), runs_per_shard=6)
+    run_command("submit", root, "--executor", "inline")
+    return digests(root)
+
+
+@pytest.fixture(scope="session")
+def expected_slow(tmp_path_factory: pytest.TempPathFactory) -> Digests:
+    """The runs of the slow experiment, worked on by the local executor."""
+    root = plan_little(tmp_path_factory.mktemp("slow"), delay_s=SLOW_S)
+    run_command("submit", root, "--workers", "3", "--stage", "runs")
+    return digests(root)
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    """Three shards of some six seconds each."""
+    return plan_little(tmp_path / "slow", delay_s=SLOW_S)
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import log_of, profile, states, submit, wait_until_over
-from little_experiment import digests, plan_little, run_command
+from clusters import content_key, log_of, profile, states, submit, wait_until_over
+from little_experiment import command_line, digests, plan_little
 
 from panic_hpc.clusters.profiles import load_cluster, resolved
 from panic_hpc.execution.image import Build, inspect_image, refuse_other_build
@@ -59,28 +59,36 @@ def test_nothing_of_the_hosts_python_leaks_in(image: Path, monkeypatch: pytest.M
     assert told.split() == ["/opt/panic-hpc/venv", "False", "3"]
 
 
+def test_a_checkout_in_the_current_directory_is_not_imported(image: Path, tmp_path: Path) -> None:
+    (tmp_path / "panic_hpc").mkdir()
+    (tmp_path / "panic_hpc" / "__init__.py").write_text("raise SystemExit('of the host')")
+    done = subprocess.run(
+        ["apptainer", "exec", USERNS, image, "python3", "-m", "panic_hpc", "--help"],
+        capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path,
+    )  # fmt: skip
+    assert "Usage" in done.stdout, done.stderr
+
+
 def test_arrays_in_the_image_with_a_requeue_have_the_bits_of_a_local_run(
     slurm: Any, image: Path, tmp_path: Path
 ) -> None:
-    """Twelve steps of 3 s do not fit before the first deadline; the second attempt has minutes."""
-    local = plan_little(tmp_path / "local", delay_s=3.0)
-    run_command("submit", local, "--workers", "3")
-    root = plan_little(tmp_path / "exp", delay_s=3.0)
-    first = '[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]'
-    short = f"setup = ['{first} || export PANIC_HPC_DEADLINE=$(( $(date +%s) + 32 ))']"
+    """Twelve steps of 5 s do not fit into Slurm's shortest walltime, a minute.
+
+    What mounts the image unprivileged, squashfuse, is a process of the job like any other: it
+    must be there until the last checkpoint is written.
+    """
+    local, root = (plan_little(tmp_path / name, delay_s=5.0) for name in ("local", "exp"))
+    walltime = "[stages.runs]\nwalltime_min = 1\n"
     ranks = '[mpi]\nlauncher = "mpiexec"\n[stages.merge]\nranks_per_node = 2'
-    submit(root, profile(tmp_path, container(image, f"{short}\n{ranks}")))
-    wait_until_over(root)
+    submit(root, profile(tmp_path, container(image, f"{walltime}{ranks}")))
+    with subprocess.Popen(command_line("submit", local, "--workers", "3")) as outside:
+        wait_until_over(root)
+    assert outside.returncode == 0
     assert set(states(root, "merge")) == {"completed"}, log_of(root)
-    assert '"event": "stopped"' in log_of(root)
+    assert log_of(root).count('"event": "stopped"') >= 3
     assert "Transport endpoint" not in log_of(root)
     assert digests(root) == digests(local)
     assert content_key(root) == content_key(local)
-
-
-def content_key(root: Path) -> str:
-    told = json.loads(run_command("merge", root, "--json"))
-    return str(told["content_key"])
 
 
 def test_an_image_is_recorded_and_another_one_refused(image: Path, tmp_path: Path) -> None:
@@ -108,13 +116,13 @@ def test_panic_hpc_from_the_image_drives_the_hosts_slurm(
         "APPTAINER_BIND": str(tmp_path),
     }  # fmt: skip
 
-    def panic_hpc(*words: str) -> str:
+    def panic_hpc(*words: str, code: int = 0) -> str:
         done = subprocess.run(
             [REPOSITORY / "slurm/panic-hpc", *words], cwd=tmp_path, env=environment,
             capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
     panic_hpc("plan", "small.toml", "EXP")
     panic_hpc("clusters", "check", "profile.toml")
@@ -123,6 +131,8 @@ def test_panic_hpc_from_the_image_drives_the_hosts_slurm(
     assert "Everything is completed" in panic_hpc("status", "EXP")
     panic_hpc("merge", "EXP", "--output", "again.h5")
     assert (tmp_path / "again.h5").exists()
+    # A verb that the image does not have yet ends as it would if it were installed.
+    assert "No such command 'divine'" in panic_hpc("divine", "EXP", code=2)
 
 
 @pytest.mark.parametrize("launcher", ["mpiexec", "srun"])

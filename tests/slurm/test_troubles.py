@@ -21,7 +21,15 @@ from clusters import (
     wait_until_over,
     wait_until_running,
 )
-from little_experiment import digests, plan_little, run_command, wait_for
+from conftest import SLOW_S
+from little_experiment import (
+    Digests,
+    command_line,
+    digests,
+    plan_little,
+    run_command,
+    wait_for,
+)
 
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
@@ -36,26 +44,27 @@ FAST_AND_SLOW: dict[str, Any] = {
     "models": {
         "DummyT2I": {"batch_size": 2},
         "DummyI2T": {"batch_size": 2},
-        "DummyT2I2": {"batch_size": 2, "delay_s": 5.0},
-        "DummyI2T2": {"batch_size": 2, "delay_s": 5.0},
+        "DummyT2I2": {"batch_size": 2, "delay_s": 8.0},
+        "DummyI2T2": {"batch_size": 2, "delay_s": 8.0},
     },
 }
 
 
-def test_two_shards_share_a_node_and_only_the_slow_one_is_requeued(
+def test_two_shards_share_a_node_and_only_the_slow_one_is_requeued_again_and_again(
     slurm: Any, tmp_path: Path
 ) -> None:
-    """The walltime is a real one here: a minute, for a shard that takes one."""
+    """The walltime is Slurm's own: a minute, the shortest there is, for a shard of 96 s."""
     text = "[stages.runs]\nshards_per_job = 2\nwalltime_min = 1\n"
     root = plan_little(tmp_path / "exp", **FAST_AND_SLOW)
-    submit(root, profile(tmp_path, text), "runs")
-    wait_until_over(root, 280)
     whole = plan_little(tmp_path / "whole", 24, **FAST_AND_SLOW)
-    run_command("submit", whole, "--executor", "inline", *RUNS)
+    submit(root, profile(tmp_path, text), "runs")
+    with subprocess.Popen(command_line("submit", whole, "--workers", "2", *RUNS)) as local:
+        wait_until_over(root, 280)
+    assert local.returncode == 0
     assert digests(root) == digests(whole)
     log = log_of(root)
     assert log.count('"event": "completed", ') == 2
-    assert log.count('"event": "stopped", ') >= 1
+    assert log.count('"event": "stopped", ') >= 2
     assert gpus_of(root) == {"0", "1"}
 
 
@@ -71,23 +80,28 @@ def gpus_of(root: Path) -> set[str]:
     return found
 
 
-def test_a_task_that_exceeds_its_memory_gets_more_on_retry(slurm: Any, tmp_path: Path) -> None:
-    root = plan_little(tmp_path / "exp", runs_per_shard=6, delay_s=0.5)
+def test_a_task_that_exceeds_its_memory_gets_more_on_retry(
+    slurm: Any, slow: Path, tmp_path: Path, expected_slow: Digests
+) -> None:
+    root = slow
     tight = profile(tmp_path, "[stages.runs]\nmem_gb = 0.07\n")
     submit(root, tight, "runs")
     wait_until_over(root)
-    assert states(root, "runs") == ["lost"]
+    assert states(root, "runs") == ["lost"] * 3
     told = run_command("retry", root, "--cluster", tight, "--yes", *RUNS)
-    assert "runs: 1 jobs" in told
+    assert "runs: 3 jobs" in told
+    assert "Left out" not in told
     wait_until_over(root)
-    assert states(root, "runs") == ["completed"]
+    assert digests(root) == expected_slow
     script = max(root.glob("jobs/submitit/*/*_submission.sh"), key=lambda path: path.parent.name)
     assert "--mem=143M" in script.read_text()
 
 
-def test_jobs_that_slurm_has_forgotten(start_slurm: Any, tmp_path: Path) -> None:
+def test_jobs_that_slurm_has_forgotten(
+    start_slurm: Any, slow: Path, expected_slow: Digests
+) -> None:
     start_slurm(min_job_age_s=2)
-    root = plan_little(tmp_path / "exp", delay_s=0.5)
+    root = slow
     submit(root, "testbed", "runs")
     victim = wait_until_running(root)
     for pid in processes(victim.job, "submitit.core._submit"):
@@ -97,7 +111,7 @@ def test_jobs_that_slurm_has_forgotten(start_slurm: Any, tmp_path: Path) -> None
     assert states(root, "runs") == ["lost", "completed", "completed"]
     submit(root, "testbed", "runs")
     wait_until_over(root)
-    assert states(root, "runs") == ["completed"] * 3
+    assert digests(root) == expected_slow
 
 
 def queue_is_empty() -> bool:
@@ -107,12 +121,16 @@ def queue_is_empty() -> bool:
 
 
 def test_usage_with_and_without_accounting(
-    accounting_slurm: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    accounting_slurm: Any,
+    shared_slurm: Any,
+    slow: Path,
+    expected_slow: Digests,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    root = plan_little(tmp_path / "exp", delay_s=0.5)
+    root = slow
     submit(root, "testbed", "runs")
     wait_until_over(root)
-    assert states(root, "runs") == ["completed"] * 3
+    assert digests(root) == expected_slow
 
     def accounted() -> Any:
         (row,) = json.loads(run_command("status", root, "--usage", "--json"))
@@ -124,9 +142,13 @@ def test_usage_with_and_without_accounting(
     assert 15 / 3600 < row["hours"] < 120 / 3600
     assert row["hours"] == pytest.approx(row["gpu_hours"])
     assert row["asked_hours"] == pytest.approx(3 * 5 / 60)
+    assert row["asked_gpu_hours"] == pytest.approx(3 * 5 / 60)
     assert row["slurm_hours"] > row["hours"] / 2
     assert row["peak_gb"] > 0.03
-    monkeypatch.setenv("SLURM_CONF", "/nonexistent/slurm.conf")
+    told = run_command("status", root, "--usage")
+    assert "sacct says" in told
+    assert max(map(len, told.splitlines())) <= 80
+    monkeypatch.setenv("SLURM_CONF", str(shared_slurm.conf))
     (alone,) = json.loads(run_command("status", root, "--usage", "--json"))
     assert alone["slurm_hours"] is None
     assert alone["hours"] == row["hours"]
@@ -155,15 +177,19 @@ def as_user(name: str, *arguments: str | Path) -> subprocess.Popen[str]:
     )
 
 
-def test_two_users_submit_at_once_and_no_shard_is_worked_on_twice(
-    slurm: Any, shared_directory: Path
-) -> None:
-    root = shared_directory / "exp"
-    plan_little(root, delay_s=0.25)
-    shutil.chown(root, "games", "users")
-    for path in root.iterdir():
+def shared_by_a_group(directory: Path, runs_per_shard: int) -> Path:
+    """Plan the slow experiment in a directory that a group of users works in."""
+    root = plan_little(directory / "exp", runs_per_shard, delay_s=SLOW_S)
+    for path in (root, *root.iterdir()):
         shutil.chown(path, "games", "users")
     root.chmod(0o2775)
+    return root
+
+
+def test_two_users_submit_at_once_and_no_shard_is_worked_on_twice(
+    slurm: Any, shared_directory: Path, expected_slow: Digests
+) -> None:
+    root = shared_by_a_group(shared_directory, 2)
     submits = [
         as_user(name, "submit", root, "--cluster", "testbed", "--yes", *RUNS)
         for name in ("games", "news")
@@ -176,7 +202,7 @@ def test_two_users_submit_at_once_and_no_shard_is_worked_on_twice(
     later = as_user("news", "submit", root, "--cluster", "testbed", "--yes", *RUNS)
     assert "Nothing was submitted" in later.communicate(timeout=60)[0]
     wait_until_over(root)
-    assert states(root, "runs") == ["completed"] * 3, log_of(root)
+    assert digests(root) == expected_slow, log_of(root)
     begun = re.findall(r'"event": "begins", .*"shard": "(\w+)"', log_of(root))
     assert sorted(begun) == ["runs_00000", "runs_00001", "runs_00002"]
     folders = list((root / "jobs" / "submitit").iterdir())
@@ -184,14 +210,9 @@ def test_two_users_submit_at_once_and_no_shard_is_worked_on_twice(
 
 
 def test_the_other_user_goes_on_where_the_first_was_stopped(
-    slurm: Any, shared_directory: Path
+    slurm: Any, shared_directory: Path, expected_slow: Digests
 ) -> None:
-    root = shared_directory / "exp"
-    plan_little(root, runs_per_shard=6, delay_s=0.5)
-    shutil.chown(root, "games", "users")
-    for path in root.iterdir():
-        shutil.chown(path, "games", "users")
-    root.chmod(0o2775)
+    root = shared_by_a_group(shared_directory, 6)
     first = as_user("games", "submit", root, "--cluster", "testbed", "--yes", *RUNS)
     told, _ = first.communicate(timeout=60)
     assert first.returncode == 0, told
@@ -202,4 +223,4 @@ def test_the_other_user_goes_on_where_the_first_was_stopped(
     told, _ = second.communicate(timeout=60)
     assert second.returncode == 0, told
     wait_until_over(root)
-    assert states(root, "runs") == ["completed"], log_of(root)
+    assert digests(root) == expected_slow, log_of(root)

@@ -79,3 +79,14 @@ def test_an_interruption_is_passed_on() -> None:
 
     with pytest.raises(Interrupted):
         called(call, 2, {0: 1, 1: 2})
+
+
+def test_a_reason_can_be_stored_whatever_the_error_quotes() -> None:
+    def call(items: Sequence[str]) -> list[str]:
+        if "\ud83d" in items:
+            raise ValueError(f"cannot read {items}: {items[0]}")
+        return list(items)
+
+    results = Caller("m", 1, call, lambda item: "a picture")({0: "\ud83d"})
+    assert "\\ud83d" in results[0].reason
+    assert results[0].reason.encode()

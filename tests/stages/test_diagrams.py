@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -70,13 +71,20 @@ def test_stopping_between_diagrams_changes_nothing(tmp_path: Path) -> None:
     experiment = planned(tmp_path)
     experiment.work(RUNS, EMBEDDINGS)
     shard = stage_named(DIAGRAMS).shards(experiment.manifest)[0]
-    answers = iter(["", "", "", "the walltime ends"])
-    context = experiment.context(should_stop=lambda margin_s: next(answers))
-    with pytest.raises(Interrupted):
-        stage_named(DIAGRAMS).execute(context, shard)
     done: list[tuple[int, int]] = []
-    context = experiment.context(report=lambda *pair: done.append(pair))
-    stage_named(DIAGRAMS).execute(context, shard)
+
+    def after_three(margin_s: float) -> str:
+        return "the walltime ends" if len(done) > 3 else ""
+
+    def report(*pair: int) -> None:
+        done.append(pair)  # type: ignore[arg-type]
+
+    context = experiment.context(should_stop=after_three, report=report)
+    with pytest.raises(Interrupted, match="walltime"):
+        stage_named(DIAGRAMS).execute(context, shard)
+    assert done == [(count, 9) for count in range(4)]
+    done.clear()
+    stage_named(DIAGRAMS).execute(experiment.context(report=report), shard)
     assert done == [(count, 9) for count in range(3, 10)]
 
 
@@ -132,25 +140,29 @@ def test_one_diagram_that_fails_leaves_a_record(
     experiment.work(RUNS, EMBEDDINGS)
     honest = one_diagram._computed
 
-    def fail_on_one(cloud: one_diagram.Cloud, settings: object) -> one_diagram.Diagram:
+    def fail_on_one(cloud: one_diagram.Cloud, *how: object) -> one_diagram.Diagram:
         if cloud.position == 3:
-            raise MemoryError("19 GB")
-        return honest(cloud, settings)  # type: ignore[arg-type]
+            raise ArithmeticError("overflow")
+        return honest(cloud, *how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(one_diagram, "_computed", fail_on_one)
     experiment.work(DIAGRAMS)
     with opened(experiment, DIAGRAMS) as shard:
         assert np.flatnonzero(shard.array("runs/status")).tolist() == [3]
         assert shard.array("runs/status")[3] == schema.DIAGRAM_STATUS["failed"]
-        assert reasons(shard)[3].startswith("MemoryError: 19 GB\nTraceback")
+        assert reasons(shard)[3].startswith("ArithmeticError: overflow\nTraceback")
         assert shard.array("runs/points")[3] > 0
         assert shard.array("runs/distinct_points")[3] == -1
 
 
-def test_an_engine_that_refuses_its_settings_fails_the_shard(tmp_path: Path) -> None:
-    experiment = planned(tmp_path, homology={"engine": "gudhi", "budget": 5})
+def test_an_engine_that_is_not_there_fails_the_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = planned(tmp_path, homology={"engine": "gudhi"})
     experiment.work(RUNS, EMBEDDINGS)
-    with pytest.raises(HomologyError, match="budget"):
+    for name in ("gudhi", "gudhi.sklearn", "gudhi.sklearn.rips_persistence"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(HomologyError, match="gudhi is not installed"):
         experiment.work(DIAGRAMS)
 
 

@@ -17,6 +17,8 @@ from panic_hpc.planning import manifest
 from panic_hpc.planning.plan import PlanOptions, make_plan
 from panic_hpc.store.shard import open_shard
 
+Digests = dict[tuple[str, str, bytes], bytes]
+
 POLL_S = 0.5
 DEFAULTS: dict[str, Any] = {
     "networks": [["DummyT2I", "DummyI2T"]],
@@ -37,8 +39,11 @@ def plan_little(root: Path, runs_per_shard: int = 2, delay_s: float = 0.0, **cha
     return root
 
 
-def digests(root: Path) -> dict[tuple[str, str, bytes], bytes]:
-    """Return {(stage, model, run key): digest} over everything that is published."""
+def digests(root: Path) -> Digests:
+    """Return {(stage, model, run key): digest} over everything that is published.
+
+    The content key of a dataset is made of these, so equal ones mean an equal key.
+    """
     plan, paths = manifest.read(root), ExperimentPaths(root)
     found = {}
     for name, stage in registry.collect("panic_hpc.stages").items():

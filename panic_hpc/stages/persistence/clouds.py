@@ -14,6 +14,9 @@ from panic_hpc.store.shard import Shard as ShardFile
 from panic_hpc.store.shard import open_shard
 from panic_hpc.types import EMBEDDINGS, Shard
 
+SAMPLED_NUMBERS = 8
+"""Numbers of a vector that tell it from another well enough for a guess."""
+
 
 class Cloud(NamedTuple):
     """A run's trajectory (T, D) float32, and how many of its embeddings failed."""
@@ -42,9 +45,11 @@ class Clouds:
         self.indices = np.array([place.run for place in places], "<i8")
         self.keys = np.array([place.key for place in places], "S32")
 
-    def n_rows(self, position: int) -> int:
-        """Return the number of a run's embeddings, its prompt's included."""
-        return self._places[position].stop - self._places[position].start
+    def size(self, position: int) -> int:
+        """Return about how many different points a run has: those that begin differently."""
+        _, _, file, start, stop = self._places[position]
+        beginnings = file.slice("embeddings/vector", start, stop)[:, :SAMPLED_NUMBERS]
+        return len(np.unique(np.ascontiguousarray(beginnings).view(f"V{beginnings.shape[1] * 4}")))
 
     def read(self, position: int) -> Cloud:
         """Return a run's trajectory: the embeddings of its own steps."""

@@ -36,12 +36,17 @@ def recorded(position: int, diagram: Diagram) -> tuple[dict[str, Any], list[byte
     return value, [entropies, surrogates, *(dgm.astype("<f4").tobytes() for dgm in diagram.dgms)]
 
 
+def results(journal: Journal) -> list[Record]:
+    """Return the records that are diagrams; the others are notes of attempts."""
+    return [record for record in journal.records if "status" in record.value]
+
+
 def diagrams_arrays(
     clouds: Clouds, settings: DiagramSettings, journal: Journal
 ) -> dict[str, NDArray[Any]]:
     """Return the shard's arrays by name, in order of runs."""
     n_dimensions = settings.maxdim + 1
-    records = sorted(journal.records, key=lambda record: int(record.value["position"]))
+    records = sorted(results(journal), key=lambda record: int(record.value["position"]))
     bars = [dgm for record in records for dgm in _bars(record, n_dimensions, journal)]
     reasons, texts = pack_texts([record.value["reason"] for record in records])
     return {

@@ -30,7 +30,7 @@ def digest_problems(file: ArrayFile, sample: Sample) -> Iterator[Problem]:
         stored = file.slice(name, 0, file.rows(name)).tolist()
         found = run_digests(file, stage, rename, lambda run: sample.takes("run", run))
         for run, digest in found:
-            if stored[run] and stored[run] != digest.encode():
+            if stored[run] and digest.encode() != stored[run]:
                 yield "D01", f"{name} of run {run} is not the digest of its content {model}".strip()
 
 

@@ -17,7 +17,8 @@ from panic_hpc.store.checks.structure import (
     row_problems,
 )
 from panic_hpc.store.dataset_schema import dataset_name
-from panic_hpc.store.digest import Rename, running_sum
+from panic_hpc.store.digest import Rename, incomplete_rows, running_sum, same_name
+from panic_hpc.store.header import DATASET
 from panic_hpc.store.reader import ArrayFile
 from panic_hpc.store.schema import required_names
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
@@ -45,6 +46,17 @@ def parts(file: ArrayFile) -> Iterator[tuple[str, str, Rename]]:
         found = re.fullmatch(rf"({EMBEDDINGS}|{DIAGRAMS})/([^/]+)/digest", name)
         if found:
             yield found[1], found[2], partial(dataset_name, found[1], found[2])
+
+
+def n_incomplete_diagrams(file: ArrayFile) -> int:
+    """Return how many diagrams of a shard or dataset were stopped by time or memory."""
+    if file.kind == DATASET:
+        all_parts = [(stage, rename) for stage, _, rename in parts(file)]
+    else:
+        all_parts = [(str(file.header.get("stage")), same_name)]
+    return sum(
+        len(incomplete_rows(file, rename)) for stage, rename in all_parts if stage == DIAGRAMS
+    )
 
 
 def dataset_problems(file: ArrayFile) -> Iterator[Problem]:

@@ -50,7 +50,8 @@ def _decoded(path: Path, output: str) -> Verified:
     findings = (
         Finding(one["rule"], one["path"], one["message"], one["hint"]) for one in value["findings"]
     )
-    return Verified(path, value["kind"], value["content_key"], tuple(findings))
+    kind, key = value["kind"], value["content_key"]
+    return Verified(path, kind, key, tuple(findings), int(value["n_incomplete"]))
 
 
 def child() -> None:
@@ -60,6 +61,7 @@ def child() -> None:
     value = {
         "kind": found.kind,
         "content_key": found.content_key,
+        "n_incomplete": found.n_incomplete,
         "findings": [finding.to_json() for finding in found.findings],
     }
     sys.stdout.write(json.dumps(value))

@@ -13,7 +13,11 @@ from panic_hpc.store.checks.content import (
 from panic_hpc.store.checks.file import hdf5_problems, known_problems, sum_problems
 from panic_hpc.store.checks.sampling import ALL, Sample
 from panic_hpc.store.checks.structure import Problem
-from panic_hpc.store.checks.tables import dataset_problems, shard_problems
+from panic_hpc.store.checks.tables import (
+    dataset_problems,
+    n_incomplete_diagrams,
+    shard_problems,
+)
 from panic_hpc.store.file_digest import digest_path, digest_problem
 from panic_hpc.store.header import DATASET
 from panic_hpc.store.reader import ArrayFile
@@ -26,12 +30,16 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What checking one file found; `content_key` of a dataset, "" of others."""
+    """What checking one file found; `content_key` of a dataset, "" of others.
+
+    `n_incomplete` counts diagrams that time or memory stopped: no finding, but no whole result.
+    """
 
     path: Path
     kind: str
     content_key: str
     findings: tuple[Finding, ...]
+    n_incomplete: int = 0
 
 
 def verify_file(
@@ -53,7 +61,8 @@ def verify_file(
             Finding(rule, str(path), sentence, hint)
             for rule, sentence in _limited(_problems(file, sample, report))
         )
-        return Verified(path, file.kind, str(file.header.get("content_key", "")), found)
+        key = str(file.header.get("content_key", ""))
+        return Verified(path, file.kind, key, found, 0 if found else n_incomplete_diagrams(file))
 
 
 def _limited(problems: Iterator[Problem]) -> Iterator[Problem]:

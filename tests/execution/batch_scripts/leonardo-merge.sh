@@ -36,6 +36,7 @@ export XDG_CACHE_HOME=/scratch/me/panic/cache/xdg
 export TORCHINDUCTOR_CACHE_DIR=/scratch/me/panic/cache/inductor
 export TRITON_CACHE_DIR=/scratch/me/panic/cache/triton
 export MPLCONFIGDIR=/scratch/me/panic/cache/matplotlib
+export SINGULARITYENV_PYTHONSAFEPATH=1
 
 # command
 export SUBMITIT_EXECUTOR=slurm
@@ -45,7 +46,7 @@ srun --unbuffered --output /scratch/me/EXP/jobs/submitit/20261120T101112-abc123-
 # teardown
 rc=$?
 if [ "$rc" -eq 85 ]; then
-  scontrol requeue "$SLURM_JOB_ID" && sleep 120
+  scontrol requeue "${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}" && sleep 120
   echo 'panic-hpc: this job was not requeued; submit again to go on'
 fi
 exit "$rc"

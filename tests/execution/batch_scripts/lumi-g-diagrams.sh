@@ -31,6 +31,7 @@ export HF_HUB_OFFLINE=1
 export TRANSFORMERS_OFFLINE=1
 export HF_HUB_DISABLE_TELEMETRY=1
 export PYTHONNOUSERSITE=1
+export SINGULARITYENV_PYTHONSAFEPATH=1
 
 # command
 export SUBMITIT_EXECUTOR=slurm
@@ -40,7 +41,7 @@ srun --unbuffered --output /scratch/me/EXP/jobs/submitit/20261120T101112-abc123-
 # teardown
 rc=$?
 if [ "$rc" -eq 85 ]; then
-  scontrol requeue "$SLURM_JOB_ID" && sleep 120
+  scontrol requeue "${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}" && sleep 120
   echo 'panic-hpc: this job was not requeued; submit again to go on'
 fi
 exit "$rc"

@@ -39,7 +39,7 @@ srun --unbuffered --output /scratch/me/EXP/jobs/submitit/20261120T101112-abc123-
 # teardown
 rc=$?
 if [ "$rc" -eq 85 ]; then
-  scontrol requeue "$SLURM_JOB_ID" && sleep 120
+  scontrol requeue "${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}" && sleep 120
   echo 'panic-hpc: this job was not requeued; submit again to go on'
 fi
 exit "$rc"

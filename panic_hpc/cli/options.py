@@ -1,0 +1,28 @@
+"""Arguments and options that several verbs share: one wording, one type."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Root = Annotated[Path, typer.Argument(metavar="EXP", help="The experiment's directory.")]
+Stages = Annotated[list[str] | None, typer.Option("--stage", help="Only this one (repeatable).")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+ClusterName = Annotated[
+    str, typer.Option("--cluster", help="A cluster profile; see `panic-hpc clusters list`.")
+]
+ExecutorName = Annotated[
+    str, typer.Option("--executor", help="local: worker processes here; inline: this process.")
+]
+Workers = Annotated[
+    int, typer.Option(min=0, help="Worker processes; 0: one a GPU, else one a core.")
+]
+Image = Annotated[str, typer.Option(help="A container image in place of the profile's.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show scripts, cost and sbatch's verdict; submit nothing.")
+]
+OtherNumerics = Annotated[
+    bool,
+    typer.Option("--allow-other-numerics", help="Continue checkpoints of another kind of machine."),
+]

@@ -1,0 +1,145 @@
+"""What `submit` and `retry` have in common: work here, or send the work to a cluster."""
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from panic_hpc.cli.console import counted, say, warn
+from panic_hpc.errors import LaunchError
+
+if TYPE_CHECKING:
+    from panic_hpc.execution.dispatch import Proposal, SlurmOptions
+    from panic_hpc.execution.experiment import Experiment
+    from panic_hpc.execution.launch import LocalOptions
+    from panic_hpc.execution.status import Status
+
+EXIT_INCOMPLETE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was typed after `submit` or `retry`."""
+
+    cluster: str
+    executor: str
+    workers: int
+    stages: tuple[str, ...]
+    image: str
+    dry_run: bool
+    yes: bool
+    allow_other_numerics: bool
+    retry: bool = False
+    any_node: bool = False
+
+
+def send(opened: "Experiment", asked: Asked) -> None:
+    """Do the work of `opened` that is asked for, here or on a cluster, and say what came of it."""
+    from panic_hpc.execution.launch import clear_halt
+
+    if not asked.dry_run and clear_halt(opened):
+        warn("There was a request to stop; it is withdrawn by this submission.")
+    if asked.cluster == "local":
+        return _work_here(opened, asked)
+    options = _slurm_options(opened, asked)
+    return _rehearse(opened, options) if asked.dry_run else _submit(opened, options, yes=asked.yes)
+
+
+def _work_here(opened: "Experiment", asked: Asked) -> None:
+    from panic_hpc.cli.progress import summary, watcher
+    from panic_hpc.execution.launch import current_status, submit_locally
+
+    options = _local_options(asked)
+    if asked.dry_run:
+        found = current_status(opened)
+        for stage in options.stages:
+            say(summary(found, stage))
+        return
+    with watcher() as shown:
+        state = submit_locally(opened, options, shown)
+    _conclude(state, options.stages)
+
+
+def _local_options(asked: Asked) -> "LocalOptions":
+    from panic_hpc.execution.launch import LocalOptions, executor_name
+
+    return LocalOptions(
+        executor=executor_name(asked.executor),
+        workers=asked.workers,
+        stages=asked.stages,
+        retry=asked.retry,
+        allow_other_numerics=asked.allow_other_numerics,
+    )
+
+
+def _slurm_options(opened: "Experiment", asked: Asked) -> "SlurmOptions":
+    from panic_hpc.clusters.profiles import load_cluster, resolved
+    from panic_hpc.execution.availability import refuse_missing
+    from panic_hpc.execution.dispatch import SlurmOptions
+    from panic_hpc.execution.environment import model_cache
+    from panic_hpc.execution.submitted_image import submitted_image
+
+    profile = resolved(load_cluster(asked.cluster))
+    refuse_missing(opened.manifest, model_cache(profile), asked.cluster)
+    return SlurmOptions(
+        cluster=profile,
+        stages=asked.stages,
+        retry=asked.retry,
+        image=submitted_image(profile, asked.image or None, binds=(str(opened.paths.root),)),
+        exclude_bad_nodes=not asked.any_node,
+        allow_other_numerics=asked.allow_other_numerics,
+    )
+
+
+def _submit(opened: "Experiment", options: "SlurmOptions", *, yes: bool) -> None:
+    from panic_hpc.execution.dispatch import submit_to_slurm
+
+    def agree(proposal: "Proposal") -> bool:
+        _describe(proposal)
+        if not yes and not sys.stdin.isatty():
+            raise LaunchError("There is nobody to ask here", hint="Look at this, then give --yes")
+        return yes or typer.confirm("Submit?", default=False)
+
+    if submit_to_slurm(opened, options, agree, say) is None:
+        say("Nothing was submitted; `panic-hpc status` says what there is.")
+
+
+def _rehearse(opened: "Experiment", options: "SlurmOptions") -> None:
+    from panic_hpc.execution import executors
+    from panic_hpc.execution.dispatch import jobs_of, propose
+    from panic_hpc.execution.inquiry import inquire
+    from panic_hpc.execution.ledger import new_submission
+
+    proposal = propose(opened, options, inquire(opened))
+    jobs = jobs_of(opened, options, proposal, new_submission("slurm", options.cluster.name))
+    for job, array in zip(jobs, proposal.arrays, strict=True):
+        say(executors.script(job))
+        names = [*(jobs[position].name for position in array.after), *array.queued]
+        if names:
+            say(f"# waits for {', '.join(names)}")
+        say(f"# sbatch says: {executors.test_only(job)}\n")
+    _describe(proposal)
+
+
+def _describe(proposal: "Proposal") -> None:
+    cost = proposal.cost
+    tasks = sum(len(array.elements) for array in proposal.arrays)
+    calls = counted(len(proposal.arrays), "array")
+    say(
+        f"{counted(proposal.shards, 'shard')} in {counted(tasks, 'job')} ({calls}); "
+        f"at most {cost.gpu_hours:.1f} GPU-hours and {cost.cpu_hours:.1f} CPU-hours"
+    )
+    if proposal.exclude:
+        say(f"Left out, because shards failed there repeatedly: {', '.join(proposal.exclude)}")
+
+
+def _conclude(state: "Status", stages: tuple[str, ...]) -> None:
+    left = [one for one in state.all() if one.state != "completed" and one.shard.stage in stages]
+    failed = [one for one in left if one.state == "failed"]
+    for one in failed[:5]:
+        warn(f"{one.name} failed: {one.detail}")
+    if failed:
+        warn(f"{len(failed)} shards failed. `panic-hpc status` lists them, `retry` tries again.")
+    if left:
+        raise typer.Exit(EXIT_INCOMPLETE)

@@ -1,0 +1,102 @@
+"""Nodes that die, come back, or spoil whatever runs on them; and what a job leaves on disk."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clusters import (
+    log_of,
+    profile,
+    slurm_command,
+    states,
+    submit,
+    wait_until_over,
+    wait_until_running,
+)
+from conftest import SLOW_S
+from little_experiment import Digests, digests, plan_little, run_command, wait_for
+
+pytestmark = pytest.mark.slurm
+
+
+def test_a_killed_slurmd_comes_back(slurm: Any, slow: Path, expected_slow: Digests) -> None:
+    submit(slow, "testbed", "runs")
+    wait_until_running(slow)
+    for node in ("g1", "g2"):
+        slurm.kill_node(node)
+        slurm.start_node(node)
+    slurm.wait_idle()
+    wait_until_over(slow)
+    submit(slow, "testbed", "runs")
+    wait_until_over(slow)
+    assert digests(slow) == expected_slow
+
+
+def test_a_node_is_given_up_while_its_worker_goes_on_and_comes_back(
+    slurm: Any, tmp_path: Path, expected_slow: Digests
+) -> None:
+    """What Slurm takes for dead may only be cut off: for a while a shard has two workers."""
+    root = plan_little(tmp_path / "exp", runs_per_shard=6, delay_s=SLOW_S)
+    submit(root, "testbed", "runs")
+    first = wait_until_running(root)
+    node = slurm_command("squeue", "--noheader", "-j", first.job, "-o", "%N").strip()
+    slurm.kill_node(node)
+    slurm_command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    wait_for(lambda: log_of(root).count('"event": "begins"') == 2, "the second attempt")
+    slurm.start_node(node)
+    slurm_command("scontrol", "update", f"nodename={node}", "state=resume")
+    slurm.wait_idle()
+    wait_until_over(root)
+    assert states(root, "runs") == ["completed"], log_of(root)
+    assert digests(root) == expected_slow
+
+
+BROKEN_DISK = "ulimit -f 1"
+BROKEN_MOUNT = "cd /nonexistent || exit 1"
+
+
+@pytest.mark.parametrize("trouble", [BROKEN_DISK, BROKEN_MOUNT])
+def test_a_node_that_spoils_everything_is_left_out_by_retry(
+    slurm: Any, tmp_path: Path, expected_quick: Digests, trouble: str
+) -> None:
+    """On the disk workers fail and say why; without the mount jobs end before they say a word."""
+    root = plan_little(tmp_path / "exp")
+    spoilt = f"""setup = ['[ "$SLURMD_NODENAME" != g1 ] || {{ {trouble}; }}']"""
+    submit(root, profile(tmp_path, spoilt), "runs")
+    wait_until_over(root)
+    assert sorted(states(root, "runs"))[0] == "completed"
+    assert {"failed", "lost"} & set(states(root, "runs"))
+    told = run_command("retry", root, "--cluster", tmp_path / "profile.toml", "--yes")
+    assert "Left out, because shards failed there repeatedly: g1" in told
+    wait_until_over(root)
+    submit(root)
+    wait_until_over(root)
+    assert digests(root) == expected_quick
+
+
+def test_a_shard_has_four_small_files_while_it_runs_and_two_afterwards(
+    slurm: Any, slow: Path, expected_slow: Digests
+) -> None:
+    planned = small_files(slow)
+    submit(slow, "testbed", "runs")
+    for index in range(3):
+        wait_until_running(slow, "runs", index)
+    for _ in range(20):
+        seen = small_files(slow) - planned
+        assert len(seen) <= 3 * 4, seen
+        time.sleep(0.05)
+    wait_until_over(slow)
+    wait_for(lambda: not os.listdir(slow / "jobs" / "claims"), "the last claim's release")
+    assert len(small_files(slow) - planned) == 3 * 2, small_files(slow) - planned
+    assert digests(slow) == expected_slow
+
+
+def small_files(root: Path) -> set[Path]:
+    """Return an experiment's files but for results, and for the few of a whole submission."""
+    return {
+        path
+        for path in root.rglob("*")
+        if not (path.is_dir() or path.suffix in (".h5", ".sh") or path.parent.name == "ledger")
+    }
