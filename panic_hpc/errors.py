@@ -24,7 +24,8 @@ class PanicError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message}. {self.hint}" if self.hint else self.message
+        end = "\n" if "\n" in self.message else ". "
+        return f"{self.message}{end}{self.hint}" if self.hint else self.message
 
 
 class ConfigError(PanicError):

@@ -47,6 +47,7 @@ def _of_network(dataset: "Dataset", network: int, name: str) -> NetworkSummary:
         noise=" and ".join(sorted(set(runs["noise"].cast(str).to_list()))),
         runs=len(rows),
         failed_runs=int((runs["ended"].cast(str) == "failed").sum()),
+        # The median: one run that a loop ended after two steps would pull a mean down.
         distinct_captions=_median(len(set(dataset.texts(row).values())) for row in rows),
         loop_lengths=tuple(sorted(loops)),
         entropies={m: _mean_entropies(dataset, m, rows) for m in dataset.models_of(DIAGRAMS)},
@@ -62,6 +63,7 @@ def _mean_entropies(dataset: "Dataset", model: str, rows: Sequence[int]) -> tupl
     table = np.array([dataset.entropy(row, model) for row in rows])
     known = np.isfinite(table)
     counts = known.sum(axis=0)
+    # Not nanmean, which warns where a column has no number at all.
     sums = np.where(known, table, 0.0).sum(axis=0)
     return tuple(
         float(total / count) if count else float("nan")

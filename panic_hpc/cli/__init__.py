@@ -15,6 +15,7 @@ from panic_hpc.versions import OWN, version_of
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
+# Any number that neither a shell nor Slurm uses; batch scripts requeue on it.
 EXIT_INTERRUPTED = 85
 """Worker stopped in a consistent state and wants to be started again."""
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     name="panic-hpc",
     help="PANIC-TDA experiments at the scale of a cluster.",
     no_args_is_help=True,
+    # Rich's tracebacks print lines of source, and whatever secret stands in them.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -51,6 +53,8 @@ def _global_options(
 def register_verbs(target: typer.Typer) -> None:
     """Let every module of this package that has `register` add its commands."""
     for info in sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name):
+        # Every verb is imported for --help, which is why none of them imports a heavy module at its
+        # top.
         module: Any = importlib.import_module(f"{__name__}.{info.name}")
         if hasattr(module, "register"):
             module.register(target)
@@ -76,6 +80,7 @@ def main() -> None:
             traceback.print_exc()
         err.print(literal(f"panic-hpc: {error}", "red"))
         sys.exit(EXIT_ERROR)
+    # `panic-hpc show | head` ends here; a trace would be no news.
     except BrokenPipeError:
         sys.exit(EXIT_ERROR)
     except OSError as error:

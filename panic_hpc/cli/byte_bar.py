@@ -34,6 +34,7 @@ def count_bar(label: str) -> Iterator[Report]:
 
 @contextmanager
 def _bar(label: str, wanted: bool, *columns: Any) -> Iterator[Report]:
+    # Bars in a job's log would be a line a second.
     if not (wanted and sys.stderr.isatty()):
         yield ignore
         return

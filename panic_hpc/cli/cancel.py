@@ -25,6 +25,7 @@ def cancel(
 
     opened = open_experiment(experiment)
     stages = opened.known_stages(stage or ())
+    # One look for both: jobs from the scheduler, workers from their claims.
     found = inquire(opened)
     jobs = cancelling.active_jobs(found, stages)
     pids = cancelling.local_workers(found, stages)

@@ -8,10 +8,14 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+# highlight would colour numbers in prompts; without soft_wrap rich breaks long paths, which then
+# cannot be copied.
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _HARMLESS = {"\n", "\t"}
+# Control, format (direction marks among them), private, surrogate, and the two separators: any of
+# them can move or forge what a terminal shows.
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 
 

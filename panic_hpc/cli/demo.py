@@ -37,6 +37,7 @@ def demo(
     from panic_hpc.cli.submit import submit
     from panic_hpc.paths import ExperimentPaths, shipped_configs
 
+    # The functions behind the verbs, so that what is shown is what a user would have typed.
     plan(shipped_configs() / "experiments" / EXPERIMENT, directory)
     submit(directory, workers=workers)
     show(ExperimentPaths(directory))
@@ -51,6 +52,7 @@ def show(paths: "ExperimentPaths") -> None:
     with panic_hpc.open(paths.dataset) as dataset:
         _print_table(summarise(dataset))
         pictures = [overview.draw_contact_sheet(dataset, paths.report / "contact_sheet.png")]
+        # One picture: every further model costs a search through all diagrams.
         for model in dataset.embedding_models[:1]:
             run = overview.richest_run(dataset, model)
             if run is not None:
@@ -63,9 +65,13 @@ def show(paths: "ExperimentPaths") -> None:
 
 
 def _print_table(rows: Sequence["NetworkSummary"]) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("network", "noise", "runs", "captions", "loops (lengths)", "entropy", box=None)
+    # On a narrow terminal networks break between models; rich alone would break the numbers.
+    widest = max((len(name) for row in rows for name in row.network.split()), default=0)
+    network, entropy = Column("network", min_width=widest), Column("entropy", no_wrap=True)
+    columns = (network, "noise", "runs", "captions", "loops", entropy)
+    table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(
             literal(row.network),
@@ -76,7 +82,7 @@ def _print_table(rows: Sequence["NetworkSummary"]) -> None:
             literal(_entropies(row)),
         )
     out.print(table)
-    say("captions: median of different ones in a run")
+    say("captions: median of different ones in a run; loops: runs (lengths in steps)")
     say("entropy: mean of H0, H1, … in nats, - where there is no bar")
 
 

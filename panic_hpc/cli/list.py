@@ -27,6 +27,8 @@ def list_experiments(
 
     if not directory.is_dir():
         raise PanicError(f"{directory} is not a directory")
+    # By manifests alone, and without shards being opened: `list` of a whole scratch directory stays
+    # bearable.
     found = list(find_experiments(directory))
     if as_json:
         say_json([asdict(one) | {"root": str(one.root)} for one in found])

@@ -34,6 +34,7 @@ def logs(
             f"{shard} has no log",
             hint="It was not started, was worked on inline, or is another user's",
         )
+    # Names to standard error, so that the log itself can be piped.
     for path in paths:
         if path_only:
             say(str(path))

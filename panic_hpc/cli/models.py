@@ -37,6 +37,7 @@ def fetch_models(
 
     cache = _cache_of(cluster)
     specs = [spec for spec in _specs_of(experiment) if spec.repository]
+    # Asked first, so that nothing of the hub's client is imported where all is there.
     absent = hub_cache.missing(specs, cache)
     for spec in absent:
         with err.status(f"{spec.name}: {spec.repository} …"):
@@ -63,6 +64,7 @@ def _specs_of(experiment: Path) -> "Sequence[ModelSpec]":
     from panic_hpc.planning.plan import PlanOptions, plan_file
 
     if experiment.is_dir():
+        # From the manifest where there is one: the file may have been edited since.
         return manifest.read(experiment).specs
     return plan_file(experiment, catalogue.load(), PlanOptions()).specs
 

@@ -48,6 +48,7 @@ def plan(
     paths = ExperimentPaths(directory or Path(file.stem))
     known = catalogue.load()
     options = _options(runs_per_shard, target_minutes, paths)
+    # Before planning: afterwards it is there in any case.
     existed = paths.manifest.exists()
     with err.status("Planning …"):
         manifest = _planned(file, known, options, paths if not dry_run else None)
@@ -71,6 +72,8 @@ def _options(
     if runs_per_shard is not None and target_minutes is not None:
         raise ConfigError("plan", ["--runs-per-shard and --target-minutes: give one of them"])
     options = PlanOptions(runs_per_shard, target_minutes)
+    # Planning again without a word must be no change, though costs of models are updated between
+    # releases.
     if options.is_default and paths.manifest.exists():
         networks = manifest.read_document(paths.root)["plan"]["networks"]
         return PlanOptions(layout=tuple(network["runs_per_shard"] for network in networks))

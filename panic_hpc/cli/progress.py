@@ -77,6 +77,7 @@ class Bars:
 
 def watcher() -> Bars | Lines:
     """Return bars on a terminal, lines elsewhere."""
+    # Bars go to standard error, so it decides; standard output may be a file.
     return Bars() if sys.stderr.isatty() else Lines()
 
 

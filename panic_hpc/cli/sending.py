@@ -8,6 +8,7 @@ import typer
 
 from panic_hpc.cli.console import counted, say, warn
 from panic_hpc.errors import LaunchError
+from panic_hpc.types import MERGE
 
 if TYPE_CHECKING:
     from panic_hpc.execution.dispatch import Proposal, SlurmOptions
@@ -58,7 +59,7 @@ def _work_here(opened: "Experiment", asked: Asked) -> None:
         return
     with watcher() as shown:
         state = submit_locally(opened, options, shown)
-    _conclude(state, options.stages)
+    _conclude(opened, state, options.stages)
 
 
 def _local_options(asked: Asked) -> "LocalOptions":
@@ -134,7 +135,7 @@ def _describe(proposal: "Proposal") -> None:
         say(f"Left out, because shards failed there repeatedly: {', '.join(proposal.exclude)}")
 
 
-def _conclude(state: "Status", stages: tuple[str, ...]) -> None:
+def _conclude(opened: "Experiment", state: "Status", stages: tuple[str, ...]) -> None:
     left = [one for one in state.all() if one.state != "completed" and one.shard.stage in stages]
     failed = [one for one in left if one.state == "failed"]
     for one in failed[:5]:
@@ -143,3 +144,5 @@ def _conclude(state: "Status", stages: tuple[str, ...]) -> None:
         warn(f"{len(failed)} shards failed. `panic-hpc status` lists them, `retry` tries again.")
     if left:
         raise typer.Exit(EXIT_INCOMPLETE)
+    if MERGE in stages:
+        say(f"dataset {opened.paths.dataset}")

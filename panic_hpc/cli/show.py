@@ -45,6 +45,7 @@ def _run(manifest: "Manifest", index: int) -> dict[str, Any]:
     if not 0 <= index < manifest.n_runs:
         raise ManifestError(f"There is no run {index}: they are 0 to {manifest.n_runs - 1}")
     run = manifest.run(index)
+    # A search, since shards of different networks may differ in size; 100,000 at most.
     shard = next(s for s in manifest.run_shards if s.first_run <= index < s.first_run + s.n_runs)
     return {
         "run": index,

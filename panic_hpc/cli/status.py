@@ -55,6 +55,7 @@ def status(
         _show(opened, found, as_json=as_json)
         if not watch or found.is_complete:
             return None
+        # Every look asks the scheduler once; sites complain of clients that ask each second.
         time.sleep(WATCH_S)
         say(time.strftime("\n%H:%M:%S"))
 

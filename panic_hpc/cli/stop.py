@@ -33,6 +33,7 @@ def stop(
 
     if after_checkpoint == bool(at):
         raise PanicError("Say when to stop", hint="Give --after-checkpoint or --at TIME")
+    # Only to refuse a directory that is no experiment, before a file is put into it.
     manifest.read(experiment)
     write_halt(ExperimentPaths(experiment).halt, user_name(), parse_time(at) if at else None)
     say(f"Workers will stop {'from ' + at + ' on' if at else 'after their next checkpoint'}.")

@@ -45,14 +45,18 @@ class Paths(Closed):
     scratch: HostPath | None = None
     cache: HostPath | None = None
     node_tmp: NodePath | None = None
+    # False for Lustre mounted without flock, where HDF5 fails with errno 37, 38 or 524.
     hdf5_file_locking: bool = True
 
 
 class Limits(Closed):
     """The scheduler's limits; what is left out is read from `scontrol show config`."""
 
+    # Slurm's MaxArraySize: 1001 by default, and the largest index is one less.
     max_array_size: Annotated[int, Field(ge=2)] | None = None
     max_submitted_tasks: Annotated[int, Field(ge=1)] | None = None
+    # False where the site forbids requeueing: a job that reaches its walltime then waits for the
+    # next submit.
     requeue: bool = True
     accounting: bool | None = None
 
@@ -77,6 +81,8 @@ class Mpi(Closed):
     any number of nodes, with `srun --mpi=plugin`; `none` means one rank without MPI.
     """
 
+    # srun needs a PMI that host and image share; mpiexec inside the image needs none, but stays on
+    # one node.
     launcher: Literal["mpiexec", "srun", "none"] = "none"
     plugin: OptionName | None = None
     options: tuple[LaunchOption, ...] = ()
@@ -160,3 +166,13 @@ def _one_task(stage: MergeStage) -> MergeStage:
             "gpus": stage.gpus * ranks,
         }
     )
+
+
+KEYS = tuple(
+    dict.fromkeys(
+        name
+        for table in (Cluster, Source, Paths, Limits, Container, Mpi, ShardStage, MergeStage)
+        for name in table.model_fields
+    )
+)
+"""Every key that some table of a profile has."""

@@ -14,12 +14,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from panic_hpc.clusters.cluster import STAGES, Cluster
+from panic_hpc.clusters.cluster import KEYS, STAGES, Cluster
 from panic_hpc.errors import ConfigError
 from panic_hpc.paths import shipped_configs
 from panic_hpc.registry import nearest
 
 SEARCH_VARIABLE = "PANIC_HPC_CLUSTERS"
+# Nowhere else: a $ in a Slurm option or a description is meant as written.
 EXPANDED_TABLES = ("python", "paths", "environment", "container")
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
@@ -43,6 +44,7 @@ def available(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for directory in search_directories(environ):
+        # Missing directories give nothing, and most users have none of their own.
         for path in sorted(directory.glob("[!_]*.toml")):
             found.setdefault(path.stem, path)
     return dict(sorted(found.items()))
@@ -64,7 +66,9 @@ def resolved(cluster: Cluster, environ: Mapping[str, str] = os.environ) -> Clust
     job. Raises ConfigError that lists every variable that is not set.
     """
     source = f"The profile {cluster.name}"
+    # Unset ones stay unset: a profile says to sbatch only what it was told.
     data = cluster.model_dump(exclude_unset=True)
+    # $SLURM_TMPDIR and its like are set on the node only.
     node_tmp = data.get("paths", {}).pop("node_tmp", None)
     part = {key: data[key] for key in EXPANDED_TABLES if key in data}
     missing = sorted(_unset_variables(part, environ))
@@ -94,6 +98,7 @@ def _read_extended(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     if parent_name is None:
         return _with_defaults(own)
     parent = _read(_find(str(parent_name), environ))
+    # One level, so that two files tell everything a job is asked for with.
     if "extends" in parent:
         raise ConfigError(str(path), [f"{parent_name!r}, which it extends, extends another one"])
     return _with_defaults(_merged(parent, own))
@@ -155,13 +160,14 @@ def _validated(source: str, data: dict[str, Any]) -> Cluster:
 def _problem(detail: Any) -> str:
     where = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"{where}: there is no such key"
+        return f"{where}: there is no such key. {nearest(str(detail['loc'][-1]), KEYS)}".rstrip()
     return f"{where}: {detail['msg']} (it is {detail['input']!r:.80})".lstrip(": ")
 
 
 def _unset_variables(value: Any, environ: Mapping[str, str]) -> set[str]:
     if isinstance(value, str):
         names = {match[1] or match[2] for match in VARIABLE.finditer(value)}
+        # Empty is as bad as unset: $SCRATCH/panic would become /panic.
         return {name for name in names if not environ.get(name)}
     parts = value.values() if isinstance(value, dict) else value if _is_list(value) else ()
     return {name for part in parts for name in _unset_variables(part, environ)}
@@ -170,6 +176,7 @@ def _unset_variables(value: Any, environ: Mapping[str, str]) -> set[str]:
 def _expanded(value: Any, environ: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         text = VARIABLE.sub(lambda match: environ[match[1] or match[2]], value)
+        # Only a leading one: Slurm and Apptainer expand no tilde themselves.
         return str(Path(text).expanduser()) if text.startswith("~") else text
     if isinstance(value, dict):
         return {key: _expanded(part, environ) for key, part in value.items()}

@@ -41,6 +41,7 @@ class StageResources(Closed):
     cpus: Annotated[int, Field(ge=1)] | None = None
     gpus: Annotated[int, Field(ge=0)] = 0
     gpu_type: GpuType | None = None
+    # Sites differ in which of them their submit filter lets through.
     gpu_option: Literal["gpus-per-node", "gpus-per-task", "gres", "none"] = "gpus-per-node"
     mem_gb: Annotated[float, Field(gt=0)] | None = None
     mem_option: Literal["mem", "mem-per-cpu", "mem-per-gpu", "none"] = "mem"
@@ -113,6 +114,7 @@ def sbatch_options(stage: StageResources) -> dict[str, str | bool]:
         "qos": stage.qos,
         "constraint": stage.constraint,
         "nodes": _text(stage.nodes),
+        # Always said: with hyper-threading srun was seen to start two tasks where nothing was.
         "ntasks-per-node": str(stage.tasks_per_node),
         "cpus-per-task": _text(stage.cpus),
         "time": _text(stage.walltime_min),
@@ -143,6 +145,7 @@ def _mem_option(stage: StageResources) -> dict[str, str | bool | None]:
         "mem-per-cpu": stage.cpus or 1,
         "mem-per-gpu": stage.gpus or 1,
     }
+    # In MiB: sbatch takes no fractions, and reads a bare number as megabytes.
     return {stage.mem_option: f"{round(stage.mem_gb * 1024 / shares[stage.mem_option])}M"}
 
 
@@ -159,8 +162,10 @@ class Cost:
 
 def cost(stage: StageResources, jobs: int) -> Cost:
     """Return what `jobs` jobs may use at most; whole nodes count where the profile states them."""
+    # The most, not the likely: sites debit or reserve the walltime asked for.
     hours = jobs * (stage.walltime_min or 0) / 60
     nodes = stage.nodes or 1
+    # Whole nodes are what exclusive partitions charge, whatever a job asks for.
     cpus = nodes * stage.node_cpus if stage.node_cpus else stage.tasks * (stage.cpus or 1)
     gpus = stage.tasks * stage.gpus if stage.node_gpus is None else nodes * stage.node_gpus
     return Cost(cpu_hours=hours * cpus, gpu_hours=hours * gpus)

@@ -25,6 +25,7 @@ class Catalogue:
 
 def load() -> Catalogue:
     """Return the catalogue of all model families that are installed; imports no heavy library."""
+    # Imports every module of models/, which is why none of them may import torch at its top.
     return catalogue_of(registry.collect("panic_hpc.models"))
 
 

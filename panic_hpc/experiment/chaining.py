@@ -58,6 +58,7 @@ def _why_alike(noise: str) -> str:
 def _network_problems(index: int, network: NetworkConfig, specs: Specs) -> list[str]:
     place = f"networks[{index}]"
     models = [specs.get(name) for name in network.models]
+    # Told alone: the links round it would be wrong too, and only confuse.
     embedding = [
         f"{place}[{position}] = {model.name!r}: an embedding model; its place is embedding_models"
         for position, model in enumerate(models)
@@ -73,6 +74,8 @@ def _first_problem(place: str, first: ModelSpec | None) -> list[str]:
 
 
 def _link_problems(place: str, models: list[ModelSpec | None]) -> list[str]:
+    # Round the cycle even where max_length ends before it: a longer run of the same network must be
+    # possible.
     following = [*models[1:], models[0]]
     return [
         f"{place}: {a.name} gives {a.produces}, but {_next(b, position + 1 == len(models))}"
@@ -92,6 +95,8 @@ def _embedding_problems(
     place = f"embedding_models[{index}] = {model.name!r}"
     if model.produces != EMBEDDING:
         return [f"{place}: turns {model.consumes} into {model.produces}; it embeds nothing"]
+    # With an unknown model in a network nobody can say what is missing, and its name is told
+    # already.
     if _is_all_known(experiment, specs):
         made = _modalities_made(experiment, specs)
         if model.consumes not in made:

@@ -29,10 +29,13 @@ from panic_hpc.experiment.entries import (
 from panic_hpc.registry import nearest
 from panic_hpc.types import Noise, Prompt
 
+# NumPy's legacy generators and upstream's 32-bit draws stop here, though torch takes 64 bits.
 MAX_SEED = 2**32 - 1
 MAX_RUNS = 10**7
 MAX_LENGTH = 10**6
 LAZY_MAXDIM = 2
+# No path separator, no leading dot, no space: names become directories and Slurm job names. \z and
+# not $, which would let a last newline through.
 NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\z"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -59,6 +62,8 @@ class NetworkConfig(Closed):
 class Images(Closed):
     """How images are stored: every `keep_every`-th of a run, 0 for none."""
 
+    # Lossless only: the next model reads what is stored, and upstream's AVIF at quality 50 became a
+    # part of its dynamics.
     codec: Literal["webp-lossless", "png"] = "webp-lossless"
     keep_every: Annotated[int, Field(ge=0, le=MAX_LENGTH)] = 1
 
@@ -70,6 +75,7 @@ class Homology(Closed):
     engine, None for 20,000 a point; `surrogates` is the number of null-model clouds a run.
     """
 
+    # Each dimension more costs a factor of the number of points; upstream computes 2.
     maxdim: Annotated[int, Field(ge=0, le=3)] = 2
     metric: Literal["euclidean", "cosine", "angular"] = "euclidean"
     engine: Literal["lazy", "giotto-ph", "gudhi"] = "lazy"
@@ -146,12 +152,17 @@ class Experiment(Closed):
     num_runs: Count | None = None
     embedding_models: EmbeddingNames
     max_length: Annotated[int, Field(ge=1, le=MAX_LENGTH)]
+    # As upstream's Python: the run's seed at every step, so that a repeated output proves a loop.
     noise: Noise = "fixed"
     loop_stop: bool = True
+    # 1: with one thread an item has the same bits in every slot of a batch, and parallel work is
+    # shards.
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     i2t_max_new_tokens: Annotated[int, Field(ge=1, le=10**6)] | None = None
     images: Images = Images()
     homology: Homology = Homology()
+    # Raw tables: the families know their settings, and importing them here would turn the layers
+    # round.
     models: dict[Name, dict[str, Any]] = {}
 
     @model_validator(mode="after")

@@ -45,6 +45,7 @@ def drafted(table: Mapping[str, Any]) -> tuple[Experiment, list[str]]:
         if key in table:
             good[key], found = _valid_part(key, table[key], good.get(key))
             problems += found
+    # Without validation, which would refuse the draft for what is told already.
     return Experiment.model_construct(**{k: v for k, v in good.items() if v is not None}), problems
 
 
@@ -82,12 +83,15 @@ def _texts(value: object) -> Iterator[str]:
 
 def _valid_part(key: str, value: Any, otherwise: Any) -> tuple[Any, list[str]]:
     problems: list[str] = []
+    # Once more without them: the validators of a whole list, which find duplicates, do not run
+    # while an entry of it is bad.
     for _ in ("as written", "without its bad entries"):
         try:
             return _ADAPTERS[key].validate_python(value), problems
         except ValidationError as error:
             problems += explained(error, (key,), _keys_inside(key))
             bad = error
+        # Places must stay: "networks[3]" has to mean the fourth one as written.
         if key in _BLANKS and isinstance(value, list):
             return tuple(_valid_entry(key, entry) for entry in value), problems
         value = _without_bad_entries(value, bad)
@@ -121,6 +125,7 @@ def _adapter(key: str) -> TypeAdapter[Any]:
     field = Experiment.model_fields[key]
     nested = isinstance(field.annotation, type) and issubclass(field.annotation, Closed)
     config = None if nested else Closed.model_config
+    # A model brings its own configuration, and pydantic refuses a second one beside it.
     return TypeAdapter(field.rebuild_annotation(), config=config)
 
 

@@ -18,6 +18,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def wrong(problem: str) -> PydanticCustomError:
     """Return the error whose message is `problem` and nothing else, whatever braces it holds."""
+    # pydantic formats the template; a prompt with braces would be read as a field.
     return PydanticCustomError("problem", "{problem}", {"problem": problem})
 
 
@@ -42,10 +43,12 @@ def as_prompt(value: object) -> Prompt:
     text, group = _prompt_parts(value)
     if not isinstance(text, str) or not isinstance(group, str):
         raise wrong("a prompt is a text, or a table of text and group")
+    # Blank prompts are refused, not stripped: what is written is what the model reads.
     if not text.strip():
         raise wrong("an empty prompt")
     if len(text) > MAX_PROMPT_CHARACTERS or len(group) > MAX_PROMPT_CHARACTERS:
         raise wrong(f"a prompt has at most {MAX_PROMPT_CHARACTERS} characters")
+    # JSON can write half a pair; UTF-8, and so every tokenizer and file, cannot.
     if not (_is_unicode(text) and _is_unicode(group)):
         raise wrong("half a surrogate pair, which is no Unicode text")
     return Prompt(text, group)
@@ -62,6 +65,8 @@ def _duplicates(values: tuple[Any, ...]) -> list[Any]:
 
 def distinct_prompts(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
     """Return `prompts`; refuses a text that is there twice, whatever its groups."""
+    # By text alone: a group is a label and no part of a run's key, so two groups would give one key
+    # twice.
     if len({prompt.text for prompt in prompts}) == len(prompts):
         return prompts
     twice = _duplicates(tuple(prompt.text for prompt in prompts))
@@ -70,6 +75,7 @@ def distinct_prompts(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
 
 def distinct_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
     """Return `seeds`; refuses one that is there twice, unless it stands for none."""
+    # -1 may be there often: each is another unseeded run.
     twice = [seed for seed in _duplicates(seeds) if seed != UNSEEDED]
     if twice:
         raise wrong(f"more than once: {', '.join(map(str, twice[:5]))}")

@@ -39,6 +39,7 @@ def load_experiment(path: Path, check: Check = lambda experiment: []) -> Experim
     problems += found
     problems += check(experiment)
     if problems:
+        # One typo can be met on several ways: by the file's own check and by that of its models.
         raise ConfigError(str(path), at_most(list(dict.fromkeys(problems))))
     return experiment
 
@@ -54,6 +55,8 @@ def read_table(path: Path) -> dict[str, Any]:
     if not isinstance(table, dict):
         text = f"a table of keys and values was expected, not {shown(table)}"
         raise ConfigError(str(path), [text])
+    # Before any recursive walk: both parsers accept some hundred levels, and repr and pydantic
+    # recurse.
     if depth_exceeds(table, MAX_DEPTH):
         raise ConfigError(str(path), [f"nested more than {MAX_DEPTH} deep"])
     return table
@@ -73,6 +76,7 @@ def _children(value: Any) -> list[Any]:
 
 
 def _looks_like_json(path: Path, text: str) -> bool:
+    # By content too, for JSON under another ending: no TOML begins with a brace.
     return path.suffix.lower() == ".json" or text.lstrip()[:1] == "{"
 
 
@@ -87,6 +91,7 @@ def _parse_json(text: str) -> Any:
 
 
 def _table_of_distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # json keeps the last of equal keys without a word; TOML refuses them.
     table = dict(pairs)
     if len(table) != len(pairs):
         keys = [key for key, _ in pairs]

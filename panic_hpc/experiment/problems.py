@@ -60,6 +60,7 @@ def shortened(key: str) -> str:
 
 def at_most(problems: Sequence[str]) -> list[str]:
     """Return the first problems and the number of those left out, so that a screen is enough."""
+    # A file of a million bad prompts would fill the terminal with a million lines.
     if len(problems) <= MAX_PROBLEMS:
         return list(problems)
     return [*problems[:MAX_PROBLEMS], f"… and {len(problems) - MAX_PROBLEMS} more"]

@@ -33,6 +33,7 @@ def read_prompts(folder: Path, name: object) -> list[Any]:
 
 def _lines(text: str) -> list[tuple[int, str]]:
     """Return (number, line) of all that are not blank; only \\n and \\r end a line."""
+    # Not splitlines: it also breaks at U+2028, form feeds and \x1c, which prompts may hold.
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
@@ -53,6 +54,7 @@ def _json_line(number: int, line: str) -> Any:
 
 
 def _read_csv(text: str) -> list[Any]:
+    # newline="" keeps line ends inside quoted prompts as they are.
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     columns = set(rows.fieldnames or ())
     if "text" not in columns:

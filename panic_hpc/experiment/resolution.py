@@ -44,7 +44,15 @@ def resolve(experiment: Experiment, catalogue: Catalogue) -> Resolved:
             seconds[name] = _seconds(name, table, catalogue)
         except ConfigError as error:
             problems += error.problems
-    return Resolved(specs, seconds, tuple(problems))
+    return Resolved(specs, seconds, tuple(problems or _unread_limit(experiment, specs)))
+
+
+def _unread_limit(experiment: Experiment, specs: Mapping[str, ModelSpec]) -> list[str]:
+    limit = experiment.i2t_max_new_tokens
+    captioners = [spec for spec in specs.values() if spec.produces == TEXT]
+    if not limit or any("max_new_tokens" in spec.settings for spec in captioners):
+        return []
+    return [f"i2t_max_new_tokens = {limit}: no captioner of this experiment counts tokens"]
 
 
 def _places(experiment: Experiment) -> dict[str, str]:
@@ -66,6 +74,7 @@ def _table_for(name: str, experiment: Experiment, catalogue: Catalogue) -> dict[
     table = dict(experiment.models.get(name, {}))
     family = catalogue.families.get(str(table.get("family", catalogue.owners.get(name))))
     if experiment.i2t_max_new_tokens and _limits_captions(family, catalogue.entries.get(name)):
+        # Beneath the model's own table: what is said of one model goes before what is said of all.
         table.setdefault("max_new_tokens", experiment.i2t_max_new_tokens)
     return table
 
@@ -82,6 +91,8 @@ def _resolved(name: str, place: str, table: dict[str, Any], catalogue: Catalogue
     if problems or found:
         raise ConfigError(f"models.{name}", [*problems, *found])
     consumes, produces = _modalities(name, settings, family, entry)
+    # Every setting, defaults too: a default that changes in an update makes another model, not
+    # another result under an old key.
     values = settings.model_dump(mode="json")
     return ModelSpec(
         name=name,
@@ -91,6 +102,8 @@ def _resolved(name: str, place: str, table: dict[str, Any], catalogue: Catalogue
         repository=origin[0],
         revision=origin[1],
         path=origin[2],
+        # Apart from the others because stages need it, but part of the identity: batch shape
+        # decides bits.
         batch_size=values.pop("batch_size"),
         settings=values,
     )
@@ -119,7 +132,7 @@ def _family_and_entry(
     wanted = table.get("family", listed)
     if not wanted:
         where = place if place == f"models.{name}" else f"{place} = {shown(name)}"
-        hint = nearest(name, catalogue.entries)
+        hint = nearest(name, catalogue.entries) or "`panic-hpc models list` shows what there is"
         raise ConfigError(place, [f"{where}: no such model. {hint}".rstrip()])
     if not isinstance(wanted, str) or wanted not in catalogue.families:
         hint = nearest(str(wanted), catalogue.families)
@@ -165,6 +178,7 @@ def _folder(name: str, texts: Mapping[str, str]) -> tuple[tuple[str, str, str], 
     if "repository" in texts:
         return ("", "", ""), [f"{place}: repository and path: only one of them can be given"]
     try:
+        # Reads all weights once, at plan: a path is true of one machine, the digest of every one.
         digest = folder_digest(Path(texts["path"]))
     except ModelError as error:
         return ("", "", ""), [f"{place}.path = {shown(texts['path'])}: {error.message}"]
@@ -181,6 +195,7 @@ def _origin_problems(
     if "revision" in texts and not COMMIT.match(texts["revision"]):
         what = "a commit of 40 hexadecimal digits was expected, since a branch or tag can move"
         return [f"{place}.revision = {shown(texts['revision'])}: {what}"]
+    # Never the entry's revision: it belongs to another repository.
     if "repository" in texts and "revision" not in texts:
         return [f"{place}.revision is missing: the commit of {shown(texts['repository'])}"]
     if entry is None and "repository" not in texts and _has_weights(family):

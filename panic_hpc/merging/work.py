@@ -19,6 +19,7 @@ from panic_hpc.store.reader import CHECKSUM_COLUMNS, OpenArrays
 
 TASK_UNITS = 64
 TASK_BYTES = 64 * 2**20
+SYNC_BYTES = 2**30
 _LENGTH_BYTES = 8
 _SHA256_BYTES = 64
 
@@ -68,7 +69,7 @@ class Work:
             with opened(self.rebase.sources[part.source]) as file:
                 for unit in units:
                     self._copy(unit, file) if unit.is_copy else self._compute(unit, file)
-        return sum(unit.nbytes for unit in units)
+        return _nbytes(units)
 
     def compare(self, stretch: Stretch) -> int:
         """Compare runs of one source with their digests; returns their bytes."""
@@ -140,23 +141,51 @@ def carry_out(
     threads: int,
     report: Callable[[int], None],
 ) -> None:
-    """Write all units in `threads` threads; compare digests while the disk takes what is written.
+    """Write all units and compare all stretches in `threads` threads, then sync.
 
-    `report` gets the bytes done so far, of both.
+    `report` gets the bytes done so far, of both. While threads go on, the disk takes what they
+    have written.
     """
-    writing = (partial(work.write, task) for task in tasks(units))
-    comparing = (partial(work.compare, stretch) for stretch in stretches)
+    writing = ((_nbytes(task), partial(work.write, task)) for task in tasks(units))
+    comparing = ((one.nbytes, partial(work.compare, one)) for one in stretches)
+    descriptor = work.target.descriptor
     with ThreadPoolExecutor(threads, "merge") as pool, ThreadPoolExecutor(1, "sync") as disk:
-        written = _in_threads(pool, 2 * threads, writing, report)
-        syncing = disk.submit(os.fsync, work.target.descriptor)
-        if work.check:
-            _in_threads(pool, 2 * threads, comparing, lambda done: report(written + done))
-        syncing.result()
+        syncing: list[Future[None]] = []
+
+        def progressed(done: int) -> None:
+            report(done)
+            if done >= SYNC_BYTES * (len(syncing) + 1):
+                syncing.append(disk.submit(os.fdatasync, descriptor))
+
+        _in_threads(pool, 2 * threads, in_turn(writing, comparing), progressed)
+        syncing.append(disk.submit(os.fsync, descriptor))
+        for one in syncing:
+            one.result()
+
+
+def _nbytes(units: Sequence[Unit]) -> int:
+    return sum(unit.nbytes for unit in units)
+
+
+def in_turn(some: Iterable[tuple[int, Task]], others: Iterable[tuple[int, Task]]) -> Iterator[Task]:
+    """Yield tasks of both, each with its bytes, so that neither gets ahead of the other.
+
+    What is copied is then still in memory when its digests are computed.
+    """
+    rest = iter(others)
+    ahead = 0
+    for nbytes, task in some:
+        yield task
+        ahead += nbytes
+        while ahead > 0 and (other := next(rest, None)):
+            ahead -= other[0]
+            yield other[1]
+    yield from (task for _, task in rest)
 
 
 def _in_threads(
     pool: ThreadPoolExecutor, at_once: int, todo: Iterable[Task], report: Callable[[int], None]
-) -> int:
+) -> None:
     done = 0
     pending: set[Future[int]] = set()
     try:
@@ -168,7 +197,6 @@ def _in_threads(
                 report(done)
         done += sum(future.result() for future in pending)
         report(done)
-        return done
     except BaseException:
         for future in pending:
             future.cancel()

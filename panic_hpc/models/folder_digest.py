@@ -21,6 +21,7 @@ def folder_digest(folder: Path) -> str:
         raise ModelError(f"{folder} is not a folder with files in it")
     whole = hashlib.sha256()
     for name in names:
+        # The line of sha256sum, so that a folder can be checked without this package.
         whole.update(f"{_file_digest(folder / name)}  ".encode() + os.fsencode(name) + b"\n")
     return PREFIX + whole.hexdigest()
 
@@ -40,6 +41,7 @@ def _refuse(error: OSError) -> None:
 def _file_digest(path: Path) -> str:
     try:
         with path.open("rb") as stream:
+            # About a second a GB on one core; done at plan and at every load.
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error})") from error

@@ -27,6 +27,8 @@ def _expanded(path: str) -> Path:
 def is_cached(spec: ModelSpec, cache: Path) -> bool:
     """Say whether the repository of `spec` is in `cache` at its revision; imports nothing."""
     repository = "models--" + spec.repository.replace("/", "--")
+    # Snapshots are links into blobs/, which a purge of scratch empties first: exists() follows
+    # them.
     snapshot = cache / repository / "snapshots" / spec.revision
     return any(path.exists() for path in snapshot.rglob("*.json"))
 
@@ -51,6 +53,7 @@ def fetch(spec: ModelSpec, cache: Path) -> Path:
             cache_dir=cache,
             allow_patterns=list(WANTED_FILES),
         )
+    # huggingface_hub, httpx and the file system raise each their own; all mean the same here.
     except Exception as error:
         raise ModelError(
             f"{spec.name} ({spec.repository} at {spec.revision}) could not be fetched "

@@ -24,6 +24,7 @@ class ImageEmbeddingSettings(BaseModel):
 
     batch_size: int = Field(32, ge=1, le=4096)
     dtype: Dtype = "float32"
+    # The class token is what DINO and Nomic were trained on; CLIP needs "projection".
     pooling: Literal["cls", "mean", "pooler", "projection"] = "cls"
     normalise: bool = True
 
@@ -45,9 +46,12 @@ class ImageEmbeddingModel:
         quiet_loaders()
         weights = find_weights(self.spec)
         self._dtype = getattr(self._torch, self.settings.dtype)
+        # Which class it is depends on torchvision being there, and their resizing differs in bits:
+        # so its name is recorded.
         self._processor = AutoImageProcessor.from_pretrained(weights.source, **weights.options)
         model = load_complete(AutoModel, weights, self.spec, self._dtype)
         self._model, self._device = model.to(device).eval(), device
+        # One image and not a batch: only the width is read, and memory is not taken twice.
         self.dimension = self._vectors([np.zeros((32, 32, 3), np.uint8)]).shape[1]
         self.details = {
             "model": type(model).__name__,
@@ -82,6 +86,7 @@ class ImageEmbeddingModel:
     def _projected(self, pixel_values: Any) -> Any:
         project = self._require(getattr(self._model, "get_image_features", None))
         features = project(pixel_values=pixel_values)
+        # transformers 5 wraps projected features in an output object, 4 returned the tensor.
         return getattr(features, "pooler_output", features)
 
     def _require(self, part: Any) -> Any:

@@ -36,7 +36,9 @@ def load_all(specs: Sequence[ModelSpec], device: str) -> list[Any]:
     A process that works on one shard after the other keeps what the next one needs too, and
     drops the rest before it loads more.
     """
+    # By identity and not by name: two names for one model share its weights.
     keys = [content_key([spec.identity(), device]) for spec in specs]
+    # Before loading: the pipelines of two networks side by side were upstream's out-of-memory.
     _drop(_resident.keys() - set(keys))
     for key, spec in zip(keys, specs, strict=True):
         if key not in _resident:
@@ -49,9 +51,11 @@ def _drop(keys: set[str]) -> None:
         del _resident[key]
     if not keys:
         return
+    # Pipelines hold themselves in cycles (components, hooks), so dropping the name frees nothing.
     gc.collect()
     if not _resident:
         # Only libraries are left: later collections need not visit their objects again (0.3 s).
         gc.freeze()
     if "torch" in sys.modules:
+        # torch keeps freed blocks for itself; the next model may need them in one piece.
         sys.modules["torch"].cuda.empty_cache()

@@ -20,6 +20,7 @@ _ROOT = Path(__file__).with_name("microworld")
 def _table() -> dict[str, dict[str, Any]]:
     try:
         return tomllib.loads((_ROOT / "models.toml").read_text(encoding="utf-8"))
+    # tools/train_microworld.py imports this before there are any weights.
     except FileNotFoundError:
         return {}
 

@@ -53,11 +53,14 @@ def _cpu() -> str:
     """Return the CPU's maker and the widest instruction sets that libraries choose kernels by."""
     maker, flags = _cpuinfo(Path("/proc/cpuinfo"))
     found = [name for name in _INSTRUCTION_SETS if name in flags]
+    # Not the model name: oneDNN and ATen choose kernels by maker and instruction set, and one name
+    # more would forbid continuing on the node next door.
     return " ".join([platform.machine(), maker, *found]).strip()
 
 
 def _cpuinfo(path: Path) -> tuple[str, set[str]]:
     try:
+        # The first processor stands for all; hybrid cores share their instruction sets.
         lines = path.read_text().partition("\n\n")[0].splitlines()
     except OSError:
         return platform.processor(), set()
@@ -74,6 +77,8 @@ def _gpu() -> dict[str, Any]:
 
     properties = torch.cuda.get_device_properties(0)
     return {
+        # cuBLAS promises equal bits for one architecture and number of multiprocessors only: H100
+        # SXM and PCIe differ in that number under nearly one name.
         "name": properties.name,
         "capability": f"{properties.major}.{properties.minor}",
         "multiprocessors": properties.multi_processor_count,

@@ -26,6 +26,8 @@ class EmbeddingSettings(BaseModel):
     batch_size: int = Field(32, ge=1, le=4096)
     modality: Literal["text", "image"] = "text"
     dtype: Dtype = "float32"
+    # Every text is padded to it, so it costs time: attention over 512 tokens for a caption of 20. A
+    # lower limit is the largest saving here.
     max_tokens: int = Field(512, ge=1, le=32_768)
     prompt_name: str = ""
 
@@ -54,6 +56,7 @@ class SentenceTransformersModel:
         self._model = SentenceTransformer(
             weights.source,
             device=device,
+            # Always told: since transformers 5 a checkpoint stored in half precision loads as such.
             model_kwargs={"dtype": dtype, "use_safetensors": True},
             **weights.options,
         ).eval()
@@ -71,6 +74,7 @@ class SentenceTransformersModel:
         """Return which texts are longer than what is read; only full rows need to be counted."""
         if self.settings.modality == IMAGE:
             return np.zeros(len(inputs), dtype=bool)
+        # Counting tokenizes a second time, uncut; a row with padding cannot have been cut.
         full = (features["attention_mask"].sum(dim=1) == self._length).tolist()
         return np.array(
             [
@@ -82,12 +86,15 @@ class SentenceTransformersModel:
     def _prepare(self) -> None:
         if self.settings.modality == IMAGE:
             return
+        # None where the model states no limit.
         own = self._model.max_seq_length or self.settings.max_tokens
         self._length = min(self.settings.max_tokens, own)
         self._prompt = self._chosen_prompt()
         self._count: Counter = counter_of_tokenizer(self._model.tokenizer, self._length)
 
     def _chosen_prompt(self) -> str:
+        # Without it models trained with prefixes (Nomic, Qwen3) embed elsewhere; upstream's prefix
+        # was swallowed by a **kwargs and never applied.
         name = self.settings.prompt_name or self._model.default_prompt_name
         prompts = self._model.prompts
         if self.settings.prompt_name and name not in prompts:
@@ -101,9 +108,12 @@ class SentenceTransformersModel:
 
             return self._model.preprocess([Image.fromarray(pixels) for pixels in inputs])
         fixed = {"padding": "max_length", "max_length": self._length, "truncation": True}
+        # preprocess and forward are what encode calls, without its sorting and its padding.
         features = self._model.preprocess(
             list(inputs), prompt=self._prompt or None, processing_kwargs={"text": fixed}
         )
+        # A model whose preprocessing ignores the padding asked for would tie items to their
+        # neighbours without a word.
         if features["input_ids"].shape[1] != self._length:
             shape = tuple(features["input_ids"].shape)
             raise ModelError(f"{self.spec.name} pads to {shape}, not to {self._length} tokens")
@@ -116,6 +126,8 @@ class SentenceTransformersModel:
             for name, value in features.items()
         }
         with torch.inference_mode():
+            # Normalised or not as the model's own modules say: normalising here would change models
+            # that were trained on dot products.
             vectors = self._model(moved)["sentence_embedding"]
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
 

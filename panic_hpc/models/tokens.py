@@ -21,6 +21,7 @@ def counter_of_tokenizer(tokenizer: Any, limit: int) -> Counter:
     """Return what counts a text's tokens, special ones included, against `limit`."""
 
     def count(text: str) -> Count:
+        # verbose=False: the tokenizer warns once of texts beyond its limit, which is what is asked.
         n_tokens = len(tokenizer(text, truncation=False, verbose=False)["input_ids"])
         return Count(n_tokens, n_tokens > limit)
 
@@ -35,6 +36,7 @@ def counter_of_pipeline(pipeline: Any, max_sequence_length: int | None) -> Count
     """
     tokenizers = [
         tokenizer
+        # Stable Diffusion 3 has three: CLIP's two stop at 77 tokens where T5 reads on.
         for name, tokenizer in sorted(pipeline.components.items())
         if name.startswith("tokenizer") and tokenizer is not None
     ]
@@ -48,7 +50,9 @@ def counter_of_pipeline(pipeline: Any, max_sequence_length: int | None) -> Count
 
 def _limit(tokenizer: Any, max_sequence_length: int | None) -> int:
     """Return how many tokens are read: CLIP's tokenizers keep to their own limit."""
+    # model_max_length is 10**30 where nobody set it.
     own = int(min(tokenizer.model_max_length, NO_LIMIT))
+    # max_sequence_length is T5's: pipelines cut CLIP's part at 77 whatever it says.
     if max_sequence_length is None or type(tokenizer).__name__.startswith("CLIP"):
         return own
     return max_sequence_length
@@ -61,4 +65,5 @@ def _uncounted(text: str) -> Count:
 def written(ids: Sequence[int], ends: Sequence[int], limit: int) -> Count:
     """Return how many tokens were written before an end, and whether `limit` came before one."""
     first = next((place for place, token in enumerate(ids) if token in ends), len(ids))
+    # An end at the very limit is an end: nothing was cut.
     return Count(first, first == len(ids) >= limit)

@@ -15,12 +15,14 @@ def load_complete(loader: Any, weights: Weights, spec: ModelSpec, dtype: Any, **
     """
     model, report = loader.from_pretrained(
         weights.source,
+        # Always told: since transformers 5 a checkpoint stored in half precision loads as such.
         dtype=dtype,
         use_safetensors=True,
         output_loading_info=True,
         **weights.options,
         **more,
     )
+    # Keys that the checkpoint has and the model lacks are no harm: heads of another task.
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
@@ -40,6 +42,8 @@ class Processor:
 
     def __call__(self, images: Sequence[Any], prompt: str) -> Any:
         """Return the batch of features for images that are all asked the same."""
+        # Older checkpoints (ViT-GPT2) have an image processor and a tokenizer, and nothing that
+        # joins them.
         if self.whole is None:
             return self.image_processor(images, return_tensors="pt")
         if self.is_chat:
@@ -68,6 +72,7 @@ def _chats(processor: Any, images: Sequence[Any], prompt: str) -> Any:
 
 def _images_only(processor: Any, images: Sequence[Any]) -> Any:
     features = processor(images=list(images), return_tensors="pt")
+    # Processors tokenize an empty text where none is given; generate would take it for a prompt.
     for name in ("input_ids", "attention_mask", "token_type_ids"):
         features.pop(name, None)
     return features
@@ -78,6 +83,8 @@ def load_processor(weights: Weights) -> Processor:
     from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 
     whole = AutoProcessor.from_pretrained(weights.source, **weights.options)
+    # AutoProcessor gives a bare tokenizer or image processor where a checkpoint has no processor
+    # class.
     if hasattr(whole, "image_processor") and hasattr(whole, "tokenizer"):
         return Processor(whole, whole.image_processor, whole.tokenizer)
     image_processor = AutoImageProcessor.from_pretrained(weights.source, **weights.options)

@@ -23,6 +23,7 @@ def find_weights(spec: ModelSpec) -> Weights:
     Raises ModelError where a folder is not the one that was planned with, or nothing is named.
     """
     if spec.repository:
+        # A commit, so the hub cannot change it; no code of the repository is run, whatever it asks.
         options = {"revision": spec.revision, "trust_remote_code": False}
         return Weights(spec.repository, options)
     folder = Path(spec.path) if spec.path else microworld.folder_of(spec.revision)
@@ -31,6 +32,7 @@ def find_weights(spec: ModelSpec) -> Weights:
             f"{spec.name} has neither a repository nor a path, and is not built in",
             hint=f"Give [models.{spec.name}] a repository and revision, or a path",
         )
+    # At each load, not only at plan: weeks lie between, and a folder is edited in place.
     _require_unchanged(spec, folder)
     return Weights(os.fspath(folder), {"local_files_only": True, "trust_remote_code": False})
 

@@ -38,6 +38,7 @@ def _without_labels(models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[s
 
 def _spec_value(spec: ModelSpec) -> dict[str, Any]:
     value = asdict(spec) | {"settings": dict(spec.settings)}
+    # The name is the table's key; the path is where this machine has the weights.
     del value["name"], value["path"]
     return value
 
@@ -50,6 +51,8 @@ def prompts_value(prompts: tuple[Prompt, ...]) -> dict[str, list[str]]:
 
 def is_described_by(description: Mapping[str, Any], plan: Plan) -> bool:
     """Say whether a description is that of `plan`, apart from settings that came with an update."""
+    # A setting that an update added has a default here and is missing there; what decides shards is
+    # in the other parts.
     parts = {key: value for key, value in described(plan).items() if key != "experiment"}
     return all(description[key] == value for key, value in parts.items())
 

@@ -34,6 +34,8 @@ def find_experiments(directory: Path) -> Iterator[Found]:
     """
     for root, directories, names in os.walk(directory):
         path = Path(root)
+        # An experiment of 100,000 shards has as many files: nothing below its manifest is walked
+        # for more experiments.
         if ExperimentPaths(path).manifest.name in names and _is_ours(path):
             directories.clear()
             yield _found(path)
@@ -44,6 +46,7 @@ def find_experiments(directory: Path) -> Iterator[Found]:
 
 def _is_ours(root: Path) -> bool:
     """Tell our manifests from those of other programs by the file that is written beside them."""
+    # Web applications and container images call their files manifest.json too.
     return ExperimentPaths(root).prompts.exists()
 
 

@@ -46,7 +46,9 @@ def write(plan: Plan, paths: ExperimentPaths) -> Manifest:
         if paths.manifest.exists():
             return _same(manifest, paths)
         _refuse_foreign(paths)
+        # The manifest last: its presence says that planning finished, whatever was killed before.
         replace_file(paths.prompts, to_json(prompts_value(plan.prompts)))
+        # The lock may not hold on Lustre or NFS; link(2) lets one of two planners win there too.
         if not create_file(paths.manifest, to_json(_document(manifest))):
             return _same(manifest, paths)
     return manifest
@@ -90,6 +92,7 @@ def _document(manifest: Manifest) -> dict[str, Any]:
         "key": manifest.key,
         "n_runs": manifest.n_runs,
         "plan": described(manifest),
+        # Beside the plan and not in it: the key must be equal on two clusters.
         "paths": {spec.name: spec.path for spec in manifest.specs if spec.path},
         "seconds": dict(manifest.seconds),
     }
@@ -107,6 +110,7 @@ def _verified(paths: ExperimentPaths) -> dict[str, Any]:
             hint="Use the panic-hpc that planned it, or a newer one",
         )
     rest = {key: value for key, value in document.items() if key != "checksum"}
+    # Two checks: the checksum covers labels too, the key what other files refer to.
     is_whole = document.get("checksum") == content_key(rest)
     if not is_whole or document.get("key") != content_key(document.get("plan")):
         raise ManifestError(
@@ -137,6 +141,8 @@ def _restored(document: Mapping[str, Any], prompts: tuple[Prompt, ...]) -> Manif
         for name, value in plan["models"].items()
     }
     experiment = Experiment.model_validate({**plan["experiment"], "prompts": prompts})
+    # Laid out again instead of stored: the manifest of 100,000 shards would be megabytes, read by
+    # every worker.
     options = PlanOptions(layout=tuple(n["runs_per_shard"] for n in plan["networks"]))
     restored = lay_out(experiment, Resolved(specs, document["seconds"], ()), options)
     return replace(manifest_of(restored), key=document["key"])
@@ -154,6 +160,7 @@ def _only_planner(root: Path) -> Iterator[None]:
     except OSError as error:
         raise ManifestError(f"{root} cannot be used as a directory ({error})") from error
     try:
+        # ENOLCK or ENOSYS where the file system was mounted without locks.
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -171,6 +178,8 @@ def _same(manifest: Manifest, paths: ExperimentPaths) -> Manifest:
         if document["paths"] != _document(manifest)["paths"]:
             replace_file(paths.manifest, to_json(_document(manifest)))
         return manifest
+    # Only now: reading prompts and laying out takes seconds for a million runs, the keys a
+    # millisecond.
     old = read(paths.root)
     lines = "\n".join(f"  - {line}" for line in differences(old, manifest))
     if not lines:

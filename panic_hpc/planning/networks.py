@@ -69,6 +69,8 @@ def _network(
     options: PlanOptions,
 ) -> Network:
     models = tuple(resolved.specs[name] for name in config.models)
+    # The fewest runs that are whole batches for every model: with it slot and neighbours of a run
+    # do not depend on the shards.
     block = math.lcm(*(model.batch_size for model in models))
     seconds = _seconds_per_run(config.models, experiment.max_length, resolved.seconds)
     return Network(
@@ -86,6 +88,8 @@ def _network(
 
 
 def _seconds_per_run(names: Sequence[str], max_length: int, seconds: Mapping[str, float]) -> float:
+    # Exact and not max_length times the mean: in a cycle of four the first two may be the costly
+    # ones.
     rounds, rest = divmod(max_length, len(names))
     each = [seconds[name] for name in names]
     return rounds * sum(each) + sum(each[:rest])
@@ -93,11 +97,14 @@ def _seconds_per_run(names: Sequence[str], max_length: int, seconds: Mapping[str
 
 def _runs_per_shard(index: int, block: int, seconds: float, options: PlanOptions) -> int:
     """Return whole blocks: as many as the target allows, or as few as hold the runs asked for."""
+    # A changed batch size makes another block; the layout then follows anew, and the plan is told
+    # as different.
     if index < len(options.layout) and options.layout[index] % block == 0:
         return options.layout[index]
     if options.runs_per_shard is not None:
         return _whole(options.runs_per_shard, block)
     minutes = options.target_minutes or DEFAULT_TARGET_MINUTES
+    # Capped before int(): a model of 1e-9 seconds gives a quotient beyond any shard.
     blocks = min(minutes * 60 / (seconds * block), MAX_RUNS)
     return max(1, int(blocks)) * block
 
@@ -110,6 +117,7 @@ def network_key(models: Sequence[ModelSpec], experiment: Experiment) -> str:
     """Return the key of what decides a network's runs, given prompt, seed and noise."""
     return content_key(
         {
+            # Neither names nor paths nor noise: the run key adds prompt, seed and noise.
             "models": [model.identity() for model in models],
             "max_length": experiment.max_length,
             "loop_stop": experiment.loop_stop,

@@ -20,6 +20,8 @@ from panic_hpc.types import ModelSpec, Noise, Prompt, Run
 
 __all__ = ["Network", "Plan", "PlanOptions", "RunShard", "lay_out", "make_plan", "plan_file"]
 
+# Every shard is a file for each stage and embedding model; file systems of clusters and `status`
+# suffer beyond.
 MAX_RUN_SHARDS = 100_000
 DEFAULT = PlanOptions()
 
@@ -105,6 +107,8 @@ class Plan:
             network = self.networks[index // per_network]
             prompt, seed_index = divmod(index % per_network, len(self.seeds))
             seed = self.seeds[seed_index]
+            # One fixed seed for unseeded runs would find loops that upstream, which drew anew,
+            # never had.
             noise: Noise = "per_step" if seed.unseeded else network.noise
             key = run_key(network.key, self.prompts[prompt].text, seed.value, noise)
             yield Run(index, key, network.index, prompt, seed.value, noise)
@@ -112,6 +116,7 @@ class Plan:
 
 def plan_file(path: Path, catalogue: Catalogue, options: PlanOptions = DEFAULT) -> Plan:
     """Lay out the experiment in a file; one ConfigError with all that is wrong in it."""
+    # Kept from the check: resolving digests local folders, gigabytes that need not be read twice.
     found: list[Resolved] = []
 
     def check(experiment: Experiment) -> list[str]:

@@ -110,6 +110,8 @@ def _font() -> Any:
     from matplotlib import get_data_path
     from PIL import ImageFont
 
+    # matplotlib is there wherever pictures are drawn; a font of our own would be one more file and
+    # licence.
     return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), FONT_SIZE)
 
 
@@ -124,6 +126,8 @@ def _blank(width: int, height: int) -> "Image":
 
 
 def _save(sheet: "Image", path: Path) -> Path:
+    # Through memory, so that replace_file publishes it whole: a report is looked at while it is
+    # redrawn.
     stream = io.BytesIO()
     sheet.save(stream, format="PNG")
     replace_file(path, stream.getvalue())
@@ -195,6 +199,7 @@ def _draw_picture(sheet: "Image", cell: Cell, left: int, top: int, thumbnail: in
         picture = _paled(picture)
     x, y = x - picture.width // 2, y - picture.height // 2
     sheet.paste(picture, (x, y))
+    # Outside the picture, so that none of its pixels is covered.
     pen.rectangle((x - 1, y - 1, x + picture.width, y + picture.height), outline=PALE)
 
 
@@ -211,9 +216,11 @@ def _fitted(image: "NDArray[np.uint8] | Image", side: int) -> "Image":
     picture = Pillow.fromarray(image) if isinstance(image, np.ndarray) else image
     picture = picture.convert("RGB")
     longest = max(picture.size)
+    # thumbnail keeps the aspect and never enlarges.
     if longest > side:
         picture.thumbnail((side, side), Pillow.Resampling.LANCZOS)
         return picture
+    # Whole multiples: a pixel of a 32 by 32 picture stays a square.
     factor = side // longest
     return picture.resize(
         (picture.width * factor, picture.height * factor), Pillow.Resampling.NEAREST

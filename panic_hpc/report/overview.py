@@ -58,6 +58,7 @@ def spread(count: int, most: int) -> Sequence[int]:
     """Return at most `most` of the numbers below `count`, evenly spread, the first among them."""
     if count <= most:
         return range(count)
+    # Runs are ordered by network, so even steps show each of them.
     return [i * count // most for i in range(most)]
 
 
@@ -70,6 +71,7 @@ def _cells(dataset: "Dataset", run: int) -> list[Cell]:
     """Return a cell for each image of a run, captioned by the text made from it."""
     texts = dataset.texts(run)
     return [
+        # The caption of a picture is the text of the next step; a longer cycle may have none there.
         Cell(step, dataset.image(run, step), texts.get(step + 1, ""))
         for step in dataset.image_steps(run)
     ]

@@ -18,6 +18,7 @@ from panic_hpc.files import replace_file
 
 Bars = NDArray[np.floating[Any]]
 
+# Okabe and Ito's colours, told apart by the colour-blind too.
 DIMENSION_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 STYLE = {
     "font.size": 10,
@@ -39,11 +40,13 @@ def persistence_diagram(dgms: Sequence[Bars], path: Path, *, title: str = "") ->
     birth or death is not a number, or a birth is infinite.
     """
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # pyplot would keep every figure alive
 
+    # Beside large births float32 has no room for a margin.
     dgms = [np.asarray(bars, dtype=np.float64).reshape(-1, 2) for bars in dgms]
     _check(dgms)
     frame = frame_of(dgms)
+    # In a context: a library that changes rcParams restyles the user's own figures.
     with rc_context(STYLE), warnings.catch_warnings():
         # DejaVu has no emoji; a prompt that has one is drawn with a box in its place.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
@@ -73,6 +76,8 @@ def frame_of(dgms: Sequence[Bars]) -> Frame:
     values = np.concatenate([np.ravel(bars) for bars in dgms] or [np.zeros(0)])
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    # Relative: a diagram of one point, or of points equal but for rounding, gets a frame of its own
+    # size.
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-300):
         low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
     margin = MARGIN * (high - low)
@@ -119,6 +124,7 @@ def _draw_bars(axes: Any, dimension: int, bars: Bars, frame: Frame) -> None:
     axes.scatter(
         points[:, 0],
         deaths,
+        # Area and not radius: the eye compares areas.
         s=SMALLEST_AREA * counts,
         color=DIMENSION_COLOURS[dimension % len(DIMENSION_COLOURS)],
         alpha=0.7,
@@ -126,6 +132,7 @@ def _draw_bars(axes: Any, dimension: int, bars: Bars, frame: Frame) -> None:
         edgecolors="white",
         label=f"H$_{{{dimension}}}$ ({len(bars)})",
         zorder=2,
+        # Births at 0 lie on the left edge, where half a point would be cut off.
         clip_on=False,
     )
 

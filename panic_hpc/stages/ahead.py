@@ -13,6 +13,8 @@ def ahead(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
     waiting: Future[B] | None = None
     with ThreadPoolExecutor(1, "ahead") as thread:
         for item in items:
+            # Submitted before the result before it is handed out: the thread reads while the
+            # consumer computes.
             following = thread.submit(function, item)
             if waiting is not None:
                 yield waiting.result()

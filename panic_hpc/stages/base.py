@@ -31,6 +31,8 @@ class Context:
     should_stop: Callable[[float], str]
     report: Callable[[int, int], None]
     allow_other_numerics: bool = False
+    # A kill of the process loses nothing that was written, a crash of the node at most this; an
+    # fsync on a busy Lustre takes seconds.
     checkpoint_s: float = 30.0
     cpus: int = 1
     memory_bytes: int | None = None

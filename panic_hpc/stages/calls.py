@@ -40,6 +40,7 @@ def _storable(text: str) -> str:
 
 def filled(items: Mapping[int, Any], size: int) -> list[Any]:
     """Return `size` items by slot, absent ones replaced by copies of the first that is there."""
+    # A copy and not a blank: NaN or zeros can take other branches, and some models refuse them.
     spare = items[min(items)]
     return [items.get(slot, spare) for slot in range(size)]
 
@@ -64,6 +65,7 @@ class Caller:
             raise
         except Exception as error:
             return self._isolated(items, error)
+        # What came back for copies is dropped here and nowhere else.
         return {slot: results[slot] for slot in items}
 
     def _checked(self, items: Sequence[Any]) -> Sequence[Any]:
@@ -74,12 +76,15 @@ class Caller:
 
     def _isolated(self, items: Mapping[int, Any], error: Exception) -> dict[int, Any]:
         results = {slot: self._alone(slot, item) for slot, item in items.items()}
+        # A lost GPU fails every item too; recorded as failures of the runs it would be published.
         if all(isinstance(result, ItemFailure) for result in results.values()):
             self._require_sound(self._plain(items[min(items)]), error)
         return results
 
     def _alone(self, slot: int, item: Any) -> Any:
         try:
+            # In its own slot: with several threads, or split-K kernels, another slot may round
+            # otherwise.
             return self._checked([item] * self.size)[slot]
         except Interrupted:
             raise

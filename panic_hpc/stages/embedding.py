@@ -46,6 +46,8 @@ class Reader:
         values = [self.codec.decode(item.content) for item in stored]
         if self.prompts is None:
             return Inputs(position, steps, values)
+        # Step -1 in the first batch of the run, so that which slots the outputs have depends on the
+        # run alone.
         return Inputs(position, [-1, *steps], [self.prompts[position], *values])
 
 
@@ -55,6 +57,8 @@ def caller_of(model: EmbeddingModel, codec: Codec) -> Caller:
 
     def call(items: Sequence[Any]) -> Sequence[tuple[NDArray[np.float32], bool]]:
         vectors, truncated = model.embed(list(items))
+        # Told at the first call; a wider dtype would be stored as noise, since the journal holds
+        # bare bytes.
         if vectors.shape != (size, model.dimension) or vectors.dtype != np.float32:
             found = f"{vectors.dtype} {vectors.shape}"
             raise ModelError(f"{model.spec.name} gave {found}, not float32 {size, model.dimension}")
@@ -65,6 +69,7 @@ def caller_of(model: EmbeddingModel, codec: Codec) -> Caller:
 
 def embed(inputs: Inputs, caller: Caller, dimension: int) -> Embedded:
     """Return the vectors of one run, in batches of its own."""
+    # NaN and not zeros: a row that nothing fills must not pass for a vector.
     vectors = np.full((len(inputs.steps), dimension), np.nan, np.float32)
     flags, failures = [0] * len(inputs.steps), []
     for first in range(0, len(inputs.values), caller.size):
@@ -81,6 +86,8 @@ def _judged(answer: Any) -> tuple[Any, int, str]:
     if isinstance(answer, ItemFailure):
         return np.nan, EMBEDDING_FAILED, answer.reason
     vector, is_truncated = answer
+    # Upstream turned NaN into 0 in silence: cosines between two processes then differed by up to
+    # 0.44.
     if not np.isfinite(vector).all():
         return np.nan, EMBEDDING_FAILED, "the vector is not finite"
     return vector, EMBEDDING_TRUNCATED * is_truncated, ""

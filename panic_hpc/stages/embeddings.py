@@ -38,6 +38,7 @@ class Embeddings:
         return [
             Shard(
                 EMBEDDINGS,
+                # Numbered over all models, so that an array job of the stage has one index.
                 place * len(sources) + source.index,
                 model.name,
                 source.first_run,
@@ -64,6 +65,7 @@ def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
     manifest = context.manifest
     spec = next(model for model in manifest.embedding_models if model.name == shard.model)
     source = context.paths.shard(_source(shard))
+    # Before the model is loaded: a missing or damaged input is told in a second, not after minutes.
     with open_shard(source, manifest_key=manifest.key) as runs_shard:
         fix_threads(manifest.experiment.threads)
         [model] = load_all([spec], context.device)
@@ -103,7 +105,10 @@ def _embed_runs(
     slowest, pace = Slowest(), Pace(context.checkpoint_s)
     context.report(n_done, n_runs)
     reader = Reader(outputs, codec, prompts)
+    # A run ahead: decoding an image of 1024 by 1024 takes 18 ms of a core.
     for inputs in ahead(reader, range(n_done, n_runs)):
+        # Between runs only: a run is a record of the journal, and a half one would be embedded
+        # again.
         if reason := context.should_stop(slowest.seconds):
             journal.commit()
             raise Interrupted(f"The embeddings stopped: {reason}", hint="Submit again to continue")

@@ -20,6 +20,8 @@ def begun(
     """Return the header of a shard whose work begins now; `models` are given as loaded."""
     provenance = {
         "started": time.time(),
+        # When this attempt began: earlier ones of a resumed shard are in its invocations' own
+        # times.
         **context.provenance,
         "device": context.device,
         "models": {spec.name: _described(spec, model) for spec, model in models},
@@ -36,6 +38,7 @@ def _described(spec: ModelSpec, model: Any) -> dict[str, Any]:
 def finished(header: ShardHeader, journal: Journal, **more: Any) -> ShardHeader:
     """Return `header` with the end of the work and every numerics class that had a part in it."""
     classes = journal.numerics
+    # Several only where --allow-other-numerics was given; the bits then belong to no one class.
     numerics = classes[0] if len(classes) == 1 else {"classes": classes}
     provenance = {**header.provenance, "ended": time.time(), **more}
     return replace(header, numerics=numerics, provenance=provenance)

@@ -12,6 +12,7 @@ from panic_hpc.types import DIAGRAMS, EMBEDDINGS, MERGE, RUNS, Shard
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
 
+# One process that also checks what it copied; ranks on several nodes are faster.
 COPY_BYTES_PER_S = 0.5e9
 
 
@@ -49,6 +50,7 @@ class MergeStage:
         path = context.paths.dataset
         if path.exists() and not dataset_problem(path):
             return
+        # 30 s: a merge checks between pieces of its copy, and nothing of it can be resumed.
         options = MergeOptions(should_stop=lambda: context.should_stop(30.0), report=context.report)
         merge([context.paths.root], path, options)
 

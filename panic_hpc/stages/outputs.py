@@ -27,10 +27,13 @@ class Outputs:
         self.indices: NDArray[np.int64] = shard.array("runs/index")
         self.keys: NDArray[np.bytes_] = shard.array("runs/key")
         self._steps = shard.array("invocations/step")
+        # A modality that no network of the shard makes has no table.
         is_there = f"{self.group}/invocation" in shard
         self._invocations = (
             shard.array(f"{self.group}/invocation") if is_there else np.empty(0, "i8")
         )
+        # Invocations are sorted by run, then step, so two searches place a run's outputs without an
+        # index.
         edges = np.concatenate([[0], np.cumsum(n_steps)])
         self._rows = np.searchsorted(self._invocations, edges)
 

@@ -10,6 +10,7 @@ class Pace:
 
     def __init__(self, interval_s: float) -> None:
         self.interval_s = interval_s
+        # monotonic: clocks of nodes are set while jobs run.
         self._last = time.monotonic()
 
     def is_due(self) -> bool:

@@ -44,20 +44,25 @@ class Runs:
         path, checkpoint = context.paths.shard(shard), context.paths.checkpoint(shard)
         if not path.exists():
             _work(context, shard, path, checkpoint)
+        # After publishing, and also where the file was there: a kill between the two leaves a
+        # journal.
         checkpoint.unlink(missing_ok=True)
 
 
 def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
     experiment = context.manifest.experiment
     network = _network(context.manifest, shard)
+    # Before torch is imported, which reads the variables once.
     fix_threads(experiment.threads)
     models = load_all(network.models, context.device)
     course = _course(network, models, experiment.images.keep_every)
+    # After loading: torch's precision switches are set by then, and are part of the class.
     numerics = numerics_class(context.device, experiment.threads)
     header = begun(context, shard, numerics, zip(network.models, models, strict=True))
     allow = context.allow_other_numerics
     with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
         runs = _resumed(context.manifest, shard, course, journal)
+        # The recorder ends before the arrays are made: its threads still write records.
         with Recorder(journal, experiment.images.codec, context.checkpoint_s) as recorder:
             Lockstep(course, runs, recorder, context.should_stop, context.report).advance()
         arrays = runs_arrays(runs, network, journal)
@@ -90,11 +95,13 @@ def _resumed(
     for run in runs:
         take_back_unstored(run)
         if run.rows and not run.ended:
+            # What the last model gave is gone; what is stored is what the next model reads anyway.
             run.current = _stored_output(run, course, journal)
     return runs
 
 
 def _loop_finder(run: Run, course: Course) -> LoopFinder | None:
+    # Under per-step noise a repeated output proves nothing: the next seed is another.
     return LoopFinder(len(course.places)) if run.noise == "fixed" else None
 
 

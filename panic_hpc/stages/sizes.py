@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
     from panic_hpc.planning.networks import Network
 
+# About 100 tokens of a captioner that was asked to describe.
 TEXT_BYTES = 400
 ROW_BYTES = 64
 IMAGE_SIDE = 512
+# Of raw RGB: lossless WebP reached 0.63 to 0.68 at 1024 by 1024.
 LOSSLESS_SHARE = 0.65
+# That of upstream's models; who sets a dimension is believed.
 DIMENSION = 768
 
 
@@ -47,6 +50,7 @@ def estimate_diagrams(manifest: "Manifest") -> Estimate:
         for network, n in _rows(manifest, model):
             one = cost(n, _dimension(model), manifest.experiment.homology.maxdim)
             seconds += network.n_runs * clouds * one.seconds
+            # 8 bytes a bar, and about three bars a point over all dimensions.
             nbytes += network.n_runs * 8 * 3 * n
     return Estimate(gpu_seconds=0.0, cpu_seconds=seconds, nbytes=nbytes)
 

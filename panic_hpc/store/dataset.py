@@ -233,9 +233,9 @@ class Dataset(Closing):
 
     def _group(self, stage: str, model: str) -> str:
         if f"{stage}/{model}/digest" not in self.file:
-            known = ", ".join(self.embedding_models) or "none"
+            known = ", ".join(self.models_of(stage)) or "no model at all"
             raise PanicError(
-                f"{self.path} has no {stage} of model {model!r}", hint=f"It has {known}"
+                f"{self.path} has no {stage} of model {model!r}", hint=f"It has those of {known}"
             )
         return f"{stage}/{model}"
 

@@ -6,13 +6,15 @@ the bytes of the run's rows. Offsets enter as lengths, invocation rows relative 
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.keys import KEY_HEX
+from panic_hpc.store.blocks import byte_view
+from panic_hpc.store.header import ArrayEntry
 from panic_hpc.store.reader import ArrayFile
 from panic_hpc.store.schema import DIAGRAM_STATUS, INCOMPLETE, Column, shard_columns
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS
@@ -71,31 +73,34 @@ def incomplete_rows(file: ArrayFile, rename: Rename = same_name) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """Rows of one column for a group of runs: read at once where they are few."""
+    """Rows of one column for a group of runs from `first_run` on.
+
+    `edges` are where runs begin and end in the file. `content` is what is hashed of all of them,
+    None where that is too much to read at once.
+    """
 
     column: Column
-    name: str
-    dtype: str
-    trailing: tuple[int, ...]
-    edges: NDArray[np.int64]
-    base: NDArray[np.int64] | None
-    first: int
-    rows: NDArray[Any] | None
+    entry: ArrayEntry
+    first_run: int
+    edges: list[int]
+    content: memoryview | None
+    heads: dict[int, bytes] = field(default_factory=dict)
 
-    def feed(self, hasher: Any, file: ArrayFile, run: int) -> None:
-        start, stop = int(self.edges[run]), int(self.edges[run + 1])
-        shape = (stop - start, *self.trailing)
-        hasher.update(f"{self.column.name} {self.dtype} {shape}\n".encode())
-        if self.rows is None:
-            for piece in file.pieces(self.name, start, stop):
+    def feed(self, hasher: Any, file: ArrayFile, name: str, run: int) -> None:
+        start, stop = self.edges[run - self.first_run : run - self.first_run + 2]
+        hasher.update(self.heads.get(stop - start) or self._head(stop - start))
+        if self.content is None:
+            for piece in file.pieces(name, start, stop):
                 hasher.update(piece)
-            return
-        rows = self.rows[start - self.first : stop - self.first + self.column.edges]
-        if self.column.edges:
-            rows = np.diff(rows)
-        elif self.base is not None:
-            rows = rows - self.base[run]
-        hasher.update(np.ascontiguousarray(rows).data if rows.size else b"")
+        else:
+            size, first = self.entry.row_bytes, self.edges[0]
+            hasher.update(self.content[(start - first) * size : (stop - first) * size])
+
+    def _head(self, n_rows: int) -> bytes:
+        shape = (n_rows, *self.entry.shape[1:])
+        head = f"{self.column.name} {self.entry.dtype} {shape}\n".encode()
+        self.heads[n_rows] = head
+        return head
 
 
 def run_digests(
@@ -116,35 +121,44 @@ def run_digests(
     rows = range(len(edges["run"]) - 1) if rows is None else rows
     for first in rows[::GROUP_RUNS]:
         last = min(first + GROUP_RUNS, rows.stop)
-        windows = [_window(file, column, edges, (first, last), rename) for column in columns]
+        windows = [
+            (rename(column.name), _window(file, column, edges, (first, last), rename))
+            for column in columns
+        ]
         for run in filter(is_wanted, range(first, last)):
             if run in incomplete:
                 yield run, ""
                 continue
             hasher = hashlib.sha256()
-            for window in windows:
-                window.feed(hasher, file, run)
+            for name, window in windows:
+                window.feed(hasher, file, name, run)
             yield run, hasher.hexdigest()
 
 
 def _window(
     file: ArrayFile, column: Column, edges: Edges, runs: tuple[int, int], rename: Rename
 ) -> _Window:
-    name = rename(column.name)
-    entry = file.entry(name)
-    own = edges[column.rows]
-    first, last = int(own[runs[0]]), int(own[runs[1]]) + column.edges
-    small = (last - first) * entry.row_bytes <= PRELOAD_BYTES or column.index != ""
-    return _Window(
-        column,
-        name,
-        entry.dtype,
-        entry.shape[1:],
-        own,
-        edges[column.index] if column.index and not column.edges else None,
-        first,
-        file.slice(name, first, last) if small else None,
-    )
+    entry = file.entry(rename(column.name))
+    own = edges[column.rows][runs[0] : runs[1] + 1]
+    few = (own[-1] - own[0]) * entry.row_bytes <= PRELOAD_BYTES or column.index != ""
+    content = None
+    if few:
+        rows = file.slice(rename(column.name), int(own[0]), int(own[-1]) + column.edges)
+        base = edges[column.index][runs[0] : runs[1]] if column.index else own[:0]
+        content = byte_view(_where_runs_begin_at_0(column, rows, own, base))
+    return _Window(column, entry, runs[0], own.tolist(), content)
+
+
+def _where_runs_begin_at_0(
+    column: Column, rows: NDArray[Any], own: NDArray[Any], base: NDArray[Any]
+) -> NDArray[Any]:
+    """Return offsets as lengths, row numbers relative to where their run begins, else `rows`."""
+    if column.edges:
+        return np.diff(rows)
+    if column.index:
+        relative: NDArray[Any] = rows - np.repeat(base, np.diff(own))
+        return relative
+    return rows
 
 
 def run_lines(keys: NDArray[Any], digests: Mapping[str, NDArray[Any]]) -> Iterator[bytes]:

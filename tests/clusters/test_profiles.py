@@ -129,6 +129,12 @@ def test_a_merge_under_mpiexec_is_one_task(tmp_path: Path, own: dict[str, str]) 
     assert inside["mem"] == outside["mem"] == "4096M"
 
 
+def test_unknown_keys_are_answered_with_near_ones(tmp_path: Path, own: dict[str, str]) -> None:
+    write(tmp_path, "mine", "[stages.runs]\nwalltime_minutes = 5")
+    with pytest.raises(ConfigError, match=r"runs\.walltime_minutes: .*'walltime_min'"):
+        load_cluster("mine", own)
+
+
 def test_mpiexec_stays_on_one_node(tmp_path: Path, own: dict[str, str]) -> None:
     write(tmp_path, "mine", '[mpi]\nlauncher = "mpiexec"\n[stages.merge]\nnodes = 2')
     with pytest.raises(ConfigError, match="one node"):

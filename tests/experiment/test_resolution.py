@@ -190,6 +190,12 @@ def test_one_name_is_one_model() -> None:
         catalogue_of({"a": Painter(), "b": Painter()})
 
 
+def test_a_caption_length_that_nothing_reads_is_told(small: dict[str, Any]) -> None:
+    experiment = Experiment.model_validate({**small, "i2t_max_new_tokens": 5})
+    (problem,) = resolve(experiment, catalogue.load()).problems
+    assert problem == "i2t_max_new_tokens = 5: no captioner of this experiment counts tokens"
+
+
 def test_upstreams_caption_length_reaches_captioners_only() -> None:
     mine = {"family": "transformers", "repository": "me/mine", "revision": COMMIT}
     known = resolved(

@@ -1,5 +1,6 @@
 """The generic families on tiny checkpoints of the real classes; no hub, no network."""
 
+import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,18 @@ class TestDiffusers:
         assert long.input_truncated
         assert long.input_tokens > TOKENS
         assert empty.input_tokens == 2
+
+    def test_a_cut_prompt_is_flagged_without_an_alarm(self, checkpoints: Checkpoints) -> None:
+        lines: list[str] = []
+        handler = logging.Handler()
+        handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+        logger = logging.getLogger("transformers")
+        logger.addHandler(handler)
+        try:
+            load(checkpoints.diffusion(), "cpu").generate([LONG] * 3, [1, 1, 1])
+        finally:
+            logger.removeHandler(handler)
+        assert not [line for line in lines if "indexing errors" in line]
 
     def test_a_picture_that_is_not_finite_is_an_error(self, checkpoints: Checkpoints) -> None:
         import torch

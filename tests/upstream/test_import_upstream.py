@@ -102,6 +102,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)  # most of it writes the database
 def test_a_million_invocations(tmp_path: Path) -> None:
     Writer(tmp_path / "db.sqlite", "elixir", n_runs=500, length=1000).connection.close()
     start = time.perf_counter()

@@ -14,10 +14,13 @@ class TextCodec:
 
     def problem(self, value: Any) -> str:
         """Return what is wrong with a caption; the empty one is a caption too."""
+        # Upstream stores "[empty]" for an empty caption and so prompts with that word; here it
+        # stays empty, with a flag.
         return "" if isinstance(value, str) else f"a text was expected, not {type(value).__name__}"
 
     def encode(self, value: str, option: str = "") -> bytes:
         """Return the UTF-8 of a text."""
+        # Byte-level tokenizers cut in the middle of a character; an error here would end the run.
         return value.encode("utf-8", "surrogatepass")
 
     def decode(self, content: bytes) -> str:

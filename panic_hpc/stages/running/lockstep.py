@@ -42,10 +42,12 @@ def place_of(model: GenerativeModel, codec: Codec, input_codec: Codec) -> Place:
     size = model.spec.batch_size
 
     def call(items: Sequence[tuple[Any, int]]) -> Sequence[Output]:
+        # A pair is one item, so that a copy that fills a slot brings its seed along.
         inputs, seeds = zip(*items, strict=True)
         return model.generate(list(inputs), list(seeds))
 
     def plain(item: tuple[Any, int]) -> tuple[Any, int]:
+        # With the item's own seed: only the input is under suspicion.
         return input_codec.plain(item[0]), item[1]
 
     return Place(Caller(model.spec.name, size, call, plain), codec, size)
@@ -63,6 +65,8 @@ def is_kept(course: Course, step: int) -> bool:
         return True
     is_image = [place.codec.name == IMAGE for place in course.places]
     rounds, rest = divmod(step, len(is_image))
+    # Counted among the images and not in steps: every second step of a cycle of two would be all of
+    # its images, or none.
     number = rounds * sum(is_image) + sum(is_image[:rest])
     return course.keep_every > 0 and number % course.keep_every == 0
 
@@ -86,6 +90,8 @@ class Lockstep:
     def advance(self) -> None:
         """Go on until every run has ended; Interrupted, in a consistent state, where asked."""
         self._report()
+        # Not every run is as far after a kill: the last call may have recorded one batch of a step
+        # and not the next.
         first = min((run.n_steps for run in self.runs if not run.ended), default=0)
         for step in range(first, self.course.limits.max_length):
             if all(run.ended for run in self.runs):
@@ -97,11 +103,15 @@ class Lockstep:
         self._report()
 
     def _attend(self, step: int, place: Place, positions: range) -> None:
+        # The wait that lets encoding overlap: a batch needs its own last outputs only, while other
+        # batches are still being written.
         while any(self.runs[position].is_pending for position in positions):
             self._settle(self._pending.popleft())
         ready = [position for position in positions if self.runs[position].is_ready(step)]
         if not ready:
             return
+        # Before a call: one of an image model may take minutes, and the deadline comes with
+        # SIGKILL.
         self._stop_if_asked()
         with self._slowest.timed():
             result = self._call(step, place, positions.start, ready)
@@ -113,6 +123,7 @@ class Lockstep:
         items = {p - first: (self.runs[p].current, seed_of(self.runs[p].run, step)) for p in ready}
         started, start = time.time(), time.perf_counter()
         outputs = place.caller(items)
+        # Over the batch size and not the items that are ready: a call costs the same with copies.
         seconds = (time.perf_counter() - start) / place.batch_size
         kept = is_kept(self.course, step)
         answers = {first + slot: _checked(place.codec, output) for slot, output in outputs.items()}
@@ -126,6 +137,7 @@ class Lockstep:
         apply(recorded.record, self.runs, self.course.limits)
         for position, current in recorded.values.items():
             run = self.runs[position]
+            # An ended run gives its picture back; the others hold one each.
             run.current = None if run.ended else current
         for position in (*recorded.values, *(position for position, _ in value["failed"])):
             self.runs[position].is_pending = False
@@ -137,6 +149,7 @@ class Lockstep:
             self._settle(self._pending.popleft())
 
     def _stop_if_asked(self) -> None:
+        # The slowest call and the slowest fsync seen: both may lie between this look and the next.
         reason = self.should_stop(self._slowest.seconds + self.recorder.slowest.seconds)
         if reason:
             self._settle_all()

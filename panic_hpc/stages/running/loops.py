@@ -13,10 +13,12 @@ class LoopFinder:
     network_length: int
     start: int = -1
     length: int = 0
+    # About 150 bytes a step and run, kept in memory.
     _first_steps: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def see(self, step: int, digest: str) -> bool:
         """Take note of the output of `step`; True where a loop is known by now."""
+        # Step modulo length, since equal outputs at two places of a network are read by two models.
         first = self._first_steps.setdefault((digest, step % self.network_length), step)
         if first < step and self.start < 0:
             self.start, self.length = first, step - first

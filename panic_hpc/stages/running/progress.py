@@ -65,6 +65,8 @@ class RunProgress:
     def add(self, row: Row, limits: Limits) -> None:
         """Append the row of the next step, and end the run where it is long enough or loops."""
         step = self.n_steps
+        # The cheapest proof of promise 1 there is: work that is done twice anyway must come out the
+        # same.
         if self.redone.pop(step, row.digest) != row.digest:
             raise ConflictError(f"Run {self.run.index} differs at step {step} when done again")
         self.rows.append(row)
@@ -88,6 +90,7 @@ def apply(record: Record, runs: Sequence[RunProgress], limits: Limits) -> None:
     """Add the rows and failures of a journal record to the runs they belong to."""
     value, blobs = record.value, iter(record.blobs)
     for position, digest, input_tokens, output_tokens, flags, is_stored in value["rows"]:
+        # Blobs are there for stored rows only, in their order.
         blob = next(blobs) if is_stored else None
         counts = (digest, input_tokens, output_tokens, flags, blob)
         _take_back(runs[position], value["step"])
@@ -100,6 +103,7 @@ def apply(record: Record, runs: Sequence[RunProgress], limits: Limits) -> None:
 def take_back_unstored(run: RunProgress) -> None:
     """Drop the last rows of a run that goes on until one is stored, so that a model can read it."""
     kept = run.n_steps
+    # Down to the prompt if need be, which is never lost.
     while kept and run.rows[kept - 1].blob is None:
         kept -= 1
     if not run.ended:

@@ -12,6 +12,8 @@ from panic_hpc.stages.pace import Pace, Slowest
 from panic_hpc.store.journal import Journal, Record
 from panic_hpc.store.schema import INPUT_TRUNCATED, NOT_KEPT, OUTPUT_EMPTY, OUTPUT_TRUNCATED
 
+# Pillow releases the GIL while it encodes. One core keeps up with 40 images of 1024 by 1024 a
+# second, so more would only take cores from CPU models.
 CODEC_THREADS = 4
 
 
@@ -61,6 +63,7 @@ class Recorder(Closing):
         self.slowest = Slowest()
         self._pace = Pace(interval_s)
         self._codec_threads = ThreadPoolExecutor(CODEC_THREADS, "encode")
+        # One, since the order of records is the order of calls, and resuming replays it.
         self._writer_thread = ThreadPoolExecutor(1, "journal")
 
     def submit(self, result: CallResult, codec: Codec) -> "Future[Recorded]":
@@ -72,6 +75,7 @@ class Recorder(Closing):
         return self._writer_thread.submit(self._write, result, encoding)
 
     def _write(self, result: CallResult, encoding: "list[Future[Encoded]]") -> Recorded:
+        # In the writer's thread, so that the caller never waits for an encoder.
         encoded = [future.result() for future in encoding]
         pairs = list(zip(result.items, encoded, strict=True))
         value = {
@@ -100,6 +104,8 @@ class Recorder(Closing):
 
 def _encode(value: Any, codec: Codec, option: str) -> Encoded:
     content = codec.encode(value, option)
+    # Promise 5: the next model reads what is stored, and a codec that lost something would show in
+    # the digest.
     decoded = codec.decode(content)
     return Encoded(content, decoded, codec.digest(decoded))
 

@@ -75,6 +75,7 @@ def _output_columns(
     rows: Sequence[Row], produced: Sequence[str], journal: Journal
 ) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
+    # The required ones even where empty, so that readers need not ask.
     for modality in sorted({*schema.REQUIRED_OUTPUTS, *produced}):
         kept = [
             (place, row.blob)
@@ -90,6 +91,7 @@ def _output_columns(
 
 def _ragged(group: str, blobs: Sequence[Blob], journal: Journal) -> dict[str, Array]:
     offsets = offsets_of(blob.nbytes for blob in blobs)
+    # Read from the journal piece by piece: a shard's images may be larger than memory.
     values = Stream("|u1", (int(offsets[-1]),), _contents(blobs, journal))
     return {f"{group}/offsets": offsets, f"{group}/values": values}
 
