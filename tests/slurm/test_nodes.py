@@ -46,7 +46,6 @@ def test_a_node_is_given_up_while_its_worker_goes_on_and_comes_back(
     slurm_command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     wait_for(lambda: log_of(root).count('"event": "begins"') == 2, "the second attempt")
     slurm.start_node(node)
-    slurm_command("scontrol", "update", f"nodename={node}", "state=resume")
     slurm.wait_idle()
     wait_until_over(root)
     assert states(root, "runs") == ["completed"], log_of(root)
