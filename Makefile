@@ -16,8 +16,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(STAMP)
 	$(BIN)/panic-hpc demo $(DEMO)
 
+# The tests of a real Slurm wait for most of their time: each file of them has a testbed of its own.
 test: $(STAMP)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'not long and not slurm' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'not long and slurm' -n 3 --dist loadfile --durations 10 $(PYTEST_ARGS)
 
 # The base package and its tests without torch, for the Pythons that the constraints are not made for.
 BASE := .venv-base
