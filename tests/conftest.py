@@ -1,6 +1,7 @@
 """What tests of several parts start from: a small valid experiment, written and changed at will."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,12 @@ SMALL: dict[str, Any] = {
     "embedding_models": ["DummyText"],
     "max_length": 10,
 }
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C mean what it means in a terminal: what a script starts with & ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -48,9 +48,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(site: Path, *words: str) -> str:
-    environ = {**os.environ, "PYTHONPATH": str(site)}
+    # Without -S the finder of an editable install would go before any path.
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *filter(None, sys.path)])}
+    command = [sys.executable, "-S", *words]
     done = subprocess.run(
-        [sys.executable, *words], env=environ, check=True, capture_output=True, text=True, cwd=site
+        command, env=environ, check=True, capture_output=True, text=True, cwd=site
     )
     return done.stdout
 

@@ -176,7 +176,9 @@ began = time.process_time()
 planned = plan.plan_file(Path(sys.argv[1]), catalogue.load())
 manifest.write(planned, ExperimentPaths(Path(sys.argv[2])))
 assert planned.n_runs == 1_000_000, planned.n_runs
-print(time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# Not ru_maxrss, which begins with that of the process that started this one.
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(time.process_time() - began, peak.split()[1])
 """
 
 

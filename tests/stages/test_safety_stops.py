@@ -27,6 +27,7 @@ pytestmark = pytest.mark.skipif(find_native() is None, reason="installed without
 
 STAGES = (RUNS, EMBEDDINGS, DIAGRAMS)
 LAZY = {"engine": "lazy", "maxdim": 2}
+ENDLESS = {**LAZY, "budget": 10**12}
 ENOUGH_FOR_ONE = 375_000_000
 """Of 80 %, an interpreter alone leaves half to an engine; two leave nothing."""
 
@@ -40,7 +41,7 @@ def noisy(root: Path) -> Planned:
         noise="per_step",
         max_length=1000,
         embedding_models=["DummyText"],
-        homology=LAZY,
+        homology=ENDLESS,
     )
     experiment.work(RUNS, EMBEDDINGS)
     path = experiment.paths.shard(stage_named(EMBEDDINGS).shards(experiment.manifest)[0])
