@@ -24,6 +24,7 @@ from panic_hpc.types import MERGE
 
 # The batch shell gets SIGCONT a second before the end, which does nothing; nobody else gets one.
 NO_SIGNAL = "B:CONT@1"
+# A granted requeue ends the script while it sleeps; only a refused one reaches the line after it.
 WAIT_FOR_REQUEUE_S = 120
 # One element of an array has the array's own id as its SLURM_JOB_ID; a requeue by that id was seen
 # to cut off every other element too.
@@ -58,8 +59,11 @@ def parameters(job: Job) -> dict[str, Any]:
         "ntasks_per_node": _number(options.pop("ntasks-per-node", "1")),
         "dependency": job.dependency or None,
         "exclude": ",".join(job.exclude) or None,
+        # submitit's own is --wckey=submitit, which sites that check wckeys may refuse.
         "wckey": None,
+        # submitit throttles to 256 elements where nothing is said.
         "array_parallelism": job.parallel or job.size,
+        # One log a task instead of two: submitit's folder is full of small files as it is.
         "stderr_to_stdout": True,
         "setup": list(setup_lines(job)),
         "teardown": list(teardown_lines(requeue=job.cluster.limits.requeue)),
@@ -85,8 +89,10 @@ def setup_lines(job: Job) -> tuple[str, ...]:
     folder = shlex.quote(str(job.folder))
     stranger = "echo 'panic-hpc: the folder of this job is not its user'\\''s' >&2; exit 78"
     return (
+        # First, since whoever owns the folder of pickles decides what this job runs.
         f"[ -O {folder} ] || {{ {stranger}; }}",
         deadline_line(job.cluster.stage(job.stage).walltime_min),
+        # From Slurm 22.05 on srun does not take over the job's --cpus-per-task by itself.
         '[ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
         *(f"export {name}={shlex.quote(value)}" for name, value in _exports(job).items()),
         *host_lines(job.cluster),
@@ -100,6 +106,8 @@ def _exports(job: Job) -> dict[str, str]:
 def deadline_line(walltime_min: int | None) -> str:
     """Return the line that tells workers when the walltime ends, in seconds since the epoch."""
     asked = "" if walltime_min is None else f"$(( $(date +%s) + {walltime_min * 60} ))"
+    # Slurm 22.05 was seen to set no SLURM_JOB_END_TIME; there the walltime counts from this line,
+    # which is a little late.
     return f'export {DEADLINE_VARIABLE}="${{SLURM_JOB_END_TIME:-{asked}}}"'
 
 
@@ -111,6 +119,8 @@ def teardown_lines(*, requeue: bool) -> tuple[str, ...]:
     )
     hint = ("  echo 'panic-hpc: the walltime ended first; submit again to go on'",)
     return (
+        # First and last line: else the batch script's code is the last command's, and a failed task
+        # counts as COMPLETED.
         "rc=$?",
         f'if [ "$rc" -eq {EXIT_REQUEUE} ]; then',
         *(ask if requeue else hint),
@@ -153,7 +163,9 @@ def _srun_options(job: Job) -> tuple[str, ...]:
     """Return srun's options: shards side by side go on without each other, ranks do not."""
     words = _launcher(job.cluster, job.stage)
     if words[:1] == ("srun",):
+        # A rank that is gone leaves the others waiting in a collective call.
         return ("--kill-on-bad-exit=1", *words[1:])
+    # Both said, because sites set defaults of their own (KillOnBadExit, WaitTime).
     return ("--kill-on-bad-exit=0", "--wait=0")
 
 
@@ -180,6 +192,7 @@ def _launcher(cluster: Cluster, stage: str) -> tuple[str, ...]:
 
 
 def _requeue(cluster: Cluster) -> dict[str, bool]:
+    # Said either way: the site's JobRequeue decides otherwise.
     return {"requeue": True} if cluster.limits.requeue else {"no-requeue": True}
 
 

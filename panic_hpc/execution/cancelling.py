@@ -33,6 +33,7 @@ def local_workers(found: Inquiry, stages: Collection[str]) -> list[int]:
             if shard.stage in stages
             and worth == "held"
             and not claim.owner.slurm.job
+            # A fresh claim may be another host's, where the pid means something else.
             and is_running(claim.owner)
         }
     )
@@ -40,8 +41,10 @@ def local_workers(found: Inquiry, stages: Collection[str]) -> list[int]:
 
 def cancel(experiment: Experiment, jobs: Sequence[str], pids: Sequence[int]) -> None:
     """Cancel `jobs`, end `pids` at their next checkpoint, and note it in the ledger."""
+    # A submission under way holds the ledger's entry in memory and would write over the note.
     with only_submitter(experiment):
         scheduler.cancel_jobs(_shortened(jobs))
+        # Without the note, jobs that squeue has forgotten would count as lost.
         for submission in read_ledger(experiment.paths.ledger):
             noted = _noted(submission, {job.partition("_")[0] for job in jobs})
             if noted != submission:

@@ -29,10 +29,13 @@ Standing = Literal["held", "left", "void"]
 
 STALE_AFTER_S = 600.0
 """Silence after which the claim of a process on another host is void."""
+# Thirty beats before a claim is stale: a file server that hangs for minutes costs nobody a shard.
 HEARTBEAT_S = 20.0
+# Steps may take milliseconds, and every report is a write to the shared file system.
 REPORT_EVERY_S = 1.0
 PROGRESS_BYTES = 1024
 REASON_LENGTH = 300
+# Of no boot, so that nothing can be seen of it from anywhere, and its age alone decides.
 NOBODY = Process("", "", "", 0, 0, "", SlurmIds())
 
 
@@ -74,6 +77,7 @@ def standing(claim: Claim, me: Process | None, alive: bool | None, now: float) -
     """
     if claim.progress.kind != "running":
         return "left"
+    # Before the heartbeat, which looks fresh for ten minutes after a node was lost.
     if me and _is_earlier_attempt(claim.owner, me):
         return "void"
     if alive is not None:
@@ -114,12 +118,14 @@ def read_claim(path: Path) -> Claim | None:
         progress = Progress(**json.loads(second))
         return Claim(**{**value, "owner": Process.from_json(value["owner"]), "progress": progress})
     except (ValueError, TypeError, KeyError):
+        # The same token for everyone who reads it, so that a damaged claim has one successor too.
         return Claim(hashlib.sha256(content).hexdigest()[:16], NOBODY, "", 0.0)
 
 
 def holder(path: Path) -> tuple[Claim | None, list[Path]]:
     """Return the last of the chain of claims that begins at `path`, and the chain's files."""
     claim, files = read_claim(path), [path]
+    # More than one link where a process died between creating its successor file and renaming it.
     while claim and (following := read_claim(successor(path, claim))):
         files.append(successor(path, claim))
         claim = following
@@ -156,6 +162,7 @@ class HeldClaim:
     def __exit__(self, *exc_info: object) -> None:
         self._finished.set()
         self._thread.join()
+        # Before the unlink: NFS keeps a file that is removed while open, under a name of its own.
         os.close(self._descriptor)
         if self._progress.kind == "running" and not self.lost():
             self.path.unlink(missing_ok=True)
@@ -196,6 +203,8 @@ class HeldClaim:
             # On NFS the file of a claim that was replaced is stale: that is for lost() to say.
             with suppress(OSError):
                 os.pwrite(self._descriptor, encode_progress(self._progress), self._offset)
+                # NFS clients may keep a write to themselves until fsync; others judge this claim by
+                # it.
                 if durable:
                     os.fsync(self._descriptor)
 
@@ -214,6 +223,7 @@ def take(
     now = time.time()
     claim = Claim(secrets.token_hex(8), me, submission, now, progress=Progress(updated=now))
     if create_file(path, encode(claim)):
+        # Nobody had it: the common case costs one link and no read.
         return HeldClaim(path, claim, None)
     current, files = holder(path)
     if current is None:
@@ -231,6 +241,7 @@ def inherit(claim: Claim, current: Claim, worth: Standing) -> Claim:
     """
     requeued = _is_earlier_attempt(current.owner, claim.owner)
     stuck = current.progress.done <= current.inherited
+    # Progress starts the count anew: a long shard may lose many owners and still get there.
     deaths = (current.deaths if stuck else 0) + (worth != "left" and not requeued)
     progress = replace(claim.progress, done=current.progress.done, total=current.progress.total)
     return replace(claim, inherited=current.progress.done, deaths=deaths, progress=progress)
@@ -241,10 +252,13 @@ def _succeed(path: Path, claim: Claim, current: Claim, files: list[Path]) -> Hel
     if not create_file(name, encode(claim)):
         return None
     reached, _ = holder(path)
+    # Where `current` had been replaced already, nothing leads to this file, and another process
+    # holds the shard.
     if reached is None or reached.token != claim.token:
         name.unlink(missing_ok=True)
         return None
     os.rename(name, path)
+    # Links of processes that died before their rename; removed last, since they lead to this one.
     for stale in files[1:]:
         stale.unlink(missing_ok=True)
     return HeldClaim(path, claim, current)

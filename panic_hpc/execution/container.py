@@ -48,6 +48,7 @@ def container_words(
         "exec",
         *(("--userns",) if container.userns else ()),
         *(GPU_FLAGS[container.gpu] if gpu else ()),
+        # With $HOME come ~/.local's Python packages, ahead of the image's own.
         *(() if container.home else ("--no-home",)),
         *_bind_words(container_binds(cluster, binds), cluster.paths.node_tmp),
         *(shlex.quote(option) for option in container.options),
@@ -66,6 +67,7 @@ def no_image(cluster: Cluster) -> LaunchError:
 def container_binds(cluster: Cluster, binds: Iterable[str] = ()) -> Words:
     """Return every directory that jobs see inside the container, unquoted, each once."""
     profiles = cluster.container.binds if cluster.container else ()
+    # Apptainer binds $HOME, /tmp and the current directory by itself, but no scratch file system.
     cache = (cluster.paths.cache,) if cluster.paths.cache else ()
     return tuple(dict.fromkeys((*profiles, *cache, *binds)))
 

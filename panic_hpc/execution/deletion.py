@@ -31,12 +31,14 @@ def survey(root: Path) -> Doomed:
     """
     paths = ExperimentPaths(root)
     if not paths.manifest.exists():
+        # For its error, which says why this is no experiment.
         manifest.read_document(root)
     if running := workers(paths):
         raise PanicError(
             f"{root} is being worked on: {_listed(running)}",
             hint="Stop the work first (panic-hpc stop, or panic-hpc cancel), then delete",
         )
+    # A dangling link does not exist() and would stay behind.
     there = tuple(path for path in paths.all if path.exists() or path.is_symlink())
     sizes = [size for path in there for size in _sizes(path)]
     return Doomed(there, len(sizes), sum(sizes))
@@ -44,9 +46,11 @@ def survey(root: Path) -> Doomed:
 
 def delete(root: Path, doomed: Doomed) -> bool:
     """Delete what `survey` found, the manifest last; True where the directory is gone too."""
+    # As long as the manifest is there, a deletion that was cut short can be typed again.
     for path in doomed.paths:
         _remove(path)
     try:
+        # Not rmtree: what else lies here is not the experiment's.
         root.rmdir()
     except OSError:
         return False
@@ -55,6 +59,8 @@ def delete(root: Path, doomed: Doomed) -> bool:
 
 def workers(paths: ExperimentPaths) -> list[str]:
     """Return the names of the shards that a process claims which may be alive."""
+    # By claims alone, so that it works without a scheduler; a job still queued finds no manifest
+    # and ends.
     return sorted(path.stem for path in paths.claims.glob("*.json") if _is_held(path))
 
 

@@ -10,9 +10,12 @@ DEVICE_VARIABLE = "PANIC_HPC_DEVICE"
 def gpu_numbers(environ: Mapping[str, str] = os.environ, dev: Path = Path("/dev")) -> list[str]:
     """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     visible = environ.get("CUDA_VISIBLE_DEVICES", environ.get("ROCR_VISIBLE_DEVICES"))
+    # Empty means no GPU (submitit sets that), absent means all of them.
     if visible is not None:
         return [part for part in visible.split(",") if part]
+    # By number, since nvidia10 sorts before nvidia2; nvidiactl and nvidia-uvm are no cards.
     nvidia = sorted(int(path.name[6:]) for path in dev.glob("nvidia[0-9]*"))
+    # Every display adapter has a render node; only AMD's compute driver has /dev/kfd.
     render = list((dev / "dri").glob("renderD*")) if (dev / "kfd").exists() else []
     return [str(number) for number in nvidia or range(len(render))]
 
@@ -35,6 +38,7 @@ def own_gpu(rank: int, ranks: int, environ: Mapping[str, str] = os.environ) -> d
     """
     for name in ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"):
         visible = [part for part in environ.get(name, "").split(",") if part]
+        # Fewer GPUs than tasks: they share what Slurm left them.
         if ranks > 1 and len(visible) >= ranks:
             share = len(visible) // ranks
             return {name: ",".join(visible[rank * share : (rank + 1) * share])}
@@ -45,6 +49,8 @@ def cores(environ: Mapping[str, str] = os.environ) -> int:
     """Return how many cores this process may use: Slurm's grant, else its affinity."""
     granted = environ.get("SLURM_CPUS_PER_TASK", "")
     allowed = len(os.sched_getaffinity(0))
+    # The grant may be inherited from a shell's allocation; the affinity is the whole node where a
+    # site binds no tasks.
     return min(int(granted), allowed) if granted.isdigit() and int(granted) else allowed
 
 
@@ -60,4 +66,5 @@ def thread_settings(threads: int) -> dict[str, str]:
         "NUMEXPR_NUM_THREADS",
         "VECLIB_MAXIMUM_THREADS",
     )
+    # The tokenizers' pool is their own, and OMP_NUM_THREADS does not bound it.
     return dict.fromkeys(names, str(threads)) | {"TOKENIZERS_PARALLELISM": "false"}

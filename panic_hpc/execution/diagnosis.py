@@ -11,9 +11,11 @@ from panic_hpc.execution.ledger import Chunk, Submission
 from panic_hpc.execution.status import QueueEntry
 from panic_hpc.types import ShardId
 
+# A retry reads one tail for each shard that ended badly.
 LOG_TAIL_BYTES = 8192
 KILLED_FOR_MEMORY = (*MEMORY_WORDS, "exceeded memory", "out_of_memory")
 LOST = "lost"
+# A single job that ends badly says nothing about its node.
 MIN_JOBS_ON_A_BAD_NODE = 2
 
 
@@ -47,6 +49,7 @@ def bad_nodes(ends: Collection[BadEnd]) -> tuple[str, ...]:
     for end in ends:
         nodes_of_kind[end.kind].add(end.node)
     alone = {end for end in ends if end.node and len(nodes_of_kind[end.kind]) == 1}
+    # Jobs and not shards: a job of many shards that dies is one event.
     counts = Counter(node for node, _ in {(end.node, end.job) for end in alone})
     return tuple(sorted(n for n, jobs in counts.items() if jobs >= MIN_JOBS_ON_A_BAD_NODE))
 
@@ -59,6 +62,7 @@ def died_of_memory(
         return failure.memory
     if entry is not None and entry.state == "OUT_OF_MEMORY":
         return True
+    # The OOM killer leaves no record, and Slurm forgets a job after MinJobAge; the log stays.
     return any(word in log.lower() for word in KILLED_FOR_MEMORY)
 
 

@@ -98,14 +98,19 @@ def submit_to_slurm(
     what was submitted until there.
     """
     adopt_sharing(experiment.paths.root)
+    # The queue is looked at under the lock, or two submitters would both see it without the other's
+    # jobs.
     with only_submitter(experiment):
         proposal = propose(experiment, options, inquire(experiment))
+        # Slurm keeps such jobs queued for ever, even when their parent is requeued and succeeds. A
+        # site asked for --kill-on-invalid-dep to be removed, so it is not left to that.
         if proposal.never:
             scheduler.cancel_jobs(proposal.never)
             told(f"Cancelled {len(proposal.never)} jobs that waited for failed ones")
             proposal = propose(experiment, options, inquire(experiment))
         if not proposal.arrays or not agree(proposal):
             return None
+        # Asked anew: people take minutes to consent, and workers may have begun meanwhile.
         void_claims(experiment, inquire(experiment))
         return _Dispatch(experiment, options, proposal, told).submit_all()
 
@@ -152,12 +157,14 @@ def jobs_of(
     manifest, paths = experiment.manifest, experiment.paths
     jobs = []
     for number, planned in enumerate(proposal.arrays):
+        # Unique, because the ledger tells chunks apart by it, and squeue is asked by name.
         name = f"{planned.stage}-{manifest.key[:KEY_LENGTH]}-{secrets.token_hex(3)}"
         job = Job(
             cluster=_with_memory(options.cluster, planned),
             stage=planned.stage,
             name=name,
             size=len(planned.elements),
+            # One folder an array: submitit writes several small files for every element.
             folder=paths.submitit / f"{submission.name}-{number:03d}-{planned.stage}",
             root=paths.root,
             threads=manifest.experiment.threads,
@@ -217,6 +224,8 @@ class _Dispatch:
             launched = replace(self.options, launch=launch_words(self.cluster, job.stage))
             identifier = executors.submit_array(job, planned.elements, launched)
         except LaunchError as error:
+            # The chunk stays, without an id: sbatch may have queued the job and its answer been
+            # lost.
             self._write(outcome=f"refused: {error.message}")
             raise
         self._write(replace(chunk, job_id=identifier))
@@ -251,11 +260,13 @@ def _per_job(options: SlurmOptions) -> dict[str, int]:
 def _parallel(cluster: Cluster, stage: str, width: int) -> int:
     """Return an array's share of what may run of a stage at once; 0 for no limit."""
     limit = getattr(cluster.stage(stage), "max_parallel", None)
+    # Slurm's throttle (%N) holds for one array; there is none across arrays.
     return max(1, limit // width) if limit else 0
 
 
 def _with_memory(cluster: Cluster, planned: PlannedArray) -> Cluster:
     stage = cluster.stage(planned.stage)
+    # Without a figure the site decides on memory, and there is nothing to multiply.
     if planned.memory == 1 or stage.mem_gb is None:
         return cluster
     more = stage.model_copy(update={"mem_gb": stage.mem_gb * planned.memory})
