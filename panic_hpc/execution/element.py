@@ -54,7 +54,9 @@ def _run(root: str, stage: str, indices: Sequence[int], options: WorkerOptions) 
     if stage == MERGE:
         return run_merge(root, options)
     rank, ranks = _task()
+    # Before torch is imported, which reads it once.
     os.environ.update(own_gpu(rank, ranks))
+    # srun starts this same call once a task, so each takes its own share of the element.
     return run_shards(root, stage, indices[rank::ranks], options)
 
 
@@ -73,6 +75,7 @@ def record_failures(
     root: Path, stage: str, indices: Sequence[int], error: PanicError, submission: str
 ) -> None:
     """Leave the word of a worker that could not even begin, for every shard it was to work on."""
+    # Where the manifest itself cannot be read there is nowhere to write to; the log has it.
     with suppress(PanicError):
         experiment = open_experiment(root)
         failure = failure_of(error, this_process(), submission)

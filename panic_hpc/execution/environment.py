@@ -17,8 +17,10 @@ def job_environment(cluster: Cluster) -> dict[str, str]:
     """
     variables = {
         "HF_HUB_OFFLINE": "1",
+        # Older releases of transformers do not know the hub's variable.
         "TRANSFORMERS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        # ~/.local is bound into containers along with $HOME.
         "PYTHONNOUSERSITE": "1",
         **_cache_variables(cluster.paths.cache),
     }
@@ -31,6 +33,7 @@ def _cache_variables(cache: str | None) -> dict[str, str]:
     if cache is None:
         return {}
     return {
+        # Moves the Xet chunk cache too, which has filled quotas of home directories.
         "HF_HOME": f"{cache}/huggingface",
         "XDG_CACHE_HOME": f"{cache}/xdg",
         "TORCHINDUCTOR_CACHE_DIR": f"{cache}/inductor",
@@ -59,6 +62,7 @@ def host_lines(cluster: Cluster) -> tuple[str, ...]:
         *(f"module load {shlex.quote(module)}" for module in cluster.modules),
         *_exports(job_environment(cluster)),
         *_exports({f"{prefix}{name}": value for name, value in inside.items()}),
+        # Last, so that it can use and override what stands before it.
         *cluster.setup,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from panic_hpc.types import Shard
 
+# Slurm, Apptainer and libraries write into the same log.
 MARK = "panic-hpc-event "
 
 
@@ -22,6 +23,7 @@ def say_event(event: str, shard: Shard | None = None, **facts: Any) -> None:
     if shard:
         value["shard"] = shard_name(shard.stage, shard.index)
     sys.stdout.write(MARK + json.dumps(value | facts, default=str) + "\n")
+    # A job that is killed cannot flush, and its last event is what `retry` and `logs` go by.
     sys.stdout.flush()
 
 

@@ -21,6 +21,7 @@ Elements = Sequence[Sequence[int]]
 
 SECRETS = ("TOKEN", "SECRET", "PASSWORD", "API_KEY", "CREDENTIAL")
 INHERITED = ("SLURM_", "SBATCH_", "SRUN_", "SUBMITIT_", "PMI", "OMPI_")
+# sbatch does not find its controller without them at sites where the file is not in /etc.
 KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
 
 
@@ -35,6 +36,8 @@ def submit_array(job: Job, elements: Elements, options: WorkerOptions) -> str:
         with submission_environment(), redirect_stderr(StringIO()):
             jobs = executor.map_array(run_element, *zip(*calls, strict=True))
     except Exception as error:
+        # submitit pickles every element before sbatch is called, and leaves that behind when it
+        # refuses.
         shutil.rmtree(job.folder, ignore_errors=True)
         words = _complaint(str(error)) or type(error).__name__
         hint = f"`retry --any-node` leaves out none of {', '.join(job.exclude)}"
@@ -50,12 +53,14 @@ def script(job: Job) -> str:
     executor = _executor(job, job.folder)
     if job.size > 1:
         executor.parameters["map_count"] = job.size
+    # Private, but submitit has no public way to see a script before it is submitted.
     text: str = executor._make_submission_file_text(executor._submitit_command_str, "")
     return text
 
 
 def test_only(job: Job) -> str:
     """Return what `sbatch --test-only` says of `job`: when it would start, or why it would not."""
+    # Checks partition, GRES and array size, and queues nothing.
     command = ["sbatch", "--test-only"]
     with submission_environment():
         done = subprocess.run(
@@ -76,12 +81,16 @@ def _complaint(text: str) -> str:
 def _executor(job: Job, folder: Path) -> Any:
     from submitit.slurm.slurm import SlurmExecutor
 
+    # Overrides affinity alone: submitit makes a plain SlurmExecutor for arrays, and others are
+    # lost.
     class Executor(SlurmExecutor):  # type: ignore[misc]
         @classmethod
         def affinity(cls) -> int:
             """Let scripts be rendered where there is no srun; sbatch says if it is absent."""
             return 2
 
+    # One an array: submitit drops None, so a dependency cannot be unset. Not AutoExecutor, which
+    # turns to local processes without a word where there is no srun.
     executor = Executor(folder, python=python_command(job))
     executor.update_parameters(**parameters(job))
     return executor
@@ -90,6 +99,7 @@ def _executor(job: Job, folder: Path) -> Any:
 @contextmanager
 def submission_environment() -> Iterator[None]:
     """Call sbatch with an environment that a job may inherit: see `job_environment`."""
+    # submitit takes no environment, and sbatch hands on all of the one it is called with.
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update(inheritable(before))

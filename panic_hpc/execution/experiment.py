@@ -35,6 +35,7 @@ class Experiment:
         """Return the names of the stages, each after those whose shards it reads."""
         order: list[str] = []
         while len(order) < len(self.stages):
+            # Sorted, so that the order does not hang on that of imports.
             order.extend(sorted(self._next_stages(order)))
         return order
 
@@ -65,5 +66,6 @@ def open_experiment(root: Path) -> Experiment:
 
 def adopt_sharing(root: Path) -> None:
     """Let what this process writes be writable for the group where the experiment is."""
+    # The umask only: which group new files belong to is up to the directory's setgid bit.
     if root.stat().st_mode & 0o020:
         os.umask(0o002)

@@ -11,6 +11,7 @@ from panic_hpc.errors import PanicError
 from panic_hpc.execution.identity import Process
 from panic_hpc.files import read_json, replace_file, to_json
 
+# By words, since torch's error on a GPU, C++'s bad_alloc and the kernel's are no MemoryError.
 MEMORY_WORDS = ("out of memory", "cannot allocate memory", "bad_alloc", "memory limit", "oom-kill")
 
 
@@ -40,6 +41,7 @@ def failure_of(error: BaseException, process: Process, submission: str) -> Failu
         kind=type(error).__name__,
         reason=reason,
         trace="".join(traceback.format_exception(error)),
+        # Slurm's own name of the node first: --exclude takes no other.
         host=process.slurm.node or process.host,
         job=process.slurm.label,
         submission=submission,

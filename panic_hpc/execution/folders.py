@@ -16,6 +16,7 @@ def private_folder(folder: Path) -> Path:
     if folder.parent.stat().st_uid == os.getuid():
         folder.parent.chmod(folder.parent.stat().st_mode | 0o1000)
     folder.mkdir(mode=0o700, exist_ok=True)
+    # Looked at afterwards: mkdir says nothing of a folder that was there before.
     facts = folder.stat()
     if facts.st_uid != os.getuid() or facts.st_mode & 0o077:
         raise LaunchError(f"{folder} is not private to this user", hint="Remove it and try again")

@@ -60,6 +60,7 @@ def slurm_ids(environ: Mapping[str, str] = os.environ) -> SlurmIds:
         job=environ.get("SLURM_JOB_ID", ""),
         array_job=environ.get("SLURM_ARRAY_JOB_ID", ""),
         array_task=environ.get("SLURM_ARRAY_TASK_ID", ""),
+        # Slurm sets no SLURM_RESTART_COUNT on the first attempt.
         restarts=int(environ.get("SLURM_RESTART_COUNT") or 0),
         rank=int(environ.get("SLURM_PROCID") or 0),
         node=environ.get("SLURMD_NODENAME", ""),
@@ -90,6 +91,7 @@ def user_name() -> str:
 
 def is_running(process: Process) -> bool | None:
     """Return whether `process` runs now; None where that cannot be seen from here."""
+    # Not by host name: containers share or invent theirs.
     if (process.boot, process.namespace) != _place():
         return None
     return start_ticks(process.pid) == process.started
@@ -103,6 +105,7 @@ def start_ticks(pid: int) -> int:
         return -1
     # The command name is in parentheses and may hold spaces and parentheses of its own.
     state, *rest = stat.rpartition(")")[2].split()
+    # A zombie keeps its entry until its parent waits. Field 22 is rest[18]: the state is field 3.
     return -1 if state in "ZX" else int(rest[18])
 
 

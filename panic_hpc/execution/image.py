@@ -55,6 +55,7 @@ def check_image(path: Path) -> ImageFacts:
         return ImageFacts(path, here)
     try:
         with path.open("rb") as file:
+            # Read here instead of by the runtime, which a login node may lack.
             header = file.read(64)
     except OSError as error:
         raise LaunchError(
@@ -93,6 +94,7 @@ def inspect_image(container: tuple[str, ...], image: Path) -> Build:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LaunchError(f"The container image {image} cannot be started: {error}") from error
     if done.returncode:
+        # The runtime's warnings come before the line that says why it ended.
         said = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise LaunchError(
             f"There is no panic-hpc in the container image {image}: {said}",

@@ -31,6 +31,8 @@ class Inquiry:
 
 def inquire(experiment: Experiment) -> Inquiry:
     """Return the status of every shard now, with at most one question to the scheduler."""
+    # Files first: where all is published nobody is asked. A job that ends between the two looks may
+    # read as lost until the next one; its worker would find the file.
     seen = survey(experiment)
     ledger = tuple(read_ledger(experiment.paths.ledger))
     rows, trouble = _rows(experiment, seen, ledger)

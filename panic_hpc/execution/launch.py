@@ -20,6 +20,7 @@ from panic_hpc.execution.worker import EXIT_SIGNALLED, WorkerOptions, run_shards
 MAX_ROUNDS = 20
 """Times that workers are started again for one stage after some of them died."""
 LOOK_EVERY_S = 1.0
+# Looking takes at most a tenth of the time, however many shards a listing has.
 LOOK_COST_RATIO = 10.0
 
 
@@ -151,6 +152,7 @@ class _Launch:
 
     def _record(self, stage: str, todo: Sequence[int]) -> None:
         folder = str(self._folder(stage))
+        # One name for all rounds, so that the ledger keeps the last of them.
         chunk = Chunk(stage, f"{stage}-{self.submission.name}", (tuple(todo),), folder)
         self.submission = self.submission.with_chunk(chunk)
         write_submission(self.experiment.paths.ledger, self.submission)

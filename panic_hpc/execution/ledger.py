@@ -68,6 +68,7 @@ class Submission:
 def new_submission(executor: str, cluster: str = "") -> Submission:
     """Return a submission by this process, with a name nobody else has."""
     now = time.time()
+    # UTC and first in the name: names in order are submissions in order, whatever host wrote them.
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
     name = f"{stamp}-{secrets.token_hex(3)}"
     host, pid = socket.gethostname(), os.getpid()
@@ -83,6 +84,7 @@ def read_ledger(directory: Path) -> list[Submission]:
     """Return all submissions, oldest first; PanicError names a file that is not one."""
     if not directory.is_dir():
         return []
+    # Names with a dot are temporaries of a write that was cut short.
     return [read_submission(path) for path in sorted(directory.glob("[!.]*.json"))]
 
 

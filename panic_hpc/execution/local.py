@@ -62,6 +62,7 @@ def _start(
 ) -> Any:
     from submitit.local.local import LocalExecutor
 
+    # Not AutoExecutor: it refuses visible_gpus, and then every job gets GPU 0.
     executor = LocalExecutor(private_folder(pool.folder))
     gpus = gpu_numbers()
     mine = {"gpus_per_node": 1, "visible_gpus": [int(gpus[slot % len(gpus)])]} if gpus else {}
@@ -96,5 +97,7 @@ def _end(jobs: Sequence[Any]) -> None:
     while running := [job for job in jobs if not job.done()]:
         number = signal.SIGTERM if time.monotonic() < give_up else signal.SIGKILL
         for job in running:
+            # submitit's controller hands SIGTERM on. Its own job.cancel sends it SIGINT, and its
+            # preemption signal ends the controller and leaves the worker running.
             job._process.send_signal(number)
         time.sleep(0.5)

@@ -26,6 +26,7 @@ def logs_of(experiment: Experiment, shard: ShardId) -> list[Path]:
 
 def _mentions(path: Path, name: str) -> bool:
     try:
+        # The whole log, but of one shard: its only mention may be far from the end.
         return name in path.read_text(errors="replace")
     except OSError:
         return False
@@ -36,5 +37,7 @@ def elements(experiment: Experiment) -> Iterator[tuple[Chunk, list[dict[str, Any
     for submission in read_ledger(experiment.paths.ledger):
         for chunk in submission.chunks:
             for position in range(len(chunk.elements)):
+                # Tails only, for thousands of logs are read: what a long log said earlier is not
+                # counted.
                 texts = (log_tail(path) for path in log_paths(chunk, position))
                 yield chunk, [event for text in texts for event in read_events(text)]

@@ -6,6 +6,7 @@ from panic_hpc.execution.experiment import Experiment
 from panic_hpc.execution.status import Status
 
 MIN_MEASURED = 2
+# Each one measured is a stat, and a question to the metadata server.
 MAX_MEASURED = 1000
 
 
@@ -32,6 +33,7 @@ def paces(experiment: Experiment, found: Status) -> dict[str, Pace]:
 
 def pace(times: list[float], left: float) -> Pace | None:
     """Return the pace of shards that were published at `times` (seconds); pure."""
+    # Pauses between submissions are in it: the hours left are rather too many.
     span = max(times) - min(times)
     if span <= 0:
         return None

@@ -25,6 +25,7 @@ def provenance(
 ) -> dict[str, Any]:
     """Return the JSON value that every shard records: code, image, libraries, place, job."""
     return {
+        # An image has no .git; its build says what it was made of.
         "commit": environ.get("PANIC_HPC_COMMIT") or commit(),
         "image_digest": environ.get("PANIC_HPC_IMAGE_DIGEST", ""),
         "python": platform.python_version(),

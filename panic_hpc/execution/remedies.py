@@ -38,6 +38,7 @@ def memory_factor(asked_gb: float | None, profile_gb: float | None) -> int:
     """
     if not asked_gb or not profile_gb:
         return MORE_MEMORY
+    # Whole numbers: every different factor makes an array of its own.
     return max(1, math.ceil(MORE_MEMORY * asked_gb / profile_gb))
 
 

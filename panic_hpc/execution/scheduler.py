@@ -11,6 +11,7 @@ from panic_hpc.execution.slurm import ask
 from panic_hpc.execution.status import QueueEntry
 from panic_hpc.types import ShardId
 
+# The reason last: it alone may hold any text, so the split stops before it.
 FORMAT = "%F|%K|%T|%N|%j|%r"
 NO_ANSWER = "NO_ANSWER"
 
@@ -42,6 +43,8 @@ def rows_of(names: Iterable[str]) -> list[Row]:
         return []
     # 0 asks for whole lists of array tasks; the default cuts them off after 64 characters.
     os.environ["SLURM_BITSTR_LEN"] = "0"
+    # By name, which is known even where sbatch's answer was lost; squeue and not sacct, which many
+    # sites lack. All states: ended jobs are known for MinJobAge.
     told = answer("squeue", "--noheader", "--states=all", f"--name={wanted}", "-o", FORMAT)
     return [parse_row(line) for line in told.splitlines() if line.count("|") >= 5]
 
@@ -64,6 +67,7 @@ def queue_of(ledger: Sequence[Submission], rows: Sequence[Row] | None) -> dict[S
     `rows` is None where it gave no answer: then everything submitted counts as still submitted.
     Of several jobs that have a shard in their lists, one that is active counts, else the last.
     """
+    # -1 stands for a job that is no array.
     states = {(row.job, task): row for row in rows or () for task in row.tasks or (-1,)}
     jobs = {row.name: row.job for row in rows or ()}
     found: dict[ShardId, QueueEntry] = {}
@@ -83,6 +87,7 @@ def _entries(
         return
     for position, indices in enumerate(chunk.elements):
         row = states.get((job, position if chunk.is_array else -1))
+        # Nothing is lost where somebody cancelled it: its shards are eligible again.
         if row is None and answered and chunk.cancelled:
             continue
         label = f"{job}_{position}" if chunk.is_array else job
@@ -103,6 +108,7 @@ def open_names(ledger: Sequence[Submission], unfinished: frozenset[ShardId]) -> 
         for submission in ledger
         if submission.executor == "slurm"
         for chunk in submission.chunks
+        # Finished chunks are left out, or the command line would grow with every submission.
         if any(ShardId(chunk.stage, i) in unfinished for e in chunk.elements for i in e)
     }
 
