@@ -35,6 +35,7 @@ def list_profiles(as_json: Json = False) -> None:
         try:
             clusters[name] = load_cluster(str(path))
         except ConfigError as error:
+            # One broken profile must not hide the others.
             warn(str(error))
     if as_json:
         files = {name: str(path) for name, path in available().items()}
@@ -56,6 +57,7 @@ def show(name: Name, as_json: Json = False) -> None:
     from panic_hpc.execution.environment import host_lines
     from panic_hpc.execution.site_check import option_words
 
+    # Not resolved: its variables need not be set here for it to be looked at.
     cluster = load_cluster(name)
     if as_json:
         say_json(cluster.model_dump(mode="json"))

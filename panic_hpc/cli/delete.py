@@ -26,6 +26,7 @@ def delete(
     from panic_hpc.cli.console import say, size
     from panic_hpc.execution import deletion
 
+    # With --dry-run too, it refuses where somebody works.
     doomed = deletion.survey(experiment)
     for path in doomed.paths:
         say(f"  {path}")

@@ -85,6 +85,7 @@ def crate(
 
     about = Description(title, tuple(author), description, licence, publisher)
     limit = _bytes(max_file)
+    # Before the parts are written into it, which may take hours.
     require_empty(output)
     _print(export_crate(_parts(dataset_path(source), output, limit), output, about), as_json)
 

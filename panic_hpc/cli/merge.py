@@ -42,6 +42,7 @@ def merge(
     from panic_hpc.merging.merge import merge as merge_experiments
     from panic_hpc.merging.ranks import find_ranks
 
+    # Under mpiexec every rank gets here; one of them speaks.
     ranks = find_ranks()
     target = output or _default_target(experiments)
     with byte_bar("merge", ranks.rank == 0) as report:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from panic_hpc.execution.launch import LocalOptions
     from panic_hpc.execution.status import Status
 
+# 2 is what a mistyped option exits with.
 EXIT_INCOMPLETE = 3
 
 
@@ -39,6 +40,7 @@ def send(opened: "Experiment", asked: Asked) -> None:
     """Do the work of `opened` that is asked for, here or on a cluster, and say what came of it."""
     from panic_hpc.execution.launch import clear_halt
 
+    # Before anything starts, or new workers would leave at once.
     if not asked.dry_run and clear_halt(opened):
         warn("There was a request to stop; it is withdrawn by this submission.")
     if asked.cluster == "local":
@@ -82,6 +84,7 @@ def _slurm_options(opened: "Experiment", asked: Asked) -> "SlurmOptions":
     from panic_hpc.execution.submitted_image import submitted_image
 
     profile = resolved(load_cluster(asked.cluster))
+    # Before the image, whose digest takes reading the whole of it.
     refuse_missing(opened.manifest, model_cache(profile), asked.cluster)
     return SlurmOptions(
         cluster=profile,
@@ -98,6 +101,7 @@ def _submit(opened: "Experiment", options: "SlurmOptions", *, yes: bool) -> None
 
     def agree(proposal: "Proposal") -> bool:
         _describe(proposal)
+        # A prompt that nobody answers would end a script with a bare "Aborted".
         if not yes and not sys.stdin.isatty():
             raise LaunchError("There is nobody to ask here", hint="Look at this, then give --yes")
         return yes or typer.confirm("Submit?", default=False)
@@ -112,10 +116,13 @@ def _rehearse(opened: "Experiment", options: "SlurmOptions") -> None:
     from panic_hpc.execution.inquiry import inquire
     from panic_hpc.execution.ledger import new_submission
 
+    # Without the submit lock, for it writes nothing; a submission at the same time may change the
+    # plan.
     proposal = propose(opened, options, inquire(opened))
     jobs = jobs_of(opened, options, proposal, new_submission("slurm", options.cluster.name))
     for job, array in zip(jobs, proposal.arrays, strict=True):
         say(executors.script(job))
+        # Names in place of ids, which only sbatch can give.
         names = [*(jobs[position].name for position in array.after), *array.queued]
         if names:
             say(f"# waits for {', '.join(names)}")

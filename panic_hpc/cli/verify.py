@@ -45,6 +45,7 @@ def verify(
     Exit code 0: clean; 1: there are findings; 2: something could not be checked.
     """
     try:
+        # All before the first is printed, because --json is one document.
         results = list(_results(paths, _sample(sample, part), untrusted))
     except PanicError as error:
         warn(f"panic-hpc: {error}")

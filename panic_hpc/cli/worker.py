@@ -34,11 +34,13 @@ def worker(
     opened = open_experiment(experiment)
     opened.known_stages([stage])
     n_shards = len(opened.shards(stage))
+    # Refused: a batch script's array that is too long would look like work that is done.
     if unknown := [number for number in numbers or () if number >= n_shards]:
         last = f"The last is number {n_shards - 1}"
         raise PanicError(f"There is no shard {unknown[0]} of {stage}", hint=last)
     adopt_sharing(opened.paths.root)
     indices = numbers or range(n_shards)
+    # Without a build to compare with: no submission of ours stands behind it.
     options = WorkerOptions(allow_other_numerics=allow_other_numerics)
     if stage == MERGE:
         raise typer.Exit(run_merge(str(opened.paths.root), options))

@@ -121,6 +121,7 @@ def arrays(
             plan.append(_array(group, fitting, status, places))
             for element, shards in enumerate(fitting):
                 places |= {one.shard.id: (len(plan) - 1, element) for one in shards}
+            # Submit limits count every element of an array.
             room = None if room is None else room - len(fitting)
     return plan
 
@@ -133,6 +134,7 @@ def _in_elements(shards: Sequence[ShardStatus], per_job: int) -> list[Element]:
 
 
 def _cut(elements: Sequence[Element], size: int) -> Iterator[Sequence[Element]]:
+    # Each an array of its own, numbered from 0: MaxArraySize caps the index and not the count.
     for start in range(0, len(elements), size):
         yield elements[start : start + size]
 
@@ -183,6 +185,10 @@ def dependency(array: PlannedArray, ids: Sequence[str], sizes: Sequence[int]) ->
     if array.correlated:
         (parent,) = array.after
         if sizes[parent] == len(array.elements):
+            # Was seen to wait through a requeue of its parent; after a real failure it waits for
+            # ever, until the next submit or retry cancels it.
             return f"aftercorr:{ids[parent]}"
     waited = [*(ids[position] for position in array.after), *array.queued]
+    # Not afterok: it holds at once for a job that Slurm has forgotten, failed or not, and never for
+    # one that failed.
     return "afterany:" + ":".join(waited) if waited else ""

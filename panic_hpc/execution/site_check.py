@@ -40,6 +40,7 @@ def check_site(cluster: Cluster) -> Iterator[Finding]:
 def _scheduler(cluster: Cluster) -> Iterator[Finding]:
     try:
         limits = read_limits(cluster.limits)
+        # %R and not %P, which marks the default partition with a star.
         partitions = set(ask("sinfo", "-h", "-o", "%R").out.split())
     except PanicError as error:
         yield Finding("slurm", "error", str(error))
@@ -83,6 +84,7 @@ def option_words(cluster: Cluster, stage: str) -> tuple[str, ...]:
 def _accounting(expected: bool) -> Finding:
     if not expected:
         return Finding("sacct", "warning", "no accounting here: usage comes from our own records")
+    # Whether it answers at all; an empty span is no burden on its database.
     answer = ask("sacct", "-n", "-X", "-S", "now")
     if answer.code:
         return Finding("sacct", "warning", answer.problem)
@@ -103,6 +105,7 @@ def _mpi(cluster: Cluster) -> Iterator[Finding]:
     if cluster.mpi.launcher != "srun":
         return
     answer = ask("srun", "--mpi=list")
+    # Versions of srun differ in which of the two they print the list to.
     known = set(re.findall(r"[\w./-]+", answer.out + answer.err))
     verdict: Literal["ok", "error"] = "ok" if cluster.mpi.plugin in known else "error"
     yield Finding("mpi", verdict, f"srun --mpi={cluster.mpi.plugin}")
@@ -115,6 +118,7 @@ def _directory(subject: str, path: str | None) -> Iterator[Finding]:
     directory = Path(path)
     existing = next(part for part in (directory, *directory.parents) if part.exists())
     try:
+        # Really written: permissions tell nothing of quotas, root squash or a read-only mount.
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
@@ -137,6 +141,7 @@ def _off_home(subject: str, directory: Path) -> Iterator[Finding]:
 def _space(subject: str, directory: Path) -> Iterator[Finding]:
     disk = os.statvfs(directory)
     free, files = disk.f_bavail * disk.f_frsize, disk.f_favail
+    # Some file systems count no files and say 0. Neither figure knows of a user's quota.
     low = free < LOW_SPACE or (disk.f_files > 0 and files < LOW_FILES)
     count = f", {files:,} files" if disk.f_files else ""
     yield Finding(subject, "warning" if low else "ok", f"{free / GIB:,.0f} GiB{count} free")
@@ -159,6 +164,7 @@ def _container(cluster: Cluster) -> Iterator[Finding]:
     container = cluster.container
     if container is None:
         return
+    # No error: a site may have the runtime on its compute nodes alone.
     if shutil.which(container.runtime) is None:
         text = f"there is no {container.runtime} on this login node; jobs need it on theirs"
         yield Finding("container", "warning", text)

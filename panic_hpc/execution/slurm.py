@@ -24,6 +24,7 @@ class Answer:
     @property
     def problem(self) -> str:
         """Its complaint in one line, for the end of a sentence."""
+        # The last line has the reason; sbatch prints notices of the site before it.
         lines = (self.err.strip() or self.out.strip() or f"exit code {self.code}").splitlines()
         return re.sub(r"^\w+: (?:error|fatal): ", "", lines[-1])
 

@@ -36,6 +36,8 @@ class QueueEntry:
         return self.state in ACTIVE
 
 
+# Every state from which a job may still run: one taken for ended would be submitted twice. submitit
+# counts several of them as done.
 ACTIVE = frozenset(
     {"PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED",
      "RESIZING", "REQUEUE_FED", "SIGNALING", "STAGE_OUT", "STOPPED", "SPECIAL_EXIT",
@@ -120,6 +122,7 @@ def _remarked(status: ShardStatus, seen: Survey) -> ShardStatus:
 
 def shard_status(shard: Shard, seen: Survey, queue: Queue) -> ShardStatus:
     """Return the status of one shard."""
+    # Whatever the queue says: a job for a published shard finds its file and ends.
     if shard.id in seen.published:
         return ShardStatus(shard, "completed", seen.remarks.get(shard.id, ""))
     claim, worth = seen.claims.get(shard.id, (None, "void"))
@@ -128,6 +131,7 @@ def shard_status(shard: Shard, seen: Survey, queue: Queue) -> ShardStatus:
         return _running(shard, claim)
     if entry and entry.is_active:
         return _queued(shard, entry, claim)
+    # Only now: an earlier attempt's record stays until the retry that is queued or runs succeeds.
     if shard.id in seen.failures:
         failure = seen.failures[shard.id]
         return ShardStatus(shard, "failed", f"{failure.kind}: {failure.reason}", job=failure.job)

@@ -23,6 +23,7 @@ RESERVE_S = 15.0
 MARGIN_S = 5.0
 """Work that ends by itself at its deadline gets its say before it is asked to stop."""
 LOOK_EVERY_S = 2.0
+# SIGHUP comes when the ssh session of a local submission is lost.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -51,6 +52,8 @@ class Stopper:
         if not self.cause and self._deadline_is_near(margin_s):
             self._stop("deadline", "the walltime ends before the next step would")
         now = time.monotonic()
+        # The clock is asked at every step, files only now and then: they lie on a shared file
+        # system.
         if not self.cause and now - self._looked >= LOOK_EVERY_S:
             self._looked = now
             self._look()
@@ -80,6 +83,7 @@ class Stopper:
             self._stop("claim", "another process has taken this shard over")
         elif reason := halt_reason(self.halt_file, time.time()):
             self._stop("halt", reason)
+        # By start time as well, since pids are used again.
         elif self.parent and start_ticks(self.parent) != self._parent_started:
             self._stop("parent", "the process that submitted this work has ended")
 
@@ -110,6 +114,7 @@ def signals_noted(stopper: Stopper) -> Iterator[None]:
 
     before = {n: signal.getsignal(n) for n in SIGNALS if signal.getsignal(n) != signal.SIG_IGN}
     for number in before:
+        # After submitit's own handlers, which swallow SIGTERM; the later ones win.
         signal.signal(number, note)
     try:
         yield

@@ -55,11 +55,13 @@ def submitted_image(
         return None
     if file is None:
         raise no_image(cluster)
+    # Apptainer would refuse to start over one, in every task.
     _refuse_absent_binds(container_binds(cluster, binds))
     path = Path(file)
     check_image(path)
     build = _build(cluster, path, binds, environ)
     refuse_other_version(path, build, library_versions().get("panic-hpc", ""))
+    # Here and once: a thousand tasks that read the whole image would be a load on the file system.
     return SubmittedImage(path, image_digest(path), build)
 
 

@@ -37,8 +37,11 @@ def survey(experiment: Experiment) -> Survey:
     """Read the directories of an experiment once."""
     paths = experiment.paths
     problem = dataset_problem(paths.dataset)
+    # A shard that is published between this listing and that of claims reads as eligible or lost
+    # until the next look; a worker that is sent for it finds its file.
     published = frozenset(_published(experiment, problem))
     failures = {i: read_failure(p) for i, p in _numbered(paths.failed) if i not in published}
+    # Opened for unfinished shards alone, so that the cost goes with what is under way.
     claimed = {i: holder(p)[0] for i, p in _numbered(paths.claims) if i not in published}
     now = time.time()
     return Survey(
@@ -70,9 +73,11 @@ def _merge_shards(experiment: Experiment) -> Iterable[Shard]:
 
 def _numbered(directory: Path) -> Iterable[tuple[ShardId, Path]]:
     try:
+        # One listing: a stat a shard is a question to the metadata server each.
         names = os.listdir(directory)
     except FileNotFoundError:
         return
     for name in names:
+        # Leaves out temporaries, and successor files of claims: their names begin with a dot.
         if match := NUMBERED.fullmatch(name):
             yield ShardId(match["stage"], int(match["index"])), directory / name

@@ -74,6 +74,7 @@ def _lead(experiment: Experiment, options: WorkerOptions, ranks: Ranks) -> int:
     try:
         return run_worker(Worker(joined, options), MERGE, [0])
     finally:
+        # The others wait for rank 0's word, which it owes them also where it found nothing to do.
         if not stage.has_begun:
             first(ranks, lambda: False)
 
@@ -88,6 +89,7 @@ def become_ranks(launch: Sequence[str], root: Path, environ: Mapping[str, str]) 
 
     Raises LaunchError where there is no such launcher beside this interpreter or in PATH.
     """
+    # That of the same environment first: mpiexec must be of the MPI that mpi4py loads.
     beside = str(Path(sys.executable).parent)
     program = shutil.which(launch[0], path=os.pathsep.join([beside, environ.get("PATH", "")]))
     if program is None:
@@ -96,5 +98,6 @@ def become_ranks(launch: Sequence[str], root: Path, environ: Mapping[str, str]) 
             hint="Set mpi.launcher of the profile, or merge.ranks_per_node = 1",
         )
     words = [program, *launch[1:], sys.executable, "-m", "panic_hpc", "worker", str(root), MERGE]
+    # execve drops what Python has not written yet.
     sys.stdout.flush()
     os.execve(program, words, {**environ, **SINGLE_NODE})

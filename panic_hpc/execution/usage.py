@@ -70,6 +70,7 @@ def _accounts(ids: Sequence[str]) -> str:
     """Return sacct's answer for these jobs, "" where there is no accounting."""
     if not ids:
         return ""
+    # No -X: sacct has times in the rows of jobs, but memory in those of their steps.
     columns = "--format=JobID,ElapsedRaw,MaxRSS"
     try:
         return answer("sacct", "--noheader", "--parsable2", columns, "--jobs=" + ",".join(ids))
@@ -82,6 +83,7 @@ def _with_accounts(stage: Usage, ids: set[str], told: str) -> Usage:
     own = [line for line in lines if re.split(r"[_.]", line[0])[0] in ids]
     if not own:
         return stage
+    # A dot is a step, whose time is in its job's already.
     hours = sum(int(elapsed or 0) for job, elapsed, _ in own if "." not in job) / 3600
     peaks = [parse_memory(memory) for _, _, memory in own]
     return replace(stage, slurm_hours=hours, slurm_peak_gb=max(peaks) / 2**30)

@@ -34,6 +34,7 @@ Outcome = Literal["completed", "failed", "waiting", "stopped", "elsewhere"]
 
 EXIT_OK = 0
 EXIT_FAILED = 1
+# Outside of sysexits and the shell's codes; seen to come through Apptainer and srun unchanged.
 EXIT_REQUEUE = 85
 EXIT_SIGNALLED = 143
 MAX_DEATHS = 5
@@ -96,6 +97,7 @@ class Worker:
         self.device = device()
         halt = experiment.paths.halt
         self.stopper = Stopper(halt, deadline=deadline(), parent=options.parent)
+        # Once a worker, since it asks git and the metadata of every library.
         self._provenance = provenance(self.process, self.device)
 
     def run(self, stage_name: str, indices: Sequence[int]) -> Iterable[Outcome]:
@@ -126,12 +128,14 @@ class Worker:
             return self._with_claim(stage, shard, held)
 
     def _with_claim(self, stage: Stage, shard: Shard, held: HeldClaim) -> Outcome:
+        # Again: it may have been published between the look before and the claim.
         if is_published(self.experiment.paths, shard):
             return "completed"
         if missing := missing_inputs(self.experiment, shard):
             held.leave("waiting", "needs " + ", ".join(missing))
             say_event("waiting", shard, missing=missing)
             return "waiting"
+        # Before the work, which may kill this process too before it can say anything.
         if held.claim.deaths >= MAX_DEATHS:
             reason = f"{held.claim.deaths} workers died on it in a row without any progress"
             return self._failed(shard, PanicError(reason, hint="Look at its log, then retry"))
@@ -174,6 +178,7 @@ class Worker:
 
     def _completed(self, shard: Shard) -> Outcome:
         paths = self.experiment.paths
+        # A stage that returns is not believed; what others read is its file.
         if not is_published(paths, shard):
             return self._failed(shard, PanicError(f"{paths.shard(shard)} was not published"))
         paths.failure(shard).unlink(missing_ok=True)
@@ -229,6 +234,8 @@ def _is_stuck(held: HeldClaim) -> bool:
 
 
 def _usage() -> dict[str, Any]:
+    # In KiB, and both of the process so far: a later shard's figures hold those of the ones before
+    # it.
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "peak_gb": round(usage.ru_maxrss / 2**20, 3),
