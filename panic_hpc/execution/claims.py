@@ -223,7 +223,6 @@ def take(
     now = time.time()
     claim = Claim(secrets.token_hex(8), me, submission, now, progress=Progress(updated=now))
     if create_file(path, encode(claim)):
-        # Nobody had it: the common case costs one link and no read.
         return HeldClaim(path, claim, None)
     current, files = holder(path)
     if current is None:

@@ -59,8 +59,7 @@ def delete(root: Path, doomed: Doomed) -> bool:
 
 def workers(paths: ExperimentPaths) -> list[str]:
     """Return the names of the shards that a process claims which may be alive."""
-    # By claims alone, so that it works without a scheduler; a job still queued finds no manifest
-    # and ends.
+    # The scheduler is not asked: a job that is still queued finds no manifest and ends.
     return sorted(path.stem for path in paths.claims.glob("*.json") if _is_held(path))
 
 

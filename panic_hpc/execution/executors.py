@@ -21,7 +21,8 @@ Elements = Sequence[Sequence[int]]
 
 SECRETS = ("TOKEN", "SECRET", "PASSWORD", "API_KEY", "CREDENTIAL")
 INHERITED = ("SLURM_", "SBATCH_", "SRUN_", "SUBMITIT_", "PMI", "OMPI_")
-# sbatch does not find its controller without them at sites where the file is not in /etc.
+# Without SLURM_CONF sbatch does not find its controller where the file is not in /etc; submitit's
+# own clean_env drops it.
 KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
 
 

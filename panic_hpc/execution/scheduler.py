@@ -43,7 +43,7 @@ def rows_of(names: Iterable[str]) -> list[Row]:
         return []
     # 0 asks for whole lists of array tasks; the default cuts them off after 64 characters.
     os.environ["SLURM_BITSTR_LEN"] = "0"
-    # By name, which is known even where sbatch's answer was lost; squeue and not sacct, which many
+    # By name, which is known even where sbatch's answer was lost; squeue and not sacct, which some
     # sites lack. All states: ended jobs are known for MinJobAge.
     told = answer("squeue", "--noheader", "--states=all", f"--name={wanted}", "-o", FORMAT)
     return [parse_row(line) for line in told.splitlines() if line.count("|") >= 5]
