@@ -51,7 +51,6 @@ def pairwise(
     if kind not in ("bottleneck", "wasserstein"):
         raise HomologyError(f"distance {kind!r} is unknown", hint="Use bottleneck or wasserstein.")
     _import_hera()
-    # n (n - 1) / 2 pairs, each far dearer than its place in this list.
     pairs = list(combinations(range(len(dgms)), 2))
 
     def distance(pair: tuple[int, int]) -> float:

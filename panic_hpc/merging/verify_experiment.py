@@ -21,7 +21,6 @@ def verify_experiment(root: Path, sample: Sample, report: Report) -> Iterator[Ve
     planned = manifest.read(root)
     paths = ExperimentPaths(root)
     inputs = [one for one in expected(planned, paths, 0, {}) if one.path.exists()]
-    # Times a bool: the dataset counts only where it is there.
     files = [one.path for one in inputs] + [paths.dataset] * paths.dataset.exists()
     sizes = [path.stat().st_size for path in files]
     total = sum(sizes)

@@ -36,8 +36,8 @@ class ArrayFile(Closing):
         self.path = path
         self.descriptor = -1
         place, size, checksum_place = hdf5.locate_header(path)
-        # Opened a second time; if it was replaced in between, the header's checksum does not
-        # match.
+        # Opened a second time: where it was replaced in between, this is the new file's header, or
+        # its checksum does not match.
         self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self.size = _regular_size(self.descriptor, path)

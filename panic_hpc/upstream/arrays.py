@@ -209,7 +209,7 @@ def diagrams_arrays(first: int, runs: Sequence[ImportedRun], model: str) -> Arra
     if any(len(own) > DIMENSIONS for own in dgms):
         raise PanicError(f"A diagram of {model} has more than {DIMENSIONS} homology dimensions")
     padded = [[*own, *[np.empty((0, 2), np.float32)] * (DIMENSIONS - len(own))] for own in dgms]
-    # Upstream did not count equal points once, so it stored no such number.
+    # Counted here: upstream hands all points to giotto-ph, equal ones too.
     points = [[vector.tobytes() for _, vector in run.embeddings.get(model, [])] for run in runs]
     flat = [dgm for own in padded for dgm in own]
     offsets, values = ragged.pack_texts([diagram.problem for diagram in found])
@@ -222,7 +222,6 @@ def diagrams_arrays(first: int, runs: Sequence[ImportedRun], model: str) -> Arra
             "runs/distinct_points": [len(set(own)) for own in points],
             "runs/complete_dimensions": [len(own) for own in dgms],
             "runs/seconds": [d.seconds if math.isfinite(d.seconds) else 0.0 for d in found],
-            # Upstream measured none.
             "runs/peak_bytes": np.zeros(len(runs)),
             "diagrams/offsets": ragged.offsets_of(len(dgm) for dgm in flat),
             "diagrams/bars": np.concatenate(flat) if flat else np.empty((0, 2)),
