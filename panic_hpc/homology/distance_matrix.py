@@ -41,6 +41,6 @@ def _numpy_distances(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         block = np.sqrt(squared).astype(np.float32)
         matrix[here, i:] = block
         matrix[i:, here] = block.T
-    # In blocks on the diagonal x.y and y.x can be summed in different orders: one triangle decides.
+    # On the diagonal's blocks x.y and y.x may be summed in different orders: one decides.
     lower = np.tril(matrix, -1)
     return lower + lower.T
