@@ -139,6 +139,7 @@ def diagrams(
     )
     _require_countable(request, engine)
     cloud = prepare(points, metric)
+    # Counts towards the deadline, which is of the whole call.
     prepared = time.perf_counter() - start
     outcome = _solve(cloud, request, engine, prepared)
     dgms = tuple(canonical(from_euclidean(dgm, metric)) for dgm in outcome.dgms)
@@ -163,6 +164,8 @@ def diagrams(
 def canonical(dgm: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Sort bars by birth, then death, and drop those of length zero; float32 (n, 2)."""
     dgm = np.asarray(dgm, dtype=np.float32).reshape(-1, 2)
+    # After the map to the metric, where two lengths can round to the same float32. The order is
+    # ours, since giotto-ph sorts H0 by death and the rest by persistence.
     dgm = dgm[dgm[:, 1] > dgm[:, 0]]
     return np.ascontiguousarray(dgm[np.lexsort((dgm[:, 1], dgm[:, 0]))])
 

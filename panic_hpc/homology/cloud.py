@@ -56,7 +56,10 @@ def _float32(points: npt.ArrayLike, metric: str) -> npt.NDArray[np.float32]:
             f"points have shape {array.shape}", hint="Give an array of shape (n, d)."
         )
     with np.errstate(over="ignore"):
+        # Adding zero turns -0 into 0: equal numbers must have equal bytes, by which rows are
+        # compared.
         rounded = array.astype(np.float32, order="C") + np.float32(0)
+    # giotto-ph answers a NaN in a matrix with no H1 at all, and no error.
     bad = np.flatnonzero(~np.isfinite(rounded).all(axis=1))
     if len(bad):
         noun = "the distance matrix" if metric == "precomputed" else "the point cloud"
@@ -84,8 +87,11 @@ def _unit_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def _first_of_equal_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
     """Indices of one row of each set of bitwise equal rows, in the order of the rows' bytes."""
+    # Points without coordinates are all the same one, and NumPy has no view of no bytes.
     if rows.shape[0] == 0 or rows.shape[1] == 0:
         return np.arange(min(len(rows), 1), dtype=np.intp)
+    # As bytes, 10,000 rows of 768 take some 0.02 s. Left in, equal rows made 49 of 894 bars of H0
+    # spurious in giotto-ph, whose distances of them are about 4e-8.
     as_bytes = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
     return np.unique(as_bytes, return_index=True)[1]
 
@@ -101,6 +107,7 @@ def _check_matrix(matrix: npt.NDArray[np.float32]) -> None:
         raise HomologyError(
             "the distance matrix has a diagonal that is not zero", hint="Set it to 0."
         )
+    # One differing bit is too many: gudhi 3.13 then hangs for ever.
     if not np.array_equal(matrix, matrix.T):
         row, column = np.argwhere(matrix != matrix.T)[0]
         raise HomologyError(

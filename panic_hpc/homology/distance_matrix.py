@@ -33,6 +33,7 @@ def _numpy_distances(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     for i in range(0, n, _BLOCK):
         here = slice(i, min(i + _BLOCK, n))
         scale = squares[here, None] + squares[None, i:]
+        # float64: in float32 products, points 1e-3 apart come out as equal.
         squared = scale - 2 * (wide[here] @ wide[i:].T)
         for a, b in np.argwhere(squared < CLOSE * scale):
             difference = wide[i + a] - wide[i + b]
@@ -40,5 +41,6 @@ def _numpy_distances(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         block = np.sqrt(squared).astype(np.float32)
         matrix[here, i:] = block
         matrix[i:, here] = block.T
+    # On the diagonal's blocks x.y and y.x may be summed in different orders: one decides.
     lower = np.tril(matrix, -1)
     return lower + lower.T

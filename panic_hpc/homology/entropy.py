@@ -23,6 +23,7 @@ def persistence_entropy(dgm: npt.NDArray[np.floating]) -> float:
     if len(lengths) == 0:
         return float("nan")
     shares = lengths / lengths.sum()
+    # One bar gives -0.0.
     return max(0.0, float(-(shares * np.log(shares)).sum()))
 
 

@@ -26,9 +26,14 @@ def giotto_ph(cloud: Cloud, request: Request, spent: float) -> Outcome:
     def compute(matrix: Matrix) -> list[Any]:
         found = ripser_parallel(
             matrix,
+            # Not from points: its distances of equal rows are not 0 but about 4e-8.
             metric="precomputed",
             maxdim=request.maxdim,
+            # inf stays inf: giotto-ph takes the enclosing radius itself, and given it by hand goes
+            # a sparse way that is 1.3 to 2 times slower.
             thresh=request.thresh,
+            # No collapse_edges: on trajectories of 500 points it took 16 s and more, plain 0.07 to
+            # 0.09 s.
             n_threads=request.threads,
         )
         return list(found["dgms"])
@@ -57,6 +62,7 @@ ENGINES = {"giotto-ph": giotto_ph, "gudhi": gudhi}
 
 def _solve(cloud: Cloud, request: Request, compute: Callable[[Matrix], list[Any]]) -> Outcome:
     limit = request.memory_limit_bytes
+    # Beforehand and by estimate: neither package can be stopped once it runs.
     if limit is not None and BYTES_PER_ENTRY * cloud.n_distinct**2 > limit:
         return Outcome([], {}, stopped_reason="memory")
     peak = _peak_bytes()
@@ -76,6 +82,7 @@ def _lone_point(request: Request) -> list[npt.NDArray[np.float32]]:
 
 
 def _peak_bytes() -> int:
+    # KiB on Linux. A peak of the whole process: a smaller cloud after a larger one adds 0.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

@@ -23,6 +23,7 @@ def solve(cloud: Cloud, request: Request, spent: float) -> Outcome:
             maxdim=request.maxdim,
             thresh=request.thresh,
             threads=request.threads,
+            # 0 means no limit here and below; a deadline already past was answered before.
             seconds=0.0 if request.deadline is None else request.deadline - spent,
             bytes=request.memory_limit_bytes or 0,
             operations=request.budget or 0,

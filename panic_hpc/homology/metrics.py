@@ -21,6 +21,8 @@ def from_euclidean(lengths: npt.NDArray[np.float32], metric: str) -> npt.NDArray
     d = lengths.astype(np.float64)
     if metric == "cosine":
         return (d * d / 2).astype(np.float32)
+    # Unit vectors in float32 can be a little more than 2 apart. The minimum makes inf an angle
+    # too, which the next line puts right.
     angle = 2 * np.arcsin(np.minimum(d / 2, 1))
     return np.where(np.isinf(d), np.inf, angle).astype(np.float32)
 
@@ -40,6 +42,7 @@ def to_euclidean(thresh: float, metric: str) -> float:
 
 def _rounded_down(guess: float, thresh: float, metric: str) -> float:
     with np.errstate(over="ignore"):
+        # Rounded, so the guess may fall on either side of edges that are exactly `thresh` long.
         length = np.float32(guess)
     while (
         np.isfinite(length) and _image(np.nextafter(length, np.float32(np.inf)), metric) <= thresh

@@ -10,6 +10,7 @@ def find_native() -> ModuleType | None:
     """The compiled module, or None if this installation has none."""
     try:
         return importlib.import_module("panic_hpc.homology._native")
+    # Not ImportError: a core that is there and cannot be loaded must be heard of.
     except ModuleNotFoundError:
         return None
 

@@ -14,6 +14,7 @@ MOST_OPERATIONS = 2**63 - 1
 def whole(name: str, value: Any, least: int, most: int = MOST_OPERATIONS) -> int:
     """Return an option that must be a whole number in [least, most]."""
     try:
+        # int() would make 2.9 a 2, and a text a number.
         number = operator.index(value)
     except TypeError:
         number = least - 1
@@ -41,6 +42,7 @@ def seconds(deadline: Any) -> float | None:
     if deadline is None:
         return None
     number = real("deadline", deadline, "Give seconds from now, or None.")
+    # A negative one is no error but time that is over already.
     return None if math.isinf(number) and number > 0 else number
 
 
@@ -51,4 +53,5 @@ def memory_limit(gigabytes: Any) -> int | None:
     number = real("memory_limit_gb", gigabytes, "Give gigabytes (1e9 bytes), or None.")
     if number <= 0:
         raise HomologyError(f"memory_limit_gb is {gigabytes}", hint="Give more than 0, or None.")
+    # At least 1, for 0 means no limit to the native core.
     return None if math.isinf(number) else max(1, int(number * 1e9))

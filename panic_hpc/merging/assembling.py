@@ -17,6 +17,7 @@ from panic_hpc.merging.work import Target, Work, carry_out
 from panic_hpc.store.publish import temporary_file
 from panic_hpc.store.reader import OpenArrays
 
+# Hashing and copying let go of Python's lock; beyond some threads the disk decides.
 THREADS = 4
 
 
@@ -54,6 +55,7 @@ def _share(job: Job, draft: Draft, options: MergeOptions, ranks: Ranks) -> None:
     own_runs = share(runs, sum(cost(one.nbytes) for one in runs), ranks.rank, ranks.size)
 
     def report(done: int) -> None:
+        # Guessed from this rank's share: ranks send each other nothing while they work.
         options.report(min(done * ranks.size, total), total)
         if reason := options.should_stop():
             raise Interrupted(f"The merge into {draft.path.parent} stopped: {reason}")
@@ -61,6 +63,7 @@ def _share(job: Job, draft: Draft, options: MergeOptions, ranks: Ranks) -> None:
     with _descriptor(draft.path) as descriptor:
         target = Target(OpenArrays(draft.path, descriptor, {}), draft.places)
         work = Work(target, Rebase(job.tables, job.sources, job.unified), options.check)
+        # As if all ranks were on this node, which is where too many threads would hurt.
         threads = max(1, min(THREADS, (os.cpu_count() or 1) // ranks.size))
         carry_out(work, own, own_runs, threads, report)
 

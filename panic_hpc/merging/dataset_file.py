@@ -77,6 +77,8 @@ def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, Arr
     columns = {name: c for name, c in dataset_columns(contents.parts).items() if name in layout}
     places = hdf5.lay_out(path, layout, hdf5_attributes(DATASET), columns)
     with writing(path) as descriptor:
+        # HDF5 leaves a hole. Given at once, blocks lie together, and a disk that fills up says so
+        # before anything is copied.
         reserve(descriptor, os.fstat(descriptor).st_size)
         written = {name: _write(descriptor, places[name], array) for name, array in own.items()}
     return Draft(path, places, values, written, reserved)
@@ -132,8 +134,11 @@ def finish(draft: Draft, arrays: Mapping[str, ArrayPlan], target: Path) -> None:
         content = encode(DATASET, draft.values, {**draft.own, **entries})
         write_header(descriptor, draft.places, content.ljust(draft.header_bytes))
     with ArrayFile(draft.path) as file:
+        # Arrays from shards were compared while they were copied.
         for name in (*draft.own, *(column.name for column in CHECKSUMS)):
             file.check(name)
+        # Before the rename: it has entries for both datasets, so that a reader finds that of
+        # either.
         write_digest(file, target)
     publish_over(draft.path, target)
 

@@ -72,6 +72,7 @@ def expected(
 
 def split_missing(inputs: Sequence[Input]) -> tuple[list[Input], list[Input]]:
     """Return (those whose file is there, those whose file is not)."""
+    # One look for both lists: a shard published in between would be in neither or in both.
     present = [one.path.exists() for one in inputs]
     there = [one for one, found in zip(inputs, present, strict=True) if found]
     return there, [one for one, found in zip(inputs, present, strict=True) if not found]
@@ -110,6 +111,7 @@ def read_source(one: Input) -> Source:
 
     Raises ShardError where the file is damaged, or another shard than its name says.
     """
+    # Not checked: its bytes are hashed once, while they are copied.
     with open_shard(one.path, manifest_key=one.manifest_key, check=False) as file:
         _require_expected(file, one)
         run_index = file.array("runs/index")

@@ -97,6 +97,7 @@ def _part_spans(
             spans |= {"reason": (0, part.n_runs), "diagram": (0, n_diagrams)}
         return spans
     source = sources[part.source]
+    # The common case needs the header only; a part needs columns of the shard to be read.
     if part.n_runs == source.n_runs:
         return {
             column.rows: (0, source.entries[name].shape[0] - column.edges)
@@ -157,7 +158,10 @@ def plan_arrays(tables: Sequence[Table]) -> dict[str, ArrayPlan]:
             row_bytes = prod(shape[1:]) * np.dtype(column.dtype).itemsize
             nbytes = table.counts(column.rows) * row_bytes
             if column.edges:
+                # Offsets have one row more than what they cut up, and the last part writes it.
                 nbytes[-1] += row_bytes
+            # Rounded up a part: blocks never cross from one source to the next, so that a shard's
+            # own checksums can be carried over.
             n_blocks = -(-nbytes // BLOCK_BYTES)
             last = row + int(n_blocks.sum())
             plans[column.name] = ArrayPlan(
@@ -194,6 +198,7 @@ def _copies(whole: Unit, table: Table, column: Column, source: Source) -> Iterat
     entry = source.entries[whole.shard_name]
     first_row = int(table.spans[column.rows][whole.part, 0])
     place = entry.offset + first_row * entry.row_bytes
+    # A part of a shard begins elsewhere, and has other blocks.
     known = entry.sha256 if whole.nbytes == entry.nbytes else ()
     for number, (start, length) in enumerate(block_spans(whole.nbytes)):
         yield Unit(
@@ -224,6 +229,7 @@ def share(work: Iterable[Some], total: int, rank: int, size: int) -> Iterator[So
     """Yield what one rank of `size` does: stretches of equal cost, `total` that of all."""
     done = 0
     for unit in work:
+        # Whole numbers only: all ranks walk the same list and must cut it at the same places.
         if done * size // max(total, 1) == rank:
             yield unit
         done += cost(unit.nbytes)

@@ -56,8 +56,10 @@ def join(inputs: MergeInputs, target: Path, options: MergeOptions, ranks: Ranks)
     """Merge shard files of known experiments: what `merge` does once it knows its inputs."""
     there = inputs.there
     shared = ranks.each(lambda: [read_source(one) for one in there[ranks.rank :: ranks.size]])
+    # Shards were dealt out to ranks in turn; this puts them back into their order.
     sources = [shared[number % ranks.size][number // ranks.size] for number in range(len(there))]
     plans: list[MergePlan] = []
+    # Every rank makes the plan, and append returns None: nothing large is sent round.
     ranks.each(lambda: plans.append(make_plan(inputs.experiments, sources, inputs.missing)))
     plan = plans[0]
     current = first(ranks, lambda: _up_to_date(target, plan, options))
@@ -89,6 +91,8 @@ def _up_to_date(target: Path, plan: MergePlan, options: MergeOptions) -> Merged 
         return None
     try:
         with ArrayFile(target) as file:
+            # Keys of the very shard files, not of their content: other provenance is another
+            # dataset.
             if file.header.get("inputs_key") != plan.inputs_key:
                 return None
             if options.check:

@@ -86,6 +86,7 @@ def _runs_in_order(sources: Sequence[Source]) -> tuple[NDArray[Any], Rows, Rows]
 
 
 def _first_occurrence(keys: NDArray[Any]) -> Rows:
+    # unique gives the first of equal keys, which is that of the earlier experiment.
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     found: Rows = first[inverse].astype(np.int64)
     return found
@@ -153,6 +154,7 @@ def _require_equal(
     later = sources[number]
     for row in taken.tolist():
         earlier = sources[int(found.source[rows[row]])]
+        # A later part without a digest contradicts nobody: it was stopped on its machine.
         if later.digests[row] not in (b"", earlier.digests[int(found.row[rows[row]])]):
             key = later.run_keys[row].decode("ascii", "replace")
             raise ConflictError(

@@ -63,6 +63,7 @@ def make_plan(
     places = place_runs(sources, [experiment.n_runs for experiment in experiments])
     require_like_diagrams(experiments, sources)
     traces = {key: trace(sources, *key, places) for key in stage_models(sources)}
+    # Shards of a model can be there for runs that are not.
     traces = {key: found for key, found in traces.items() if np.any(found.source != MISSING)}
     collection = Collection(experiments, unify(experiments), sources, places, traces, missing)
     job = make_job(traces, sources, collection.unified)

@@ -49,6 +49,8 @@ class MpiRanks:
         self._world = MPI.COMM_WORLD
         self.rank = self._world.Get_rank()
         self.size = self._world.Get_size()
+        # With a process manager that MPI does not speak every process is a world of its own, and
+        # each would merge into the same place.
         if self.size != launched_size():
             raise LaunchError(
                 f"{launched_size()} processes were started, and MPI connected {self.size} of them",
@@ -61,8 +63,10 @@ class MpiRanks:
         failure: Exception | None = None
         try:
             result = work()
+        # Not raised yet: a rank that misses the allgather lets the others wait for ever.
         except Exception as error:
             failure = error
+        # The failure as text, for not every exception survives pickling.
         told = self._world.allgather((result, _described(failure)))
         if failure is not None:
             raise failure

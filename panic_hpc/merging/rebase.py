@@ -61,6 +61,8 @@ class Rebase:
         networks = file.slice("runs/network", start, stop)
         n_steps = file.slice("runs/n_steps", start, stop)
         by_network = self.unified.model_rows[experiment]
+        # In a shard a model is a place in its run's network, so the same number means several
+        # models.
         result = np.empty(len(rows), column.dtype)
         of_row = np.repeat(networks, n_steps)
         for network in np.unique(networks).tolist():
@@ -72,6 +74,7 @@ class Rebase:
         rows = int(table.counts(column.rows)[unit.part]) + (column.edges and is_last)
         shape = (rows, *table.trailing[unit.shard_name])
         if column.edges:
+            # Missing runs are empty: all of their offsets are where the next present one begins.
             return np.full(shape, table.starts[column.index][unit.part], column.dtype)
         nothing = np.nan if np.dtype(column.dtype).kind == "f" else np.zeros((), column.dtype)
         fill = _FILL.get(column.name.rpartition("/")[2], nothing)

@@ -27,6 +27,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any], names: Sequenc
 
 def require_like_diagrams(experiments: Sequence[ExperimentInfo], sources: Sequence[Source]) -> None:
     """Raise ConflictError where a model's diagrams come from differing settings of homology."""
+    # Neighbours in sorted order suffice: being alike carries over from one to the next.
     found = dict.fromkeys((s.model, s.experiment) for s in sources if s.stage == DIAGRAMS)
     for (model, first), (other_model, second) in pairwise(sorted(found)):
         one, other = (experiments[number] for number in (first, second))

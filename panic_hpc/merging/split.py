@@ -38,6 +38,7 @@ def split(
     limit.
     """
     with Dataset(path) as dataset:
+        # Once for all parts, which are then copied without being compared again.
         dataset.file.check_all()
         ranges = list(run_ranges(dataset, limit_bytes))
         made_files = []
@@ -80,6 +81,7 @@ def _bytes_per_run(dataset: Dataset) -> NDArray[np.float64]:
         for _, column in stage_columns(stage, model):
             if column.name in dataset.file:
                 total += np.diff(edges[column.rows]) * dataset.file.entry(column.name).row_bytes
+    # An allowance for checksums and offsets, of which a part has some more than its share.
     return total * 1.001 + 64
 
 
@@ -118,6 +120,7 @@ def _source(dataset: Dataset, stage: str, model: str) -> Source:
         run_index=np.arange(n_runs),
         run_keys=file.array("runs/key"),
         digests=digests,
+        # Not asked for: the parts' offsets are cut out of the dataset's own.
         rows_per_run=np.zeros(n_runs, np.int32),
         numerics=None,
         provenance=None,
@@ -137,6 +140,7 @@ def _unchanged(dataset: Dataset) -> Unified:
 
 def _contents(dataset: Dataset, first: int, last: int) -> Contents:
     file = dataset.file
+    # Every part has all prompts and shards, so that rows that point to them stay as they are.
     own: Arrays = {name: file.array(name) for name in file.entries if name.startswith(_TABLES)}
     own |= {
         "runs/offsets": _from_zero(file.slice("runs/offsets", first, last + 1)),

@@ -45,6 +45,7 @@ def _gathered(collection: Collection, stage: str, model: str, field: str) -> NDA
     """Return a field of the sources a run: 0 or empty where the run's part is missing."""
     trace = collection.traces[stage, model]
     present = trace.source != MISSING
+    # One gather for all runs; a loop over 100,000 of them would be Python's.
     numbers, place = np.unique(trace.source[present], return_inverse=True)
     values = [getattr(collection.sources[number], field) for number in numbers.tolist()]
     flat = np.concatenate(values)
@@ -155,5 +156,6 @@ def _metadata(collection: Collection, extra: Mapping[str, Any]) -> dict[str, Any
 
 
 def _json_array(value: Any) -> NDArray[np.uint8]:
+    # allow_nan: Python would write NaN, which is no JSON and which other readers refuse.
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True)
     return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)

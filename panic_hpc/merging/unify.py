@@ -88,6 +88,7 @@ def _model_row(tables: Unified, known: dict[str, int], model: ModelSpec) -> int:
     if key not in known:
         known[key] = len(tables.models)
         taken = {row["name"] for row in tables.models}
+        # Cut to 50, since shards/model holds 64 bytes.
         name = model.name if model.name not in taken else f"{model.name[:50]}-{key[:8]}"
         tables.models.append(
             {
@@ -115,6 +116,7 @@ def _prompt_row(tables: Unified, known: dict[str, int], prompt: Prompt) -> int:
     row = known.setdefault(prompt.text, len(tables.prompts))
     if row == len(tables.prompts):
         tables.prompts.append(prompt)
+    # The same text with a group says more than without; of two groups the first stays.
     elif not tables.prompts[row].group:
         tables.prompts[row] = prompt
     return row

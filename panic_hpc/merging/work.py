@@ -17,8 +17,10 @@ from panic_hpc.store.blocks import BlockSums, block_spans, byte_view, write_at
 from panic_hpc.store.copying import copy_compared, copy_range
 from panic_hpc.store.reader import CHECKSUM_COLUMNS, OpenArrays
 
+# A task opens its source once; too large a task leaves other threads idle at the end.
 TASK_UNITS = 64
 TASK_BYTES = 64 * 2**20
+# Written back as the merge goes on; left to the end, all threads would wait for the disk.
 SYNC_BYTES = 2**30
 _LENGTH_BYTES = 8
 _SHA256_BYTES = 64
@@ -42,6 +44,7 @@ class Target:
         """Write a row of the checksums table."""
         lengths, digests = (self.places[name] for name in CHECKSUM_COLUMNS)
         encoded = length.to_bytes(_LENGTH_BYTES, "little")
+        # By position: no rank has to tell another which blocks it has done.
         write_at(self.descriptor, memoryview(encoded), lengths + _LENGTH_BYTES * block)
         write_at(self.descriptor, memoryview(sha256.encode()), digests + _SHA256_BYTES * block)
 
@@ -89,6 +92,7 @@ class Work:
     def _checked(self, unit: Unit, pieces: Iterable[bytes], file: OpenArrays) -> str:
         """Return the checksum of a copy; ShardError where it is not what its shard says."""
         has_digest = self.rebase.tables[unit.table].columns[unit.shard_name].scientific
+        # Its run's digest covers these bytes already, and is computed in any case.
         hasher = None if has_digest and unit.sha256 else hashlib.sha256()
         for piece in pieces:
             if hasher:
@@ -191,6 +195,8 @@ def _in_threads(
     try:
         for task in todo:
             pending.add(pool.submit(task))
+            # Bounded, since `todo` makes its tasks as they are asked for: millions would fill the
+            # memory.
             while len(pending) > at_once:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
                 done += sum(future.result() for future in finished)

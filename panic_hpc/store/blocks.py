@@ -17,8 +17,11 @@ import numpy as np
 
 from panic_hpc.errors import PanicError, ShardError
 
+# Part of the format (docs/format.md): a reader with another number could check no file.
 BLOCK_BYTES = 8 * 2**20
+# Arrays are counted to the byte; what HDF5 and the file system take besides is not.
 MARGIN_BYTES = 2**20
+# Linux moves a little less than 2 GiB a call at most, whatever is asked for.
 _CALL_BYTES = 2**30
 
 
@@ -26,6 +29,7 @@ def read_into(descriptor: int, buffer: memoryview, offset: int, name: str) -> No
     """Fill `buffer` from `offset`; ShardError where the file of that name is too short."""
     done = 0
     while done < len(buffer):
+        # preadv fills the buffer in place; pread would allocate each piece and copy it.
         got = os.preadv(descriptor, [buffer[done : done + _CALL_BYTES]], offset + done)
         if got == 0:
             raise ShardError(f"{name} is truncated: it ends before byte {offset + len(buffer)}")
@@ -49,6 +53,7 @@ def write_at(descriptor: int, data: memoryview, offset: int) -> None:
 def byte_view(array: "np.ndarray[Any, Any]") -> memoryview:
     """Return the bytes of an array without copying it where it is contiguous."""
     flat = np.ascontiguousarray(array).reshape(-1)
+    # memoryview.cast takes neither byte strings nor shapes with a zero in them.
     return flat.view(np.uint8).data
 
 
@@ -96,6 +101,7 @@ def reserve(descriptor: int, nbytes: int) -> None:
     library = ctypes.CDLL(None, use_errno=True)
     if not hasattr(library, "fallocate64"):
         return
+    # ctypes passes a bare int as a C int, which cuts sizes off at 2 GiB.
     number = ctypes.c_int64
     while library.fallocate64(descriptor, 0, number(0), number(nbytes)) != 0:
         error = ctypes.get_errno()
@@ -108,6 +114,7 @@ def reserve(descriptor: int, nbytes: int) -> None:
 def require_space(directory: Path, nbytes: int, purpose: str) -> None:
     """Raise PanicError where `directory`'s file system has no room for `nbytes` and a margin."""
     status = os.statvfs(directory)
+    # f_bfree would count what is kept for root. A user's quota usually shows in neither.
     free = status.f_bavail * status.f_frsize
     if free < nbytes + MARGIN_BYTES:
         raise PanicError(

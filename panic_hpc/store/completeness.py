@@ -9,6 +9,7 @@ def dataset_problem(path: Path) -> str:
     """Return why a dataset must be made anew, "" where it is whole or not there."""
     if not path.exists():
         return ""
+    # Here, so that h5py is not loaded for the many experiments that have no dataset yet.
     from panic_hpc.store.dataset import open_dataset
 
     try:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from panic_hpc.errors import ShardError
 from panic_hpc.store.blocks import read_bytes, write_at
 
+# EXDEV across file systems; ENOSYS and EPERM from old kernels and from filters of containers.
 _UNSUPPORTED = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}
 _PIECE_BYTES = 256 * 1024
 
@@ -31,6 +32,8 @@ def copy_compared(
     for start in range(0, nbytes, _PIECE_BYTES):
         length = min(_PIECE_BYTES, nbytes - start)
         copy_range(source, place + start, target, at + start, length, name)
+        # From the page cache, not from the disk: this finds short and misplaced writes, no bad
+        # sectors.
         piece = os.pread(target, length, at + start)
         if len(piece) != length or piece != os.pread(source, length, place + start):
             raise ShardError(f"{name} reads otherwise than what was copied of it")
@@ -47,6 +50,7 @@ def copy_in_kernel(source: int, place: int, target: int, at: int, nbytes: int) -
             if error.errno in _UNSUPPORTED:
                 return done
             raise
+        # The source's end, or a kernel that gives up quietly: copying by hand finds out which.
         if got == 0:
             return done
         done += got

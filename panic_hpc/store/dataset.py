@@ -143,6 +143,7 @@ class Dataset(Closing):
 
     def trajectory(self, run: Run, model: str) -> NDArray[np.float32]:
         """Return the run's embeddings in step order, without the prompt: (T, D) float32."""
+        # Steps ascend (rule S05) and the prompt's is -1, so that it can only be the first row.
         steps, vectors = self.embeddings(run, model)
         return vectors[np.searchsorted(steps, 0) :]
 
@@ -164,6 +165,7 @@ class Dataset(Closing):
         if complete == 0:
             raise PanicError(f"Run {run} has no diagrams: {self.reason(row, model)}")
         first = row * n_dimensions
+        # Unfinished dimensions are empty in the file; to return them would say "no features".
         edges = self.file.slice(f"{group}/offsets", first, first + complete + 1).tolist()
         bars = self.file.slice(f"{group}/bars", edges[0], edges[-1])
         return np.split(bars, np.array(edges[1:-1]) - edges[0])
@@ -219,9 +221,12 @@ class Dataset(Closing):
 
         try:
             with Image.open(io.BytesIO(self.image_bytes(run, step))) as picture:
+                # Before convert, which decodes: the size is what the picture's head claims, and
+                # costs nothing.
                 if picture.width * picture.height > MAX_PIXELS:
                     raise ValueError(f"{picture.width * picture.height} pixels")
                 return np.asarray(picture.convert("RGB"))
+        # PIL's PNG reader raises SyntaxError for a broken chunk.
         except (OSError, ValueError, SyntaxError) as error:
             raise ShardError(f"{self.path}: image of run {run}, step {step}: {error}") from error
 
@@ -261,6 +266,8 @@ class Dataset(Closing):
         self.file.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # A descriptor does not travel. The checksum does, so that a loader's workers never read
+        # two different datasets of one name.
         return _reopen, (self.path, self.file.header_sha256)
 
     def __repr__(self) -> str:

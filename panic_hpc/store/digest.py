@@ -19,7 +19,9 @@ from panic_hpc.store.reader import ArrayFile
 from panic_hpc.store.schema import DIAGRAM_STATUS, INCOMPLETE, Column, shard_columns
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS
 
+# So many runs share one read of a column; a read a run would be a system call for few bytes.
 GROUP_RUNS = 256
+# Vectors of 256 runs of 10,000 steps would be gigabytes; those are hashed in pieces instead.
 PRELOAD_BYTES = 16 * 2**20
 Edges = Mapping[str, NDArray[np.int64]]
 Rename = Callable[[str], str]
@@ -50,6 +52,7 @@ def run_edges(file: ArrayFile, stage: str, rename: Rename = same_name) -> Edges:
         edges["diagram"] = runs * file.entry(rename("diagrams/entropy")).shape[1]
     else:
         edges["invocation"] = running_sum(whole("runs/n_steps"))
+        # Failures ascend by run (rule S04), and most runs have none.
         edges["failure"] = np.searchsorted(whole("failures/run"), runs)
     for column in shard_columns(stage).values():
         if rename(column.name) in file:
@@ -88,6 +91,7 @@ class _Window:
 
     def feed(self, hasher: Any, file: ArrayFile, name: str, run: int) -> None:
         start, stop = self.edges[run - self.first_run : run - self.first_run + 2]
+        # Kept by number of rows: runs of one experiment mostly have equally many.
         hasher.update(self.heads.get(stop - start) or self._head(stop - start))
         if self.content is None:
             for piece in file.pieces(name, start, stop):
@@ -140,6 +144,8 @@ def _window(
 ) -> _Window:
     entry = file.entry(rename(column.name))
     own = edges[column.rows][runs[0] : runs[1] + 1]
+    # Offsets and row numbers are rebased, which needs them whole; they are small beside what they
+    # point to.
     few = (own[-1] - own[0]) * entry.row_bytes <= PRELOAD_BYTES or column.index != ""
     content = None
     if few:
@@ -176,6 +182,7 @@ def run_lines(keys: NDArray[Any], digests: Mapping[str, NDArray[Any]]) -> Iterat
 def content_key(lines: Iterable[bytes]) -> str:
     """Return the content key of runs from a line each: the hash of their sorted hashes."""
     hasher = hashlib.sha256()
+    # Sorted: neither the order of runs nor the layout of shards has a part in the key.
     for digest in sorted(hashlib.sha256(line).digest() for line in lines):
         hasher.update(digest)
     return hasher.hexdigest()[:KEY_HEX]

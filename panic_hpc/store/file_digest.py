@@ -23,6 +23,7 @@ def rest_spans(file: ArrayFile) -> Iterator[tuple[int, int]]:
     """Yield (first, one after the last) byte of each stretch of the file that is no array's."""
     at = 0
     for entry in sorted(file.entries.values(), key=lambda entry: entry.offset):
+        # Empty arrays all say offset 0, which is the file's own signature.
         if entry.nbytes:
             if at < entry.offset:
                 yield at, entry.offset
@@ -47,6 +48,7 @@ def write_digest(file: ArrayFile, path: Path) -> None:
         try:
             with ArrayFile(path) as before:
                 kept = {before.header_sha256: _known(path)[before.header_sha256]}
+        # Nothing is to be vouched for of a predecessor that is damaged or has no entry.
         except (PanicError, KeyError):
             kept = {}
     entries = kept | {file.header_sha256: rest_digest(file)}

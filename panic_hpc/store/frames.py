@@ -36,6 +36,7 @@ def _series(column: Column | None, values: NDArray[Any]) -> Any:
     if column is not None and column.codes and column.dtype == "|u1":
         words = pl.Enum(list(column.codes))
         places = {code: word for word, code in column.codes.items()}
+        # Null for a code that a newer minor version of the format added.
         return pl.Series([places.get(code) for code in values.tolist()], dtype=words)
     return pl.Series(values)
 
@@ -96,6 +97,7 @@ def networks(dataset: "Dataset") -> "pl.DataFrame":
 
 def prompts(dataset: "Dataset") -> "pl.DataFrame":
     """Return a row a prompt."""
+    # The code of "no group" is -1, which indexes the None at the end.
     groups = [*dataset.metadata["prompt_groups"], None]
     numbers = dataset.file.array("prompts/group").tolist()
     pl = _polars()

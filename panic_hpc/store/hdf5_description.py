@@ -11,6 +11,7 @@ import numpy as np
 from panic_hpc.store.schema import Column
 
 RUN_AXES = ("run", "run_edge")
+# The netCDF library's own mark: readers show such a scale as an axis and not as an array.
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 
 
@@ -38,6 +39,7 @@ def scale_places(column: Column) -> Iterator[str]:
 
 
 def _new_scale(file: h5py.File, place: str, size: int) -> h5py.Dataset:
+    # Big-endian float as the netCDF library writes them; nothing is ever stored in it.
     scale = file.create_dataset(place, shape=(size,), dtype=">f4", track_times=False)
     h5py.h5ds.set_scale(scale.id, _NO_VARIABLE.format(size).encode())
     return scale
@@ -48,6 +50,7 @@ def _write_attributes(dataset: h5py.Dataset, column: Column) -> None:
     if column.unit:
         dataset.attrs["units"] = column.unit
     if column.codes:
+        # The words of the CF conventions: masks where bits combine, values else.
         kind = "flag_masks" if column.dtype == "<u2" else "flag_values"
         dataset.attrs[kind] = np.array(list(column.codes.values()), column.dtype)
         dataset.attrs["flag_meanings"] = " ".join(column.codes)

@@ -13,9 +13,11 @@ from panic_hpc.keys import canonical_json
 from panic_hpc.store.rules import RefusedError
 from panic_hpc.store.schema import FORMAT, FORMAT_MAJOR, FORMAT_MINOR
 
+# It is read into memory before its checksum can be looked at.
 HEADER_LIMIT_BYTES = 2**30
 SHARD = "shard"
 DATASET = "dataset"
+# No larger number is accepted, so none has more digits, and sums of two stay within int64.
 _LARGEST_OFFSET = 2**62
 
 
@@ -66,6 +68,7 @@ def encode(kind: str, values: Mapping[str, Any], entries: Mapping[str, ArrayEntr
 
 def reserved_bytes(kind: str, values: Mapping[str, Any], shapes: Mapping[str, ArrayEntry]) -> int:
     """Return a size that the header cannot exceed once offsets are known."""
+    # A circle: offsets depend on the header's size, and this on how many digits they have.
     widest = {
         name: ArrayEntry(entry.dtype, entry.shape, _LARGEST_OFFSET, entry.sha256, entry.blocks)
         for name, entry in shapes.items()
@@ -82,6 +85,7 @@ def decode(content: bytes | bytearray, checksum: str, source: str) -> dict[str, 
         raise RefusedError("F02", f"{source} is damaged: the checksum of its header does not match")
     try:
         value = json.loads(content)
+    # A text of a million brackets ends Python's recursion, not its parser.
     except (ValueError, RecursionError) as error:
         raise RefusedError("F02", f"{source} has a header that is not JSON ({error})") from error
     _check_version(value, source)
@@ -93,6 +97,7 @@ def _check_version(value: Any, source: str) -> None:
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise RefusedError("F02", f"{source} is not a file of {FORMAT}")
     version = value.get("version")
+    # type(), since True is an int to isinstance.
     if not (isinstance(version, list) and len(version) == 2 and type(version[0]) is int):
         raise RefusedError("F02", f"{source} does not say which version of the format it has")
     if version[0] != FORMAT_MAJOR:
@@ -117,6 +122,7 @@ def _entries(value: Any, source: str) -> dict[str, ArrayEntry]:
 
 def _entry(value: Mapping[str, Any]) -> ArrayEntry:
     shape, offset, blocks = value["shape"], value["offset"], value.get("blocks")
+    # Of the kinds refused, objects would be read as pointers.
     if not _whole_numbers([*shape, offset]) or np.dtype(value["dtype"]).kind not in "iufS":
         raise ValueError(f"shape {shape}, offset {offset}, dtype {value['dtype']}")
     if blocks is not None and not (_whole_numbers(blocks) and len(blocks) == 2):

@@ -28,6 +28,7 @@ from panic_hpc.store.shard import ShardHeader
 
 MAGIC = b"PANICJ01"
 _HEAD = struct.Struct("<II")
+# Against tearing, not forgery: half of a SHA-256 is plenty.
 _CHECKSUM_BYTES = 16
 _COPY_BYTES = 8 * 2**20
 
@@ -77,6 +78,7 @@ class Journal(Closing):
             write_at(self._descriptor, memoryview(content), self._end)
         except OSError as error:
             raise PanicError(f"{self.path} cannot be written ({error})") from error
+        # Moved only now: the next record overwrites whatever a failed write left.
         begin = self._end
         self._end += len(content)
         places = zip(starts, blobs, strict=True)
@@ -85,6 +87,8 @@ class Journal(Closing):
     def commit(self) -> None:
         """Make all records durable; PanicError where that fails, never to be tried again."""
         try:
+            # Linux tells of a failed write-back once; a second fsync would succeed for pages that
+            # are lost.
             os.fsync(self._descriptor)
         except OSError as error:
             raise PanicError(f"{self.path} cannot be made durable ({error})") from error
@@ -119,6 +123,7 @@ def open_journal(path: Path, header: ShardHeader, *, allow_other_numerics: bool 
         records, end = _carry_over(path, descriptor)
         journal = Journal(path, descriptor, records, end)
         _introduce(journal, records, header, allow_other_numerics)
+        # Before the rename: the name must never lose records that were durable under the old file.
         journal.commit()
         os.replace(temporary, path)
         fsync_directory(path.parent)
@@ -230,12 +235,15 @@ def _scan(source: int, place: int, size: int, name: str) -> Iterator[tuple[Recor
         text_bytes, n_blobs = _HEAD.unpack(read_bytes(source, _HEAD.size, place, name))
         table = place + _HEAD.size
         text = table + 8 * n_blobs
+        # A torn head can announce four thousand million blobs: not read before the file is long
+        # enough.
         if text > size:
             return
         lengths = struct.unpack(f"<{n_blobs}Q", read_bytes(source, 8 * n_blobs, table, name))
         stop = text + text_bytes + sum(lengths) + _CHECKSUM_BYTES
         if stop > size:
             return
+        # One record in memory at a time, and only the places of its blobs are kept.
         body = read_bytes(source, stop - place - _CHECKSUM_BYTES, place, name)
         checksum = read_bytes(source, _CHECKSUM_BYTES, stop - _CHECKSUM_BYTES, name)
         if hashlib.sha256(body).digest()[:_CHECKSUM_BYTES] != checksum:

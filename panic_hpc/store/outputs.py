@@ -9,6 +9,7 @@ from panic_hpc.store.schema import OUTPUT_GROUPS
 
 def lower_bound(file: ArrayFile, name: str, value: int) -> int:
     """Return the first row of an ascending column that is not below `value`: log n reads."""
+    # Not searchsorted on the column: one run's texts must not cost reading every run's rows.
     low, high = 0, file.rows(name)
     while low < high:
         middle = (low + high) // 2

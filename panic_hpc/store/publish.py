@@ -10,7 +10,9 @@ from pathlib import Path
 from panic_hpc.errors import PanicError
 from panic_hpc.files import fsync_directory, temporary_beside
 
+# Wide, since the time of last writing is by the file server's clock and not by this node's.
 STALE_S = 3600.0
+# What file systems without hard links answer.
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
@@ -52,6 +54,8 @@ def publish_first(temporary: Path, path: Path) -> bool:
             return _rename_first(temporary, path)
         if error.errno != errno.EEXIST:
             raise
+    # Asked of the file: NFS can repeat a call whose answer was lost, and report its own link as
+    # EEXIST.
     created = temporary.stat().st_nlink == 2
     fsync_directory(path.parent)
     return created

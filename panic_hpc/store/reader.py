@@ -36,6 +36,8 @@ class ArrayFile(Closing):
         self.path = path
         self.descriptor = -1
         place, size, checksum_place = hdf5.locate_header(path)
+        # Opened a second time: where it was replaced in between, this is the new file's header, or
+        # its checksum does not match.
         self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self.size = _regular_size(self.descriptor, path)
@@ -47,6 +49,7 @@ class ArrayFile(Closing):
             raise
 
     def _read_header(self, place: int, size: int, checksum_place: int) -> tuple[str, Any]:
+        # Before the buffer is allocated: a hostile file may claim any size.
         if size > min(header.HEADER_LIMIT_BYTES, self.size):
             raise RefusedError("F01", f"{self.path} declares a header of {size} bytes")
         name = str(self.path)
@@ -138,6 +141,7 @@ class ArrayFile(Closing):
             if self.sha256(place, length) != expected:
                 raise ShardError(f"{self.path} is damaged: wrong bytes in {name}")
             covered += length
+        # Else rows of the checksums table that end early would leave the rest unchecked.
         if covered != self.entry(name).nbytes:
             raise ShardError(f"{self.path} has checksums for a part of {name} only")
 
@@ -175,6 +179,8 @@ def _check_places(entries: Mapping[str, ArrayEntry], size: int, source: str) -> 
             continue
         if entry.offset + entry.nbytes > size:
             raise RefusedError("F03", f"{source} is truncated: {name} ends after the file does")
+        # An array at 0 would lie over HDF5's signature; only empty ones say 0, and they were
+        # skipped.
         if entry.offset < max(end, 1):
             raise RefusedError(
                 "F03", f"{source} is malformed: {name} overlaps {before or 'the file head'}"

@@ -23,6 +23,8 @@ INCOMPLETE = "incomplete"
 """Status of a diagram that time or memory stopped; elsewhere it has more bars, so no digest."""
 
 DIAGRAM_STATUS = {
+    # These numbers, like all codes here, are in published files: they never change, new ones are
+    # added.
     "computed": 0,
     "stopped": 1,
     "skipped": 2,

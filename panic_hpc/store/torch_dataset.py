@@ -27,6 +27,7 @@ class Trajectories:
         import torch
 
         row = self.rows[item]
+        # Shares its memory, which is safe: the array was read for this call.
         return torch.from_numpy(self.dataset.trajectory(row, self.model)), row
 
     @staticmethod

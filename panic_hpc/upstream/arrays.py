@@ -65,6 +65,7 @@ class ImportedRun:
             problems.append(f"run {text_id(run)}: {empty} invocations have no output")
         embeddings: dict[str, Vectors] = {}
         for model, step, vector in source.embeddings(run):
+            # An embedding of a step that was left out would point to no invocation.
             if step < len(kept):
                 embeddings.setdefault(model, []).append((step, vector))
         diagrams = {diagram.model: diagram for diagram in source.diagrams(run)}
@@ -93,6 +94,7 @@ class ImportedRun:
         As upstream: the last output is equal to an earlier one, and there was a seed.
         """
         outputs = [one.output for one in self.invocations]
+        # Without a seed upstream's steps are random, so an equal output ends nothing.
         if self.run.seed == -1 or not outputs or outputs[-1] is None:
             return -1, 0
         if len(outputs) == self.run.max_length or outputs[-1] not in outputs[:-1]:
@@ -207,6 +209,7 @@ def diagrams_arrays(first: int, runs: Sequence[ImportedRun], model: str) -> Arra
     if any(len(own) > DIMENSIONS for own in dgms):
         raise PanicError(f"A diagram of {model} has more than {DIMENSIONS} homology dimensions")
     padded = [[*own, *[np.empty((0, 2), np.float32)] * (DIMENSIONS - len(own))] for own in dgms]
+    # Counted here: upstream hands all points to giotto-ph, equal ones too.
     points = [[vector.tobytes() for _, vector in run.embeddings.get(model, [])] for run in runs]
     flat = [dgm for own in padded for dgm in own]
     offsets, values = ragged.pack_texts([diagram.problem for diagram in found])

@@ -11,6 +11,7 @@ from typing import Any
 from panic_hpc.errors import PanicError
 
 MAX_BYTES = 2**30
+# Far within Python's own recursion, whose error would say nothing of the file.
 MAX_DEPTH = 100
 _VERSION = 131
 _COMPRESSED = 80
@@ -40,6 +41,7 @@ def _inflated(body: bytes) -> bytes:
     if size > MAX_BYTES:
         raise PanicError(f"The Erlang term has {size} bytes, more than {MAX_BYTES}")
     try:
+        # One byte more than it claims, so that a lie shows; a bomb inflates no further.
         found = zlib.decompressobj().decompress(body[_INFLATED_AT:], size + 1)
     except zlib.error as error:
         raise PanicError(f"The Erlang term cannot be inflated ({error})") from error
@@ -79,10 +81,13 @@ _SEQUENCES = {108: ">I", 104: ">B", 105: ">I"}
 def _sized(tag: int, body: bytes, at: int) -> tuple[Any, int]:
     size = struct.Struct(_SIZED[tag])
     (length,) = size.unpack_from(body, at)
+    # A large integer has a byte for its sign before its magnitude.
     at += size.size + (tag == 110)
+    # Slices of bytes never raise: a torn term would decode to less.
     if at + length > len(body):
         raise IndexError
     content = body[at : at + length]
+    # Erlang writes lists of small integers this way, whether they are text or not.
     if tag == 107:
         return list(content), at + length
     if tag == 110:
@@ -110,6 +115,7 @@ def _sequence(tag: int, body: bytes, at: int, depth: int) -> tuple[list[Any], in
         items.append(item)
     if tag == 108:
         tail, at = _term(body, at, depth + 1)
+        # [a | b] has no counterpart here.
         if tail != []:
             raise PanicError("The Erlang term has an improper list")
     return items, at

@@ -23,6 +23,7 @@ from panic_hpc.upstream.arrays import (
 )
 from panic_hpc.upstream.database import UpstreamDatabase, UpstreamExperiment
 
+# A group's runs and the arrays made of them are in memory at the same time.
 SHARD_BYTES = 128 * 2**20
 SHARD_ROWS = 100_000
 
@@ -51,6 +52,8 @@ def import_upstream(
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
         UpstreamDatabase(database) as source,
+        # Beside the target: temporary space can be small or memory, and copies between file
+        # systems share no blocks.
         tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as directory,
     ):
         infos: list[ExperimentInfo] = []
@@ -87,6 +90,7 @@ class _Importer:
         self.problems = problems
         self.key = content_key(["upstream", experiment.id])
         self.runs = source.runs(experiment)
+        # Runs may have networks and prompts that their experiment does not list.
         self.networks = list(dict.fromkeys([*experiment.networks, *(r.network for r in self.runs)]))
         self.prompts = list(dict.fromkeys([*experiment.prompts, *(r.prompt for r in self.runs)]))
         self.produces: dict[str, str] = {}
@@ -146,6 +150,7 @@ class _Importer:
     ) -> Input:
         index = self.counts.get(stage, 0)
         self.counts[stage] = index + 1
+        # Numbers, for upstream's names of models may hold slashes.
         path = self.directory / f"{stage}_{index:05d}.h5"
         numerics = {"upstream": self.source.era}
         provenance = {"imported_from": self.source.path.name}
@@ -174,6 +179,7 @@ class _Importer:
     def _network(self, names: tuple[str, ...]) -> NetworkInfo:
         produced = [self.produces.get(name, TEXT) for name in names]
         models = tuple(
+            # -1 for the first: in a cycle it reads what the last one produced.
             self._model(name, produced[place - 1], produced[place])
             for place, name in enumerate(names)
         )

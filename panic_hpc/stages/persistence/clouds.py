@@ -48,12 +48,15 @@ class Clouds:
     def size(self, position: int) -> int:
         """Return about how many different points a run has: those that begin differently."""
         _, _, file, start, stop = self._places[position]
+        # Reads whole vectors to look at their beginnings: one read a run, where eight numbers a
+        # row would be a read a row.
         beginnings = file.slice("embeddings/vector", start, stop)[:, :SAMPLED_NUMBERS]
         return len(np.unique(np.ascontiguousarray(beginnings).view(f"V{beginnings.shape[1] * 4}")))
 
     def read(self, position: int) -> Cloud:
         """Return a run's trajectory: the embeddings of its own steps."""
         _, key, file, start, stop = self._places[position]
+        # The prompt, step -1, is no output of the run.
         own = file.slice("embeddings/step", start, stop) >= 0
         vectors = file.slice("embeddings/vector", start, stop)[own]
         failed = file.slice("embeddings/flags", start, stop)[own] & EMBEDDING_FAILED

@@ -90,6 +90,8 @@ class _StoppedError(Exception):
 
 def probe(settings: DiagramSettings) -> None:
     """Raise HomologyError where the engine is not there or refuses the settings."""
+    # A real cloud of three points: it finds a missing package or wrong option before hours of
+    # work.
     _diagrams(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], np.float32), settings, NO_STOPS)
 
 
@@ -108,6 +110,8 @@ def _attempted(settings: DiagramSettings, stops: SafetyStops, cloud: Cloud) -> D
         return Diagram("skipped", n_points, f"{cloud.n_failed} of {n_points} embeddings failed")
     try:
         found = _computed(cloud, settings, stops)
+    # What the estimate of memory let through; it depends on the machine, so the status says
+    # incomplete.
     except MemoryError as error:
         return Diagram("incomplete", n_points, reason_of(error), stopped_by="memory")
     except Exception as error:
@@ -160,6 +164,8 @@ def _surrogates(cloud: Cloud, settings: DiagramSettings, stops: SafetyStops) -> 
     found = np.full((shape[0] * shape[1], *shape[2:]), np.nan)
     for place, points in enumerate(null_clouds(cloud.points, cloud.key, settings.surrogates)):
         answer = _diagrams(points, settings, stops)
+        # A budget's stop is the same everywhere, so NaN stands for it; a safety stop must not
+        # enter the content.
         if answer.record.stopped_reason in SAFETY:
             raise _StoppedError(answer.record.stopped_reason)
         for dimension, dgm in enumerate(answer.dgms):
@@ -172,6 +178,7 @@ def _statistics(dgm: NDArray[np.float32]) -> tuple[float, float, float]:
     from panic_hpc.homology.entropy import persistence_entropy
 
     lengths = (dgm[:, 1].astype(np.float64) - dgm[:, 0])[np.isfinite(dgm[:, 1])]
+    # In float64: sums of thousands of float32 lengths would lose digits.
     return persistence_entropy(dgm), float(lengths.sum()), float(lengths.max(initial=0.0))
 
 
@@ -193,6 +200,7 @@ def _diagrams(points: NDArray[np.float32], settings: DiagramSettings, stops: Saf
         metric=settings.metric,
         engine=settings.engine,
         thresh=settings.thresh,
+        # Seconds since the epoch cross processes; a monotonic clock's zero need not be the same.
         deadline=None if stops.deadline is None else max(0.0, stops.deadline - time.time()),
         memory_limit_gb=None if stops.memory_bytes is None else stops.memory_bytes / 1e9,
         budget=settings.budget_of(len(points)),

@@ -46,6 +46,7 @@ def diagrams_arrays(
 ) -> dict[str, NDArray[Any]]:
     """Return the shard's arrays by name, in order of runs."""
     n_dimensions = settings.maxdim + 1
+    # They were journalled as they finished, which no two jobs do in the same order.
     records = sorted(results(journal), key=lambda record: int(record.value["position"]))
     bars = [dgm for record in records for dgm in _bars(record, n_dimensions, journal)]
     reasons, texts = pack_texts([record.value["reason"] for record in records])
@@ -61,6 +62,7 @@ def diagrams_arrays(
         "runs/seconds": _column(records, "seconds", "<f8"),
         "runs/peak_bytes": _column(records, "peak_bytes", "<i8"),
         "diagrams/offsets": offsets_of(len(dgm) for dgm in bars),
+        # The empty one first, since concatenate takes no empty list.
         "diagrams/bars": np.concatenate([np.empty((0, 2), "<f4"), *bars]),
         "diagrams/entropy": np.stack([_entropies(r, n_dimensions, journal) for r in records]),
         "reasons/offsets": reasons,
@@ -79,6 +81,7 @@ def _surrogates(
     for row, record in zip(rows, records, strict=True):
         found = np.frombuffer(journal.read(record.blobs[1]), "<f8")
         if found.size:
+            # One pattern of bits for NaN: machines differ in it, and digests are of bits.
             row[...] = np.where(np.isnan(found), np.nan, found).reshape(shape)
     return {"surrogates/statistics": rows}
 
@@ -99,5 +102,6 @@ def _bars(record: Record, n_dimensions: int, journal: Journal) -> list[NDArray[n
 def _entropies(record: Record, n_dimensions: int, journal: Journal) -> NDArray[np.float64]:
     row = np.full(n_dimensions, np.nan, "<f8")
     found = np.frombuffer(journal.read(record.blobs[0]), "<f8")
+    # As above: NaN with one pattern of bits.
     row[: len(found)] = np.where(np.isnan(found), np.nan, found)
     return row

@@ -26,6 +26,7 @@ def safety_stops(deadline: float | None, memory_bytes: int | None, n_processes: 
     """Return what each of `n_processes` may take of a job's time and memory."""
     if memory_bytes is None:
         return SafetyStops(deadline, None)
+    # Per process and not per diagram, for each has its interpreter besides.
     share = GOOD_SHARE * memory_bytes / n_processes - PROCESS_BYTES
     return SafetyStops(deadline, max(1, int(share)))
 

@@ -58,6 +58,7 @@ class _Crew(Generic[Task, Result]):
         self.n_processes = n_processes
         self.may_begin = may_begin
         self.meanwhile = meanwhile
+        # The pool does not name its processes, so they are those that are new since now.
         self._others = set(multiprocessing.active_children())
         self._pool = _new_pool(n_processes)
         self._running: dict[Future[Result], Task] = {}
@@ -71,6 +72,8 @@ class _Crew(Generic[Task, Result]):
                 return
             for future in self._finished(self._running):
                 task = self._running.pop(future)
+                # All that ran in the pool fail alike; who killed it is found out by trying each
+                # alone.
                 if isinstance(future.exception(), BrokenProcessPool):
                     self._lost.append(task)
                 else:
@@ -79,6 +82,7 @@ class _Crew(Generic[Task, Result]):
                 yield from self._retried()
 
     def _begin(self, waiting: Iterator[Task]) -> None:
+        # One more than there are processes: it waits in the pool, so that none idles between two.
         while len(self._running) <= self.n_processes and not self._lost and self._goes_on:
             self._goes_on = self.may_begin()
             task = next(waiting, None) if self._goes_on else None
@@ -128,6 +132,7 @@ class _Crew(Generic[Task, Result]):
 
 
 def _new_pool(n_processes: int) -> ProcessPoolExecutor:
+    # fork would copy locks that threads of this process hold, held for ever.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(n_processes, context, initializer=_follow_parent)
 
@@ -145,4 +150,5 @@ def _follow_parent() -> None:
 def _end_with_parent() -> None:
     parent: Any = multiprocessing.parent_process()
     parent.join()
+    # sys.exit would end this thread only.
     os._exit(1)

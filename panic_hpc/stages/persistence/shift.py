@@ -60,6 +60,7 @@ class Shift:
     def _tasks(self) -> Iterator[Cloud]:
         waiting = set(range(len(self._clouds.indices))) - self._done
         sizes = {position: self._clouds.size(position) for position in waiting}
+        # The longest first: begun last, one would run alone while all other cores wait.
         for position in sorted(waiting, key=lambda one: (-sizes[one], one)):
             yield self._clouds.read(position)
 

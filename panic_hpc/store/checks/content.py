@@ -91,6 +91,7 @@ def undecodable(content: bytes) -> str:
 
     try:
         with warnings.catch_warnings():
+            # Pillow only warns of most pictures that would fill the memory (decompression bombs).
             warnings.simplefilter("error")
             with Image.open(io.BytesIO(content)) as picture:
                 if picture.width * picture.height > MAX_PIXELS:

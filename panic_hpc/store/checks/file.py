@@ -54,6 +54,8 @@ def sum_problems(
         covered = 0
         try:
             for place, length, expected in file.block_sums(name):
+                # Where the sample says no, the lengths are added up all the same: they must cover
+                # the array.
                 if sample.takes("block", place) and file.sha256(place, length) != expected:
                     first = place - entry.offset
                     yield "F06", f"{name} has wrong bytes between {first} and {first + length}"

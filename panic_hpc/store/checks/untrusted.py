@@ -36,8 +36,11 @@ def verify_in_child(path: Path, sample: Sample, timeout_s: float = TIMEOUT_S) ->
 
 
 def _limit() -> None:
+    # Address space, mapped libraries included; Linux ignores the limit on resident memory.
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    # Files made to crash HDF5 would fill the disk with cores.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The child only reads; its answer goes through a pipe, which has no such limit.
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 

@@ -23,6 +23,7 @@ from panic_hpc.store.header import DATASET
 from panic_hpc.store.reader import ArrayFile
 from panic_hpc.store.rules import REDO_DATASET, REDO_SHARD, Finding, RefusedError
 
+# One cause can break a rule for each of 100,000 runs.
 MAX_PER_RULE = 20
 
 Report = Callable[[int, int], None]

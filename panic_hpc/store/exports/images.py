@@ -74,9 +74,11 @@ def _save(path: Path, pixels: Any, about: dict[str, Any], image_format: str) -> 
     from PIL import Image
 
     exif = Image.Exif()
+    # EXIF's description is ASCII.
     exif[_DESCRIPTION] = json.dumps(about, ensure_ascii=True)
     exif[_SOFTWARE] = "panic-hpc"
     stream = io.BytesIO()
+    # PNG ignores the quality.
     options: dict[str, Any] = {"lossless": True} if image_format == "webp" else {"quality": 95}
     Image.fromarray(pixels).save(stream, image_format.upper(), exif=exif, **options)
     path.parent.mkdir(parents=True, exist_ok=True)

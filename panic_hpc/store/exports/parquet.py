@@ -52,6 +52,8 @@ def export_parquet(dataset: Dataset, directory: Path) -> list[Path]:
     }
     paths = []
     for name, batches in tables.items():
+        # At most one turn, for _write takes the rest; without embeddings or diagrams there is no
+        # file.
         for first in batches:
             path = directory / f"{name}.parquet"
             _write(path, first, batches, dataset.content_key)
@@ -102,6 +104,7 @@ def _values(column: Column, values: NDArray[Any]) -> Any:
     if values.dtype.kind == "S":
         return values.astype(f"U{values.dtype.itemsize}")
     if column.codes and column.dtype == "|u1":
+        # All codes that a byte can have: those of a newer minor version become null.
         words = np.full(256, None, dtype=object)
         words[list(column.codes.values())] = list(column.codes)
         return pa.array(words[values], pa.string())
@@ -163,6 +166,8 @@ def _texts(dataset: Dataset, start: int, stop: int) -> Any:
 
 def _clean(text: str) -> str:
     """Return text that Parquet can hold: lone surrogates become U+FFFD."""
+    # Through UTF-16, which joins pairs of surrogates into their character; only lone ones are
+    # lost.
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
