@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from panic_hpc.errors import Interrupted, PanicError
 from panic_hpc.execution import claims
@@ -142,10 +142,16 @@ class Worker:
         return self._timed(stage, shard, held)
 
     def _timed(self, stage: Stage, shard: Shard, held: HeldClaim) -> Outcome:
-        began = time.time()
+        began, cpu_seconds = time.time(), _cpu_seconds()
         say_event("begins", shard, host=self.process.host, job=self.process.slurm.label)
         outcome = self._execute(stage, shard, held)
-        say_event(outcome, shard, seconds=round(time.time() - began, 3), **_usage())
+        say_event(
+            outcome,
+            shard,
+            seconds=round(time.time() - began, 3),
+            peak_gb=_peak_gb(),
+            cpu_seconds=round(_cpu_seconds() - cpu_seconds, 1),
+        )
         return outcome
 
     def _execute(self, stage: Stage, shard: Shard, held: HeldClaim) -> Outcome:
@@ -233,11 +239,12 @@ def _is_stuck(held: HeldClaim) -> bool:
     )
 
 
-def _usage() -> dict[str, Any]:
-    # In KiB, and both of the process so far: a later shard's figures hold those of the ones before
-    # it.
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return {
-        "peak_gb": round(usage.ru_maxrss / 2**20, 3),
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
-    }
+def _peak_gb() -> float:
+    # In KiB, and of the process so far: a later shard's figure holds those of the ones before it.
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
+
+
+def _cpu_seconds() -> float:
+    """Return the processor time so far of this process and of the children that have ended."""
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)

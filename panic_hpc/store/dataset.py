@@ -227,7 +227,7 @@ class Dataset(Closing):
                     raise ValueError(f"{picture.width * picture.height} pixels")
                 return np.asarray(picture.convert("RGB"))
         # PIL's PNG reader raises SyntaxError for a broken chunk.
-        except (OSError, ValueError, SyntaxError) as error:
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise ShardError(f"{self.path}: image of run {run}, step {step}: {error}") from error
 
     def torch(self, model: str, runs: Sequence[Run] | None = None) -> "Trajectories":

@@ -1,5 +1,6 @@
 """The worker: what is recorded after each way a shard can end."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -34,6 +35,19 @@ def test_every_shard_is_worked_on_once_and_nothing_small_is_left(counted: Experi
     assert counted.stages["runs"].executed == [0, 1, 2, 3]  # type: ignore[attr-defined]
     assert os.listdir(counted.paths.claims) == []
     assert not counted.paths.failed.exists()
+
+
+def test_a_shard_is_charged_its_own_processor_time(
+    counted: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    busy_until = time.process_time() + 0.3
+    while time.process_time() < busy_until:
+        pass
+    outcomes(counted, "runs", [0, 1])
+    lines = [line for line in capsys.readouterr().out.splitlines() if '"completed": ' not in line]
+    events = [json.loads(line.partition(" ")[2]) for line in lines if '"completed"' in line]
+    assert len(events) == 2
+    assert all(event["cpu_seconds"] < 0.3 for event in events)
 
 
 def test_a_shard_that_somebody_works_on_is_left_alone(counted: Experiment) -> None:

@@ -99,6 +99,6 @@ def undecodable(content: bytes) -> str:
                 np.asarray(picture)
     except UnidentifiedImageError:
         return "it has no format that Pillow knows"
-    except (OSError, ValueError, SyntaxError, Warning) as error:
+    except (OSError, ValueError, SyntaxError, Warning, Image.DecompressionBombError) as error:
         return str(error) or type(error).__name__
     return ""
