@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-OWN = "panic-hpc"
+_OWN = "panic-hpc"
 
 
 @cache
@@ -15,6 +15,11 @@ def version_of(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
+
+
+def own_version() -> str:
+    """Return the version of this package, or that it is not installed, for people."""
+    return version_of(_OWN) or "(not installed)"
 
 
 def versions_of(names: Iterable[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import typer
 
 from panic_hpc.cli import panels
 from panic_hpc.errors import Interrupted, PanicError
-from panic_hpc.versions import OWN, version_of
+from panic_hpc.versions import own_version
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
@@ -32,7 +32,7 @@ _verbose = False
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
-        typer.echo(f"panic-hpc {version_of(OWN) or '(not installed)'}")
+        typer.echo(f"panic-hpc {own_version()}")
         raise typer.Exit
 
 

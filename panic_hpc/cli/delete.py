@@ -1,9 +1,10 @@
 """`panic-hpc delete`: remove an experiment and everything it produced."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from panic_hpc.cli.options import Root, Yes
 
 
 def register(app: typer.Typer) -> None:
@@ -12,8 +13,8 @@ def register(app: typer.Typer) -> None:
 
 
 def delete(
-    experiment: Annotated[Path, typer.Argument(metavar="EXP", help="The experiment's directory.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    experiment: Root,
+    yes: Yes = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be deleted, and stop.")
     ] = False,

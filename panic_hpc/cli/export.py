@@ -8,6 +8,7 @@ import typer
 
 from panic_hpc.cli.byte_bar import count_bar
 from panic_hpc.cli.console import say, say_json, size
+from panic_hpc.cli.options import Json
 
 export = typer.Typer(name="export", help="Write a dataset in other forms.", no_args_is_help=True)
 
@@ -15,7 +16,6 @@ Source = Annotated[
     Path, typer.Argument(metavar="DATASET", help="A dataset, or an experiment that has one.")
 ]
 Target = Annotated[Path, typer.Option("--output", "-o", help="The directory to write.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def register(app: typer.Typer) -> None:

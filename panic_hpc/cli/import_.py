@@ -8,6 +8,7 @@ import typer
 
 from panic_hpc.cli.byte_bar import count_bar
 from panic_hpc.cli.console import say, say_json, warn
+from panic_hpc.cli.options import Json
 
 SHOWN = 20
 
@@ -22,7 +23,7 @@ def import_database(
         Path, typer.Argument(metavar="DATABASE", help="An SQLite file of upstream's panic-tda.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The dataset to make.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Make a dataset of upstream's experiments, of its Python or its Elixir years."""
     from panic_hpc.upstream.importing import import_upstream

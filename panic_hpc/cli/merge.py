@@ -8,6 +8,7 @@ import typer
 
 from panic_hpc.cli.byte_bar import byte_bar
 from panic_hpc.cli.console import say, say_json, size, warn
+from panic_hpc.cli.options import Json
 
 if TYPE_CHECKING:
     from panic_hpc.merging.merge import Merged
@@ -35,7 +36,7 @@ def merge(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Merge what is there; the rest is recorded.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Join all shards into one dataset, with one process or under mpiexec."""
     from panic_hpc.merging.assembling import MergeOptions

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from panic_hpc.cli.options import Json
+
 if TYPE_CHECKING:
     from panic_hpc.types import ModelEntry, ModelSpec
 
@@ -26,7 +28,7 @@ def fetch_models(
         Path, typer.Argument(metavar="EXP", help="An experiment's file, or its directory.")
     ],
     cluster: Annotated[str, typer.Option(help="Into the cache that its jobs read.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Bring the models of an experiment into the cache, at the revisions that it pins.
 
@@ -71,7 +73,7 @@ def _specs_of(experiment: Path) -> "Sequence[ModelSpec]":
 
 def list_models(
     family: Annotated[str, typer.Option(help="Only the models of this family.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List the models known by name, and the families that load others by repository or path."""
     from panic_hpc.cli.console import say_json

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from panic_hpc.cli.options import Json
+
 if TYPE_CHECKING:
     from panic_hpc.experiment.catalogue import Catalogue
     from panic_hpc.paths import ExperimentPaths
@@ -35,7 +37,7 @@ def plan(
         float | None, typer.Option(min=0.001, help="Length of a shard by cost estimate; else 60.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Expand an experiment into shards and write its manifest, once.
 

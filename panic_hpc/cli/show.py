@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from panic_hpc.cli.options import Json, Root
+
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
 
@@ -19,11 +21,9 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
-    experiment: Annotated[
-        Path, typer.Argument(metavar="EXP", help="The experiment's directory.")
-    ] = Path("."),
+    experiment: Root = Path("."),
     run: Annotated[int | None, typer.Option(help="Show this run instead, by index.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show an experiment as planned: settings, networks, models, prompts, seeds and keys."""
     from panic_hpc.cli.console import say_json

@@ -9,6 +9,7 @@ import typer
 
 from panic_hpc.cli.byte_bar import byte_bar
 from panic_hpc.cli.console import say, say_json, warn
+from panic_hpc.cli.options import Json
 from panic_hpc.errors import PanicError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def verify(
     untrusted: Annotated[
         bool, typer.Option("--untrusted", help="Open the files in a limited child process.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Check structure, digests, order, texts and images, and print the content key.
 

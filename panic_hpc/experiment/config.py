@@ -26,6 +26,7 @@ from panic_hpc.experiment.entries import (
     filled,
     wrong,
 )
+from panic_hpc.homology.cost import LAZY_MAXDIM
 from panic_hpc.registry import nearest
 from panic_hpc.types import Noise, Prompt
 
@@ -33,7 +34,6 @@ from panic_hpc.types import Noise, Prompt
 MAX_SEED = 2**32 - 1
 MAX_RUNS = 10**7
 MAX_LENGTH = 10**6
-LAZY_MAXDIM = 2
 # No path separator, no leading dot, no space: names become directories and Slurm job names. \z and
 # not $, which would let a last newline through.
 NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\z"

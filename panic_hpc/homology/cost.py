@@ -8,6 +8,9 @@ SAFETY = 2.0
 OPERATIONS_PER_POINT = 20_000
 """Trajectories of 1000 to 10 000 points took 100 to 2100 cofacet searches a point up to H2."""
 
+LAZY_MAXDIM = 2
+"""The highest dimension of the lazy engine."""
+
 NOISE_RATIO = 3.0
 """Loops to be examined per point above which a cloud is like noise; trajectories are below 1."""
 

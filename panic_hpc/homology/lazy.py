@@ -3,14 +3,13 @@
 from panic_hpc.errors import HomologyError
 from panic_hpc.homology.api import Outcome, Request
 from panic_hpc.homology.cloud import Cloud
+from panic_hpc.homology.cost import LAZY_MAXDIM
 from panic_hpc.homology.native_core import load_native
-
-MAX_DIMENSION = 2
 
 
 def solve(cloud: Cloud, request: Request, spent: float) -> Outcome:
     """Diagrams of `cloud` by the native core; `spent` seconds of the deadline are gone already."""
-    if request.maxdim > MAX_DIMENSION:
+    if request.maxdim > LAZY_MAXDIM:
         raise HomologyError(
             f"engine lazy knows no dimension {request.maxdim}",
             hint='Use maxdim 0, 1 or 2, or engine="giotto-ph".',

@@ -34,7 +34,7 @@ from panic_hpc.store.publish import publish_over, remove_stale
 from panic_hpc.store.reader import ArrayFile, OpenArrays
 from panic_hpc.store.schema import Column
 from panic_hpc.store.shard import hdf5_attributes, write_header, writing
-from panic_hpc.versions import OWN, version_of
+from panic_hpc.versions import own_version
 
 _UNKNOWN_SHA256 = "0" * 64
 
@@ -87,7 +87,7 @@ def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, Arr
 def made() -> dict[str, Any]:
     """Return when and by what a dataset is made."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"created": now, "software": f"panic-hpc {version_of(OWN) or '(not installed)'}"}
+    return {"created": now, "software": f"panic-hpc {own_version()}"}
 
 
 def dataset_columns(parts: Sequence[tuple[str, str]]) -> dict[str, Column]:
