@@ -5,7 +5,6 @@ for, so a Dataset can be used from threads and forked processes, pickled to othe
 reading the file it opened when that is replaced.
 """
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -19,6 +18,7 @@ from panic_hpc.closing import Closing
 from panic_hpc.errors import PanicError, ShardError
 from panic_hpc.store.header import DATASET
 from panic_hpc.store.outputs import output_rows, read_texts
+from panic_hpc.store.pictures import opened_picture
 from panic_hpc.store.reader import ArrayFile
 from panic_hpc.store.schema import OUTPUT_GROUPS, shard_columns
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, TEXT
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from panic_hpc.store.torch_dataset import Trajectories
 
-MAX_PIXELS = 2**28
 Run = int | str
 
 
@@ -217,17 +216,10 @@ class Dataset(Closing):
 
     def image(self, run: Run, step: int) -> NDArray[np.uint8]:
         """Return an image as (H, W, 3) uint8."""
-        from PIL import Image
-
         try:
-            with Image.open(io.BytesIO(self.image_bytes(run, step))) as picture:
-                # Before convert, which decodes: the size is what the picture's head claims, and
-                # costs nothing.
-                if picture.width * picture.height > MAX_PIXELS:
-                    raise ValueError(f"{picture.width * picture.height} pixels")
+            with opened_picture(self.image_bytes(run, step)) as picture:
                 return np.asarray(picture.convert("RGB"))
-        # PIL's PNG reader raises SyntaxError for a broken chunk.
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except ValueError as error:
             raise ShardError(f"{self.path}: image of run {run}, step {step}: {error}") from error
 
     def torch(self, model: str, runs: Sequence[Run] | None = None) -> "Trajectories":

@@ -1,6 +1,5 @@
 """Checks of the content: digests, the content key, texts and images."""
 
-import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,10 +11,10 @@ from panic_hpc.store.checks.structure import Problem
 from panic_hpc.store.checks.tables import parts
 from panic_hpc.store.digest import content_key, run_digests, run_lines, same_name
 from panic_hpc.store.header import DATASET
+from panic_hpc.store.pictures import opened_picture
 from panic_hpc.store.reader import ArrayFile
 from panic_hpc.types import RUNS
 
-MAX_PIXELS = 2**28
 GROUP_TEXTS = 4096
 
 
@@ -87,18 +86,12 @@ def undecodable(content: bytes) -> str:
     """Return why an image cannot be decoded, "" where it can."""
     import warnings
 
-    from PIL import Image, UnidentifiedImageError
-
     try:
         with warnings.catch_warnings():
             # Pillow only warns of most pictures that would fill the memory (decompression bombs).
             warnings.simplefilter("error")
-            with Image.open(io.BytesIO(content)) as picture:
-                if picture.width * picture.height > MAX_PIXELS:
-                    return f"{picture.width} by {picture.height} pixels"
+            with opened_picture(content) as picture:
                 np.asarray(picture)
-    except UnidentifiedImageError:
-        return "it has no format that Pillow knows"
-    except (OSError, ValueError, SyntaxError, Warning, Image.DecompressionBombError) as error:
+    except (ValueError, Warning) as error:
         return str(error) or type(error).__name__
     return ""
