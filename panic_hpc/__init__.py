@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from panic_hpc.store.dataset import Dataset
+    from panic_hpc.store.dataset.dataset import Dataset
 
 __all__ = ["open"]
 
 
 def open(path: str | PathLike[str]) -> "Dataset":
     """Open a dataset for reading; ShardError where it is absent, damaged, newer or another file."""
-    from panic_hpc.store.dataset import open_dataset
+    from panic_hpc.store.dataset.dataset import open_dataset
 
     return open_dataset(Path(path))

@@ -12,7 +12,8 @@ PanicError             one sentence that names the object and the next thing to 
 └── Interrupted        work stopped in a consistent state and can be continued
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 class PanicError(Exception):
@@ -68,3 +69,15 @@ class LaunchError(PanicError):
 
 class Interrupted(PanicError):  # noqa: N818 - a state, not a fault
     """Work stopped in a consistent state (deadline, halt file, signal) and can be continued."""
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """Return a sentence that offers the candidates closest to `name`, or lists them when few."""
+    names = list(candidates)
+    folded = {candidate.lower(): candidate for candidate in names}
+    close = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.6)
+    if close:
+        return "Did you mean " + " or ".join(repr(folded[match]) for match in close) + "?"
+    if 0 < len(names) <= 12:
+        return "Known: " + ", ".join(sorted(names))
+    return ""

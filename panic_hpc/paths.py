@@ -34,7 +34,7 @@ class ExperimentPaths:
 
     @property
     def jobs(self) -> Path:
-        """Ledger, claims, submitit's folders and logs."""
+        """Ledger, leases, submitit's folders and logs."""
         return self.root / "jobs"
 
     @property
@@ -50,9 +50,9 @@ class ExperimentPaths:
         return self.jobs / "halt.json"
 
     @property
-    def claims(self) -> Path:
-        """The directory of claims, one file for each shard that somebody works on."""
-        return self.jobs / "claims"
+    def leases(self) -> Path:
+        """The directory of leases, one file for each shard that somebody works on."""
+        return self.jobs / "leases"
 
     @property
     def failed(self) -> Path:
@@ -103,9 +103,9 @@ class ExperimentPaths:
         """Return the note of what a published shard lacks, where it lacks something."""
         return self.remarks / f"{shard.stage}_{shard.index:05d}.json"
 
-    def claim(self, shard: Shard) -> Path:
+    def lease(self, shard: Shard) -> Path:
         """Return the file that says which process works on `shard` now, and how far it is."""
-        return self.claims / f"{shard.stage}_{shard.index:05d}.json"
+        return self.leases / f"{shard.stage}_{shard.index:05d}.json"
 
 
 def shipped_configs() -> Path:

@@ -11,48 +11,40 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "panic_hpc"
 
 LAYERS = (
-    (
-        "errors",
-        "types",
-        "keys",
-        "registry",
-        "files",
-        "closing",
-        "paths",
-        "memory",
-        "versions",
-        "models.folder_digest",
-    ),
-    ("models.base", "homology.cost", "experiment", "clusters"),
+    ("errors", "types", "keys", "paths", "memory", "versions", "closing", "installed", "disk"),
+    ("models", "homology"),
+    ("clusters", "experiment"),
     ("planning",),
     ("store",),
-    ("models", "homology"),
     ("merging", "upstream"),
     ("stages",),
-    ("execution",),
+    ("workspace",),
+    ("container",),
+    ("worker",),
+    ("backends",),
+    ("health",),
     ("analysis",),
     ("report",),
     ("cli", "__main__"),
 )
 STRANGERS = {
-    "stages": ("execution",),
-    "analysis": ("stages", "execution", "models"),
-    "report": ("stages", "execution", "models"),
+    "analysis": ("stages", "workspace", "worker", "backends", "models"),
+    "report": ("stages", "workspace", "worker", "backends", "models"),
 }
 DOORS = {
     "h5py": ("store",),
-    "torch": ("models", "store.torch_dataset"),
+    "torch": ("models", "store.dataset.torch_dataset"),
     "diffusers": ("models",),
     "transformers": ("models",),
     "sentence_transformers": ("models",),
     "gph": ("homology",),
     "gudhi": ("homology",),
     "mpi4py": ("merging",),
-    "submitit": ("execution.executors", "execution.local"),
+    "submitit": ("backends.slurm.sbatch", "backends.local.pool"),
     "matplotlib": ("report",),
 }
 LAZY = set(DOORS) - {"h5py"}
-GATED = ("store.torch_dataset",)
+GATED = ("store.dataset.torch_dataset",)
 """Modules that subclass a class of a lazy library, and are themselves imported inside functions."""
 MAX_LINES = 300
 

@@ -28,10 +28,10 @@ from panic_hpc.merging.inputs import Input, MergeInputs
 from panic_hpc.merging.merge import join
 from panic_hpc.merging.ranks import Ranks, find_ranks
 from panic_hpc.merging.unify import ExperimentInfo, NetworkInfo
-from panic_hpc.store.dataset import open_dataset
-from panic_hpc.store.ragged import offsets_of
-from panic_hpc.store.schema import shard_columns
-from panic_hpc.store.shard import ShardHeader, publish_shard
+from panic_hpc.store.dataset.dataset import open_dataset
+from panic_hpc.store.format.ragged import offsets_of
+from panic_hpc.store.format.schema import shard_columns
+from panic_hpc.store.format.shard import ShardHeader, publish_shard
 from panic_hpc.types import RUNS, ModelSpec, Prompt, Shard
 
 KEY = "0" * 32

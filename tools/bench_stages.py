@@ -16,11 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from panic_hpc import keys, registry
+from panic_hpc import installed, keys
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.config import Experiment
-from panic_hpc.models.devices import fix_threads
 from panic_hpc.models.loading import load
+from panic_hpc.models.torch_setup import fix_threads
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
 from panic_hpc.planning.manifest import Manifest
@@ -66,7 +66,7 @@ def planned(root: Path, options: argparse.Namespace, batch_size: int) -> Manifes
 
 def stage(name: str, plan: Manifest, root: Path) -> None:
     """Execute all shards of a stage as a worker does."""
-    plugin = registry.collect("panic_hpc.stages")[name]
+    plugin = installed.plugins("stages")[name]
     context = Context(plan, ExperimentPaths(root), "cpu", {}, lambda margin_s: "", _silent)
     for shard in plugin.shards(plan):
         plugin.execute(context, shard)

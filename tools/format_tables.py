@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from panic_hpc.store.dataset_schema import (
+from panic_hpc.store.checks.rules import RULES
+from panic_hpc.store.dataset.schema import (
     CHECKSUMS,
     HEADER,
     RUN_EXTRAS,
@@ -16,8 +17,7 @@ from panic_hpc.store.dataset_schema import (
     model_extras,
     stage_columns,
 )
-from panic_hpc.store.rules import RULES
-from panic_hpc.store.schema import SHARD_COLUMNS, Column
+from panic_hpc.store.format.schema import SHARD_COLUMNS, Column
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
 
 MODEL = "<model>"

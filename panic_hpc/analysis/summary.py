@@ -9,7 +9,7 @@ import numpy as np
 from panic_hpc.types import DIAGRAMS
 
 if TYPE_CHECKING:
-    from panic_hpc.store.dataset import Dataset
+    from panic_hpc.store.dataset.dataset import Dataset
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def register_verbs(target: typer.Typer) -> None:
 
 def main() -> None:
     """Run the command line; a PanicError becomes its message on standard error and exit code 1."""
-    from panic_hpc.cli.console import err, literal
+    from panic_hpc.cli.console.output import err, literal
 
     register_verbs(app)
     for stream in (sys.stdout, sys.stderr):

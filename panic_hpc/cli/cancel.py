@@ -4,8 +4,8 @@ from pathlib import Path
 
 import typer
 
-from panic_hpc.cli.console import counted, say
-from panic_hpc.cli.options import Root, Stages, Yes
+from panic_hpc.cli.console.options import Root, Stages, Yes
+from panic_hpc.cli.console.output import counted, say
 
 
 def register(app: typer.Typer) -> None:
@@ -19,21 +19,21 @@ def cancel(
     yes: Yes = False,
 ) -> None:
     """Cancel what is submitted, of some stages or all; checkpoints stay, `submit` goes on."""
-    from panic_hpc.execution import cancelling
-    from panic_hpc.execution.experiment import open_experiment
-    from panic_hpc.execution.inquiry import inquire
+    from panic_hpc.backends.slurm import cancel
+    from panic_hpc.backends.slurm.status_query import query_status
+    from panic_hpc.workspace.workspace import open_workspace
 
-    opened = open_experiment(experiment)
-    stages = opened.known_stages(stage or ())
-    # One look for both: jobs from the scheduler, workers from their claims.
-    found = inquire(opened)
-    jobs = cancelling.active_jobs(found, stages)
-    pids = cancelling.local_workers(found, stages)
+    workspace = open_workspace(experiment)
+    stages = workspace.known_stages(stage or ())
+    # One look for both: jobs from the scheduler, workers from their leases.
+    found = query_status(workspace)
+    jobs = cancel.active_jobs(found, stages)
+    pids = cancel.local_workers(found, stages)
     if not jobs and not pids:
         say("Nothing is submitted.")
         return
     doomed = f"{counted(len(jobs), 'job')} and {counted(len(pids), 'local worker')}"
     if not yes:
         typer.confirm(f"Cancel {doomed}?", default=False, abort=True)
-    cancelling.cancel(opened, jobs, pids)
+    cancel.cancel(workspace, jobs, pids)
     say(f"Cancelled {doomed}.")

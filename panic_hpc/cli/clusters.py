@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from panic_hpc.cli.options import Json
+from panic_hpc.cli.console.options import Json
 
 if TYPE_CHECKING:
-    from panic_hpc.execution.site_check import Finding
+    from panic_hpc.health.site import SiteFinding
 
 EXIT_NOT_USABLE = 1
 STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def list_profiles(as_json: Json = False) -> None:
     """List the profiles that can be named, and whether each was ever tried on its cluster."""
-    from panic_hpc.cli.console import say, say_json, warn
+    from panic_hpc.cli.console.output import say, say_json, warn
     from panic_hpc.clusters.profiles import available, load_cluster
     from panic_hpc.errors import ConfigError
 
@@ -51,11 +51,11 @@ def list_profiles(as_json: Json = False) -> None:
 
 def show(name: Name, as_json: Json = False) -> None:
     """Show a profile with everything it extends, and each stage's sbatch options."""
-    from panic_hpc.cli.console import say, say_json
-    from panic_hpc.clusters.cluster import STAGES
+    from panic_hpc.backends.slurm.job_environment import host_lines
+    from panic_hpc.cli.console.output import say, say_json
     from panic_hpc.clusters.profiles import load_cluster
-    from panic_hpc.execution.environment import host_lines
-    from panic_hpc.execution.site_check import option_words
+    from panic_hpc.health.site import option_words
+    from panic_hpc.stages.base import installed_stages
 
     # Not resolved: its variables need not be set here for it to be looked at.
     cluster = load_cluster(name)
@@ -65,7 +65,7 @@ def show(name: Name, as_json: Json = False) -> None:
     say(f"{cluster.name}: {cluster.description}")
     for document in cluster.source.documents:
         say(f"  from {document}")
-    for stage in STAGES:
+    for stage in installed_stages():
         say(f"{stage:>10}  {' '.join(option_words(cluster, stage)) or '(no options)'}")
     say("every job begins with")
     for line in host_lines(cluster):
@@ -77,9 +77,9 @@ def check(name: Name, as_json: Json = False) -> None:
 
     Exit codes: 0 jobs can be submitted, 1 something would stop them.
     """
-    from panic_hpc.cli.console import say_json
+    from panic_hpc.cli.console.output import say_json
     from panic_hpc.clusters.profiles import load_cluster, resolved
-    from panic_hpc.execution.site_check import check_site
+    from panic_hpc.health.site import check_site
 
     findings = []
     for finding in check_site(resolved(load_cluster(name))):
@@ -92,8 +92,8 @@ def check(name: Name, as_json: Json = False) -> None:
         raise typer.Exit(EXIT_NOT_USABLE)
 
 
-def _print(finding: "Finding") -> None:
-    from panic_hpc.cli.console import say
+def _print(finding: "SiteFinding") -> None:
+    from panic_hpc.cli.console.output import say
 
     line = f"{finding.verdict:>7}  {finding.subject}: {finding.text}"
     say(line, STYLES[finding.verdict])

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from panic_hpc.cli.options import Root, Yes
+from panic_hpc.cli.console.options import Root, Yes
 
 
 def register(app: typer.Typer) -> None:
@@ -24,11 +24,11 @@ def delete(
     Asks first, and refuses while shards are being worked on. Files that are not the experiment's
     stay, and so does the directory then.
     """
-    from panic_hpc.cli.console import say, size
-    from panic_hpc.execution import deletion
+    from panic_hpc.cli.console.output import say, size
+    from panic_hpc.workspace import deletion
 
     # With --dry-run too, it refuses where somebody works.
-    doomed = deletion.survey(experiment)
+    doomed = deletion.plan_deletion(experiment)
     for path in doomed.paths:
         say(f"  {path}")
     say(f"{doomed.n_files} files, {size(doomed.nbytes)}")

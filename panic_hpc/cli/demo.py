@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from panic_hpc.cli.console import literal, out, say
+from panic_hpc.cli.console.output import literal, out, say
 
 if TYPE_CHECKING:
     from panic_hpc.analysis.summary import NetworkSummary

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from panic_hpc.cli.byte_bar import count_bar
-from panic_hpc.cli.console import say, say_json, size
-from panic_hpc.cli.options import Json
+from panic_hpc.cli.console.byte_bar import count_bar
+from panic_hpc.cli.console.options import Json
+from panic_hpc.cli.console.output import say, say_json, size
 
 export = typer.Typer(name="export", help="Write a dataset in other forms.", no_args_is_help=True)
 
@@ -33,7 +33,7 @@ def dataset_path(source: Path) -> Path:
 @export.command()
 def parquet(source: Source, output: Target, as_json: Json = False) -> None:
     """Write runs, invocations, embeddings and diagrams as Parquet files."""
-    from panic_hpc.store.dataset import open_dataset
+    from panic_hpc.store.dataset.dataset import open_dataset
     from panic_hpc.store.exports.parquet import export_parquet
 
     with open_dataset(dataset_path(source)) as dataset:
@@ -51,7 +51,7 @@ def images(
     as_json: Json = False,
 ) -> None:
     """Write images as files by network, prompt and run, with what they show in their EXIF."""
-    from panic_hpc.store.dataset import open_dataset
+    from panic_hpc.store.dataset.dataset import open_dataset
     from panic_hpc.store.exports.images import export_images
 
     with open_dataset(dataset_path(source)) as dataset, count_bar("runs") as report:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from panic_hpc.cli.byte_bar import count_bar
-from panic_hpc.cli.console import say, say_json, warn
-from panic_hpc.cli.options import Json
+from panic_hpc.cli.console.byte_bar import count_bar
+from panic_hpc.cli.console.options import Json
+from panic_hpc.cli.console.output import say, say_json, warn
 
 SHOWN = 20
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from panic_hpc.planning.finding import Found
+    from panic_hpc.workspace.finding import Found
 
 
 def register(app: typer.Typer) -> None:
@@ -21,9 +21,9 @@ def list_experiments(
     """List the experiments below a directory."""
     from dataclasses import asdict
 
-    from panic_hpc.cli.console import say, say_json
+    from panic_hpc.cli.console.output import say, say_json
     from panic_hpc.errors import PanicError
-    from panic_hpc.planning.finding import find_experiments
+    from panic_hpc.workspace.finding import find_experiments
 
     if not directory.is_dir():
         raise PanicError(f"{directory} is not a directory")
@@ -41,7 +41,7 @@ def list_experiments(
 def _print_table(found: "list[Found]") -> None:
     from rich.table import Column, Table
 
-    from panic_hpc.cli.console import literal, out
+    from panic_hpc.cli.console.output import literal, out
 
     # A path that is cut cannot be typed: it is folded onto further lines.
     root = Column("experiment", overflow="fold")

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from panic_hpc.cli.console import say, warn
-from panic_hpc.cli.options import Root
+from panic_hpc.cli.console.options import Root
+from panic_hpc.cli.console.output import say, warn
 from panic_hpc.errors import PanicError
 
 
@@ -22,13 +22,12 @@ def logs(
     path_only: Annotated[bool, typer.Option("--path", help="Print where the logs are.")] = False,
 ) -> None:
     """Print the log of a shard's last attempt, the oldest file first where it had several."""
-    from panic_hpc.execution.diagnosis import log_tail
-    from panic_hpc.execution.experiment import open_experiment
-    from panic_hpc.execution.inquiry import parse_shard
-    from panic_hpc.execution.logs import logs_of
+    from panic_hpc.backends.slurm.status_query import parse_shard
+    from panic_hpc.workspace.logs import log_tail, logs_of
+    from panic_hpc.workspace.workspace import open_workspace
 
-    opened = open_experiment(experiment)
-    paths = logs_of(opened, parse_shard(opened, shard))
+    workspace = open_workspace(experiment)
+    paths = logs_of(workspace, parse_shard(workspace, shard))
     if not paths:
         raise PanicError(
             f"{shard} has no log",

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from panic_hpc.cli.byte_bar import byte_bar
-from panic_hpc.cli.console import say, say_json, size, warn
-from panic_hpc.cli.options import Json
+from panic_hpc.cli.console.byte_bar import byte_bar
+from panic_hpc.cli.console.options import Json
+from panic_hpc.cli.console.output import say, say_json, size, warn
 
 if TYPE_CHECKING:
     from panic_hpc.merging.merge import Merged

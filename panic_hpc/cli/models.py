@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from panic_hpc.cli.options import Json
+from panic_hpc.cli.console.options import Json
 
 if TYPE_CHECKING:
     from panic_hpc.types import ModelEntry, ModelSpec
@@ -34,7 +34,7 @@ def fetch_models(
 
     For a login node that reaches the hub: jobs do not. Built-in models and folders need nothing.
     """
-    from panic_hpc.cli.console import err, say, say_json
+    from panic_hpc.cli.console.output import err, say, say_json
     from panic_hpc.models import hub_cache
 
     cache = _cache_of(cluster)
@@ -52,8 +52,8 @@ def fetch_models(
 
 
 def _cache_of(cluster: str) -> Path:
+    from panic_hpc.backends.slurm.job_environment import model_cache
     from panic_hpc.clusters.profiles import load_cluster, resolved
-    from panic_hpc.execution.environment import model_cache
     from panic_hpc.models.hub_cache import cache_directory
 
     return model_cache(resolved(load_cluster(cluster))) if cluster else cache_directory()
@@ -76,9 +76,9 @@ def list_models(
     as_json: Json = False,
 ) -> None:
     """List the models known by name, and the families that load others by repository or path."""
-    from panic_hpc.cli.console import say_json
+    from panic_hpc.cli.console.output import say_json
     from panic_hpc.experiment import catalogue
-    from panic_hpc.registry import lookup
+    from panic_hpc.installed import lookup
 
     known = catalogue.load()
     if family:
@@ -120,7 +120,7 @@ def _described(family: str, entry: "ModelEntry") -> dict[str, Any]:
 def _print_table(rows: "list[tuple[str, ModelEntry]]") -> None:
     from rich.table import Column, Table
 
-    from panic_hpc.cli.console import literal, out
+    from panic_hpc.cli.console.output import literal, out
 
     # A name or family that is cut cannot be typed, so a narrow terminal loses the last column.
     shown = 7 if out.width >= WIDE else 6
@@ -139,7 +139,7 @@ def _cells(family: str, entry: "ModelEntry") -> tuple[str, ...]:
 
 
 def _print_families(names: list[str]) -> None:
-    from panic_hpc.cli.console import say
+    from panic_hpc.cli.console.output import say
 
     say(f"\nFamilies: {', '.join(names)} (--family shows the settings of one)")
     say('Any other model: [models.MyName] with family = "…" and repository + revision, or path')
@@ -149,7 +149,7 @@ def _print_settings(family: Any) -> None:
     """Print what a [models.X] table may set, from the family's own declaration."""
     from rich.table import Table
 
-    from panic_hpc.cli.console import literal, out
+    from panic_hpc.cli.console.output import literal, out
 
     table = Table("setting", "default", "values", "", box=None)
     for name, schema in family.settings.model_json_schema()["properties"].items():

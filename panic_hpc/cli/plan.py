@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from panic_hpc.cli.options import Json
+from panic_hpc.cli.console.options import Json
 
 if TYPE_CHECKING:
     from panic_hpc.experiment.catalogue import Catalogue
@@ -43,7 +43,7 @@ def plan(
 
     Planning the same experiment again changes nothing; another one in its place is refused.
     """
-    from panic_hpc.cli.console import err, say_json
+    from panic_hpc.cli.console.output import err, say_json
     from panic_hpc.experiment import catalogue
     from panic_hpc.paths import ExperimentPaths
 
@@ -54,7 +54,7 @@ def plan(
     existed = paths.manifest.exists()
     with err.status("Planning …"):
         manifest = _planned(file, known, options, paths if not dry_run else None)
-        summary = _summary(manifest, known, paths)
+        summary = _summary(manifest, known)
     summary |= {"directory": str(paths.root), "written": not (existed or dry_run)}
     if as_json:
         say_json(summary)
@@ -92,8 +92,10 @@ def _planned(
     return write(planned, paths) if paths else manifest_of(planned)
 
 
-def _summary(manifest: "Manifest", known: "Catalogue", paths: "ExperimentPaths") -> dict[str, Any]:
+def _summary(manifest: "Manifest", known: "Catalogue") -> dict[str, Any]:
     """Return what will happen, as a JSON value."""
+    from panic_hpc.stages.base import installed_stages
+
     return {
         "key": manifest.key,
         "name": manifest.experiment.name,
@@ -110,20 +112,10 @@ def _summary(manifest: "Manifest", known: "Catalogue", paths: "ExperimentPaths")
             for network in manifest.networks
         ],
         "stages": {
-            name: _stage_summary(stage, manifest)
-            for name, stage in _stages(manifest, paths).items()
+            name: _stage_summary(stage, manifest) for name, stage in installed_stages().items()
         },
         "cannot_be_submitted": known.refusals(manifest.specs),
     }
-
-
-def _stages(manifest: "Manifest", paths: "ExperimentPaths") -> dict[str, Any]:
-    """Return the stages installed by name, each after those whose shards it reads."""
-    from panic_hpc.execution.experiment import Experiment
-    from panic_hpc.registry import collect
-
-    experiment = Experiment(manifest, paths, collect("panic_hpc.stages"))
-    return {name: experiment.stages[name] for name in experiment.stage_order()}
 
 
 def _stage_summary(stage: Any, manifest: "Manifest") -> dict[str, float]:
@@ -137,7 +129,7 @@ def _stage_summary(stage: Any, manifest: "Manifest") -> dict[str, float]:
 
 
 def _print_summary(summary: Mapping[str, Any], manifest: "Manifest") -> None:
-    from panic_hpc.cli.console import say
+    from panic_hpc.cli.console.output import say
 
     parts = (manifest.networks, "network"), (manifest.prompts, "prompt"), (manifest.seeds, "seed")
     counts = ", ".join(_counted(len(things), noun) for things, noun in parts)
@@ -161,7 +153,7 @@ def _counted(count: int, noun: str) -> str:
 def _print_stages(stages: Mapping[str, Mapping[str, float]]) -> None:
     from rich.table import Table
 
-    from panic_hpc.cli.console import out
+    from panic_hpc.cli.console.output import out
 
     table = Table("stage", "shards", "GPU-hours", "CPU-hours", "size", box=None)
     for name, row in stages.items():
@@ -175,7 +167,7 @@ _AMOUNTS = ("gpu_hours", "cpu_hours", "bytes")
 
 
 def _amounts(row: Mapping[str, float]) -> tuple[str, ...]:
-    from panic_hpc.cli.console import size
+    from panic_hpc.cli.console.output import size
 
     return _hours(row["gpu_hours"]), _hours(row["cpu_hours"]), size(row["bytes"])
 
@@ -187,7 +179,7 @@ def _hours(hours: float) -> str:
 
 
 def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> None:
-    from panic_hpc.cli.console import say, warn
+    from panic_hpc.cli.console.output import say, warn
 
     directory = summary["directory"]
     if dry_run:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from panic_hpc.cli.options import (
+from panic_hpc.cli.console.options import (
     ClusterName,
     DryRun,
     ExecutorName,
@@ -16,7 +16,7 @@ from panic_hpc.cli.options import (
     Workers,
     Yes,
 )
-from panic_hpc.cli.sending import Asked, send
+from panic_hpc.cli.submission import Asked, send
 
 
 def register(app: typer.Typer) -> None:
@@ -43,12 +43,12 @@ def retry(
     On a cluster, shards that died of memory get twice as much, nodes on which shards failed
     repeatedly are left out, and jobs that wait for failed ones for ever are cancelled first.
     """
-    from panic_hpc.execution.experiment import open_experiment
+    from panic_hpc.workspace.workspace import open_workspace
 
-    opened = open_experiment(experiment)
-    stages = opened.known_stages(stage or ())
+    workspace = open_workspace(experiment)
+    stages = workspace.known_stages(stage or ())
     asked = Asked(
         cluster, executor, workers, stages, image, dry_run, yes, allow_other_numerics,
         retry=True, any_node=any_node,
     )  # fmt: skip
-    send(opened, asked)
+    send(workspace, asked)

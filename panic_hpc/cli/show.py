@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from panic_hpc.cli.options import Json, Root
+from panic_hpc.cli.console.options import Json, Root
 
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
@@ -26,7 +26,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show an experiment as planned: settings, networks, models, prompts, seeds and keys."""
-    from panic_hpc.cli.console import say_json
+    from panic_hpc.cli.console.output import say_json
     from panic_hpc.planning import manifest
 
     planned = manifest.read(experiment)
@@ -90,7 +90,7 @@ def _model(manifest: "Manifest", spec: Any) -> dict[str, Any]:
 
 
 def _print(value: Mapping[str, Any]) -> None:
-    from panic_hpc.cli.console import say
+    from panic_hpc.cli.console.output import say
 
     _print_fields({"key": value["key"], "runs": value["runs"]} | _flat(value["settings"]))
     for network in value["networks"]:
@@ -122,7 +122,7 @@ def _seed(seed: Mapping[str, Any]) -> str:
 
 
 def _print_fields(fields: Mapping[str, Any]) -> None:
-    from panic_hpc.cli.console import one_line, say
+    from panic_hpc.cli.console.output import one_line, say
 
     for key, value in fields.items():
         text = ", ".join(value) if isinstance(value, list) else str(value)
@@ -130,7 +130,7 @@ def _print_fields(fields: Mapping[str, Any]) -> None:
 
 
 def _print_some(noun: str, texts: list[str]) -> None:
-    from panic_hpc.cli.console import one_line, say
+    from panic_hpc.cli.console.output import one_line, say
 
     say(f"\n{len(texts)} {noun if len(texts) != 1 else noun[:-1]}", "bold")
     for text in texts[:SHOWN_PROMPTS]:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from panic_hpc.cli.console import counted, say, say_json, warn
-from panic_hpc.cli.options import Json, Root
+from panic_hpc.cli.console.options import Json, Root
+from panic_hpc.cli.console.output import counted, say, say_json, warn
 
 if TYPE_CHECKING:
-    from panic_hpc.execution.experiment import Experiment
-    from panic_hpc.execution.pace import Pace
-    from panic_hpc.execution.status import ShardStatus, Status
-    from panic_hpc.execution.usage import Usage
+    from panic_hpc.backends.slurm.usage import Usage
+    from panic_hpc.workspace.rate import Rate
+    from panic_hpc.workspace.status import ShardStatus, Status
+    from panic_hpc.workspace.workspace import Workspace
 
 WATCH_S = 10.0
 SHOWN = 20
@@ -39,20 +39,20 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Look again every 10 s.")] = False,
 ) -> None:
     """Show what is completed, submitted, eligible, waiting, failed and lost."""
-    from panic_hpc.execution.experiment import open_experiment
-    from panic_hpc.execution.inquiry import inquire
+    from panic_hpc.backends.slurm.status_query import query_status
+    from panic_hpc.workspace.workspace import open_workspace
 
-    opened = open_experiment(experiment)
+    workspace = open_workspace(experiment)
     if show_usage:
-        return _show_usage(opened, as_json=as_json)
+        return _show_usage(workspace, as_json=as_json)
     while True:
-        inquiry = inquire(opened)
+        inquiry = query_status(workspace)
         found = inquiry.status
         if inquiry.trouble:
             warn(f"The scheduler gave no answer: {inquiry.trouble}")
         if why:
-            return _explain(opened, found, why)
-        _show(opened, found, as_json=as_json)
+            return _explain(workspace, found, why)
+        _show(workspace, found, as_json=as_json)
         if not watch or found.is_complete:
             return None
         # Every look asks the scheduler once; sites complain of clients that ask each second.
@@ -60,13 +60,13 @@ def status(
         say(time.strftime("\n%H:%M:%S"))
 
 
-def _show(opened: "Experiment", found: "Status", *, as_json: bool) -> None:
-    from panic_hpc.execution.pace import paces
-    from panic_hpc.execution.stopping import halt_reason
+def _show(workspace: "Workspace", found: "Status", *, as_json: bool) -> None:
+    from panic_hpc.worker.stopper import halt_reason
+    from panic_hpc.workspace.rate import rates
 
     if as_json:
-        return say_json(to_json(opened, found))
-    _say_rows(_table(found, paces(opened, found)))
+        return say_json(to_json(workspace, found))
+    _say_rows(_table(found, rates(workspace, found)))
     for one in _worth_telling(found):
         progress = f" {one.done}/{one.total}" if one.total else ""
         say(f"{one.name}  {one.state}{progress}  {one.detail}")
@@ -74,14 +74,14 @@ def _show(opened: "Experiment", found: "Status", *, as_json: bool) -> None:
             warn(f"    {one.hint}")
     for line in _pending(found):
         say(line)
-    if reason := halt_reason(opened.paths.halt, time.time()):
+    if reason := halt_reason(workspace.paths.halt, time.time()):
         warn(f"{reason}: workers leave at once until `submit` or `retry` withdraws that")
     say(_next_line(found))
     return None
 
 
-def _table(found: "Status", measured: Mapping[str, "Pace"]) -> list[list[str]]:
-    from panic_hpc.execution.status import STATES
+def _table(found: "Status", measured: Mapping[str, "Rate"]) -> list[list[str]]:
+    from panic_hpc.workspace.status import STATES
 
     rows = [["stage", *STATES, "done", "left"]]
     for stage, shards in found.stages.items():
@@ -99,16 +99,16 @@ def _say_rows(rows: Sequence[Sequence[str]]) -> None:
         say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _left(measured: "Pace | None") -> str:
+def _left(measured: "Rate | None") -> str:
     if measured is None:
         return ""
     return f"{measured.hours_left:.1f} h at {measured.per_hour:.0f}/h"
 
 
-def _show_usage(opened: "Experiment", *, as_json: bool) -> None:
-    from panic_hpc.execution.usage import usage
+def _show_usage(workspace: "Workspace", *, as_json: bool) -> None:
+    from panic_hpc.backends.slurm.usage import usage
 
-    rows = usage(opened)
+    rows = usage(workspace)
     if as_json:
         return say_json([asdict(row) for row in rows])
     # Each "asked" belongs to the column before it; with both names in full, 80 columns are too few.
@@ -168,11 +168,11 @@ def _next_line(found: "Status") -> str:
     return "Type `panic-hpc submit` to go on."
 
 
-def to_json(opened: "Experiment", found: "Status") -> dict[str, Any]:
+def to_json(workspace: "Workspace", found: "Status") -> dict[str, Any]:
     """Return the status as one JSON value: counts a stage, and every shard that is not idle."""
     return {
-        "experiment": str(opened.paths.root),
-        "manifest": opened.manifest.key,
+        "experiment": str(workspace.paths.root),
+        "manifest": workspace.manifest.key,
         "complete": found.is_complete,
         "stages": {stage: dict(found.counts(stage)) for stage in found.stages},
         "shards": [
@@ -196,10 +196,10 @@ def _shard_json(one: "ShardStatus") -> dict[str, Any]:
     }
 
 
-def _explain(opened: "Experiment", found: "Status", name: str) -> None:
-    from panic_hpc.execution.inquiry import explain, parse_shard
+def _explain(workspace: "Workspace", found: "Status", name: str) -> None:
+    from panic_hpc.backends.slurm.status_query import explain, parse_shard
 
-    one = found.of(parse_shard(opened, name))
+    one = found.of(parse_shard(workspace, name))
     say(f"{one.name} is {one.state}" + (f": {one.detail}" if one.detail else ""))
-    for line in explain(opened, one):
+    for line in explain(workspace, one):
         say(f"  {line}")

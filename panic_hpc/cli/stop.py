@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from panic_hpc.cli.options import Root
+from panic_hpc.cli.console.options import Root
 from panic_hpc.errors import PanicError
 
 
@@ -25,11 +25,11 @@ def stop(
     ] = "",
 ) -> None:
     """Ask every worker, here or in jobs, to stop; `submit` goes on and forgets the request."""
-    from panic_hpc.cli.console import say
-    from panic_hpc.execution.identity import user_name
-    from panic_hpc.execution.stopping import write_halt
+    from panic_hpc.cli.console.output import say
     from panic_hpc.paths import ExperimentPaths
     from panic_hpc.planning import manifest
+    from panic_hpc.worker.stopper import write_halt
+    from panic_hpc.workspace.process import user_name
 
     if after_checkpoint == bool(at):
         raise PanicError("Say when to stop", hint="Give --after-checkpoint or --at TIME")

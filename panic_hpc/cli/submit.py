@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from panic_hpc.cli.options import (
+from panic_hpc.cli.console.options import (
     ClusterName,
     DryRun,
     ExecutorName,
@@ -15,7 +15,7 @@ from panic_hpc.cli.options import (
     Workers,
     Yes,
 )
-from panic_hpc.cli.sending import Asked, send
+from panic_hpc.cli.submission import Asked, send
 
 
 def register(app: typer.Typer) -> None:
@@ -39,13 +39,13 @@ def submit(
     Exit codes: 0 everything asked for is completed (or submitted), 1 an error, 3 some shards
     failed or wait, 85 stopped in a state from which the same command goes on.
     """
-    from panic_hpc.execution.availability import refuse_unavailable
-    from panic_hpc.execution.experiment import open_experiment
+    from panic_hpc.planning.availability import refuse_unavailable
+    from panic_hpc.workspace.workspace import open_workspace
 
-    opened = open_experiment(experiment)
-    refuse_unavailable(opened.manifest)
-    stages = opened.known_stages(stage or ())
+    workspace = open_workspace(experiment)
+    refuse_unavailable(workspace.manifest)
+    stages = workspace.known_stages(stage or ())
     send(
-        opened,
+        workspace,
         Asked(cluster, executor, workers, stages, image, dry_run, yes, allow_other_numerics),
     )

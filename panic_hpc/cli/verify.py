@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from panic_hpc.cli.byte_bar import byte_bar
-from panic_hpc.cli.console import say, say_json, warn
-from panic_hpc.cli.options import Json
+from panic_hpc.cli.console.byte_bar import byte_bar
+from panic_hpc.cli.console.options import Json
+from panic_hpc.cli.console.output import say, say_json, warn
 from panic_hpc.errors import PanicError
 
 if TYPE_CHECKING:
+    from panic_hpc.store.checks.rules import Finding
     from panic_hpc.store.checks.sampling import Sample
     from panic_hpc.store.checks.verify import Verified
-    from panic_hpc.store.rules import Finding
 
 EXIT_FINDINGS = 1
 EXIT_NOT_CHECKED = 2
@@ -66,7 +66,7 @@ def _sample(share: str, part: str) -> "Sample":
 
 
 def _results(paths: Iterable[Path], sample: "Sample", untrusted: bool) -> "Iterator[Verified]":
-    from panic_hpc.merging.verify_experiment import is_experiment, verify_experiment
+    from panic_hpc.health.experiment import is_experiment, verify_experiment
     from panic_hpc.store.checks.untrusted import verify_in_child
     from panic_hpc.store.checks.verify import verify_file
 

@@ -26,22 +26,22 @@ def worker(
     Exit codes: 0 done, 1 some failed, 85 the walltime (PANIC_HPC_DEADLINE, in seconds since the
     epoch) ends and the same command goes on, 143 stopped by a signal.
     """
-    from panic_hpc.execution.element import run_merge
-    from panic_hpc.execution.experiment import adopt_sharing, open_experiment
-    from panic_hpc.execution.worker import WorkerOptions, run_shards
     from panic_hpc.types import MERGE
+    from panic_hpc.worker.array_task import run_merge
+    from panic_hpc.worker.worker import WorkerOptions, run_shards
+    from panic_hpc.workspace.workspace import adopt_sharing, open_workspace
 
-    opened = open_experiment(experiment)
-    opened.known_stages([stage])
-    n_shards = len(opened.shards(stage))
+    workspace = open_workspace(experiment)
+    workspace.known_stages([stage])
+    n_shards = len(workspace.shards(stage))
     # Refused: a batch script's array that is too long would look like work that is done.
     if unknown := [number for number in numbers or () if number >= n_shards]:
         last = f"The last is number {n_shards - 1}"
         raise PanicError(f"There is no shard {unknown[0]} of {stage}", hint=last)
-    adopt_sharing(opened.paths.root)
+    adopt_sharing(workspace.paths.root)
     indices = numbers or range(n_shards)
     # Without a build to compare with: no submission of ours stands behind it.
     options = WorkerOptions(allow_other_numerics=allow_other_numerics)
     if stage == MERGE:
-        raise typer.Exit(run_merge(str(opened.paths.root), options))
-    raise typer.Exit(run_shards(str(opened.paths.root), stage, indices, options))
+        raise typer.Exit(run_merge(str(workspace.paths.root), options))
+    raise typer.Exit(run_shards(str(workspace.paths.root), stage, indices, options))

@@ -7,15 +7,13 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from panic_hpc.clusters.resources import (
     Closed,
-    MergeStage,
+    MergeResources,
     OptionName,
     ShardStage,
     StageResources,
     sbatch_options,
 )
 from panic_hpc.errors import LaunchError
-
-STAGES = ("runs", "embeddings", "diagrams", "merge")
 
 # One line of printable text. Control characters (a newline ends a directive, an escape moves the
 # cursor of whoever reads the script) never get as far as a script.
@@ -94,7 +92,7 @@ class Mpi(Closed):
         return self
 
 
-class Source(Closed):
+class ProfileSource(Closed):
     """Where a profile's facts come from, and whether it was ever tried there."""
 
     tried: Line = ""
@@ -111,7 +109,7 @@ class Stages(Closed):
     runs: ShardStage = ShardStage()
     embeddings: ShardStage = ShardStage()
     diagrams: ShardStage = ShardStage()
-    merge: MergeStage = MergeStage()
+    merge: MergeResources = MergeResources()
 
 
 class Cluster(Closed):
@@ -122,7 +120,7 @@ class Cluster(Closed):
     scheduler: Literal["slurm", "local"] = "slurm"
     workers: Annotated[int, Field(ge=1)] | None = None
     python: HostPath | None = None
-    source: Source = Source()
+    source: ProfileSource = ProfileSource()
     paths: Paths = Paths()
     limits: Limits = Limits()
     modules: tuple[ModuleName, ...] = ()
@@ -151,12 +149,12 @@ class Cluster(Closed):
         Where mpiexec starts the merge's ranks inside one task, the job is asked for as that task.
         """
         stage = self.stage(name)
-        if isinstance(stage, MergeStage) and self.mpi.launcher != "srun":
+        if isinstance(stage, MergeResources) and self.mpi.launcher != "srun":
             stage = _one_task(stage)
         return sbatch_options(stage)
 
 
-def _one_task(stage: MergeStage) -> MergeStage:
+def _one_task(stage: MergeResources) -> MergeResources:
     ranks = stage.ranks_per_node
     return stage.model_copy(
         update={
@@ -171,7 +169,16 @@ def _one_task(stage: MergeStage) -> MergeStage:
 KEYS = tuple(
     dict.fromkeys(
         name
-        for table in (Cluster, Source, Paths, Limits, Container, Mpi, ShardStage, MergeStage)
+        for table in (
+            Cluster,
+            ProfileSource,
+            Paths,
+            Limits,
+            Container,
+            Mpi,
+            ShardStage,
+            MergeResources,
+        )
         for name in table.model_fields
     )
 )

@@ -5,7 +5,6 @@ Searched in this order: a path as given, the directories of PANIC_HPC_CLUSTERS, 
 """
 
 import os
-import pkgutil
 import re
 import tomllib
 from collections.abc import Mapping
@@ -14,10 +13,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from panic_hpc.clusters.cluster import KEYS, STAGES, Cluster
-from panic_hpc.errors import ConfigError
+from panic_hpc import installed
+from panic_hpc.clusters.cluster import KEYS, Cluster
+from panic_hpc.errors import ConfigError, nearest
 from panic_hpc.paths import shipped_configs
-from panic_hpc.registry import nearest
 
 SEARCH_VARIABLE = "PANIC_HPC_CLUSTERS"
 # Nowhere else: a $ in a Slurm option or a description is meant as written.
@@ -114,9 +113,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def stage_names() -> tuple[str, ...]:
-    """Return the names a profile may use for stages: the built-in ones and modules of stages."""
-    folder = Path(__file__).parents[1] / "stages"
-    return tuple(dict.fromkeys((*STAGES, *(m.name for m in pkgutil.iter_modules([str(folder)])))))
+    """Return the names a profile may use for stages: those of the stages installed."""
+    # Their names only: a login node has no libraries to import them with.
+    return installed.names("stages")
 
 
 def _with_defaults(data: dict[str, Any]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class ShardStage(StageResources):
         return self
 
 
-class MergeStage(StageResources):
+class MergeResources(StageResources):
     """The merge: one job, `ranks_per_node` MPI ranks on each of `nodes` nodes."""
 
     ranks_per_node: Annotated[int, Field(ge=1)] = 1
@@ -150,17 +150,17 @@ def _mem_option(stage: StageResources) -> dict[str, str | bool | None]:
 
 
 @dataclass(frozen=True)
-class Cost:
+class AllocationCost:
     """The most that jobs may use if each runs to its walltime, in CPU-hours and GPU-hours."""
 
     cpu_hours: float
     gpu_hours: float
 
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.cpu_hours + other.cpu_hours, self.gpu_hours + other.gpu_hours)
+    def __add__(self, other: "AllocationCost") -> "AllocationCost":
+        return AllocationCost(self.cpu_hours + other.cpu_hours, self.gpu_hours + other.gpu_hours)
 
 
-def cost(stage: StageResources, jobs: int) -> Cost:
+def cost(stage: StageResources, jobs: int) -> AllocationCost:
     """Return what `jobs` jobs may use at most; whole nodes count where the profile states them."""
     # The most, not the likely: sites debit or reserve the walltime asked for.
     hours = jobs * (stage.walltime_min or 0) / 60
@@ -168,4 +168,4 @@ def cost(stage: StageResources, jobs: int) -> Cost:
     # Whole nodes are what exclusive partitions charge, whatever a job asks for.
     cpus = nodes * stage.node_cpus if stage.node_cpus else stage.tasks * (stage.cpus or 1)
     gpus = stage.tasks * stage.gpus if stage.node_gpus is None else nodes * stage.node_gpus
-    return Cost(cpu_hours=hours * cpus, gpu_hours=hours * gpus)
+    return AllocationCost(cpu_hours=hours * cpus, gpu_hours=hours * gpus)

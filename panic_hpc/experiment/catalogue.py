@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from panic_hpc import registry
+from panic_hpc import installed
 from panic_hpc.errors import PanicError
 from panic_hpc.types import ModelEntry, ModelSpec
 
@@ -25,8 +25,8 @@ class Catalogue:
 
 def load() -> Catalogue:
     """Return the catalogue of all model families that are installed; imports no heavy library."""
-    # Imports every module of models/, which is why none of them may import torch at its top.
-    return catalogue_of(registry.collect("panic_hpc.models"))
+    # Imports every module of families/, which is why none of them may import torch at its top.
+    return catalogue_of(installed.plugins("families"))
 
 
 def catalogue_of(families: Mapping[str, Any]) -> Catalogue:

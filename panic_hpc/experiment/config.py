@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from panic_hpc.errors import nearest
 from panic_hpc.experiment.entries import (
     UNSEEDED,
     as_prompt,
@@ -27,7 +28,6 @@ from panic_hpc.experiment.entries import (
     wrong,
 )
 from panic_hpc.homology.cost import LAZY_MAXDIM
-from panic_hpc.registry import nearest
 from panic_hpc.types import Noise, Prompt
 
 # NumPy's legacy generators and upstream's 32-bit draws stop here, though torch takes 64 bits.

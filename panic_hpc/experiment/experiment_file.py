@@ -10,7 +10,7 @@ from typing import Any
 
 from panic_hpc.errors import ConfigError
 from panic_hpc.experiment.config import Experiment
-from panic_hpc.experiment.draft import drafted
+from panic_hpc.experiment.partial import drafted
 from panic_hpc.experiment.problems import at_most, shown
 from panic_hpc.experiment.prompts_file import read_prompts
 from panic_hpc.experiment.text_file import read_text

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from panic_hpc.registry import nearest
+from panic_hpc.errors import nearest
 
 SHOWN_CHARACTERS = 60
 MAX_PROBLEMS = 50

@@ -8,12 +8,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from panic_hpc.errors import ConfigError, ModelError
+from panic_hpc.errors import ConfigError, ModelError, nearest
 from panic_hpc.experiment.catalogue import Catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.problems import explained, shown
 from panic_hpc.models.folder_digest import folder_digest
-from panic_hpc.registry import nearest
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
 
 COMMIT = re.compile(r"[0-9a-f]{40}\Z")

@@ -6,16 +6,16 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from panic_hpc.disk.publish import temporary_file
 from panic_hpc.errors import Interrupted
+from panic_hpc.merging.copy_tasks import CopyTask, Target, carry_out
 from panic_hpc.merging.dataset_file import Contents, Draft, begin, finish
 from panic_hpc.merging.digests import stretches
 from panic_hpc.merging.layout import cost, share, units
-from panic_hpc.merging.plan import Job
+from panic_hpc.merging.plan import CopyPlan
 from panic_hpc.merging.ranks import Ranks, first
 from panic_hpc.merging.rebase import Rebase
-from panic_hpc.merging.work import Target, Work, carry_out
-from panic_hpc.store.publish import temporary_file
-from panic_hpc.store.reader import OpenArrays
+from panic_hpc.store.format.reader import OpenArrays
 
 # Hashing and copying let go of Python's lock; beyond some threads the disk decides.
 THREADS = 4
@@ -32,7 +32,7 @@ class MergeOptions:
 
 
 def assemble(
-    job: Job,
+    job: CopyPlan,
     contents: Callable[[], Contents],
     target: Path,
     options: MergeOptions,
@@ -45,7 +45,7 @@ def assemble(
         first(ranks, lambda: finish(draft, job.arrays, target))
 
 
-def _share(job: Job, draft: Draft, options: MergeOptions, ranks: Ranks) -> None:
+def _share(job: CopyPlan, draft: Draft, options: MergeOptions, ranks: Ranks) -> None:
     """Carry out this rank's share."""
     total = job.nbytes * (1 + options.check)
 
@@ -62,7 +62,7 @@ def _share(job: Job, draft: Draft, options: MergeOptions, ranks: Ranks) -> None:
 
     with _descriptor(draft.path) as descriptor:
         target = Target(OpenArrays(draft.path, descriptor, {}), draft.places)
-        work = Work(target, Rebase(job.tables, job.sources, job.unified), options.check)
+        work = CopyTask(target, Rebase(job.tables, job.sources, job.unified), options.check)
         # As if all ranks were on this node, which is where too many threads would hurt.
         threads = max(1, min(THREADS, (os.cpu_count() or 1) // ranks.size))
         carry_out(work, own, own_runs, threads, report)

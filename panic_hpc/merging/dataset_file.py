@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.merging.layout import ArrayPlan
-from panic_hpc.store import hdf5
-from panic_hpc.store.blocks import (
+from panic_hpc.disk.blocks import (
     BlockSums,
     block_spans,
     byte_view,
@@ -20,7 +18,9 @@ from panic_hpc.store.blocks import (
     reserve,
     write_at,
 )
-from panic_hpc.store.dataset_schema import (
+from panic_hpc.disk.publish import publish_over, remove_stale
+from panic_hpc.merging.layout import ArrayPlan
+from panic_hpc.store.dataset.schema import (
     CHECKSUMS,
     HEADER,
     RUN_EXTRAS,
@@ -28,12 +28,12 @@ from panic_hpc.store.dataset_schema import (
     model_extras,
     stage_columns,
 )
-from panic_hpc.store.file_digest import write_digest
-from panic_hpc.store.header import DATASET, ArrayEntry, encode, reserved_bytes
-from panic_hpc.store.publish import publish_over, remove_stale
-from panic_hpc.store.reader import ArrayFile, OpenArrays
-from panic_hpc.store.schema import Column
-from panic_hpc.store.shard import hdf5_attributes, write_header, writing
+from panic_hpc.store.format import hdf5
+from panic_hpc.store.format.file_digest import write_digest
+from panic_hpc.store.format.header import DATASET, ArrayEntry, encode, reserved_bytes
+from panic_hpc.store.format.reader import ArrayFile, OpenArrays
+from panic_hpc.store.format.schema import Column
+from panic_hpc.store.format.shard import hdf5_attributes, write_header, writing
 from panic_hpc.versions import own_version
 
 _UNKNOWN_SHA256 = "0" * 64

@@ -8,16 +8,16 @@ import numpy as np
 
 from panic_hpc.errors import ShardError
 from panic_hpc.merging.layout import Table
-from panic_hpc.merging.places import MISSING, Source
+from panic_hpc.merging.run_sources import MISSING, Source
 from panic_hpc.merging.sources import opened
-from panic_hpc.store.digest import run_digests
-from panic_hpc.store.reader import OpenArrays
+from panic_hpc.store.format.digest import run_digests
+from panic_hpc.store.format.reader import OpenArrays
 
 STRETCH_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class RunRange:
     """Rows `first` to `last` of the runs of source `source`, with `nbytes` in all."""
 
     source: int
@@ -26,7 +26,7 @@ class Stretch:
     nbytes: int
 
 
-def stretches(tables: Sequence[Table]) -> Iterator[Stretch]:
+def stretches(tables: Sequence[Table]) -> Iterator[RunRange]:
     """Yield all runs that come from sources, in stretches of about STRETCH_BYTES."""
     for table in tables:
         row_bytes = {
@@ -39,15 +39,15 @@ def stretches(tables: Sequence[Table]) -> Iterator[Stretch]:
                 yield from _cut(part.source, part.first_row, part.n_runs, nbytes)
 
 
-def _cut(source: int, first_row: int, n_runs: int, nbytes: int) -> Iterator[Stretch]:
+def _cut(source: int, first_row: int, n_runs: int, nbytes: int) -> Iterator[RunRange]:
     n = min(n_runs, nbytes // STRETCH_BYTES + 1)
     edges = [first_row + n_runs * number // n for number in range(n + 1)]
     for number in range(n):
         share = nbytes * (number + 1) // n - nbytes * number // n
-        yield Stretch(source, edges[number], edges[number + 1], share)
+        yield RunRange(source, edges[number], edges[number + 1], share)
 
 
-def compare(source: Source, stretch: Stretch) -> int:
+def compare(source: Source, stretch: RunRange) -> int:
     """Compute the digests of a stretch from its bytes; returns these, ShardError where one differs.
 
     Covers every scientific column of the runs. A source with runs that have no digest (incomplete

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from panic_hpc import registry
+from panic_hpc import installed
 from panic_hpc.errors import ManifestError
-from panic_hpc.merging.places import Source
+from panic_hpc.merging.run_sources import Source
 from panic_hpc.merging.unify import ExperimentInfo, NetworkInfo
 from panic_hpc.paths import ExperimentPaths
-from panic_hpc.store.schema import SHARD_COLUMNS
-from panic_hpc.store.shard import Shard as ShardFile
-from panic_hpc.store.shard import open_shard
+from panic_hpc.store.format.schema import SHARD_COLUMNS
+from panic_hpc.store.format.shard import ShardFile, open_shard
 from panic_hpc.types import EMBEDDINGS, RUNS, Shard
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def expected(
     manifest: "Manifest", paths: ExperimentPaths, number: int, labels: dict[str, str]
 ) -> Iterator[Input]:
     """Yield the shards of every stage that a dataset takes in, by stage and number."""
-    stages = registry.collect("panic_hpc.stages")
+    stages = installed.plugins("stages")
     for name in SHARD_COLUMNS:
         if name in stages:
             for shard in stages[name].shards(manifest):

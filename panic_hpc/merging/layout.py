@@ -8,12 +8,12 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.disk.blocks import BLOCK_BYTES, block_spans
 from panic_hpc.errors import PanicError
-from panic_hpc.merging.places import MISSING, Part, Source
-from panic_hpc.store.blocks import BLOCK_BYTES, block_spans
-from panic_hpc.store.dataset_schema import stage_columns
-from panic_hpc.store.digest import running_sum
-from panic_hpc.store.schema import Column, shard_columns
+from panic_hpc.merging.run_sources import MISSING, Part, Source
+from panic_hpc.store.dataset.schema import stage_columns
+from panic_hpc.store.format.digest import running_sum
+from panic_hpc.store.format.schema import Column, shard_columns
 from panic_hpc.types import DIAGRAMS
 
 Rows = NDArray[np.int64]

@@ -20,7 +20,7 @@ from panic_hpc.merging.ranks import Alone, Ranks, first
 from panic_hpc.merging.unify import unify
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.store.checks.tables import n_incomplete_diagrams
-from panic_hpc.store.reader import ArrayFile
+from panic_hpc.store.format.reader import ArrayFile
 
 
 @dataclass(frozen=True, slots=True)

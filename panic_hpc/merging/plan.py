@@ -10,17 +10,24 @@ from numpy.typing import NDArray
 from panic_hpc.keys import content_key
 from panic_hpc.merging.dataset_file import Contents, made
 from panic_hpc.merging.layout import ArrayPlan, Table, cost, make_table, plan_arrays, units
-from panic_hpc.merging.places import MISSING, Source, Trace, place_runs, stage_models, trace
+from panic_hpc.merging.run_sources import (
+    MISSING,
+    RunSources,
+    Source,
+    place_runs,
+    stage_models,
+    trace,
+)
 from panic_hpc.merging.settings import require_like_diagrams
 from panic_hpc.merging.sources import opened
 from panic_hpc.merging.tables import Collection, lines, own_arrays
 from panic_hpc.merging.unify import ExperimentInfo, Unified, unify
-from panic_hpc.store.digest import content_key as dataset_key
-from panic_hpc.store.digest import run_edges
+from panic_hpc.store.format.digest import content_key as dataset_key
+from panic_hpc.store.format.digest import run_edges
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CopyPlan:
     """The bytes of a dataset that come from elsewhere; `total_cost` is what ranks share."""
 
     tables: Sequence[Table]
@@ -40,7 +47,7 @@ class MergePlan:
     """What is in the dataset and what comes from where; equal inputs have equal `inputs_key`."""
 
     collection: Collection
-    job: Job
+    job: CopyPlan
     inputs_key: str
 
     def contents(self) -> Contents:
@@ -71,8 +78,8 @@ def make_plan(
 
 
 def make_job(
-    traces: Mapping[tuple[str, str], Trace], sources: Sequence[Source], unified: Unified
-) -> Job:
+    traces: Mapping[tuple[str, str], RunSources], sources: Sequence[Source], unified: Unified
+) -> CopyPlan:
     """Return what is to be copied for runs traced to rows of sources."""
     tables = [
         make_table(stage, model, found.parts(), sources, edges_in_file)
@@ -80,7 +87,7 @@ def make_job(
     ]
     arrays = plan_arrays(tables)
     total = sum(cost(unit.nbytes) for unit in units(tables, arrays, sources))
-    return Job(tables, arrays, sources, unified, total)
+    return CopyPlan(tables, arrays, sources, unified, total)
 
 
 def edges_in_file(source: Source) -> Mapping[str, NDArray[np.int64]]:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.merging.layout import Table, Unit
-from panic_hpc.merging.places import MISSING, Source
+from panic_hpc.merging.run_sources import MISSING, Source
 from panic_hpc.merging.unify import Unified
-from panic_hpc.store.reader import ArrayFile
-from panic_hpc.store.schema import DIAGRAM_STATUS, Column
+from panic_hpc.store.format.reader import ArrayFile
+from panic_hpc.store.format.schema import DIAGRAM_STATUS, Column
 
 _FILL: dict[str, Any] = {"status": DIAGRAM_STATUS["missing"]}
 """Values of columns of a run that is missing; else no number for floats, 0 or empty."""

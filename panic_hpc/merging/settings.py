@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from panic_hpc.errors import ConflictError
-from panic_hpc.merging.places import Source
+from panic_hpc.merging.run_sources import Source
 from panic_hpc.merging.unify import ExperimentInfo
 from panic_hpc.types import DIAGRAMS
 

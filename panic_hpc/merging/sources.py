@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from panic_hpc.errors import ShardError
-from panic_hpc.merging.places import Source
-from panic_hpc.store.reader import OpenArrays
+from panic_hpc.merging.run_sources import Source
+from panic_hpc.store.format.reader import OpenArrays
 
 
 @contextmanager

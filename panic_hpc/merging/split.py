@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from panic_hpc.errors import PanicError
 from panic_hpc.merging.assembling import MergeOptions, assemble
 from panic_hpc.merging.dataset_file import Contents, made
-from panic_hpc.merging.places import MISSING, RunPlaces, Source, trace
 from panic_hpc.merging.plan import make_job
 from panic_hpc.merging.ranks import Alone
+from panic_hpc.merging.run_sources import MISSING, RunPlaces, Source, trace
 from panic_hpc.merging.tables import Arrays
 from panic_hpc.merging.unify import Unified
 from panic_hpc.store.checks.tables import parts
-from panic_hpc.store.dataset import Dataset
-from panic_hpc.store.dataset_schema import stage_columns
-from panic_hpc.store.digest import content_key, run_edges, run_lines
+from panic_hpc.store.dataset.dataset import Dataset
+from panic_hpc.store.dataset.schema import stage_columns
+from panic_hpc.store.format.digest import content_key, run_edges, run_lines
 from panic_hpc.types import EMBEDDINGS, RUNS
 
 _TABLES = ("prompts/", "shards/")

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.merging.places import MISSING, RunPlaces, Source, Trace
+from panic_hpc.merging.run_sources import MISSING, RunPlaces, RunSources, Source
 from panic_hpc.merging.unify import ExperimentInfo, Unified
-from panic_hpc.store import ragged
-from panic_hpc.store.digest import run_lines, running_sum
+from panic_hpc.store.format import ragged
+from panic_hpc.store.format.digest import run_lines, running_sum
 from panic_hpc.types import EMBEDDINGS, RUNS
 
 Arrays = dict[str, NDArray[Any]]
@@ -25,7 +25,7 @@ class Collection:
     unified: Unified
     sources: Sequence[Source]
     places: RunPlaces
-    traces: Mapping[tuple[str, str], Trace]
+    traces: Mapping[tuple[str, str], RunSources]
     missing: Sequence[Mapping[str, Any]]
 
 

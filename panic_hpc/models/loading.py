@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from panic_hpc import registry
+from panic_hpc import installed
 from panic_hpc.errors import ModelError
 from panic_hpc.keys import content_key
 from panic_hpc.types import ModelSpec
@@ -15,8 +15,7 @@ _resident: dict[str, Any] = {}
 
 def build(spec: ModelSpec) -> Any:
     """Return the model that `spec` describes, its weights not loaded yet."""
-    families = registry.collect("panic_hpc.models")
-    return registry.lookup(families, spec.family, "model family").build(spec)
+    return installed.plugin("families", spec.family).build(spec)
 
 
 def load(spec: ModelSpec, device: str) -> Any:

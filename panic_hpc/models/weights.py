@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from panic_hpc.errors import ModelError
-from panic_hpc.models import microworld
+from panic_hpc.models import builtin
 from panic_hpc.models.folder_digest import PREFIX, folder_digest
 from panic_hpc.types import ModelSpec
 
@@ -26,7 +26,7 @@ def find_weights(spec: ModelSpec) -> Weights:
         # A commit, so the hub cannot change it; no code of the repository is run, whatever it asks.
         options = {"revision": spec.revision, "trust_remote_code": False}
         return Weights(spec.repository, options)
-    folder = Path(spec.path) if spec.path else microworld.folder_of(spec.revision)
+    folder = Path(spec.path) if spec.path else builtin.folder_of(spec.revision)
     if folder is None:
         raise ModelError(
             f"{spec.name} has neither a repository nor a path, and is not built in",

@@ -8,14 +8,14 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from panic_hpc.disk.files import create_file, read_json, replace_file, to_json
 from panic_hpc.errors import ManifestError, PanicError
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.resolution import Resolved
-from panic_hpc.files import create_file, read_json, replace_file, to_json
 from panic_hpc.keys import content_key
 from panic_hpc.paths import ExperimentPaths
-from panic_hpc.planning.description import described, differences, is_described_by, prompts_value
 from panic_hpc.planning.plan import Plan, PlanOptions, lay_out
+from panic_hpc.planning.plan_json import described, differences, is_described_by, prompts_value
 from panic_hpc.types import ModelSpec, Prompt
 
 FORMAT = "panic-hpc manifest"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.disk.files import replace_file
 from panic_hpc.errors import PanicError
-from panic_hpc.files import replace_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image

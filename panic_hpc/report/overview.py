@@ -9,7 +9,7 @@ from panic_hpc.report.persistence_diagram import persistence_diagram
 from panic_hpc.types import DIAGRAMS
 
 if TYPE_CHECKING:
-    from panic_hpc.store.dataset import Dataset
+    from panic_hpc.store.dataset.dataset import Dataset
 
 MOST_RUNS = 16
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.disk.files import replace_file
 from panic_hpc.errors import PanicError
-from panic_hpc.files import replace_file
 
 Bars = NDArray[np.floating[Any]]
 

@@ -1,9 +1,11 @@
 """The contract of stages: for one shard, read published inputs, publish one file."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from panic_hpc import installed
+from panic_hpc.errors import ManifestError
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.types import Shard
 
@@ -66,3 +68,27 @@ class Stage(Protocol):
         Idempotent: returns at once where the file is there. Raises Interrupted after a checkpoint
         where `context.should_stop` asks, ShardError where an input is missing or corrupt.
         """
+
+
+def installed_stages() -> dict[str, Stage]:
+    """Return the stages installed by name, each after those whose shards it reads."""
+    return in_order(installed.plugins("stages"))
+
+
+def in_order(stages: Mapping[str, Stage]) -> dict[str, Stage]:
+    """Return stages, each after those whose shards it reads; pure.
+
+    Raises ManifestError where stages wait for each other in a circle.
+    """
+    order: dict[str, Stage] = {}
+    while len(order) < len(stages):
+        ready = [name for name in stages if name not in order and _is_ready(stages, name, order)]
+        if not ready:
+            raise ManifestError("The stages installed wait for each other in a circle")
+        # Sorted, so that the order does not hang on that of imports.
+        order |= {name: stages[name] for name in sorted(ready)}
+    return order
+
+
+def _is_ready(stages: Mapping[str, Stage], name: str, before: Collection[str]) -> bool:
+    return set(stages[name].after) & set(stages) <= set(before)

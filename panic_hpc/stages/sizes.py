@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from panic_hpc.homology.cost import cost
+from panic_hpc.homology.null_models import NULL_MODELS
 from panic_hpc.stages.base import Estimate
-from panic_hpc.stages.persistence.null_models import NULL_MODELS
 from panic_hpc.types import IMAGE, TEXT, ModelSpec
 
 if TYPE_CHECKING:

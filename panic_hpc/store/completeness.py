@@ -10,7 +10,7 @@ def dataset_problem(path: Path) -> str:
     if not path.exists():
         return ""
     # Here, so that h5py is not loaded for the many experiments that have no dataset yet.
-    from panic_hpc.store.dataset import open_dataset
+    from panic_hpc.store.dataset.dataset import open_dataset
 
     try:
         with open_dataset(path) as dataset:

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.closing import Closing
+from panic_hpc.disk.blocks import read_bytes, write_at
+from panic_hpc.disk.files import fsync_directory, temporary_beside
 from panic_hpc.errors import NumericsError, PanicError, ShardError
-from panic_hpc.files import fsync_directory, temporary_beside
 from panic_hpc.keys import canonical_json
-from panic_hpc.store.blocks import read_bytes, write_at
-from panic_hpc.store.shard import ShardHeader
+from panic_hpc.store.format.shard import ShardHeader
 
 MAGIC = b"PANICJ01"
 _HEAD = struct.Struct("<II")
@@ -42,7 +42,7 @@ class Blob:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class JournalRecord:
     """One record: its JSON value, and its byte strings by place."""
 
     value: Any
@@ -56,14 +56,14 @@ class Journal(Closing):
     another was allowed.
     """
 
-    def __init__(self, path: Path, descriptor: int, records: list[Record], end: int) -> None:
+    def __init__(self, path: Path, descriptor: int, records: list[JournalRecord], end: int) -> None:
         self.path = path
         self.numerics = [r.value["numerics"] for r in records if _is_own(r, records)]
         self.records = [r for r in records if not _is_own(r, records)]
         self._descriptor = descriptor
         self._end = end
 
-    def append(self, value: Any, blobs: Sequence[bytes] = ()) -> Record:
+    def append(self, value: Any, blobs: Sequence[bytes] = ()) -> JournalRecord:
         """Add a record; it survives a kill of this process, and one of the machine after `commit`.
 
         PanicError where the disk is full or fails; the journal then still ends in whole records.
@@ -72,7 +72,7 @@ class Journal(Closing):
         self.records.append(record)
         return record
 
-    def _append(self, value: Any, blobs: Sequence[bytes]) -> Record:
+    def _append(self, value: Any, blobs: Sequence[bytes]) -> JournalRecord:
         content, starts = _encode(value, blobs)
         try:
             write_at(self._descriptor, memoryview(content), self._end)
@@ -82,7 +82,7 @@ class Journal(Closing):
         begin = self._end
         self._end += len(content)
         places = zip(starts, blobs, strict=True)
-        return Record(value, tuple(Blob(begin + start, len(blob)) for start, blob in places))
+        return JournalRecord(value, tuple(Blob(begin + start, len(blob)) for start, blob in places))
 
     def commit(self) -> None:
         """Make all records durable; PanicError where that fails, never to be tried again."""
@@ -137,7 +137,7 @@ def open_journal(path: Path, header: ShardHeader, *, allow_other_numerics: bool 
 
 
 def _introduce(
-    journal: Journal, found: list[Record], header: ShardHeader, allow_other_numerics: bool
+    journal: Journal, found: list[JournalRecord], header: ShardHeader, allow_other_numerics: bool
 ) -> None:
     own = _own_value(header)
     if not found:
@@ -186,7 +186,7 @@ def _differences(before: Any, now: Any) -> str:
     return "; ".join(f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in names)
 
 
-def _is_own(record: Record, records: Sequence[Record]) -> bool:
+def _is_own(record: JournalRecord, records: Sequence[JournalRecord]) -> bool:
     """Whether a record is the journal's own: its first, or a change of numerics class."""
     value = record.value
     return record is records[0] or (isinstance(value, dict) and value.keys() == {"numerics"})
@@ -202,7 +202,7 @@ def _encode(value: Any, blobs: Sequence[bytes]) -> tuple[bytes, list[int]]:
     return body + hashlib.sha256(body).digest()[:_CHECKSUM_BYTES], starts
 
 
-def _carry_over(path: Path, descriptor: int) -> tuple[list[Record], int]:
+def _carry_over(path: Path, descriptor: int) -> tuple[list[JournalRecord], int]:
     try:
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -218,7 +218,7 @@ def _carry_over(path: Path, descriptor: int) -> tuple[list[Record], int]:
         os.close(source)
 
 
-def _whole_records(source: int, path: Path) -> tuple[list[Record], int]:
+def _whole_records(source: int, path: Path) -> tuple[list[JournalRecord], int]:
     size = os.fstat(source).st_size
     if size < len(MAGIC) or read_bytes(source, len(MAGIC), 0, str(path)) != MAGIC:
         raise ShardError(f"{path} is not a journal", hint=f"Move it away: mv {path} {path}.other")
@@ -229,7 +229,7 @@ def _whole_records(source: int, path: Path) -> tuple[list[Record], int]:
     return records, end
 
 
-def _scan(source: int, place: int, size: int, name: str) -> Iterator[tuple[Record, int]]:
+def _scan(source: int, place: int, size: int, name: str) -> Iterator[tuple[JournalRecord, int]]:
     """Yield (record, its end) until one is torn."""
     while place + _HEAD.size <= size:
         text_bytes, n_blobs = _HEAD.unpack(read_bytes(source, _HEAD.size, place, name))
@@ -251,7 +251,7 @@ def _scan(source: int, place: int, size: int, name: str) -> Iterator[tuple[Recor
         value = json.loads(
             body[text - place : text - place + text_bytes].decode("utf-8", "surrogatepass")
         )
-        yield Record(value, tuple(_blobs(text + text_bytes, lengths))), stop
+        yield JournalRecord(value, tuple(_blobs(text + text_bytes, lengths))), stop
         place = stop
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from panic_hpc.errors import PanicError
 from panic_hpc.keys import content_key
-from panic_hpc.store import ragged, schema
+from panic_hpc.store.format import ragged, schema
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, RUNS, TEXT
 from panic_hpc.upstream.database import (
     UpstreamDatabase,

@@ -13,7 +13,7 @@ from panic_hpc.merging.inputs import Input, MergeInputs
 from panic_hpc.merging.merge import Merged, join
 from panic_hpc.merging.ranks import Alone
 from panic_hpc.merging.unify import ExperimentInfo, NetworkInfo
-from panic_hpc.store.shard import ShardHeader, publish_shard
+from panic_hpc.store.format.shard import ShardHeader, publish_shard
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, RUNS, TEXT, ModelSpec, Prompt, Shard
 from panic_hpc.upstream.arrays import (
     ImportedRun,

@@ -7,7 +7,7 @@ import pytest
 import panic_hpc
 from panic_hpc.analysis.summary import NetworkSummary, summarise
 from panic_hpc.report.overview import richest_run
-from panic_hpc.store.dataset import Dataset
+from panic_hpc.store.dataset.dataset import Dataset
 
 EXPERIMENT = """
 name = "summary"

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from panic_hpc import cli
-from panic_hpc.cli import console
-from panic_hpc.execution import claims
-from panic_hpc.execution.identity import this_process
+from panic_hpc.cli.console import output
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
 from panic_hpc.types import Shard
+from panic_hpc.workspace import leases
+from panic_hpc.workspace.process import this_process
 
 ExperimentFile = Callable[..., Path]
 
@@ -39,7 +39,7 @@ def typed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Callable[..., Answer]:
     """Type a command in this process, in an empty directory."""
-    monkeypatch.setattr(console.out, "width", 200)
+    monkeypatch.setattr(output.out, "width", 200)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> Answer:
@@ -232,9 +232,9 @@ def test_delete_refuses_while_shards_are_worked_on(
     typed: Typed, experiment_file: ExperimentFile
 ) -> None:
     typed("plan", experiment_file(), "EXP")
-    claim = ExperimentPaths(Path("EXP")).claim(Shard("runs", 0, "", 0, 4))
-    claim.parent.mkdir(parents=True)
-    held = claims.take(claim, this_process(), "test")
+    lease = ExperimentPaths(Path("EXP")).lease(Shard("runs", 0, "", 0, 4))
+    lease.parent.mkdir(parents=True)
+    held = leases.take(lease, this_process(), "test")
     assert held
     with held:
         refused = typed("delete", "EXP", "--yes")
@@ -263,7 +263,7 @@ def test_models_are_listed(typed: Typed) -> None:
 def test_no_name_that_can_be_typed_is_cut(
     typed: Typed, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
-    monkeypatch.setattr(console.out, "width", width)
+    monkeypatch.setattr(output.out, "width", width)
     listed = typed("models", "list").out
     for name in ("MicroDiffusion", "STSBDistilRoberta", "ColNomicVision", "sentence_transformers"):
         assert name in listed.split()

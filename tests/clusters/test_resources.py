@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from panic_hpc.clusters.resources import (
-    Cost,
-    MergeStage,
+    AllocationCost,
+    MergeResources,
     ShardStage,
     StageResources,
     cost,
@@ -100,11 +100,13 @@ ALLOWED = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.,:;@%
 
 def test_cost_counts_tasks_or_whole_nodes() -> None:
     fields = {"gpus": 1, "cpus": 8, "walltime_min": 30, "shards_per_job": 2}
-    assert cost(ShardStage.model_validate(fields), jobs=4) == Cost(cpu_hours=32, gpu_hours=4)
+    assert cost(ShardStage.model_validate(fields), jobs=4) == AllocationCost(
+        cpu_hours=32, gpu_hours=4
+    )
     whole = ShardStage.model_validate({**fields, "node_cpus": 48, "node_gpus": 4})
-    assert cost(whole, jobs=4) == Cost(cpu_hours=96, gpu_hours=8)
+    assert cost(whole, jobs=4) == AllocationCost(cpu_hours=96, gpu_hours=8)
 
 
 def test_cost_of_a_merge_counts_ranks_on_all_nodes() -> None:
-    merge = MergeStage(nodes=2, ranks_per_node=4, cpus=1, walltime_min=60)
-    assert cost(merge, jobs=1) == Cost(cpu_hours=8, gpu_hours=0)
+    merge = MergeResources(nodes=2, ranks_per_node=4, cpus=1, walltime_min=60)
+    assert cost(merge, jobs=1) == AllocationCost(cpu_hours=8, gpu_hours=0)

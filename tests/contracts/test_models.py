@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_checkpoints import Checkpoints, git, llava, vision_encoder_decoder
 
-from panic_hpc import registry
+from panic_hpc import installed
 from panic_hpc.experiment.catalogue import load as load_catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.resolution import resolve
@@ -22,7 +22,7 @@ TEXTS = ["a red square", "", "the moon and the boat on the grey", "ünïcode ☃
 
 def offline_entries() -> Iterator[tuple[str, ModelEntry]]:
     """Yield (family, entry) of each model known by name that needs no hub."""
-    for family in registry.collect("panic_hpc.models").values():
+    for family in installed.plugins("families").values():
         for entry in family.entries:
             if not entry.unavailable and not entry.repository:
                 yield family.name, entry

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from plugins import plugin_file
 from pydantic import BaseModel, ConfigDict, Field
 
 from panic_hpc.errors import ModelError, PanicError
@@ -237,12 +238,9 @@ PLUGINS = (Sound(),)
 """
 
 
-def test_a_modality_is_added_in_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import panic_hpc.models
+def test_a_modality_is_added_in_one_file(tmp_path: Path) -> None:
     from panic_hpc.planning.plan import make_plan
 
-    (tmp_path / "sound_for_this_test.py").write_text(AUDIO)
-    monkeypatch.setattr(panic_hpc.models, "__path__", [*panic_hpc.models.__path__, str(tmp_path)])
     experiment = Experiment.model_validate(
         {
             "networks": [["Say", "Hear"]],
@@ -251,5 +249,6 @@ def test_a_modality_is_added_in_one_file(tmp_path: Path, monkeypatch: pytest.Mon
             "max_length": 4,
         }
     )
-    plan = make_plan(experiment, catalogue.load())
+    with plugin_file("panic_hpc.models.families", tmp_path, "sound_for_this_test", AUDIO):
+        plan = make_plan(experiment, catalogue.load())
     assert [model.produces for model in plan.networks[0].models] == ["audio", "text"]

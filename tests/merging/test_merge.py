@@ -17,15 +17,15 @@ from typer.testing import CliRunner
 import panic_hpc
 from panic_hpc.cli import app, register_verbs
 from panic_hpc.errors import ConflictError, ManifestError, PanicError, ShardError
-from panic_hpc.execution.experiment import open_experiment
-from panic_hpc.execution.status import ShardStatus, status
-from panic_hpc.execution.survey import survey
-from panic_hpc.execution.worker import Worker, WorkerOptions
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.merge import merge
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
-from panic_hpc.store.reader import ArrayFile
+from panic_hpc.store.format.reader import ArrayFile
+from panic_hpc.worker.worker import Worker, WorkerOptions
+from panic_hpc.workspace.shard_files import scan_shard_files
+from panic_hpc.workspace.status import ShardStatus, status
+from panic_hpc.workspace.workspace import open_workspace
 
 STAGES = ("runs", "embeddings", "diagrams")
 register_verbs(app)
@@ -260,9 +260,7 @@ def test_a_dataset_that_lacks_shards_is_not_the_end_of_the_merge(root: Path) -> 
     gone.write_bytes(content)
     (merging,) = status_of(root, "merge")
     assert (merging.state, merging.detail) == ("eligible", "the dataset there lacks 1 shards")
-    assert list(Worker(open_experiment(root), WorkerOptions("s")).run("merge", [0])) == [
-        "completed"
-    ]
+    assert list(Worker(open_workspace(root), WorkerOptions("s")).run("merge", [0])) == ["completed"]
     (merging,) = status_of(root, "merge")
     assert (merging.state, merging.detail) == ("completed", "")
     with panic_hpc.open(root / "dataset.h5") as dataset:
@@ -281,8 +279,8 @@ def test_a_dataset_that_cannot_be_read_is_made_anew(root: Path) -> None:
 
 
 def status_of(root: Path, stage: str) -> tuple[ShardStatus, ...]:
-    experiment = open_experiment(root)
-    return status(experiment, survey(experiment), {}).stages[stage]
+    experiment = open_workspace(root)
+    return status(experiment, scan_shard_files(experiment), {}).stages[stage]
 
 
 @pytest.mark.parametrize("changed", [{"metric": "cosine"}, {"thresh": 0.5}, {"maxdim": 0}])

@@ -11,7 +11,7 @@ import experiments
 import pytest
 
 import panic_hpc
-from panic_hpc.store.shard import open_shard
+from panic_hpc.store.format.shard import open_shard
 
 mpi4py = pytest.importorskip("mpi4py")
 _PLACES = (Path(sys.executable).parent, Path(mpi4py.__file__).parents[4] / "bin")

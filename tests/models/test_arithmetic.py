@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from panic_hpc import registry
+from panic_hpc import installed
 from panic_hpc.keys import step_seed
 from panic_hpc.types import ModelSpec
 
-FAMILY = registry.collect("panic_hpc.models")["arithmetic"]
+FAMILY = installed.plugins("families")["arithmetic"]
 ENTRIES = {entry.name: entry for entry in FAMILY.entries}
 
 

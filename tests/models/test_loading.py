@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from panic_hpc import registry
+from panic_hpc import installed
 from panic_hpc.errors import PanicError
 from panic_hpc.models import loading
 from panic_hpc.types import ModelSpec
 
 
 def spec(name: str, batch_size: int = 4) -> ModelSpec:
-    entries = registry.collect("panic_hpc.models")["arithmetic"].entries
+    entries = installed.plugins("families")["arithmetic"].entries
     entry = next(entry for entry in entries if entry.name == name)
     origin = ("", "", "")
     kinds = (entry.consumes, entry.produces)

@@ -5,7 +5,7 @@ import pytest
 from panic_hpc.errors import ConfigError, ModelError
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.config import Experiment
-from panic_hpc.models.upstream import Upstream
+from panic_hpc.models.families.upstream import Upstream
 from panic_hpc.planning.plan import make_plan
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from little_experiment import run_command, wait_for
 
-from panic_hpc.execution.experiment import open_experiment
-from panic_hpc.execution.inquiry import inquire
+from panic_hpc.backends.slurm.status_query import query_status
+from panic_hpc.workspace.workspace import open_workspace
 
 
 def profile(directory: Path, text: str = "") -> Path:
@@ -27,14 +27,16 @@ def submit(root: Path, cluster: Path | str = "testbed", *stages: str, **options:
 
 def states(root: Path, stage: str) -> list[str]:
     """Return the states of a stage's shards, in order."""
-    return [one.state for one in inquire(open_experiment(root)).status.stages[stage]]
+    return [one.state for one in query_status(open_workspace(root)).status.stages[stage]]
 
 
 def wait_until_over(root: Path, seconds: float = 240.0) -> None:
     """Wait until no job of the experiment is in the queue, and no shard is being worked on."""
 
     def is_over() -> bool:
-        return all(one.state != "submitted" for one in inquire(open_experiment(root)).status.all())
+        return all(
+            one.state != "submitted" for one in query_status(open_workspace(root)).status.all()
+        )
 
     wait_for(is_over, "the queue to be empty", seconds)
 
@@ -43,7 +45,7 @@ def wait_until_running(root: Path, stage: str = "runs", index: int = 0) -> Any:
     """Wait until a shard is some steps on its way, and return its status."""
 
     def moving() -> Any:
-        one = inquire(open_experiment(root)).status.stages[stage][index]
+        one = query_status(open_workspace(root)).status.stages[stage][index]
         return one if one.running and one.done > 0 else None
 
     return wait_for(moving, f"{stage} {index} to be on its way")

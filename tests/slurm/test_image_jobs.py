@@ -11,8 +11,8 @@ from clusters import content_key, log_of, profile, states, submit, wait_until_ov
 from little_experiment import command_line, digests, plan_little
 
 from panic_hpc.clusters.profiles import load_cluster, resolved
-from panic_hpc.execution.image import Build, inspect_image, refuse_other_build
-from panic_hpc.execution.submitted_image import submitted_image
+from panic_hpc.container.sif import Build, inspect_image, refuse_other_build
+from panic_hpc.container.submitted import submitted_image
 
 pytestmark = [pytest.mark.slurm, pytest.mark.apptainer]
 

@@ -28,7 +28,7 @@ def test_two_ranks_make_the_dataset_that_one_makes(
     submit(root, two, "merge")
     wait_until_over(root)
     assert states(root, "merge") == ["completed"], log_of(root)
-    wait_for(lambda: not os.listdir(root / "jobs" / "claims"), "the claim's release")
+    wait_for(lambda: not os.listdir(root / "jobs" / "leases"), "the lease's release")
     joined = content_key(root)
     (root / "dataset.h5").unlink()
     run_command("submit", root, "--executor", "inline")

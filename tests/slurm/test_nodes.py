@@ -87,7 +87,7 @@ def test_a_shard_has_four_small_files_while_it_runs_and_two_afterwards(
         assert len(seen) <= 3 * 4, seen
         time.sleep(0.05)
     wait_until_over(slow)
-    wait_for(lambda: not os.listdir(slow / "jobs" / "claims"), "the last claim's release")
+    wait_for(lambda: not os.listdir(slow / "jobs" / "leases"), "the last lease's release")
     assert len(small_files(slow) - planned) == 3 * 2, small_files(slow) - planned
     assert digests(slow) == expected_slow
 

@@ -19,7 +19,7 @@ from clusters import (
 )
 from little_experiment import Digests, digests, plan_little, run_command, wait_for
 
-from panic_hpc.execution.claims import read_claim
+from panic_hpc.workspace.leases import read_lease
 
 pytestmark = pytest.mark.slurm
 
@@ -39,7 +39,7 @@ def test_a_plain_run_of_the_whole_pipeline(
     left = [path.suffix for path in (root / "jobs" / "submitit").glob("*/[!.]*")]
     assert left.count(".pkl") == left.count(".out") == 3 + 3 + 1 + 1
     assert len(left) - left.count(".sh") == 16
-    wait_for(lambda: not os.listdir(root / "jobs" / "claims"), "the last claim's release")
+    wait_for(lambda: not os.listdir(root / "jobs" / "leases"), "the last lease's release")
 
 
 def test_more_shards_than_an_array_may_have_and_one_that_is_alone(
@@ -95,9 +95,9 @@ def test_scancel_of_one_element_and_of_the_array(
     slurm_command("scancel", one.job)
     wait_until_over(slow)
     assert states(slow, "runs") == ["eligible", "completed", "completed"]
-    claim = read_claim(slow / "jobs" / "claims" / "runs_00000.json")
-    assert claim is not None
-    assert claim.progress.kind == "stopped"
+    lease = read_lease(slow / "jobs" / "leases" / "runs_00000.json")
+    assert lease is not None
+    assert lease.progress.kind == "stopped"
     submit(slow, "testbed", "runs")
     again = wait_until_running(slow)
     slurm_command("scancel", again.job.partition("_")[0])

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from panic_hpc.backends.slurm.commands import read_limits
 from panic_hpc.clusters.cluster import Cluster, Limits
 from panic_hpc.clusters.profiles import load_cluster
-from panic_hpc.execution.site_check import check_site
-from panic_hpc.execution.slurm import read_limits
+from panic_hpc.health.site import check_site
 
 pytestmark = pytest.mark.slurm
 

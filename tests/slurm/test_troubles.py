@@ -33,7 +33,7 @@ from little_experiment import (
 
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
-from panic_hpc.store.shard import open_shard
+from panic_hpc.store.format.shard import open_shard
 
 pytestmark = pytest.mark.slurm
 
@@ -70,11 +70,11 @@ def test_two_shards_share_a_node_and_only_the_slow_one_is_requeued_again_and_aga
 
 def gpus_of(root: Path) -> set[str]:
     """Return what CUDA_VISIBLE_DEVICES was for each runs shard."""
-    from panic_hpc import registry
+    from panic_hpc import installed
 
     plan, paths = manifest.read(root), ExperimentPaths(root)
     found = set()
-    for shard in registry.collect("panic_hpc.stages")["runs"].shards(plan):
+    for shard in installed.plugins("stages")["runs"].shards(plan):
         with open_shard(paths.shard(shard), manifest_key=plan.key) as file:
             found.add(file.header["provenance"]["cuda_visible_devices"])
     return found

@@ -8,5 +8,5 @@ from plugins import HONEST_FAMILY, plugin_file
 def spelling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Install the family of Painter, Namer and Lengths as a throw-away file."""
     folder = tmp_path_factory.mktemp("plugins")
-    with plugin_file("panic_hpc.models", folder, "spelling", HONEST_FAMILY):
+    with plugin_file("panic_hpc.models.families", folder, "spelling", HONEST_FAMILY):
         yield

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from panic_hpc import registry
+from panic_hpc import installed
 from panic_hpc.stages.codecs.image import ImageCodec
 from panic_hpc.stages.codecs.text import TextCodec
 
@@ -55,4 +55,4 @@ def test_only_texts_are_texts() -> None:
 
 
 def test_a_modality_is_a_file() -> None:
-    assert set(registry.collect("panic_hpc.stages.codecs")) == {"text", "image"}
+    assert set(installed.plugins("codecs")) == {"text", "image"}

@@ -8,21 +8,21 @@ from experiments import Planned, planned, stage_named
 from panic_hpc.errors import HomologyError, Interrupted
 from panic_hpc.homology.api import diagrams
 from panic_hpc.homology.entropy import persistence_entropies
-from panic_hpc.stages.persistence import diagram as one_diagram
-from panic_hpc.store import schema
-from panic_hpc.store.ragged import unpack_texts
-from panic_hpc.store.shard import Shard, open_shard
+from panic_hpc.stages.diagrams import one_diagram
+from panic_hpc.store.format import schema
+from panic_hpc.store.format.ragged import unpack_texts
+from panic_hpc.store.format.shard import ShardFile, open_shard
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
 
 STAGES = (RUNS, EMBEDDINGS, DIAGRAMS)
 
 
-def opened(experiment: Planned, stage: str, number: int = 0) -> Shard:
+def opened(experiment: Planned, stage: str, number: int = 0) -> ShardFile:
     shard = stage_named(stage).shards(experiment.manifest)[number]
     return open_shard(experiment.paths.shard(shard))
 
 
-def reasons(shard: Shard) -> list[str]:
+def reasons(shard: ShardFile) -> list[str]:
     return unpack_texts(shard.array("reasons/offsets"), shard.array("reasons/values"))
 
 
@@ -52,7 +52,7 @@ def test_the_shard_layout_does_not_matter(tmp_path: Path, monkeypatch: pytest.Mo
     whole, cut = planned(tmp_path / "whole"), planned(tmp_path / "cut", runs_per_shard=4)
     whole.work(*STAGES)
     expected = whole.digests(DIAGRAMS)
-    monkeypatch.setattr("panic_hpc.stages.diagrams.RUNS_PER_SHARD", 5)
+    monkeypatch.setattr("panic_hpc.stages.diagrams.stage.RUNS_PER_SHARD", 5)
     shards = stage_named(DIAGRAMS).shards(cut.manifest)
     assert [shard.n_runs for shard in shards] == [5, 4, 5, 4]
     cut.work(*STAGES)

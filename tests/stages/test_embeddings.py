@@ -7,13 +7,13 @@ from killing import kill_until_done
 
 from panic_hpc.errors import Interrupted, ShardError
 from panic_hpc.models.loading import load
-from panic_hpc.stages.outputs import Outputs
-from panic_hpc.store import schema
-from panic_hpc.store.shard import Shard, open_shard
+from panic_hpc.stages.embeddings.outputs import Outputs
+from panic_hpc.store.format import schema
+from panic_hpc.store.format.shard import ShardFile, open_shard
 from panic_hpc.types import EMBEDDINGS, IMAGE, RUNS, TEXT
 
 
-def opened(experiment: Planned, stage: str, number: int = 0) -> Shard:
+def opened(experiment: Planned, stage: str, number: int = 0) -> ShardFile:
     shard = stage_named(stage).shards(experiment.manifest)[number]
     return open_shard(experiment.paths.shard(shard))
 

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from panic_hpc.stages.running.loops import LoopFinder
+from panic_hpc.stages.runs.loops import LoopFinder
 
 
 def watch(digests: str, network_length: int) -> LoopFinder:

@@ -6,14 +6,14 @@ from experiments import planned, stage_named
 from plugins import plugin_file
 
 from panic_hpc.experiment import catalogue
-from panic_hpc.stages.outputs import Outputs
-from panic_hpc.store.shard import open_shard
+from panic_hpc.stages.embeddings.outputs import Outputs
+from panic_hpc.store.format.shard import open_shard
 from panic_hpc.types import RUNS, TEXT
 
 COUNTING_STAGE = """
-from panic_hpc.files import create_file
+from panic_hpc.disk.files import create_file
 from panic_hpc.stages.base import Estimate
-from panic_hpc.store.shard import open_shard
+from panic_hpc.store.format.shard import open_shard
 from panic_hpc.types import Shard, ShardId
 
 
@@ -130,7 +130,7 @@ def test_a_modality_is_one_file_and_its_models_another(tmp_path: Path) -> None:
     models.mkdir()
     with (
         plugin_file("panic_hpc.stages.codecs", codecs, "audio", AUDIO_CODEC),
-        plugin_file("panic_hpc.models", models, "sounds", AUDIO_FAMILY),
+        plugin_file("panic_hpc.models.families", models, "sounds", AUDIO_FAMILY),
     ):
         experiment = planned(
             tmp_path / "experiment",
@@ -154,7 +154,7 @@ def test_a_stage_is_one_file(tmp_path: Path) -> None:
     folder = tmp_path / "plugins"
     folder.mkdir()
     experiment = planned(tmp_path / "experiment", runs_per_shard=4)
-    with plugin_file("panic_hpc.stages", folder, "counting", COUNTING_STAGE):
+    with plugin_file("panic_hpc.stages", folder, "counting.stage", COUNTING_STAGE):
         experiment.work(RUNS, "counting")
         shards = stage_named("counting").shards(experiment.manifest)
         counts = [int(experiment.paths.shard(shard).read_bytes()) for shard in shards]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from panic_hpc.stages.persistence.processes import each
+from panic_hpc.stages.diagrams.restarting_pool import each
 
 
 def double(task: int) -> int:

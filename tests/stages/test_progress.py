@@ -1,18 +1,18 @@
 import pytest
 
 from panic_hpc.errors import ConflictError
-from panic_hpc.stages.running.loops import LoopFinder
-from panic_hpc.stages.running.progress import (
-    Limits,
+from panic_hpc.stages.runs.loops import LoopFinder
+from panic_hpc.stages.runs.progress import (
+    RunLimits,
     RunProgress,
     apply,
     seed_of,
     take_back_unstored,
 )
-from panic_hpc.store.journal import Blob, Record
+from panic_hpc.store.journal import Blob, JournalRecord
 from panic_hpc.types import Noise, Run
 
-LIMITS = Limits(max_length=6, loop_stop=True)
+LIMITS = RunLimits(max_length=6, loop_stop=True)
 
 
 def progress(noise: Noise = "fixed") -> RunProgress:
@@ -21,12 +21,12 @@ def progress(noise: Noise = "fixed") -> RunProgress:
 
 def record(
     step: int, *rows: tuple[int, str, bool], failed: list[list[object]] | None = None
-) -> Record:
+) -> JournalRecord:
     """Return the record of a call: (run, digest, is stored) for each row."""
     values = [[run, digest, -1, -1, 0, stored] for run, digest, stored in rows]
     blobs = tuple(Blob(place, 1) for place, row in enumerate(rows) if row[2])
     value = {"step": step, "started": 1.0, "seconds": 0.1, "rows": values, "failed": failed or []}
-    return Record(value, blobs)
+    return JournalRecord(value, blobs)
 
 
 def test_rows_and_blobs_find_their_runs() -> None:

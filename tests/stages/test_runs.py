@@ -11,26 +11,26 @@ from killing import kill_until_done
 from panic_hpc import keys
 from panic_hpc.errors import Interrupted, ModelError, NumericsError
 from panic_hpc.models.loading import load
-from panic_hpc.stages.outputs import Outputs
-from panic_hpc.store import schema
-from panic_hpc.store.ragged import unpack_texts
-from panic_hpc.store.shard import Shard, open_shard
+from panic_hpc.stages.embeddings.outputs import Outputs
+from panic_hpc.store.format import schema
+from panic_hpc.store.format.ragged import unpack_texts
+from panic_hpc.store.format.shard import ShardFile, open_shard
 from panic_hpc.types import IMAGE, RUNS, TEXT
 
 FOUR = [["DummyT2I", "DummyI2T", "DummyT2I2", "DummyI2T2"]]
 
 
-def only_shard(experiment: Planned) -> Shard:
+def only_shard(experiment: Planned) -> ShardFile:
     shards = stage_named(RUNS).shards(experiment.manifest)
     assert len(shards) == 1
     return open_shard(experiment.paths.shard(shards[0]))
 
 
-def texts(shard: Shard, position: int) -> list[str]:
+def texts(shard: ShardFile, position: int) -> list[str]:
     return [item.content.decode() for item in Outputs(shard, TEXT).of_run(position)]
 
 
-def flags(shard: Shard, modality: str) -> np.ndarray:
+def flags(shard: ShardFile, modality: str) -> np.ndarray:
     of_modality = shard.array("invocations/modality") == schema.MODALITIES[modality]
     return shard.array("invocations/flags")[of_modality]
 

@@ -15,12 +15,17 @@ from panic_hpc.errors import Interrupted
 from panic_hpc.homology.native_core import find_native
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.merge import merge
-from panic_hpc.stages.persistence import shift
-from panic_hpc.stages.persistence.clouds import Cloud
-from panic_hpc.stages.persistence.diagram import Diagram, DiagramSettings, SafetyStops, compute
-from panic_hpc.stages.persistence.policy import had_the_job, is_final, remark, safety_stops
-from panic_hpc.store.schema import DIAGRAM_STATUS
-from panic_hpc.store.shard import DIGEST, open_shard, publish_shard
+from panic_hpc.stages.diagrams import job
+from panic_hpc.stages.diagrams.clouds import RunCloud
+from panic_hpc.stages.diagrams.one_diagram import (
+    Diagram,
+    DiagramSettings,
+    SafetyStops,
+    compute,
+)
+from panic_hpc.stages.diagrams.stops import had_the_job, is_final, remark, safety_stops
+from panic_hpc.store.format.schema import DIAGRAM_STATUS
+from panic_hpc.store.format.shard import DIGEST, open_shard, publish_shard
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
 
 pytestmark = pytest.mark.skipif(find_native() is None, reason="installed without a compiler")
@@ -101,7 +106,7 @@ def test_a_deadline_that_is_over_before_anything_began_records_nothing(tmp_path:
 def test_a_signal_is_answered_while_diagrams_are_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shift, "GRACE_S", 0.5)
+    monkeypatch.setattr(job, "GRACE_S", 0.5)
     experiment = noisy(tmp_path)
     started: list[float] = []
 
@@ -165,7 +170,7 @@ def test_null_models_that_are_stopped_make_the_diagram_incomplete(tmp_path: Path
     rng = np.random.default_rng(1)
     points = np.repeat(rng.standard_normal((20, 300)).astype("<f4"), 30, axis=0)
     settings = DiagramSettings(2, "euclidean", "lazy", np.inf, None, surrogates=10_000)
-    cloud = Cloud(0, points, 0, "0" * 32)
+    cloud = RunCloud(0, points, 0, "0" * 32)
     found = compute(settings, SafetyStops(time.time() + 2), cloud)
     assert (found.status, found.stopped_by) == ("incomplete", "deadline")
     assert found.distinct_points == 20

@@ -13,7 +13,7 @@ from synthetic import Experiment
 
 import panic_hpc
 from panic_hpc.errors import PanicError, ShardError
-from panic_hpc.store.dataset import Dataset
+from panic_hpc.store.dataset.dataset import Dataset
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from synthetic import Experiment
 import panic_hpc
 from panic_hpc.errors import PanicError
 from panic_hpc.store.checks.verify import verify_file
-from panic_hpc.store.dataset import Dataset
+from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.exports.crate import Description, export_crate, require_empty
 from panic_hpc.store.exports.images import export_images
 from panic_hpc.store.exports.parquet import export_parquet

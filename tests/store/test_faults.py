@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from panic_hpc.store.shard import open_shard
+from panic_hpc.store.format.shard import open_shard
 
 PLACES = [str(Path(__file__).parent), str(Path(synthetic.__file__).parent)]
 STRACE = shutil.which("strace")

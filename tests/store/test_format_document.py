@@ -11,8 +11,8 @@ import synthetic
 from synthetic import Experiment
 
 import panic_hpc
-from panic_hpc.store.dataset_schema import dataset_column
-from panic_hpc.store.reader import ArrayFile
+from panic_hpc.store.dataset.schema import dataset_column
+from panic_hpc.store.format.reader import ArrayFile
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "format.md"

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panic_hpc.errors import NumericsError, ShardError
+from panic_hpc.store.format.shard import ShardHeader
 from panic_hpc.store.journal import Journal, open_journal
-from panic_hpc.store.shard import ShardHeader
 
 HEADER = ShardHeader("runs", 3, "", "the key", {"cpu": "a Xeon", "threads": 1})
 RECORDS: list[tuple[Any, list[bytes]]] = [

@@ -15,9 +15,10 @@ import pytest
 import synthetic
 from synthetic import Experiment
 
+from panic_hpc.disk import blocks
 from panic_hpc.errors import ConflictError, PanicError, ShardError
-from panic_hpc.store import blocks, hdf5
-from panic_hpc.store.shard import ShardHeader, Stream, open_shard, publish_shard
+from panic_hpc.store.format import hdf5
+from panic_hpc.store.format.shard import ShardHeader, Stream, open_shard, publish_shard
 
 PLACES = [str(Path(__file__).parent), str(Path(synthetic.__file__).parent)]
 HEADER = ShardHeader("runs", 3, "", "the key", {"cpu": "a Xeon"}, {"host": "here ☾"})

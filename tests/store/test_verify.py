@@ -14,11 +14,11 @@ from synthetic import Experiment
 
 from panic_hpc.errors import PanicError
 from panic_hpc.store.checks.file import sum_problems
+from panic_hpc.store.checks.rules import BY_ID
 from panic_hpc.store.checks.sampling import ALL, Sample, parse_sample
 from panic_hpc.store.checks.untrusted import verify_in_child
 from panic_hpc.store.checks.verify import verify_file
-from panic_hpc.store.reader import ArrayFile
-from panic_hpc.store.rules import BY_ID
+from panic_hpc.store.format.reader import ArrayFile
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def not_a_text(path: Path) -> None:
 
 def redo_digests(path: Path) -> None:
     from panic_hpc.store.checks.content import content_key_problems
-    from panic_hpc.store.digest import run_digests
+    from panic_hpc.store.format.digest import run_digests
 
     with ArrayFile(path) as file:
         found = np.array([digest.encode() for _, digest in run_digests(file, "runs")], "S64")

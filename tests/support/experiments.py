@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from panic_hpc import registry
+from panic_hpc import installed
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.paths import ExperimentPaths
@@ -12,7 +12,7 @@ from panic_hpc.planning import manifest
 from panic_hpc.planning.manifest import Manifest
 from panic_hpc.planning.plan import PlanOptions, make_plan
 from panic_hpc.stages.base import Context, Stage
-from panic_hpc.store.shard import open_shard
+from panic_hpc.store.format.shard import open_shard
 
 DEFAULTS: dict[str, Any] = {
     "networks": [["DummyT2I", "DummyI2T"]],
@@ -65,7 +65,7 @@ class Planned:
 
 def stage_named(name: str) -> Stage:
     """Return an installed stage."""
-    stage: Stage = registry.collect("panic_hpc.stages")[name]
+    stage: Stage = installed.plugins("stages")[name]
     return stage
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from panic_hpc.store import hdf5
-from panic_hpc.store.blocks import block_spans
-from panic_hpc.store.file_digest import digest_path, write_digest
-from panic_hpc.store.header import ArrayEntry
-from panic_hpc.store.reader import ArrayFile
+from panic_hpc.disk.blocks import block_spans
+from panic_hpc.store.format import hdf5
+from panic_hpc.store.format.file_digest import digest_path, write_digest
+from panic_hpc.store.format.header import ArrayEntry
+from panic_hpc.store.format.reader import ArrayFile
 
 Change = Callable[[Any], Any]
 

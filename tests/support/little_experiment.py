@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from panic_hpc import registry
+from panic_hpc import installed
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
 from panic_hpc.planning.plan import PlanOptions, make_plan
-from panic_hpc.store.shard import open_shard
+from panic_hpc.store.format.shard import open_shard
 
 Digests = dict[tuple[str, str, bytes], bytes]
 
@@ -46,7 +46,7 @@ def digests(root: Path) -> Digests:
     """
     plan, paths = manifest.read(root), ExperimentPaths(root)
     found = {}
-    for name, stage in registry.collect("panic_hpc.stages").items():
+    for name, stage in installed.plugins("stages").items():
         for shard in stage.shards(plan) if name != "merge" else ():
             if paths.shard(shard).exists():
                 with open_shard(paths.shard(shard), manifest_key=plan.key) as file:

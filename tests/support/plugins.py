@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from panic_hpc import installed
+
 HONEST_FAMILY = '''
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -102,12 +104,16 @@ PLUGINS = (Spelling(),)
 @contextmanager
 def plugin_file(package: str, folder: Path, name: str, source: str) -> Iterator[None]:
     """Make `source` a module of `package` as if its file lay there, for the body's time."""
-    (folder / f"{name}.py").write_text(source)
+    path = folder.joinpath(*name.split(".")).with_suffix(".py")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source)
     module = importlib.import_module(package)
     module.__path__.append(str(folder))
     importlib.invalidate_caches()
+    installed.forget()
     try:
         yield
     finally:
         module.__path__.remove(str(folder))
         sys.modules.pop(f"{package}.{name}", None)
+        installed.forget()

@@ -16,8 +16,8 @@ from panic_hpc.merging.inputs import Input, MergeInputs
 from panic_hpc.merging.merge import Merged, join
 from panic_hpc.merging.ranks import Alone, Ranks
 from panic_hpc.merging.unify import ExperimentInfo, NetworkInfo
-from panic_hpc.store import ragged, schema
-from panic_hpc.store.shard import ShardHeader, publish_shard
+from panic_hpc.store.format import ragged, schema
+from panic_hpc.store.format.shard import ShardHeader, publish_shard
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, RUNS, TEXT, ModelSpec, Prompt, Run, Shard
 
 Arrays = dict[str, Any]

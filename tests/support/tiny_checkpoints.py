@@ -230,9 +230,9 @@ class Checkpoints:
 
     def spec(self, family: str, folder: Path, batch_size: int = 3, **settings: Any) -> ModelSpec:
         """Return a model of `family` with the weights in `folder`."""
-        from panic_hpc import registry
+        from panic_hpc import installed
 
-        plugin = registry.collect("panic_hpc.models")[family]
+        plugin = installed.plugins("families")[family]
         filled = plugin.settings.model_validate({"batch_size": batch_size, **settings})
         values = json.loads(filled.model_dump_json(exclude={"batch_size"}))
         consumes, produces = plugin.modalities(filled)

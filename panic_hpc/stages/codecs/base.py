@@ -2,6 +2,8 @@
 
 from typing import Any, Protocol
 
+from panic_hpc import installed
+
 
 class Codec(Protocol):
     """A plugin: one modality, which is its `name`; `option` is the experiment's choice of codec."""
@@ -22,3 +24,9 @@ class Codec(Protocol):
 
     def digest(self, value: Any) -> str:
         """Return 32 hex digits that are equal where two decoded values are."""
+
+
+def codec_of(modality: str) -> Codec:
+    """Return the codec of `modality`; PanicError where there is none."""
+    codec: Codec = installed.plugin("codecs", modality)
+    return codec

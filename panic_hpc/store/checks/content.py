@@ -9,10 +9,10 @@ import numpy as np
 from panic_hpc.store.checks.sampling import Sample
 from panic_hpc.store.checks.structure import Problem
 from panic_hpc.store.checks.tables import parts
-from panic_hpc.store.digest import content_key, run_digests, run_lines, same_name
-from panic_hpc.store.header import DATASET
+from panic_hpc.store.format.digest import content_key, run_digests, run_lines, same_name
+from panic_hpc.store.format.header import DATASET
+from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.pictures import opened_picture
-from panic_hpc.store.reader import ArrayFile
 from panic_hpc.types import RUNS
 
 GROUP_TEXTS = 4096

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 
 from panic_hpc.errors import ShardError
-from panic_hpc.store import hdf5
 from panic_hpc.store.checks.sampling import Sample
 from panic_hpc.store.checks.structure import Problem, type_problems
-from panic_hpc.store.dataset_schema import dataset_column
-from panic_hpc.store.hdf5_description import scale_places
-from panic_hpc.store.header import DATASET
-from panic_hpc.store.reader import ArrayFile
+from panic_hpc.store.dataset.schema import dataset_column
+from panic_hpc.store.format import hdf5
+from panic_hpc.store.format.header import DATASET
+from panic_hpc.store.format.netcdf import scale_places
+from panic_hpc.store.format.reader import ArrayFile
 
 
 def hdf5_problems(file: ArrayFile) -> Iterator[Problem]:

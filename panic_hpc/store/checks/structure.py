@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.store.digest import Rename, same_name
-from panic_hpc.store.reader import ArrayFile
-from panic_hpc.store.schema import Column, required_names, shard_columns
+from panic_hpc.store.format.digest import Rename, same_name
+from panic_hpc.store.format.reader import ArrayFile
+from panic_hpc.store.format.schema import Column, required_names, shard_columns
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
 
 Shape = tuple[int, ...]

@@ -16,11 +16,11 @@ from panic_hpc.store.checks.structure import (
     offset_problems,
     row_problems,
 )
-from panic_hpc.store.dataset_schema import dataset_name
-from panic_hpc.store.digest import Rename, incomplete_rows, running_sum, same_name
-from panic_hpc.store.header import DATASET
-from panic_hpc.store.reader import ArrayFile
-from panic_hpc.store.schema import required_names
+from panic_hpc.store.dataset.schema import dataset_name
+from panic_hpc.store.format.digest import Rename, incomplete_rows, running_sum, same_name
+from panic_hpc.store.format.header import DATASET
+from panic_hpc.store.format.reader import ArrayFile
+from panic_hpc.store.format.schema import required_names
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
 
 _KEY = re.compile(rb"[0-9a-f]{32}")

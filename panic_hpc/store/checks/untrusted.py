@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from panic_hpc.store.checks.rules import REDO_DATASET, Finding
 from panic_hpc.store.checks.sampling import Sample
 from panic_hpc.store.checks.verify import Verified, verify_file
-from panic_hpc.store.rules import REDO_DATASET, Finding
 
 MEMORY_BYTES = 4 * 2**30
 TIMEOUT_S = 3600

@@ -11,6 +11,7 @@ from panic_hpc.store.checks.content import (
     text_problems,
 )
 from panic_hpc.store.checks.file import hdf5_problems, known_problems, sum_problems
+from panic_hpc.store.checks.rules import REDO_DATASET, REDO_SHARD, Finding, RefusedError
 from panic_hpc.store.checks.sampling import ALL, Sample
 from panic_hpc.store.checks.structure import Problem
 from panic_hpc.store.checks.tables import (
@@ -18,10 +19,9 @@ from panic_hpc.store.checks.tables import (
     n_incomplete_diagrams,
     shard_problems,
 )
-from panic_hpc.store.file_digest import digest_path, digest_problem
-from panic_hpc.store.header import DATASET
-from panic_hpc.store.reader import ArrayFile
-from panic_hpc.store.rules import REDO_DATASET, REDO_SHARD, Finding, RefusedError
+from panic_hpc.store.format.file_digest import digest_path, digest_problem
+from panic_hpc.store.format.header import DATASET
+from panic_hpc.store.format.reader import ArrayFile
 
 # One cause can break a rule for each of 100,000 runs.
 MAX_PER_RULE = 20

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from panic_hpc.disk.copying import copy_range
+from panic_hpc.disk.files import replace_file, to_json
+from panic_hpc.disk.publish import temporary_file
 from panic_hpc.errors import PanicError
-from panic_hpc.files import replace_file, to_json
-from panic_hpc.store.copying import copy_range
-from panic_hpc.store.dataset import Dataset
+from panic_hpc.store.dataset.dataset import Dataset
+from panic_hpc.store.dataset.outputs import read_texts
 from panic_hpc.store.exports import crate_texts
-from panic_hpc.store.file_digest import digest_path
-from panic_hpc.store.outputs import read_texts
-from panic_hpc.store.publish import temporary_file
+from panic_hpc.store.format.file_digest import digest_path
 
 PROCESS_RUN_CRATE = "https://w3id.org/ro/wfrun/process/0.5"
 _PIECE_BYTES = 8 * 2**20

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from panic_hpc.store.dataset import Dataset
+from panic_hpc.store.dataset.dataset import Dataset
 
 if TYPE_CHECKING:
     from panic_hpc.store.exports.crate import Description

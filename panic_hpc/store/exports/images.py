@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.errors import PanicError
-from panic_hpc.store.dataset import Dataset
+from panic_hpc.store.dataset.dataset import Dataset
 
 FORMATS = ("webp", "png", "jpeg")
 _DESCRIPTION = 0x010E

@@ -9,18 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.disk.files import fsync_directory, temporary_beside
 from panic_hpc.errors import PanicError
-from panic_hpc.files import fsync_directory, temporary_beside
-from panic_hpc.store.dataset import Dataset
-from panic_hpc.store.digest import running_sum
-from panic_hpc.store.frames import network_names
-from panic_hpc.store.outputs import outputs_between
-from panic_hpc.store.schema import (
-    DIAGRAM_COLUMNS,
-    INVOCATION_COLUMNS,
-    RUN_COLUMNS,
-    Column,
-)
+from panic_hpc.store.dataset.dataset import Dataset
+from panic_hpc.store.dataset.frames import network_names
+from panic_hpc.store.dataset.outputs import outputs_between
+from panic_hpc.store.format.digest import running_sum
+from panic_hpc.store.format.schema import DIAGRAM_COLUMNS, INVOCATION_COLUMNS, RUN_COLUMNS, Column
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, TEXT
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Where work is sent: this machine or Slurm."""

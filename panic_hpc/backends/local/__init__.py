@@ -1,0 +1,1 @@
+"""This machine, through submitit's local executor."""

@@ -1,0 +1,105 @@
+"""A bounded pool of worker processes on this machine, through submitit's LocalExecutor.
+
+submitit's own `map_array` starts everything at once and its jobs end after two minutes unless told
+otherwise; here each worker is one job that works through many shards, so that models are loaded
+once a worker. Results are files: nothing is unpickled here.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from panic_hpc.worker.array_task import run_array_task
+from panic_hpc.worker.device import gpu_numbers, thread_settings
+from panic_hpc.worker.worker import WorkerOptions
+from panic_hpc.workspace.private_dirs import private_folder
+
+NO_LIMIT_MIN = 366 * 24 * 60
+POLL_S = 0.25
+GRACE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """How local workers are started: where their logs go, how many, with how many threads."""
+
+    root: Path
+    folder: Path
+    workers: int
+    threads: int
+
+
+def run_pool(
+    pool: Pool, stage: str, indices: Sequence[int], options: WorkerOptions, tick: Callable[[], None]
+) -> None:
+    """Start the workers of one stage and wait for them, calling `tick` meanwhile.
+
+    KeyboardInterrupt is passed on once every worker has left its checkpoint and ended. What became
+    of the shards is in their files: submitit's controllers keep no exit codes.
+    """
+    jobs = [_start(pool, slot, stage, indices, options) for slot in range(pool.workers)]
+    try:
+        while not all(job.done() for job in jobs):
+            tick()
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        _end(jobs)
+        raise
+
+
+def default_workers(threads: int) -> int:
+    """Return one worker a GPU, else one for every `threads` cores that this process may use."""
+    return len(gpu_numbers()) or max(1, len(os.sched_getaffinity(0)) // max(1, threads))
+
+
+def _start(
+    pool: Pool, slot: int, stage: str, indices: Sequence[int], options: WorkerOptions
+) -> Any:
+    from submitit.local.local import LocalExecutor
+
+    # Not AutoExecutor: it refuses visible_gpus, and then every job gets GPU 0.
+    executor = LocalExecutor(private_folder(pool.folder))
+    gpus = gpu_numbers()
+    mine = {"gpus_per_node": 1, "visible_gpus": [int(gpus[slot % len(gpus)])]} if gpus else {}
+    executor.update_parameters(timeout_min=NO_LIMIT_MIN, stderr_to_stdout=True, **mine)
+    with _child_environment(thread_settings(pool.threads)):
+        return executor.submit(
+            run_array_task, str(pool.root), stage, tuple(indices), asdict(options)
+        )
+
+
+@contextmanager
+def _child_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Let children started inside have `variables`, and ignore the terminal's Ctrl-C.
+
+    Ctrl-C reaches every process of the terminal; workers are told by SIGTERM instead, once.
+    """
+    before = dict(os.environ)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        signal.signal(signal.SIGINT, handler)
+
+
+def _end(jobs: Sequence[Any]) -> None:
+    """Ask all workers to checkpoint and end; those that do not within GRACE_S are killed.
+
+    Asked again and again: a worker that is still importing does not listen yet.
+    """
+    give_up = time.monotonic() + GRACE_S
+    while running := [job for job in jobs if not job.done()]:
+        number = signal.SIGTERM if time.monotonic() < give_up else signal.SIGKILL
+        for job in running:
+            # submitit's controller hands SIGTERM on. Its own job.cancel sends it SIGINT, and its
+            # preemption signal ends the controller and leaves the worker running.
+            job._process.send_signal(number)
+        time.sleep(0.5)

@@ -1,0 +1,1 @@
+"""Slurm, through submitit and its own commands."""

@@ -1,0 +1,124 @@
+"""The door to submitit's Slurm executor: one call is one sbatch, from primitives to job ids."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import asdict
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from panic_hpc.backends.slurm.batch_script import BatchJob, parameters, python_command
+from panic_hpc.errors import LaunchError
+from panic_hpc.worker.array_task import run_array_task
+from panic_hpc.worker.worker import WorkerOptions
+from panic_hpc.workspace.private_dirs import private_folder
+
+Elements = Sequence[Sequence[int]]
+
+SECRETS = ("TOKEN", "SECRET", "PASSWORD", "API_KEY", "CREDENTIAL")
+INHERITED = ("SLURM_", "SBATCH_", "SRUN_", "SUBMITIT_", "PMI", "OMPI_")
+# Without SLURM_CONF sbatch does not find its controller where the file is not in /etc; submitit's
+# own clean_env drops it.
+KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
+
+
+def submit_array(job: BatchJob, elements: Elements, options: WorkerOptions) -> str:
+    """Submit `elements` of `job` and return the id of the array, or of the job where it is one.
+
+    Raises LaunchError with sbatch's own words where it refuses; nothing is left behind then.
+    """
+    executor = _executor(job, private_folder(job.folder))
+    calls = [(str(job.root), job.stage, tuple(e), asdict(options)) for e in elements]
+    try:
+        with submission_environment(), redirect_stderr(StringIO()):
+            jobs = executor.map_array(run_array_task, *zip(*calls, strict=True))
+    except Exception as error:
+        # submitit pickles every element before sbatch is called, and leaves that behind when it
+        # refuses.
+        shutil.rmtree(job.folder, ignore_errors=True)
+        words = _complaint(str(error)) or type(error).__name__
+        hint = f"`retry --any-node` leaves out none of {', '.join(job.exclude)}"
+        raise LaunchError(
+            f"sbatch refused {job.name}: {words}", hint=hint if job.exclude else ""
+        ) from error
+    identifier: str = jobs[0].job_id.partition("_")[0]
+    return identifier
+
+
+def script(job: BatchJob) -> str:
+    """Return the batch script that `submit_array` would give to sbatch; writes nothing."""
+    executor = _executor(job, job.folder)
+    if job.size > 1:
+        executor.parameters["map_count"] = job.size
+    # Private, but submitit has no public way to see a script before it is submitted.
+    text: str = executor._make_submission_file_text(executor._submitit_command_str, "")
+    return text
+
+
+def test_only(job: BatchJob) -> str:
+    """Return what `sbatch --test-only` says of `job`: when it would start, or why it would not."""
+    # Checks partition, GRES and array size, and queues nothing.
+    command = ["sbatch", "--test-only"]
+    with submission_environment():
+        done = subprocess.run(
+            command, input=script(job), capture_output=True, text=True, timeout=120, check=False
+        )
+    words = _complaint(done.stderr or done.stdout)
+    return words if done.returncode == 0 else f"refused: {words}"
+
+
+def _complaint(text: str) -> str:
+    """Return what sbatch said as one line, without its name before every part."""
+    lines = (
+        re.sub(r"^(sbatch|allocation failure): (error: )?", "", one) for one in text.splitlines()
+    )
+    return "; ".join(filter(None, map(str.strip, lines)))
+
+
+def _executor(job: BatchJob, folder: Path) -> Any:
+    from submitit.slurm.slurm import SlurmExecutor
+
+    # Overrides affinity alone: submitit makes a plain SlurmExecutor for arrays, and others are
+    # lost.
+    class Executor(SlurmExecutor):  # type: ignore[misc]
+        @classmethod
+        def affinity(cls) -> int:
+            """Let scripts be rendered where there is no srun; sbatch says if it is absent."""
+            return 2
+
+    # One an array: submitit drops None, so a dependency cannot be unset. Not AutoExecutor, which
+    # turns to local processes without a word where there is no srun.
+    executor = Executor(folder, python=python_command(job))
+    executor.update_parameters(**parameters(job))
+    return executor
+
+
+@contextmanager
+def submission_environment() -> Iterator[None]:
+    """Call sbatch with an environment that a job may inherit: see `job_environment`."""
+    # submitit takes no environment, and sbatch hands on all of the one it is called with.
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(inheritable(before))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def inheritable(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return `environ` without secrets, and without what belongs to an allocation around us.
+
+    SBATCH_* would override the script's own lines, SLURM_CPU_BIND and the like slow jobs down.
+    """
+    return {
+        name: value
+        for name, value in environ.items()
+        if name in KEPT
+        or not (name.startswith(INHERITED) or any(word in name.upper() for word in SECRETS))
+    }

@@ -1,0 +1,1 @@
+"""The container image: what it is, and the words that start it."""

@@ -1,0 +1,117 @@
+"""What is installed, by kind: plugins in our own folders, and in other packages' entry points.
+
+The only module that finds plugins by name. A plugin is any object with a `name`. Ours lie in the
+folder of their kind, in modules that end in `PLUGINS = (...)`; another package declares
+
+    [project.entry-points."panic_hpc.families"]
+    anything = "their_package.module"        # a module with PLUGINS, or one plugin
+
+and is found as soon as it is installed beside this one.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from panic_hpc.errors import PanicError, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Where plugins of one kind lie: in modules of `package`, or one `module` a subfolder."""
+
+    noun: str
+    package: str
+    module: str = ""
+
+
+KINDS: Mapping[str, Kind] = {
+    "families": Kind("model family", "panic_hpc.models.families"),
+    "stages": Kind("stage", "panic_hpc.stages", "stage"),
+    "codecs": Kind("codec of modality", "panic_hpc.stages.codecs"),
+}
+
+
+@cache
+def plugins(kind: str) -> Mapping[str, Any]:
+    """Return {name: plugin} of a kind, ours first, in order of module and position.
+
+    Raises PanicError where two plugins carry one name, or another package's cannot be imported.
+    """
+    found: dict[str, Any] = {}
+    for source, module in [*_own_modules(KINDS[kind]), *_foreign_modules(kind)]:
+        for plugin in getattr(module, "PLUGINS", None) or _single(module):
+            if plugin.name in found:
+                raise PanicError(f"Two {kind} are named {plugin.name!r}, one of them in {source}")
+            found[plugin.name] = plugin
+    return MappingProxyType(found)
+
+
+def plugin(kind: str, name: str) -> Any:
+    """Return the plugin of that name, or raise PanicError with the nearest names."""
+    return lookup(plugins(kind), name, KINDS[kind].noun)
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Return what plugins of a kind that is one folder each are called; imports none of them."""
+    own = (name.split(".")[-2] for name in _own_names(KINDS[kind]))
+    return tuple(dict.fromkeys((*own, *(point.name for point in _entry_points(kind)))))
+
+
+def forget() -> None:
+    """Look again at the next question: for tests, whose plugins come and go."""
+    plugins.cache_clear()
+
+
+def lookup(known: Mapping[str, Any], name: str, noun: str) -> Any:
+    """Return `known[name]`, or raise PanicError with the nearest names."""
+    if name in known:
+        return known[name]
+    raise PanicError(f"There is no {noun} {name!r}", hint=nearest(name, known))
+
+
+def _own_names(kind: Kind) -> Iterator[str]:
+    package = importlib.import_module(kind.package)
+    for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
+        if not kind.module:
+            yield f"{kind.package}.{info.name}"
+        elif _has_module(package.__path__, info.name, kind.module):
+            yield f"{kind.package}.{info.name}.{kind.module}"
+
+
+def _has_module(folders: Any, subfolder: str, module: str) -> bool:
+    return any((Path(folder) / subfolder / f"{module}.py").is_file() for folder in folders)
+
+
+def _own_modules(kind: Kind) -> Iterator[tuple[str, Any]]:
+    for name in _own_names(kind):
+        yield name, importlib.import_module(name)
+
+
+def _foreign_modules(kind: str) -> Iterator[tuple[str, Any]]:
+    for point in _entry_points(kind):
+        try:
+            yield point.value, point.load()
+        # Whatever a stranger's module raises: it must be told whose it is.
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            owner = point.dist.name if point.dist else "an installed package"
+            raise PanicError(
+                f"{owner} offers {point.name!r} to panic_hpc.{kind}, which cannot be imported "
+                f"({what})",
+                hint=f"pip uninstall {owner}, or mend it",
+            ) from error
+
+
+def _entry_points(kind: str) -> Any:
+    return metadata.entry_points(group=f"panic_hpc.{kind}")
+
+
+def _single(module: Any) -> tuple[Any, ...]:
+    return (module,) if hasattr(module, "name") else ()

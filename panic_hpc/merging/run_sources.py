@@ -1,0 +1,169 @@
+"""Which run of the dataset comes from which row of which shard: pure functions of their keys."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panic_hpc.errors import ConflictError
+from panic_hpc.store.format.header import ArrayEntry
+from panic_hpc.types import RUNS
+
+MISSING = -1
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What merge must know of one shard: `model` is the embedding model's name in the dataset.
+
+    `rows_per_run` counts invocations or embeddings; it is empty for diagrams.
+    """
+
+    path: str
+    experiment: int
+    stage: str
+    index: int
+    model: str
+    key: str
+    entries: Mapping[str, ArrayEntry]
+    run_index: Rows
+    run_keys: NDArray[Any]
+    digests: NDArray[Any]
+    rows_per_run: Rows
+    numerics: Any
+    provenance: Any
+
+    @property
+    def n_runs(self) -> int:
+        """Number of runs in the shard."""
+        return len(self.run_index)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Consecutive runs of the dataset from consecutive rows of one source (MISSING: from none)."""
+
+    source: int
+    first_row: int
+    n_runs: int
+    first_run: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlaces:
+    """`rows[e][i]`: dataset row of run i of experiment e, MISSING where it is not there."""
+
+    n_runs: int
+    rows: tuple[Rows, ...]
+
+
+def place_runs(sources: Sequence[Source], n_planned: Sequence[int]) -> RunPlaces:
+    """Give every run a row: by experiment, then index; a key that was seen keeps its first row."""
+    rows = [np.full(count, MISSING, dtype=np.int64) for count in n_planned]
+    keys, experiments, indices = _runs_in_order(sources)
+    first_row = _first_occurrence(keys)
+    is_first = first_row == np.arange(len(keys))
+    new_rows = np.cumsum(is_first) - 1
+    for experiment, table in enumerate(rows):
+        own = experiments == experiment
+        table[indices[own]] = new_rows[first_row[own]]
+    return RunPlaces(int(is_first.sum()), tuple(rows))
+
+
+def _runs_in_order(sources: Sequence[Source]) -> tuple[NDArray[Any], Rows, Rows]:
+    runs = [source for source in sources if source.stage == RUNS]
+    if not runs:
+        return np.empty(0, "S32"), np.empty(0, np.int64), np.empty(0, np.int64)
+    keys = np.concatenate([source.run_keys for source in runs])
+    indices = np.concatenate([source.run_index for source in runs])
+    experiments = np.repeat([s.experiment for s in runs], [s.n_runs for s in runs])
+    order = np.lexsort((indices, experiments))
+    return keys[order], experiments[order], indices[order]
+
+
+def _first_occurrence(keys: NDArray[Any]) -> Rows:
+    # unique gives the first of equal keys, which is that of the earlier experiment.
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    found: Rows = first[inverse].astype(np.int64)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class RunSources:
+    """For one stage and model: the source and its row that each run of the dataset comes from."""
+
+    source: Rows
+    row: Rows
+
+    def parts(self) -> list[Part]:
+        """Return the runs grouped into stretches that lie together in one source."""
+        n_runs = len(self.source)
+        breaks = (np.diff(self.source) != 0) | (
+            (np.diff(self.row) != 1) & (self.source[1:] != MISSING)
+        )
+        starts = [0, *(np.flatnonzero(breaks) + 1).tolist(), n_runs] if n_runs else [0]
+        return [
+            Part(int(self.source[start]), int(self.row[start]), stop - start, start)
+            for start, stop in pairwise(starts)
+        ]
+
+
+def trace(sources: Sequence[Source], stage: str, model: str, places: RunPlaces) -> RunSources:
+    """Return where one stage's part of each run is; the first source that has a run gives it.
+
+    A part without a digest (a diagram that is incomplete) counts only where nobody has a better
+    one. Raises ConflictError where two sources have a run's part with different digests.
+    """
+    found = RunSources(
+        np.full(places.n_runs, MISSING, np.int64), np.full(places.n_runs, MISSING, np.int64)
+    )
+    for number, source in enumerate(sources):
+        if (source.stage, source.model) != (stage, model):
+            continue
+        rows = places.rows[source.experiment][source.run_index]
+        taken = np.flatnonzero((rows != MISSING) & (found.source[rows] != MISSING))
+        better = taken[_is_better(sources, found, number, rows, taken)]
+        taken = np.setdiff1d(taken, better)
+        _require_equal(sources, found, number, rows, taken)
+        free = np.setdiff1d(np.flatnonzero(rows != MISSING), taken)
+        found.source[rows[free]] = number
+        found.row[rows[free]] = free
+    return found
+
+
+def _is_better(
+    sources: Sequence[Source], found: RunSources, number: int, rows: Rows, taken: Rows
+) -> NDArray[np.bool_]:
+    """Return where a source has a digest for a run that its earlier source has none for."""
+    earlier = [
+        sources[source].digests[row]
+        for source, row in zip(found.source[rows[taken]], found.row[rows[taken]], strict=True)
+    ]
+    later = sources[number].digests[taken]
+    found_better: NDArray[np.bool_] = (np.array(earlier, later.dtype) == b"") & (later != b"")
+    return found_better
+
+
+def _require_equal(
+    sources: Sequence[Source], found: RunSources, number: int, rows: Rows, taken: Rows
+) -> None:
+    later = sources[number]
+    for row in taken.tolist():
+        earlier = sources[int(found.source[rows[row]])]
+        # A later part without a digest contradicts nobody: it was stopped on its machine.
+        if later.digests[row] not in (b"", earlier.digests[int(found.row[rows[row]])]):
+            key = later.run_keys[row].decode("ascii", "replace")
+            raise ConflictError(
+                f"Run {key} differs between {earlier.path} (made on {earlier.numerics}) and "
+                f"{later.path} (made on {later.numerics})",
+                hint="Leave one of the experiments out, or compute it again on one kind of machine",
+            )
+
+
+def stage_models(sources: Sequence[Source]) -> Iterator[tuple[str, str]]:
+    """Yield each (stage, model) once, in order of appearance."""
+    yield from dict.fromkeys((source.stage, source.model) for source in sources)

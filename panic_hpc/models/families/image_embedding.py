@@ -1,0 +1,117 @@
+"""Any vision model of transformers as an embedding model of images."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from panic_hpc.errors import ModelError
+from panic_hpc.models.torch_setup import Dtype, quiet_loaders, torch_for
+from panic_hpc.models.transformers_checkpoint import load_complete
+from panic_hpc.models.weights import find_weights
+from panic_hpc.types import EMBEDDING, IMAGE, ModelEntry, ModelSpec
+
+
+class ImageEmbeddingSettings(BaseModel):
+    """How a vision model becomes an embedding model.
+
+    `pooling`: the class token, the mean of all tokens, the model's own pooler, or the projection
+    of models with two towers; `normalise` scales vectors to unit length.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch_size: int = Field(32, ge=1, le=4096)
+    dtype: Dtype = "float32"
+    # The class token is what DINO and Nomic were trained on; CLIP needs "projection".
+    pooling: Literal["cls", "mean", "pooler", "projection"] = "cls"
+    normalise: bool = True
+
+
+class ImageEmbeddingModel:
+    """A vision model, its image processor and a pooling."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self.settings = ImageEmbeddingSettings(**{**spec.settings, "batch_size": spec.batch_size})
+        self.dimension = 0
+        self.details: dict[str, Any] = {}
+
+    def load(self, device: str) -> None:
+        """Load the model and find its dimension by embedding one image."""
+        self._torch = torch_for(device)
+        from transformers import AutoImageProcessor, AutoModel
+
+        quiet_loaders()
+        weights = find_weights(self.spec)
+        self._dtype = getattr(self._torch, self.settings.dtype)
+        # Which class it is depends on torchvision being there, and their resizing differs in bits:
+        # so its name is recorded.
+        self._processor = AutoImageProcessor.from_pretrained(weights.source, **weights.options)
+        model = load_complete(AutoModel, weights, self.spec, self._dtype)
+        self._model, self._device = model.to(device).eval(), device
+        # One image and not a batch: only the width is read, and memory is not taken twice.
+        self.dimension = self._vectors([np.zeros((32, 32, 3), np.uint8)]).shape[1]
+        self.details = {
+            "model": type(model).__name__,
+            "image_processor": type(self._processor).__name__,
+        }
+
+    def embed(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the (B, D) float32 vectors; images are never truncated."""
+        return self._vectors(inputs), np.zeros(len(inputs), dtype=bool)
+
+    def _vectors(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        from PIL import Image
+
+        images = [Image.fromarray(pixels) for pixels in inputs]
+        features = self._processor(images, return_tensors="pt")
+        with self._torch.inference_mode():
+            vectors = self._pooled(features["pixel_values"].to(self._device, self._dtype)).float()
+            if self.settings.normalise:
+                vectors = self._torch.nn.functional.normalize(vectors, dim=-1)
+        return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
+
+    def _pooled(self, pixel_values: Any) -> Any:
+        pooling = self.settings.pooling
+        if pooling == "projection":
+            return self._projected(pixel_values)
+        result = self._model(pixel_values=pixel_values)
+        if pooling == "pooler":
+            return self._require(getattr(result, "pooler_output", None))
+        tokens = result.last_hidden_state
+        return tokens[:, 0] if pooling == "cls" else tokens.mean(dim=1)
+
+    def _projected(self, pixel_values: Any) -> Any:
+        project = self._require(getattr(self._model, "get_image_features", None))
+        features = project(pixel_values=pixel_values)
+        # transformers 5 wraps projected features in an output object, 4 returned the tensor.
+        return getattr(features, "pooler_output", features)
+
+    def _require(self, part: Any) -> Any:
+        if part is None:
+            what = f"{self.spec.name} is a {type(self._model).__name__}"
+            raise ModelError(
+                f"{what}, which has no {self.settings.pooling}", hint="Try pooling = cls"
+            )
+        return part
+
+
+class ImageEmbedding:
+    """The family of vision models."""
+
+    name = "image_embedding"
+    settings = ImageEmbeddingSettings
+    entries: tuple[ModelEntry, ...] = ()
+
+    def build(self, spec: ModelSpec) -> ImageEmbeddingModel:
+        """Return the model that `spec` names, not loaded yet."""
+        return ImageEmbeddingModel(spec)
+
+    def modalities(self, settings: BaseModel) -> tuple[str, str]:
+        """Return image and embedding."""
+        return IMAGE, EMBEDDING
+
+
+PLUGINS = (ImageEmbedding(),)

@@ -1,0 +1,1 @@
+"""The diagrams stage: trajectories become persistence diagrams."""

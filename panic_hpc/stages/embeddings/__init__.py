@@ -1,0 +1,1 @@
+"""The embeddings stage: outputs of runs become vectors."""

@@ -1,0 +1,122 @@
+"""The embeddings stage: every output of a model's modality, and the prompt itself, as a vector."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from panic_hpc.errors import Interrupted
+from panic_hpc.models.base import EmbeddingModel
+from panic_hpc.models.loading import load_all
+from panic_hpc.models.numerics import numerics_class
+from panic_hpc.models.torch_setup import fix_threads
+from panic_hpc.stages import sizes
+from panic_hpc.stages.base import Context, Estimate
+from panic_hpc.stages.codecs.base import codec_of
+from panic_hpc.stages.embeddings.one_run import Reader, caller_of, embed, recorded
+from panic_hpc.stages.embeddings.outputs import Outputs
+from panic_hpc.stages.embeddings.shard_arrays import embeddings_arrays
+from panic_hpc.stages.prefetch import prefetch
+from panic_hpc.stages.shard_header import begin_header, finish_header
+from panic_hpc.stages.throttle import Slowest, Throttle
+from panic_hpc.store.format.shard import open_shard, publish_shard
+from panic_hpc.store.journal import Journal, open_journal
+from panic_hpc.types import EMBEDDINGS, RUNS, TEXT, ModelSpec, Shard, ShardId
+
+if TYPE_CHECKING:
+    from panic_hpc.planning.manifest import Manifest
+
+
+class EmbeddingsStage:
+    """The stage that embeds; a shard has the runs of one runs shard under one model."""
+
+    name = EMBEDDINGS
+    after = (RUNS,)
+
+    def shards(self, manifest: "Manifest") -> Sequence[Shard]:
+        """Return a shard for every embedding model and runs shard, model by model."""
+        sources = manifest.run_shards
+        return [
+            Shard(
+                EMBEDDINGS,
+                # Numbered over all models, so that an array job of the stage has one index.
+                place * len(sources) + source.index,
+                model.name,
+                source.first_run,
+                source.n_runs,
+                (ShardId(RUNS, source.index),),
+            )
+            for place, model in enumerate(manifest.embedding_models)
+            for source in sources
+        ]
+
+    def estimate(self, manifest: "Manifest") -> Estimate:
+        """Return the seconds that all outputs take by their models' costs, and their bytes."""
+        return sizes.estimate_embeddings(manifest)
+
+    def execute(self, context: Context, shard: Shard) -> None:
+        """Embed the shard's outputs and publish the vectors; goes on from its journal."""
+        path, checkpoint = context.paths.shard(shard), context.paths.checkpoint(shard)
+        if not path.exists():
+            _work(context, shard, path, checkpoint)
+        checkpoint.unlink(missing_ok=True)
+
+
+def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
+    manifest = context.manifest
+    spec = next(model for model in manifest.embedding_models if model.name == shard.model)
+    source = context.paths.shard(_source(shard))
+    # Before the model is loaded: a missing or damaged input is told in a second, not after minutes.
+    with open_shard(source, manifest_key=manifest.key) as runs_shard:
+        fix_threads(manifest.experiment.threads)
+        [model] = load_all([spec], context.device)
+        numerics = numerics_class(context.device, manifest.experiment.threads)
+        header = begin_header(context, shard, numerics, [(spec, model)])
+        allow = context.allow_other_numerics
+        with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
+            outputs = Outputs(runs_shard, spec.consumes)
+            _embed_runs(context, model, _prompts(manifest, shard, spec), outputs, journal)
+            arrays, failures = embeddings_arrays(outputs, journal, model.dimension)
+            publish_shard(path, finish_header(header, journal, failures=failures), arrays)
+
+
+def _source(shard: Shard) -> Shard:
+    return Shard(RUNS, shard.inputs[0].index, "", shard.first_run, shard.n_runs)
+
+
+def _prompts(manifest: "Manifest", shard: Shard, spec: ModelSpec) -> list[str] | None:
+    """Return each run's prompt, or None where the model does not read text."""
+    if spec.consumes != TEXT:
+        return None
+    runs = manifest.runs(shard.first_run, shard.n_runs)
+    return [manifest.prompts[run.prompt].text for run in runs]
+
+
+def _embed_runs(
+    context: Context,
+    model: EmbeddingModel,
+    prompts: list[str] | None,
+    outputs: Outputs,
+    journal: Journal,
+) -> None:
+    """Embed run by run, a journal record each, from where the journal ends."""
+    n_runs, n_done = len(outputs.indices), len(journal.records)
+    codec = codec_of(model.spec.consumes)
+    caller = caller_of(model, codec)
+    slowest, pace = Slowest(), Throttle(context.checkpoint_s)
+    context.report(n_done, n_runs)
+    reader = Reader(outputs, codec, prompts)
+    # A run ahead: decoding an image of 1024 by 1024 takes 18 ms of a core.
+    for inputs in prefetch(reader, range(n_done, n_runs)):
+        # Between runs only: a run is a record of the journal, and a half one would be embedded
+        # again.
+        if reason := context.should_stop(slowest.seconds):
+            journal.commit()
+            raise Interrupted(f"The embeddings stopped: {reason}", hint="Submit again to continue")
+        with slowest.timed():
+            journal.append(*recorded(inputs, embed(inputs, caller, model.dimension)))
+        if pace.is_due():
+            journal.commit()
+        context.report(inputs.position + 1, n_runs)
+
+
+PLUGINS = (EmbeddingsStage(),)

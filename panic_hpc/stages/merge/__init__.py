@@ -1,0 +1,1 @@
+"""The merge stage: shards become the dataset."""

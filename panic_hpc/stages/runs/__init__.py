@@ -1,0 +1,1 @@
+"""The runs stage: prompts and seeds followed through their network."""

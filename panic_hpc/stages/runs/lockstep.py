@@ -1,0 +1,173 @@
+"""Lockstep: the runs of a shard go through their network step by step, in the plan's batches."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from panic_hpc.errors import Interrupted
+from panic_hpc.models.base import GenerativeModel, Output
+from panic_hpc.stages.calls import Caller, ItemFailure
+from panic_hpc.stages.codecs.base import Codec
+from panic_hpc.stages.runs.progress import RunLimits, RunProgress, apply, seed_of
+from panic_hpc.stages.runs.recorder import CallResult, Item, Recorded, Recorder
+from panic_hpc.stages.throttle import Slowest, Throttle
+from panic_hpc.types import IMAGE
+
+REPORT_INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CyclePosition:
+    """A model's place in a network: how it is called, and what becomes of its outputs."""
+
+    caller: Caller
+    codec: Codec
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCycle:
+    """What a shard's runs go through: places in order, limits, which images are kept."""
+
+    places: tuple[CyclePosition, ...]
+    limits: RunLimits
+    keep_every: int
+
+
+def position_of(model: GenerativeModel, codec: Codec, input_codec: Codec) -> CyclePosition:
+    """Return the place of a loaded model; `codec` is that of what it produces."""
+    size = model.spec.batch_size
+
+    def call(items: Sequence[tuple[Any, int]]) -> Sequence[Output]:
+        # A pair is one item, so that a copy that fills a slot brings its seed along.
+        inputs, seeds = zip(*items, strict=True)
+        return model.generate(list(inputs), list(seeds))
+
+    def plain(item: tuple[Any, int]) -> tuple[Any, int]:
+        # With the item's own seed: only the input is under suspicion.
+        return input_codec.plain(item[0]), item[1]
+
+    return CyclePosition(Caller(model.spec.name, size, call, plain), codec, size)
+
+
+def batches(n_runs: int, batch_size: int) -> Iterator[range]:
+    """Yield the positions of each batch: consecutive runs, the last perhaps short."""
+    for first in range(0, n_runs, batch_size):
+        yield range(first, min(first + batch_size, n_runs))
+
+
+def is_kept(course: NetworkCycle, step: int) -> bool:
+    """Say whether an output is stored: each text, and every `keep_every`-th image of a run."""
+    if course.places[step % len(course.places)].codec.name != IMAGE:
+        return True
+    is_image = [place.codec.name == IMAGE for place in course.places]
+    rounds, rest = divmod(step, len(is_image))
+    # Counted among the images and not in steps: every second step of a cycle of two would be all of
+    # its images, or none.
+    number = rounds * sum(is_image) + sum(is_image[:rest])
+    return course.keep_every > 0 and number % course.keep_every == 0
+
+
+@dataclass(slots=True)
+class Lockstep:
+    """The work on one shard; `should_stop` and `report` are the context's.
+
+    Holds one decoded output a run in memory: 3 MB each for images of 1024 by 1024.
+    """
+
+    course: NetworkCycle
+    runs: Sequence[RunProgress]
+    recorder: Recorder
+    should_stop: Callable[[float], str]
+    report: Callable[[int, int], None]
+    _slowest: Slowest = field(default_factory=Slowest)
+    _pace: Throttle = field(default_factory=lambda: Throttle(REPORT_INTERVAL_S))
+    _pending: "deque[Future[Recorded]]" = field(default_factory=deque)
+
+    def advance(self) -> None:
+        """Go on until every run has ended; Interrupted, in a consistent state, where asked."""
+        self._report()
+        # Not every run is as far after a kill: the last call may have recorded one batch of a step
+        # and not the next.
+        first = min((run.n_steps for run in self.runs if not run.ended), default=0)
+        for step in range(first, self.course.limits.max_length):
+            if all(run.ended for run in self.runs):
+                break
+            place = self.course.places[step % len(self.course.places)]
+            for positions in batches(len(self.runs), place.batch_size):
+                self._attend(step, place, positions)
+        self._settle_all()
+        self._report()
+
+    def _attend(self, step: int, place: CyclePosition, positions: range) -> None:
+        # The wait that lets encoding overlap: a batch needs its own last outputs only, while other
+        # batches are still being written.
+        while any(self.runs[position].is_pending for position in positions):
+            self._settle(self._pending.popleft())
+        ready = [position for position in positions if self.runs[position].is_ready(step)]
+        if not ready:
+            return
+        # Before a call: one of an image model may take minutes, and the deadline comes with
+        # SIGKILL.
+        self._stop_if_asked()
+        with self._slowest.timed():
+            result = self._call(step, place, positions.start, ready)
+        for position in ready:
+            self.runs[position].is_pending = True
+        self._pending.append(self.recorder.submit(result, place.codec))
+
+    def _call(
+        self, step: int, place: CyclePosition, first: int, ready: Sequence[int]
+    ) -> CallResult:
+        items = {p - first: (self.runs[p].current, seed_of(self.runs[p].run, step)) for p in ready}
+        started, start = time.time(), time.perf_counter()
+        outputs = place.caller(items)
+        # Over the batch size and not the items that are ready: a call costs the same with copies.
+        seconds = (time.perf_counter() - start) / place.batch_size
+        kept = is_kept(self.course, step)
+        answers = {first + slot: _checked(place.codec, output) for slot, output in outputs.items()}
+        failed = [(p, a.reason) for p, a in answers.items() if isinstance(a, ItemFailure)]
+        done = [Item(p, a, kept) for p, a in answers.items() if isinstance(a, Output)]
+        return CallResult(step, done, failed, started, seconds)
+
+    def _settle(self, future: "Future[Recorded]") -> None:
+        recorded = future.result()
+        value = recorded.record.value
+        apply(recorded.record, self.runs, self.course.limits)
+        for position, current in recorded.values.items():
+            run = self.runs[position]
+            # An ended run gives its picture back; the others hold one each.
+            run.current = None if run.ended else current
+        for position in (*recorded.values, *(position for position, _ in value["failed"])):
+            self.runs[position].is_pending = False
+        if self._pace.is_due():
+            self._report()
+
+    def _settle_all(self) -> None:
+        while self._pending:
+            self._settle(self._pending.popleft())
+
+    def _stop_if_asked(self) -> None:
+        # The slowest call and the slowest fsync seen: both may lie between this look and the next.
+        reason = self.should_stop(self._slowest.seconds + self.recorder.slowest.seconds)
+        if reason:
+            self._settle_all()
+            self._report()
+            raise Interrupted(f"The runs stopped: {reason}", hint="Submit again to continue")
+
+    def _report(self) -> None:
+        total = self.course.limits.max_length
+        done = sum(total if run.ended else run.n_steps for run in self.runs)
+        self.report(done, total * len(self.runs))
+
+
+def _checked(codec: Codec, output: Any) -> Any:
+    if isinstance(output, ItemFailure):
+        return output
+    if not isinstance(output, Output):
+        return ItemFailure(f"TypeError: an Output was expected, not {type(output).__name__}")
+    problem = codec.problem(output.value)
+    return ItemFailure(f"ValueError: {problem}") if problem else output

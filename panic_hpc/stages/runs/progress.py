@@ -1,0 +1,122 @@
+"""How far the runs of a shard are: their rows so far, and the journal records these come from.
+
+A record of the runs stage is one model call: {"step", "started", "seconds", "rows": [[run within
+the shard, digest, input tokens, output tokens, flags, is stored], …], "failed": [[run, reason], …]}
+with the encoded outputs that are stored as byte strings, in order of rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from panic_hpc.errors import ConflictError
+from panic_hpc.keys import step_seed
+from panic_hpc.stages.runs.loops import LoopFinder
+from panic_hpc.store.journal import Blob, JournalRecord
+from panic_hpc.types import Run
+
+
+class InvocationRow(NamedTuple):
+    """One invocation as recorded; `blob` is None where its output is not stored."""
+
+    started: float
+    seconds: float
+    digest: str
+    input_tokens: int
+    output_tokens: int
+    flags: int
+    blob: Blob | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """What ends a run besides failure."""
+
+    max_length: int
+    loop_stop: bool
+
+
+@dataclass(slots=True)
+class RunProgress:
+    """One run on its way; `current` is what its next model reads.
+
+    `ended` is "" while the run goes on. `redone` holds digests of rows taken back on resuming,
+    by step: done again, they must come out the same.
+    """
+
+    run: Run
+    current: Any
+    loop: LoopFinder | None = None
+    rows: list[InvocationRow] = field(default_factory=list)
+    ended: str = ""
+    failure: str = ""
+    is_pending: bool = False
+    redone: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def n_steps(self) -> int:
+        """The number of recorded invocations, which is the next step."""
+        return len(self.rows)
+
+    def is_ready(self, step: int) -> bool:
+        """Return whether `step` is the next thing to do for this run."""
+        return not self.ended and self.n_steps == step
+
+    def add(self, row: InvocationRow, limits: RunLimits) -> None:
+        """Append the row of the next step, and end the run where it is long enough or loops."""
+        step = self.n_steps
+        # The cheapest proof of promise 1 there is: work that is done twice anyway must come out the
+        # same.
+        if self.redone.pop(step, row.digest) != row.digest:
+            raise ConflictError(f"Run {self.run.index} differs at step {step} when done again")
+        self.rows.append(row)
+        found = self.loop is not None and self.loop.see(step, row.digest)
+        if found and limits.loop_stop:
+            self.ended = "loop"
+        elif self.n_steps == limits.max_length:
+            self.ended = "length"
+
+    def fail(self, reason: str) -> None:
+        """End the run at its next step, for a reason."""
+        self.ended, self.failure = "failed", reason
+
+
+def seed_of(run: Run, step: int) -> int:
+    """Return the seed of a run's invocation at `step`."""
+    return run.seed if run.noise == "fixed" else step_seed(run.seed, step)
+
+
+def apply(record: JournalRecord, runs: Sequence[RunProgress], limits: RunLimits) -> None:
+    """Add the rows and failures of a journal record to the runs they belong to."""
+    value, blobs = record.value, iter(record.blobs)
+    for position, digest, input_tokens, output_tokens, flags, is_stored in value["rows"]:
+        # Blobs are there for stored rows only, in their order.
+        blob = next(blobs) if is_stored else None
+        counts = (digest, input_tokens, output_tokens, flags, blob)
+        _take_back(runs[position], value["step"])
+        runs[position].add(InvocationRow(value["started"], value["seconds"], *counts), limits)
+    for position, reason in value["failed"]:
+        _take_back(runs[position], value["step"])
+        runs[position].fail(reason)
+
+
+def take_back_unstored(run: RunProgress) -> None:
+    """Drop the last rows of a run that goes on until one is stored, so that a model can read it."""
+    kept = run.n_steps
+    # Down to the prompt if need be, which is never lost.
+    while kept and run.rows[kept - 1].blob is None:
+        kept -= 1
+    if not run.ended:
+        _take_back(run, kept)
+
+
+def _take_back(run: RunProgress, step: int) -> None:
+    """Make `step` the next one of a run that was further: its rows are to be done again."""
+    if run.n_steps <= step:
+        return
+    run.redone |= {place: run.rows[place].digest for place in range(step, run.n_steps)}
+    del run.rows[step:]
+    run.loop = LoopFinder(run.loop.network_length) if run.loop else None
+    for place, row in enumerate(run.rows):
+        if run.loop:
+            run.loop.see(place, row.digest)

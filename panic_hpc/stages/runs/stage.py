@@ -1,0 +1,114 @@
+"""The runs stage: prompts and seeds followed through their network, images stored on the way."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from panic_hpc.models.loading import load_all
+from panic_hpc.models.numerics import numerics_class
+from panic_hpc.models.torch_setup import fix_threads
+from panic_hpc.stages import sizes
+from panic_hpc.stages.base import Context, Estimate
+from panic_hpc.stages.codecs.base import codec_of
+from panic_hpc.stages.runs.lockstep import Lockstep, NetworkCycle, position_of
+from panic_hpc.stages.runs.loops import LoopFinder
+from panic_hpc.stages.runs.progress import RunLimits, RunProgress, apply, take_back_unstored
+from panic_hpc.stages.runs.recorder import Recorder
+from panic_hpc.stages.runs.shard_arrays import runs_arrays
+from panic_hpc.stages.shard_header import begin_header, finish_header
+from panic_hpc.store.format.shard import publish_shard
+from panic_hpc.store.journal import Journal, open_journal
+from panic_hpc.types import RUNS, Run, Shard
+
+if TYPE_CHECKING:
+    from panic_hpc.planning.manifest import Manifest
+    from panic_hpc.planning.networks import Network
+
+
+class RunsStage:
+    """The stage that generates; its shards are whole blocks of one network."""
+
+    name = RUNS
+    after: tuple[str, ...] = ()
+
+    def shards(self, manifest: "Manifest") -> Sequence[Shard]:
+        """Return a shard for each of the plan's, in its order."""
+        return [Shard(RUNS, s.index, "", s.first_run, s.n_runs) for s in manifest.run_shards]
+
+    def estimate(self, manifest: "Manifest") -> Estimate:
+        """Return the seconds that all invocations take by their models' costs, and their bytes."""
+        return sizes.estimate_runs(manifest)
+
+    def execute(self, context: Context, shard: Shard) -> None:
+        """Follow the shard's runs to their ends and publish them; goes on from its journal."""
+        path, checkpoint = context.paths.shard(shard), context.paths.checkpoint(shard)
+        if not path.exists():
+            _work(context, shard, path, checkpoint)
+        # After publishing, and also where the file was there: a kill between the two leaves a
+        # journal.
+        checkpoint.unlink(missing_ok=True)
+
+
+def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
+    experiment = context.manifest.experiment
+    network = _network(context.manifest, shard)
+    # Before torch is imported, which reads the variables once.
+    fix_threads(experiment.threads)
+    models = load_all(network.models, context.device)
+    course = _course(network, models, experiment.images.keep_every)
+    # After loading: torch's precision switches are set by then, and are part of the class.
+    numerics = numerics_class(context.device, experiment.threads)
+    header = begin_header(context, shard, numerics, zip(network.models, models, strict=True))
+    allow = context.allow_other_numerics
+    with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
+        runs = _resumed(context.manifest, shard, course, journal)
+        # The recorder ends before the arrays are made: its threads still write records.
+        with Recorder(journal, experiment.images.codec, context.checkpoint_s) as recorder:
+            Lockstep(course, runs, recorder, context.should_stop, context.report).advance()
+        arrays = runs_arrays(runs, network, journal)
+        publish_shard(path, finish_header(header, journal), arrays)
+
+
+def _network(manifest: "Manifest", shard: Shard) -> "Network":
+    return manifest.networks[manifest.run_shards[shard.index].network]
+
+
+def _course(network: "Network", models: Sequence[Any], keep_every: int) -> NetworkCycle:
+    """Return what the network's runs go through, its loaded models given in order."""
+    places = tuple(
+        position_of(model, codec_of(spec.produces), codec_of(spec.consumes))
+        for spec, model in zip(network.models, models, strict=True)
+    )
+    return NetworkCycle(places, RunLimits(network.max_length, network.loop_stop), keep_every)
+
+
+def _resumed(
+    manifest: "Manifest", shard: Shard, course: NetworkCycle, journal: Journal
+) -> list[RunProgress]:
+    """Return the shard's runs as far as the journal tells, ready to go on."""
+    runs = [
+        RunProgress(run, manifest.prompts[run.prompt].text, _loop_finder(run, course))
+        for run in manifest.runs(shard.first_run, shard.n_runs)
+    ]
+    for record in journal.records:
+        apply(record, runs, course.limits)
+    for run in runs:
+        take_back_unstored(run)
+        if run.rows and not run.ended:
+            # What the last model gave is gone; what is stored is what the next model reads anyway.
+            run.current = _stored_output(run, course, journal)
+    return runs
+
+
+def _loop_finder(run: Run, course: NetworkCycle) -> LoopFinder | None:
+    # Under per-step noise a repeated output proves nothing: the next seed is another.
+    return LoopFinder(len(course.places)) if run.noise == "fixed" else None
+
+
+def _stored_output(run: RunProgress, course: NetworkCycle, journal: Journal) -> Any:
+    place = course.places[(run.n_steps - 1) % len(course.places)]
+    blob = run.rows[-1].blob
+    return place.codec.decode(journal.read(blob)) if blob else None
+
+
+PLUGINS = (RunsStage(),)

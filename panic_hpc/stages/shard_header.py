@@ -1,0 +1,44 @@
+"""The headers of shard files: what a shard is, where its content comes from, in what numerics."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from panic_hpc.stages.base import Context
+from panic_hpc.store.format.shard import ShardHeader
+from panic_hpc.store.journal import Journal
+from panic_hpc.types import ModelSpec, Shard
+
+
+def begin_header(
+    context: Context,
+    shard: Shard,
+    numerics: Mapping[str, Any],
+    models: Iterable[tuple[ModelSpec, Any]] = (),
+) -> ShardHeader:
+    """Return the header of a shard whose work begins now; `models` are given as loaded."""
+    provenance = {
+        "started": time.time(),
+        # When this attempt began: earlier ones of a resumed shard are in its invocations' own
+        # times.
+        **context.provenance,
+        "device": context.device,
+        "models": {spec.name: _described(spec, model) for spec, model in models},
+    }
+    key = context.manifest.key
+    return ShardHeader(shard.stage, shard.index, shard.model, key, numerics, provenance)
+
+
+def _described(spec: ModelSpec, model: Any) -> dict[str, Any]:
+    """Return a model's identity, and what it found out on loading where it says so."""
+    return {**spec.identity(), "loaded": getattr(model, "details", {})}
+
+
+def finish_header(header: ShardHeader, journal: Journal, **more: Any) -> ShardHeader:
+    """Return `header` with the end of the work and every numerics class that had a part in it."""
+    classes = journal.numerics
+    # Several only where --allow-other-numerics was given; the bits then belong to no one class.
+    numerics = classes[0] if len(classes) == 1 else {"classes": classes}
+    provenance = {**header.provenance, "ended": time.time(), **more}
+    return replace(header, numerics=numerics, provenance=provenance)

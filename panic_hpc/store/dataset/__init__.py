@@ -1,0 +1,1 @@
+"""The merged dataset as its readers see it."""

@@ -1,0 +1,49 @@
+"""Reading ragged outputs of a dataset: rows found by bisection, bytes by offsets."""
+
+from collections.abc import Iterator
+
+from panic_hpc.store.format import ragged
+from panic_hpc.store.format.reader import ArrayFile
+from panic_hpc.store.format.schema import OUTPUT_GROUPS
+
+
+def lower_bound(file: ArrayFile, name: str, value: int) -> int:
+    """Return the first row of an ascending column that is not below `value`: log n reads."""
+    # Not searchsorted on the column: one run's texts must not cost reading every run's rows.
+    low, high = 0, file.rows(name)
+    while low < high:
+        middle = (low + high) // 2
+        if int(file.slice(name, middle, middle + 1)[0]) < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def output_rows(file: ArrayFile, modality: str, first: int, last: int) -> tuple[int, int]:
+    """Return the rows of a modality's table that invocations `first` to `last` made."""
+    name = f"{OUTPUT_GROUPS[modality]}/invocation"
+    if name not in file:
+        return 0, 0
+    return lower_bound(file, name, first), lower_bound(file, name, last)
+
+
+def read_texts(file: ArrayFile, group: str, first: int, last: int) -> list[str]:
+    """Return the texts in rows `first` to `last` of a ragged table."""
+    offsets = file.slice(f"{group}/offsets", first, last + 1)
+    values = file.slice(f"{group}/values", int(offsets[0]), int(offsets[-1]))
+    return ragged.unpack_texts(offsets, values)
+
+
+def outputs_between(
+    file: ArrayFile, modality: str, first: int, last: int
+) -> Iterator[tuple[int, bytes]]:
+    """Yield (row of the invocation, output as stored) of invocations `first` to `last`."""
+    group = OUTPUT_GROUPS[modality]
+    start, stop = output_rows(file, modality, first, last)
+    if start == stop:
+        return
+    rows = file.slice(f"{group}/invocation", start, stop).tolist()
+    edges = file.slice(f"{group}/offsets", start, stop + 1).tolist()
+    for place, row in enumerate(rows):
+        yield row, file.slice(f"{group}/values", *edges[place : place + 2]).tobytes()

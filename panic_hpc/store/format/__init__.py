@@ -1,0 +1,1 @@
+"""What one file of ours holds, and how it is laid out, written, read and hashed."""

@@ -1,0 +1,1 @@
+"""What works on shards, in a local process or an array task."""

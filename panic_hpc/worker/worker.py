@@ -1,0 +1,250 @@
+"""What a local process and an array task do: lease, check inputs, execute, record, release.
+
+Nothing is trusted but files: a shard is worked on where its file is absent, its inputs are there
+and its lease was won. The same function is called by tests, by a local pool and by Slurm.
+"""
+
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from panic_hpc.errors import Interrupted, PanicError
+from panic_hpc.installed import lookup
+from panic_hpc.memory import memory_bytes
+from panic_hpc.stages.base import Context, Stage
+from panic_hpc.types import Shard
+from panic_hpc.worker.device import cores, device
+from panic_hpc.worker.provenance import provenance
+from panic_hpc.worker.stopper import Stopper, deadline, signals_noted
+from panic_hpc.workspace import leases
+from panic_hpc.workspace.events import say_event, shard_name
+from panic_hpc.workspace.failures import failure_of, read_failure, write_failure
+from panic_hpc.workspace.leases import HeldLease
+from panic_hpc.workspace.process import this_process
+from panic_hpc.workspace.published import is_published
+from panic_hpc.workspace.workspace import Workspace, adopt_sharing, open_workspace
+
+Outcome = Literal["completed", "failed", "waiting", "stopped", "elsewhere"]
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+# Outside of sysexits and the shell's codes; seen to come through Apptainer and srun unchanged.
+EXIT_REQUEUE = 85
+EXIT_SIGNALLED = 143
+MAX_DEATHS = 5
+"""Owners of a shard that may be lost in a row, without any progress, before it counts as failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What whoever starts a worker decides; primitives only, so that it travels anywhere.
+
+    `submission` is the ledger's name of this attempt: what failed in it is not tried again by it.
+    `parent` is the pid of a process whose end is this worker's, 0 for none; `build` that of the
+    container image that the work was submitted for, "" for none, None where it does not matter;
+    `launch` the words that start the ranks of a merge. `rivals` is the number of workers that
+    share this one's cores, itself among them.
+    """
+
+    submission: str = ""
+    parent: int = 0
+    build: str | None = None
+    launch: tuple[str, ...] = ()
+    allow_other_numerics: bool = False
+    rivals: int = 1
+
+
+def run_shards(root: str, stage: str, indices: Sequence[int], options: WorkerOptions) -> int:
+    """Work through those shards of `stage` that nobody else does, and return an exit code.
+
+    0: done, or left because inputs are missing or the halt file asks; 1: some failed;
+    85: the walltime ended first, start me again; 143: stopped by a signal.
+    """
+    adopt_sharing(Path(root))
+    return run_worker(Worker(open_workspace(Path(root)), options), stage, indices)
+
+
+def run_worker(worker: "Worker", stage: str, indices: Sequence[int]) -> int:
+    """Let `worker` work, signals noted, and return an exit code: see `run_shards`."""
+    with signals_noted(worker.stopper):
+        outcomes: Counter[str] = Counter(worker.run(stage, indices))
+    say_event("worker-ends", outcomes=dict(outcomes), cause=worker.stopper.cause)
+    return exit_code(outcomes, worker.stopper.cause)
+
+
+def exit_code(outcomes: Mapping[str, int], cause: str) -> int:
+    """Return what a worker tells its batch script; pure."""
+    if cause == "deadline" and outcomes.get("stopped"):
+        return EXIT_REQUEUE
+    if cause == "signal":
+        return EXIT_SIGNALLED
+    return EXIT_FAILED if outcomes.get("failed") else EXIT_OK
+
+
+class Worker:
+    """One process at work on shards, one after the other."""
+
+    def __init__(self, workspace: Workspace, options: WorkerOptions) -> None:
+        self.workspace = workspace
+        self.options = options
+        self.process = this_process()
+        self.device = device()
+        halt = workspace.paths.halt
+        self.stopper = Stopper(halt, deadline=deadline(), parent=options.parent)
+        # Once a worker, since it asks git and the metadata of every library.
+        self._provenance = provenance(self.process, self.device)
+
+    def run(self, stage_name: str, indices: Sequence[int]) -> Iterable[Outcome]:
+        """Yield what became of each of `indices`, in their order, until something says stop.
+
+        The first is attended to in any case: a walltime that is over before anything has begun
+        must leave word too, or the job would be requeued for ever.
+        """
+        stage: Stage = lookup(self.workspace.stages, stage_name, "stage")
+        shards = self.workspace.shards(stage_name)
+        for number, index in enumerate(indices):
+            stops = bool(number and self.stopper(0.0))
+            outcome = "stopped" if stops else self._attend(stage, shards[index])
+            yield outcome
+            if outcome == "stopped":
+                return
+
+    def _attend(self, stage: Stage, shard: Shard) -> Outcome:
+        paths = self.workspace.paths
+        if is_published(paths, shard):
+            return "completed"
+        if self._failed_in_this_submission(shard):
+            return "failed"
+        held = leases.take(paths.lease(shard), self.process, self.options.submission)
+        if held is None:
+            return "elsewhere"
+        with held:
+            return self._with_lease(stage, shard, held)
+
+    def _with_lease(self, stage: Stage, shard: Shard, held: HeldLease) -> Outcome:
+        # Again: it may have been published between the look before and the lease.
+        if is_published(self.workspace.paths, shard):
+            return "completed"
+        if missing := missing_inputs(self.workspace, shard):
+            held.leave("waiting", "needs " + ", ".join(missing))
+            say_event("waiting", shard, missing=missing)
+            return "waiting"
+        # Before the work, which may kill this process too before it can say anything.
+        if held.lease.deaths >= MAX_DEATHS:
+            reason = f"{held.lease.deaths} workers died on it in a row without any progress"
+            return self._failed(shard, PanicError(reason, hint="Look at its log, then retry"))
+        return self._timed(stage, shard, held)
+
+    def _timed(self, stage: Stage, shard: Shard, held: HeldLease) -> Outcome:
+        began, cpu_seconds = time.time(), _cpu_seconds()
+        say_event("begins", shard, host=self.process.host, job=self.process.slurm.label)
+        outcome = self._execute(stage, shard, held)
+        say_event(
+            outcome,
+            shard,
+            seconds=round(time.time() - began, 3),
+            peak_gb=_peak_gb(),
+            cpu_seconds=round(_cpu_seconds() - cpu_seconds, 1),
+        )
+        return outcome
+
+    def _execute(self, stage: Stage, shard: Shard, held: HeldLease) -> Outcome:
+        self.stopper.is_claim_lost = held.lost
+        try:
+            if reason := self.stopper(0.0):
+                raise Interrupted(reason)
+            stage.execute(self._context(held), shard)
+            return self._completed(shard)
+        except Interrupted as error:
+            return self._interrupted(shard, held, error)
+        except Exception as error:
+            return self._failed(shard, error)
+        finally:
+            self.stopper.forget_claim()
+
+    def _context(self, held: HeldLease) -> Context:
+        return Context(
+            manifest=self.workspace.manifest,
+            paths=self.workspace.paths,
+            device=self.device,
+            provenance=self._provenance | {"started": time.time()},
+            should_stop=self.stopper,
+            report=held.report,
+            allow_other_numerics=self.options.allow_other_numerics,
+            cpus=max(1, cores() // self.options.rivals),
+            memory_bytes=memory_bytes() // self.options.rivals,
+            deadline=self.stopper.end,
+        )
+
+    def _completed(self, shard: Shard) -> Outcome:
+        paths = self.workspace.paths
+        # A stage that returns is not believed; what others read is its file.
+        if not is_published(paths, shard):
+            return self._failed(shard, PanicError(f"{paths.shard(shard)} was not published"))
+        paths.failure(shard).unlink(missing_ok=True)
+        return "completed"
+
+    def _interrupted(self, shard: Shard, held: HeldLease, error: Interrupted) -> Outcome:
+        if self.stopper.cause == "lease":
+            return "elsewhere"
+        if self.stopper.cause == "deadline" and _is_stuck(held):
+            reason = "two attempts in a row ended at their walltime without any progress"
+            hint = "Give the stage a longer walltime, then retry"
+            return self._failed(shard, PanicError(reason, hint=hint))
+        held.leave("deadline" if self.stopper.cause == "deadline" else "stopped", error.message)
+        return "stopped"
+
+    def _failed(self, shard: Shard, error: BaseException) -> Outcome:
+        failure = failure_of(error, self.process, self.options.submission)
+        write_failure(self.workspace.paths.failure(shard), failure)
+        print(failure.trace, file=sys.stderr, flush=True)
+        return "failed"
+
+    def _failed_in_this_submission(self, shard: Shard) -> bool:
+        failure = read_failure(self.workspace.paths.failure(shard))
+        return failure is not None and failure.submission == self.options.submission != ""
+
+
+def missing_inputs(workspace: Workspace, shard: Shard) -> list[str]:
+    """Return the names of the shards that `shard` reads and that are not published.
+
+    On NFS an absent name may be remembered for a minute: the directory is read before it is
+    believed.
+    """
+    missing = []
+    for needed in shard.inputs:
+        path = workspace.paths.shard(workspace.shards(needed.stage)[needed.index])
+        if not path.exists() and not _is_listed(path):
+            missing.append(shard_name(needed.stage, needed.index))
+    return missing
+
+
+def _is_listed(path: Path) -> bool:
+    return path.parent.is_dir() and path.name in os.listdir(path.parent)
+
+
+def _is_stuck(held: HeldLease) -> bool:
+    """Whether the attempt before ended at its deadline too, and this one got no further."""
+    before = held.predecessor
+    return (
+        before is not None
+        and before.progress.kind == "deadline"
+        and held.progress.done <= before.progress.done
+    )
+
+
+def _peak_gb() -> float:
+    # In KiB, and of the process so far: a later shard's figure holds those of the ones before it.
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
+
+
+def _cpu_seconds() -> float:
+    """Return the processor time so far of this process and of the children that have ended."""
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)

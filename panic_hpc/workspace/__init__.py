@@ -1,0 +1,1 @@
+"""The state of an experiment on disk: what is published, leased, failed, submitted."""

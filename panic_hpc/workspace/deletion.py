@@ -1,0 +1,93 @@
+"""Deleting an experiment: what is there, whether somebody still works on it, and the act."""
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from panic_hpc.errors import PanicError
+from panic_hpc.paths import ExperimentPaths
+from panic_hpc.planning import manifest
+from panic_hpc.workspace.leases import holder, lease_state
+from panic_hpc.workspace.process import is_running
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """What would be deleted: the paths that are there, in order, and their files and bytes."""
+
+    paths: tuple[Path, ...]
+    n_files: int
+    nbytes: int
+
+
+def plan_deletion(root: Path) -> Doomed:
+    """Return what belongs to the experiment in `root`; other people's files are not in it.
+
+    Raises ManifestError where `root` holds no experiment, PanicError where shards are being worked
+    on. A damaged manifest is no obstacle.
+    """
+    paths = ExperimentPaths(root)
+    if not paths.manifest.exists():
+        # For its error, which says why this is no experiment.
+        manifest.read_document(root)
+    if running := workers(paths):
+        raise PanicError(
+            f"{root} is being worked on: {_listed(running)}",
+            hint="Stop the work first (panic-hpc stop, or panic-hpc cancel), then delete",
+        )
+    # A dangling link does not exist() and would stay behind.
+    there = tuple(path for path in paths.all if path.exists() or path.is_symlink())
+    sizes = [size for path in there for size in _sizes(path)]
+    return Doomed(there, len(sizes), sum(sizes))
+
+
+def delete(root: Path, doomed: Doomed) -> bool:
+    """Delete what was planned, the manifest last; True where the directory is gone too."""
+    # As long as the manifest is there, a deletion that was cut short can be typed again.
+    for path in doomed.paths:
+        _remove(path)
+    try:
+        # Not rmtree: what else lies here is not the experiment's.
+        root.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def workers(paths: ExperimentPaths) -> list[str]:
+    """Return the names of the shards that a process holds a lease on which may be alive."""
+    # The scheduler is not asked: a job that is still queued finds no manifest and ends.
+    return sorted(path.stem for path in paths.leases.glob("*.json") if _is_held(path))
+
+
+def _is_held(path: Path) -> bool:
+    lease, _ = holder(path)
+    if lease is None:
+        return False
+    return lease_state(lease, None, is_running(lease.owner), time.time()) == "held"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
+def _sizes(path: Path) -> list[int]:
+    if path.is_symlink() or not path.is_dir():
+        return [path.lstat().st_size]
+    return [
+        os.lstat(os.path.join(directory, name)).st_size
+        for directory, _, names in os.walk(path)
+        for name in names
+    ]
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or tree; of a link only the link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

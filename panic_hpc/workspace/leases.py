@@ -1,0 +1,263 @@
+"""Leases: which process works on a shard now, how far it is, and when that word is void.
+
+A lease is a file made by link(2), so the first one wins, on NFS too and without locks. Its first
+line says who; its second line, of fixed length, is rewritten in place through the descriptor that
+made it. An owner that was taken for dead (a suspended machine) therefore writes to a file that
+nobody sees any more, and never over its successor's.
+
+A void lease X is replaced by whoever creates the file `X.successor`, by link(2) again, and then
+renames it over X: from a dead lease there is exactly one successor.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from panic_hpc.disk.files import create_file
+from panic_hpc.workspace.process import Process, SlurmIds, is_running
+
+Kind = Literal["running", "deadline", "stopped", "waiting"]
+LeaseState = Literal["held", "left", "void"]
+
+STALE_AFTER_S = 600.0
+"""Silence after which the lease of a process on another host is void."""
+# Thirty beats before a lease is stale: a file server that hangs for minutes costs nobody a shard.
+HEARTBEAT_S = 20.0
+# Steps may take milliseconds, and every report is a write to the shared file system.
+REPORT_EVERY_S = 1.0
+PROGRESS_BYTES = 1024
+REASON_LENGTH = 300
+# Of no boot, so that nothing can be seen of it from anywhere, and its age alone decides.
+NOBODY = Process("", "", "", 0, 0, "", SlurmIds())
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The second line of a lease: how far the work is, and how it was left.
+
+    `running` while somebody works on it; `deadline`, `stopped` and `waiting` say why it was left.
+    """
+
+    kind: Kind = "running"
+    done: int = 0
+    total: int = 0
+    updated: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One process's word that it works on a shard.
+
+    `inherited` is how far the work was when it was taken over, `deaths` how many owners in a row
+    were lost before this one without getting any further.
+    """
+
+    token: str
+    owner: Process
+    submission: str
+    taken: float
+    inherited: int = 0
+    deaths: int = 0
+    progress: Progress = field(default_factory=Progress)
+
+
+def lease_state(lease: Lease, me: Process | None, alive: bool | None, now: float) -> LeaseState:
+    """Return what `lease` means to `me` (None for an onlooker); pure.
+
+    `alive` is what can be seen of its owner from here, None where nothing can.
+    """
+    if lease.progress.kind != "running":
+        return "left"
+    # Before the heartbeat, which looks fresh for ten minutes after a node was lost.
+    if me and _is_earlier_attempt(lease.owner, me):
+        return "void"
+    if alive is not None:
+        return "held" if alive else "void"
+    return "void" if now - lease.progress.updated > STALE_AFTER_S else "held"
+
+
+def _is_earlier_attempt(owner: Process, me: Process) -> bool:
+    """Slurm starts a job again only after its earlier attempt has ended or its node was lost."""
+    mine, theirs = me.slurm, owner.slurm
+    return bool(mine.job) and mine.job == theirs.job and mine.restarts > theirs.restarts
+
+
+def encode(lease: Lease) -> bytes:
+    """Return the two lines of a lease's file."""
+    first = {key: value for key, value in asdict(lease).items() if key != "progress"}
+    return json.dumps(first).encode() + b"\n" + encode_progress(lease.progress)
+
+
+def encode_progress(progress: Progress) -> bytes:
+    """Return the second line: PROGRESS_BYTES long, so that it can be rewritten in place."""
+    short = replace(progress, reason=progress.reason[:REASON_LENGTH])
+    line = json.dumps(asdict(short)).encode()
+    if len(line) >= PROGRESS_BYTES:
+        line = json.dumps(asdict(replace(progress, reason=""))).encode()
+    return line.ljust(PROGRESS_BYTES - 1) + b"\n"
+
+
+def read_lease(path: Path) -> Lease | None:
+    """Return the lease in `path`, None where there is none; a damaged one is nobody's, long ago."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    try:
+        first, second, *_ = content.split(b"\n")
+        value: dict[str, Any] = json.loads(first)
+        progress = Progress(**json.loads(second))
+        return Lease(**{**value, "owner": Process.from_json(value["owner"]), "progress": progress})
+    except (ValueError, TypeError, KeyError):
+        # The same token for everyone who reads it, so that a damaged lease has one successor too.
+        return Lease(hashlib.sha256(content).hexdigest()[:16], NOBODY, "", 0.0)
+
+
+def holder(path: Path) -> tuple[Lease | None, list[Path]]:
+    """Return the last of the chain of leases that begins at `path`, and the chain's files."""
+    lease, files = read_lease(path), [path]
+    # More than one link where a process died between creating its successor file and renaming it.
+    while lease and (following := read_lease(successor(path, lease))):
+        files.append(successor(path, lease))
+        lease = following
+    return lease, files
+
+
+def successor(path: Path, lease: Lease) -> Path:
+    """Return the name under which exactly one process may follow `lease`."""
+    return path.with_name(f".{path.name}.{lease.token}.successor")
+
+
+class HeldLease:
+    """A lease of this process. A thread keeps it fresh; `lost()` says when it is void.
+
+    Use as a context manager: on leaving, the lease is released unless `leave` was called.
+    """
+
+    def __init__(self, path: Path, lease: Lease, predecessor: Lease | None) -> None:
+        self.path = path
+        self.lease = lease
+        self.predecessor = predecessor
+        self._offset = len(encode(lease)) - PROGRESS_BYTES
+        self._descriptor = os.open(path, os.O_WRONLY)
+        self._progress = lease.progress
+        self._written = 0.0
+        self._lock = threading.Lock()
+        self._finished = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
+
+    def __enter__(self) -> "HeldLease":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._finished.set()
+        self._thread.join()
+        # Before the unlink: NFS keeps a file that is removed while open, under a name of its own.
+        os.close(self._descriptor)
+        if self._progress.kind == "running" and not self.lost():
+            self.path.unlink(missing_ok=True)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the work is."""
+        return self._progress
+
+    def report(self, done: int, total: int) -> None:
+        """Say how far the work is; cheap enough for every step."""
+        self._progress = replace(self._progress, done=done, total=total)
+        if time.monotonic() - self._written >= REPORT_EVERY_S:
+            self._write()
+
+    def leave(self, kind: Kind, reason: str) -> None:
+        """Give the shard up and leave word why; the next process takes it from here."""
+        self._progress = replace(self._progress, kind=kind, reason=reason)
+        self._write(durable=True)
+
+    def lost(self) -> bool:
+        """Return whether somebody else has taken this lease for void."""
+        current = read_lease(self.path)
+        return (
+            current is None
+            or current.token != self.lease.token
+            or successor(self.path, self.lease).exists()
+        )
+
+    def _beat(self) -> None:
+        while not self._finished.wait(HEARTBEAT_S):
+            self._write(durable=True)
+
+    def _write(self, *, durable: bool = False) -> None:
+        with self._lock:
+            self._progress = replace(self._progress, updated=time.time())
+            self._written = time.monotonic()
+            # On NFS the file of a lease that was replaced is stale: that is for lost() to say.
+            with suppress(OSError):
+                os.pwrite(self._descriptor, encode_progress(self._progress), self._offset)
+                # NFS clients may keep a write to themselves until fsync; others judge this lease by
+                # it.
+                if durable:
+                    os.fsync(self._descriptor)
+
+
+def take(
+    path: Path,
+    me: Process,
+    submission: str,
+    *,
+    is_gone: Callable[[Lease], bool] = lambda lease: False,
+) -> HeldLease | None:
+    """Lease the shard whose lease is `path`; None where another process holds it.
+
+    `is_gone` may know more than what can be seen from here (the scheduler's word).
+    """
+    now = time.time()
+    lease = Lease(secrets.token_hex(8), me, submission, now, progress=Progress(updated=now))
+    if create_file(path, encode(lease)):
+        return HeldLease(path, lease, None)
+    current, files = holder(path)
+    if current is None:
+        return None
+    state = lease_state(current, me, is_running(current.owner), now)
+    if state == "held" and not is_gone(current):
+        return None
+    return _succeed(path, inherit(lease, current, state), current, files)
+
+
+def inherit(lease: Lease, current: Lease, state: LeaseState) -> Lease:
+    """Return `lease` with what it takes over from `current`; pure.
+
+    An attempt that Slurm requeued (preemption, node failure) is no death.
+    """
+    requeued = _is_earlier_attempt(current.owner, lease.owner)
+    stuck = current.progress.done <= current.inherited
+    # Progress starts the count anew: a long shard may lose many owners and still get there.
+    deaths = (current.deaths if stuck else 0) + (state != "left" and not requeued)
+    progress = replace(lease.progress, done=current.progress.done, total=current.progress.total)
+    return replace(lease, inherited=current.progress.done, deaths=deaths, progress=progress)
+
+
+def _succeed(path: Path, lease: Lease, current: Lease, files: list[Path]) -> HeldLease | None:
+    name = successor(path, current)
+    if not create_file(name, encode(lease)):
+        return None
+    reached, _ = holder(path)
+    # Where `current` had been replaced already, nothing leads to this file, and another process
+    # holds the shard.
+    if reached is None or reached.token != lease.token:
+        name.unlink(missing_ok=True)
+        return None
+    os.rename(name, path)
+    # Links of processes that died before their rename; removed last, since they lead to this one.
+    for stale in files[1:]:
+        stale.unlink(missing_ok=True)
+    return HeldLease(path, lease, current)

@@ -1,0 +1,83 @@
+"""What the files of an experiment say about its shards: one listing a directory."""
+
+import os
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from panic_hpc.disk.files import read_json
+from panic_hpc.store.completeness import dataset_problem
+from panic_hpc.types import MERGE, Shard, ShardId
+from panic_hpc.workspace.failures import Failure, read_failure
+from panic_hpc.workspace.leases import Lease, LeaseState, holder, lease_state
+from panic_hpc.workspace.process import is_running
+from panic_hpc.workspace.workspace import Workspace
+
+NUMBERED = re.compile(r"(?P<stage>[a-z_]+)_(?P<index>\d+)\.(h5|json)")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFiles:
+    """The files' word: shards published, failed and leased, and what each lease means.
+
+    `remarks` say what published shards lack, `dataset_problem` why a dataset that is there must be
+    made anew.
+    """
+
+    published: frozenset[ShardId]
+    failures: dict[ShardId, Failure]
+    leases: dict[ShardId, tuple[Lease, LeaseState]]
+    remarks: dict[ShardId, str] = field(default_factory=dict)
+    dataset_problem: str = ""
+
+
+def scan_shard_files(workspace: Workspace) -> ShardFiles:
+    """Read the directories of an experiment once."""
+    paths = workspace.paths
+    problem = dataset_problem(paths.dataset)
+    # A shard that is published between this listing and that of leases reads as eligible or lost
+    # until the next look; a worker that is sent for it finds its file.
+    published = frozenset(_published(workspace, problem))
+    failures = {i: read_failure(p) for i, p in _numbered(paths.failed) if i not in published}
+    # Opened for unfinished shards alone, so that the cost goes with what is under way.
+    leased = {i: holder(p)[0] for i, p in _numbered(paths.leases) if i not in published}
+    now = time.time()
+    return ShardFiles(
+        published,
+        {i: failure for i, failure in failures.items() if failure},
+        {i: (lease, _state(lease, now)) for i, lease in leased.items() if lease},
+        {i: str(read_json(p)["remark"]) for i, p in _numbered(paths.remarks) if i in published},
+        problem,
+    )
+
+
+def _state(lease: Lease, now: float) -> LeaseState:
+    return lease_state(lease, None, is_running(lease.owner), now)
+
+
+def _published(workspace: Workspace, problem: str) -> Iterable[ShardId]:
+    for stage in workspace.stages:
+        directories = {shard.model for shard in workspace.shards(stage)}
+        for model in directories:
+            directory = workspace.paths.stage_directory(stage, model)
+            yield from (i for i, _ in _numbered(directory) if i.stage == stage)
+    if not problem and workspace.paths.dataset.exists():
+        yield from (shard.id for shard in _merge_shards(workspace))
+
+
+def _merge_shards(workspace: Workspace) -> Iterable[Shard]:
+    return workspace.shards(MERGE) if MERGE in workspace.stages else ()
+
+
+def _numbered(directory: Path) -> Iterable[tuple[ShardId, Path]]:
+    try:
+        # One listing: a stat a shard is a question to the metadata server each.
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    for name in names:
+        # Leaves out temporaries, and successor files of leases: their names begin with a dot.
+        if match := NUMBERED.fullmatch(name):
+            yield ShardId(match["stage"], int(match["index"])), directory / name
