@@ -17,6 +17,7 @@ LAYERS = (
         "keys",
         "registry",
         "files",
+        "overwriting",
         "closing",
         "paths",
         "memory",

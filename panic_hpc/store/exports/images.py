@@ -2,12 +2,15 @@
 
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from panic_hpc.errors import PanicError
+from panic_hpc.overwriting import admit, admit_directory
 from panic_hpc.store.dataset import Dataset
+from panic_hpc.store.publish import temporary_file
 
 FORMATS = ("webp", "png", "jpeg")
 _DESCRIPTION = 0x010E
@@ -23,16 +26,19 @@ def export_images(
     *,
     every: int = 1,
     image_format: str = "webp",
+    force: bool = False,
     report: Report = lambda done, total: None,
 ) -> int:
     """Write every `every`-th image of each run; return how many.
 
     Files are `network/prompt/run/step`, named by numbers and models, never by prompts; what they
     show (run key, network, prompt, seed, step, model) is JSON in their EXIF description. WebP and
-    PNG lose nothing, JPEG is for looking. PanicError for an unknown format or every < 1.
+    PNG lose nothing, JPEG is for looking. PanicError for an unknown format or every < 1, and where
+    something is in the directory and `force` is not given.
     """
     if image_format not in FORMATS or every < 1:
         raise PanicError(f"Images are written as {', '.join(FORMATS)}, every n-th with n from 1")
+    admit_directory(directory, [dataset.path], force=force)
     written = 0
     runs = dataset.runs().rows(named=True)
     networks, prompts = dataset.networks()["name"].to_list(), dataset.prompt_texts()
@@ -48,6 +54,7 @@ def export_images(
         for step, model in _chosen(dataset, run["run"], every):
             picture = dataset.image(run["run"], step)
             path = folder / f"step_{step:05d}.{image_format}"
+            admit(path, [dataset.path], force=force)
             _save(path, picture, {**about, "step": step, "model": model}, image_format)
             written += 1
         report(place + 1, len(runs))
@@ -81,5 +88,8 @@ def _save(path: Path, pixels: Any, about: dict[str, Any], image_format: str) -> 
     # PNG ignores the quality.
     options: dict[str, Any] = {"lossless": True} if image_format == "webp" else {"quality": 95}
     Image.fromarray(pixels).save(stream, image_format.upper(), exif=exif, **options)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(stream.getvalue())
+    # Not synced one by one, which takes longer than encoding; yet a kill leaves no half pictures,
+    # and a link at `path` is replaced, never written through.
+    with temporary_file(path) as temporary:
+        temporary.write_bytes(stream.getvalue())
+        os.replace(temporary, path)
