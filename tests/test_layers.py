@@ -17,6 +17,7 @@ LAYERS = (
         "keys",
         "registry",
         "files",
+        "file_names",
         "overwriting",
         "closing",
         "paths",

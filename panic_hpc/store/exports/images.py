@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.errors import PanicError
+from panic_hpc.file_names import file_name, file_names, require_within
 from panic_hpc.overwriting import admit, admit_directory
 from panic_hpc.store.dataset import Dataset
+from panic_hpc.store.frames import ARROW
 from panic_hpc.store.publish import temporary_file
 
 FORMATS = ("webp", "png", "jpeg")
 _DESCRIPTION = 0x010E
 _SOFTWARE = 0x0131
-_NAME_CHARACTERS = 80
 
 Report = Callable[[int, int], None]
 
@@ -42,8 +43,10 @@ def export_images(
     written = 0
     runs = dataset.runs().rows(named=True)
     networks, prompts = dataset.networks()["name"].to_list(), dataset.prompt_texts()
+    models = file_names(name.replace(ARROW, "+") for name in networks)
     for place, run in enumerate(runs):
-        folder = directory / _folder(run, networks[run["network"]])
+        folder = directory / _folder(run, models[networks[run["network"]].replace(ARROW, "+")])
+        require_within(folder, directory)
         about = {
             "run": run["key"],
             "network": networks[run["network"]],
@@ -68,12 +71,11 @@ def _chosen(dataset: Dataset, run: int, every: int) -> Iterator[tuple[int, str]]
         yield from ((step, models[step]) for step in steps)
 
 
-def _folder(run: dict[str, Any], network: str) -> Path:
-    models = network.replace(" → ", "+")[:_NAME_CHARACTERS]
+def _folder(run: dict[str, Any], models: str) -> Path:
     return (
         Path(f"network_{run['network']:03d}_{models}")
         / f"prompt_{run['prompt']:05d}"
-        / f"run_{run['run']:06d}_{run['key'][:8]}"
+        / f"run_{run['run']:06d}_{file_name(run['key'][:8])}"
     )
 
 
