@@ -39,8 +39,9 @@ class Occupant:
 def refusal(target: Path, found: Occupant, force: bool) -> PanicError | None:
     """Return why `target` must not be written, None where it may be."""
     if found.source is not None:
+        name = "" if str(found.source) == str(target) else f" ({found.source})"
         return PanicError(
-            f"{target} is an input of this command ({found.source}), which it never replaces",
+            f"{target} is an input of this command{name}, which it never replaces",
             hint="Name another place with -o",
         )
     if found.experiment is not None:
@@ -78,9 +79,9 @@ def admit_directory(directory: Path, inputs: Sequence[Path], *, force: bool = Fa
     if found.kind == "file":
         raise PanicError(f"{directory} is a file", hint="Name a directory with -o")
     if found.kind == "directory":
-        n_entries = len(os.listdir(directory))
-        what = f"what it has of the same names ({n_entries} entries are in it)"
-        found = Occupant("file" if n_entries else "nothing", what, found.source, found.experiment)
+        names = sorted(os.listdir(directory))
+        what = f"files in it of the same names (it holds {names[0]!r}, say)" if names else ""
+        found = Occupant("file" if names else "nothing", what, found.source, found.experiment)
     if error := refusal(directory, found, force):
         raise error
 
@@ -88,7 +89,7 @@ def admit_directory(directory: Path, inputs: Sequence[Path], *, force: bool = Fa
 def _look(target: Path, inputs: Sequence[Path], is_own: Recognise) -> Occupant:
     kind = _kind(target)
     real = Path(os.path.realpath(target))
-    source = next((path for path in inputs if _is_same(path, target, real)), None)
+    source = _same_file(target, inputs)
     # The place itself too: a link there is what would be replaced, not what it leads to.
     beside = Path(os.path.realpath(target.parent)) / target.name
     experiment = _experiment_of(real) or _experiment_of(beside)
@@ -106,12 +107,19 @@ def _kind(target: Path) -> str:
     return "file" if target.is_file() or not os.path.exists(target) else "other"
 
 
-def _is_same(source: Path, target: Path, real: Path) -> bool:
-    """Say whether two names mean one file; hard links and bind mounts have another real path."""
+def _same_file(target: Path, inputs: Sequence[Path]) -> Path | None:
+    """Return the input that `target` is, by whatever name; what is not there is none."""
+    there = _identity(target)
+    return next((path for path in inputs if there and _identity(path) == there), None)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    # Device and inode, links followed: hard links and bind mounts have other real paths.
     try:
-        return os.path.samefile(source, target)
+        status = path.stat()
     except OSError:
-        return Path(os.path.realpath(source)) == real
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _experiment_of(place: Path) -> Path | None:

@@ -240,7 +240,7 @@ def test_exports_replace_nothing_unasked(root: Path, tmp_path: Path) -> None:
     assert "diagram_runs.parquet is there already" in said
     # All or nothing: none of the others was written before that was noticed.
     assert everything(out) == {str(out / "diagram_runs.parquet"): NOTES.encode()}
-    assert "1 entries" in refused("export", "images", root, "-o", out)
+    assert "it holds 'diagram_runs.parquet'" in refused("export", "images", root, "-o", out)
     refused("export", "crate", root, "-o", out, "--title", "T", "--author", "D, J")
     assert run("export", "parquet", root, "-o", out, "--force").exit_code == 0
     assert run("export", "images", root, "-o", out, "--force").exit_code == 0
