@@ -65,7 +65,12 @@ def decoded(content: bytes) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(content), formats=(head.format,)) as picture:
             _require_plain(picture, head)
             return np.asarray(picture)
-    except (*_DECODER_ERRORS, Image.DecompressionBombError) as error:
+    # The warning is raised where warnings are errors; a PNG may have a second, larger head.
+    except (
+        *_DECODER_ERRORS,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
@@ -143,5 +148,10 @@ def _reencoded(content: bytes) -> bytes:
             options = LOSSLESS_WEBP if max(picture.size) <= WEBP_SIDE else FAST_PNG
             picture.convert("RGB").save(stream, **options)
             return stream.getvalue()
-    except (*_DECODER_ERRORS, Image.DecompressionBombError) as error:
+    # The warning is raised where warnings are errors; a PNG may have a second, larger head.
+    except (
+        *_DECODER_ERRORS,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
         raise ValueError(str(error) or type(error).__name__) from error

@@ -224,7 +224,7 @@ def test_a_link_that_leads_nowhere_is_somebody_s(root: Path, tmp_path: Path) -> 
 
 
 def test_stale_files_of_a_name_with_wildcards_are_its_own(root: Path, tmp_path: Path) -> None:
-    other = tmp_path / ".thesis.draft.tmp"
+    other = tmp_path / ".thesis.h5.1-0123abcd.tmp"
     other.write_text(NOTES)
     os.utime(other, (0, 0))
     assert run("merge", root, "-o", tmp_path / "*").exit_code == 0

@@ -68,6 +68,13 @@ def claiming(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head)
 
 
+def two_heads() -> bytes:
+    """Return a PNG that claims a small size first and a large one then."""
+    large = struct.pack(">IIBBBBB", 12_000, 12_000, 8, 2, 0, 0, 0)
+    rest = chunk(b"IHDR", large) + chunk(b"IDAT", zlib.compress(bytes(100)))
+    return claiming(10, 10) + rest + chunk(b"IEND", b"")
+
+
 def claiming_webp(side: int) -> bytes:
     size = (side - 1).to_bytes(3, "little")
     return b"RIFF\x40\0\0\0WEBPVP8X\x0a\0\0\0" + bytes(4) + size * 2 + bytes(40)
@@ -86,6 +93,7 @@ ATTACKS: dict[str, bytes] = {
     "animated webp": saved("WEBP", save_all=True, append_images=[Image.new("RGB", (7, 9))]),
     "png of 12,000²": bomb(12_000),
     "webp of 16,000²": claiming_webp(16_000),
+    "png of two heads": two_heads(),
     "no pixels": claiming(0, 0),
     "half a png": saved("PNG")[:60],
     "half a webp": saved("WEBP", lossless=True)[:60],
@@ -145,13 +153,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
-@pytest.mark.parametrize("name", ["png of 12,000²", "webp of 16,000²"])
+@pytest.mark.parametrize("name", ["png of 12,000²", "webp of 16,000²", "png of two heads"])
 def test_a_picture_that_is_too_large_takes_no_memory(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", BOUNDED], input=ATTACKS[name], capture_output=True, check=True
     )
     said, kilobytes = done.stdout.decode().splitlines()
-    assert "are the most" in said
+    assert "12000" in said or "16000" in said
     assert int(kilobytes) < 50_000
 
 

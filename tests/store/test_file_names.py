@@ -53,6 +53,7 @@ def test_different_texts_have_different_names_whatever_the_case() -> None:
     texts = [*NASTY, "a_b", file_name("a/b"), "Nomic", "nomic", "x" * 301, "X" * 300]
     names = file_names(texts)
     assert len({name.lower() for name in names.values()}) == len(texts)
+    assert len({name.lower() for name in file_names(["Nomic", "nomic"]).values()}) == 2
     assert file_names(["Nomic", "nomi"]) == {"Nomic": "Nomic", "nomi": "nomi"}
 
 
