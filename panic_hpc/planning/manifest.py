@@ -193,7 +193,7 @@ def _same(manifest: Manifest, paths: ExperimentPaths) -> Manifest:
 def _refuse_foreign(paths: ExperimentPaths) -> None:
     """Refuse a directory with other things in it; what an interrupted `write` left is no other."""
     names = {entry.name for entry in paths.root.iterdir() if not entry.name.startswith(".")}
-    ours = {paths.prompts.name} if _is_replaceable(paths.prompts) else set()
+    ours = {paths.prompts.name} if _is_ours(paths.prompts) else set()
     if other := sorted(names - ours):
         raise ManifestError(
             f"{paths.root} is not empty (it holds {other[0]!r}) and has no manifest",
@@ -201,10 +201,19 @@ def _refuse_foreign(paths: ExperimentPaths) -> None:
         )
 
 
-def _is_replaceable(path: Path) -> bool:
-    """Say whether a file of our prompts' name is ours or torn, and no whole one of somebody's."""
+def _is_ours(path: Path) -> bool:
+    """Say whether a file of our prompts' name is ours, whole or torn, and not somebody's list."""
     try:
         value = read_json(path)
     except PanicError:
-        return True
+        return _begins_as_ours(path)
     return isinstance(value, dict) and value.keys() == {"texts", "groups"}
+
+
+def _begins_as_ours(path: Path) -> bool:
+    start = to_json({"texts": []}).partition(b"[")[0]
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(start)) in (start, b"")
+    except OSError:
+        return False

@@ -85,7 +85,7 @@ def test_parquet_in_pandas_with_units_and_key(path: Path, tables: Path) -> None:
 
 
 def test_parquet_does_not_overwrite(path: Path, tables: Path) -> None:
-    with panic_hpc.open(path) as dataset, pytest.raises(PanicError, match="exists"):
+    with panic_hpc.open(path) as dataset, pytest.raises(PanicError, match="is there already"):
         export_parquet(dataset, tables)
 
 
