@@ -140,7 +140,7 @@ def test_one_diagram_that_fails_leaves_a_record(
     experiment.work(RUNS, EMBEDDINGS)
     honest = one_diagram._computed
 
-    def fail_on_one(cloud: one_diagram.Cloud, *how: object) -> one_diagram.Diagram:
+    def fail_on_one(cloud: one_diagram.RunCloud, *how: object) -> one_diagram.Diagram:
         if cloud.position == 3:
             raise ArithmeticError("overflow")
         return honest(cloud, *how)  # type: ignore[arg-type]
