@@ -13,6 +13,8 @@ from panic_hpc.cli.console.output import say, say_json, size, warn
 if TYPE_CHECKING:
     from panic_hpc.merging.merge import Merged
 
+PANEL = ("The main job", 4)
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""

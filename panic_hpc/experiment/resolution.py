@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from panic_hpc.errors import ConfigError, ModelError, nearest
 from panic_hpc.experiment.catalogue import Catalogue
 from panic_hpc.experiment.config import Experiment
-from panic_hpc.experiment.problems import explained, shown
 from panic_hpc.models.base import find_family, loader_of
 from panic_hpc.models.folder_digest import folder_digest
 from panic_hpc.models.settings import identity_of
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
+from panic_hpc.validation.problems import explained, shown
 
 COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 OWN_KEYS = ("family", "repository", "revision", "path", "seconds")

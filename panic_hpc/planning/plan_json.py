@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from panic_hpc.experiment.problems import shown
 from panic_hpc.keys import content_key
 from panic_hpc.planning.plan import Plan
 from panic_hpc.types import ModelSpec, Prompt
+from panic_hpc.validation.problems import shown
 
 MAX_DIFFERENCES = 20
 
