@@ -95,8 +95,15 @@ def _document(manifest: Manifest) -> dict[str, Any]:
         # Beside the plan and not in it: the key must be equal on two clusters.
         "paths": {spec.name: spec.path for spec in manifest.specs if spec.path},
         "seconds": dict(manifest.seconds),
+        **_families(manifest),
     }
     return document | {"checksum": content_key(document)}
+
+
+def _families(manifest: Manifest) -> dict[str, Any]:
+    """Return which family loads a model where that is not the one its keys are made of."""
+    others = {spec.name: spec.family for spec in manifest.specs if spec.family != spec.code}
+    return {"families": others} if others else {}
 
 
 def _verified(paths: ExperimentPaths) -> dict[str, Any]:
@@ -135,9 +142,14 @@ def _read_prompts(paths: ExperimentPaths) -> tuple[Prompt, ...]:
 
 def _restored(document: Mapping[str, Any], prompts: tuple[Prompt, ...]) -> Manifest:
     plan = document["plan"]
-    paths = document["paths"]
+    paths, families = document["paths"], document.get("families", {})
     specs = {
-        name: ModelSpec(name=name, path=paths.get(name, ""), **value)
+        name: ModelSpec(
+            name=name,
+            path=paths.get(name, ""),
+            **{**value, "family": families.get(name, value["family"])},
+            loader=value["family"] if name in families else "",
+        )
         for name, value in plan["models"].items()
     }
     experiment = Experiment.model_validate({**plan["experiment"], "prompts": prompts})
