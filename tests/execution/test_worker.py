@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from panic_hpc.execution import stopping
 from panic_hpc.execution import worker as worker_module
 from panic_hpc.execution.claims import read_claim, take
 from panic_hpc.execution.experiment import Experiment
@@ -98,7 +99,7 @@ def test_the_deadline_stops_between_steps_and_two_stops_without_progress_fail(
     path = counted.paths.claim(shard(counted, "runs", 0))
 
     def attempt(seconds: float) -> list[str]:
-        end = time.time() + worker_module.Stopper.__call__.__globals__["RESERVE_S"] + seconds
+        end = time.time() + stopping.RESERVE_S + seconds
         monkeypatch.setenv("PANIC_HPC_DEADLINE", str(int(end) + 1))
         return outcomes(counted, "runs", [0])
 
