@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from panic_hpc import cli
-from panic_hpc.cli.console.output import output
+from panic_hpc.cli.console import output
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
 from panic_hpc.types import Shard

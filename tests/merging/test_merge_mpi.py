@@ -8,18 +8,19 @@ import sys
 from pathlib import Path
 
 import experiments
+import needs
 import pytest
 
 import panic_hpc
 from panic_hpc.store.format.shard import open_shard
 
-mpi4py = pytest.importorskip("mpi4py")
+mpi4py = needs.library("mpi4py", "mpi")
 _PLACES = (Path(sys.executable).parent, Path(mpi4py.__file__).parents[4] / "bin")
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([*map(str, _PLACES), os.environ["PATH"]]))
 
 pytestmark = [
     pytest.mark.mpi,
-    pytest.mark.skipif(MPIEXEC is None, reason="no mpiexec here"),
+    pytest.mark.skipif(MPIEXEC is None, reason="needs mpiexec (the extra dev brings one)"),
 ]
 
 
