@@ -56,7 +56,7 @@ check: $(STAMP)
 
 # The documents as a site in build/site; a link that leads nowhere is an error.
 docs: $(STAMP)
-	$(BIN)/pip install --quiet --constraint constraints.txt mkdocs-material
+	$(BIN)/pip install --quiet --constraint constraints.txt mkdocs-material mkdocstrings-python
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean
 
 bench: $(STAMP)
