@@ -62,7 +62,7 @@ docs: $(STAMP)
 bench: $(STAMP)
 	for bench in tools/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
-image:
+image: $(STAMP)
 	slurm/build-image
 
 clean:
