@@ -12,7 +12,7 @@ MAX_POINTS = 65_535
 """An edge's number (two vertex numbers of 16 bits) fits 32 bits, as the 4 n^2 byte matrix asks."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cloud:
     """Distinct points, or the distances of distinct points; exactly one of the two is there."""
 
@@ -45,6 +45,11 @@ def prepare(points: npt.ArrayLike, metric: str) -> Cloud:
 
 def _float32(points: npt.ArrayLike, metric: str) -> npt.NDArray[np.float32]:
     """`points` as a finite C-contiguous float32 matrix without negative zeros."""
+    if isinstance(points, np.ma.MaskedArray) and (n_masked := np.count_nonzero(points.mask)):
+        raise HomologyError(
+            f"{n_masked} numbers of the points are masked",
+            hint="Leave those rows out, or give the values as a plain array.",
+        )
     try:
         array = np.asarray(points)
     except ValueError as error:
