@@ -2,7 +2,7 @@
 
 from panic_hpc.errors import HomologyError
 from panic_hpc.homology.cloud import Cloud
-from panic_hpc.homology.cost import LAZY_MAXDIM
+from panic_hpc.homology.cost import LAZY_MAXDIM, NOISE_RATIO
 from panic_hpc.homology.engine import Outcome, Request
 from panic_hpc.homology.native_core import load_native
 
@@ -21,6 +21,7 @@ def solve(cloud: Cloud, request: Request, spent: float) -> Outcome:
             is_matrix=cloud.rows is None,
             maxdim=request.maxdim,
             thresh=request.thresh,
+            noise_ratio=NOISE_RATIO,
             threads=request.threads,
             # 0 means no limit here and below; a time limit already past was answered before.
             seconds=0.0 if request.time_limit_s is None else request.time_limit_s - spent,

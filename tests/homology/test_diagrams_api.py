@@ -113,8 +113,8 @@ def test_order_of_the_points_changes_nothing_not_even_the_counts() -> None:
 
 
 @needs_native
-def test_threads_change_nothing() -> None:
-    points = cloud(200, d=4)
+@pytest.mark.parametrize("points", [cloud(200, d=4), noise(150)], ids=["cloud", "noise"])
+def test_threads_change_nothing(points: Any) -> None:
     one, three = diagrams(points), diagrams(points, threads=3)
     assert all(np.array_equal(a, b) for a, b in zip(one.dgms, three.dgms, strict=True))
     assert one.record.operations == three.record.operations
@@ -295,6 +295,15 @@ def test_memory_is_refused_before_it_is_taken() -> None:
     some = diagrams(points, memory_limit_gb=0.008)
     assert some.record.complete_dimensions == (0,)
     assert some.record.peak_bytes <= 0.008e9
+
+
+@needs_native
+def test_noise_keeps_to_its_memory_too() -> None:
+    points = noise(250)
+    assert diagrams(points).record.peak_bytes > 0.01e9
+    stopped = diagrams(points, memory_limit_gb=0.01)
+    assert (stopped.record.stopped_reason, len(stopped.dgms)) == ("memory", 2)
+    assert stopped.record.peak_bytes <= 0.01e9
 
 
 @needs_native

@@ -242,9 +242,20 @@ bool remove(const std::uint64_t* set, const std::uint64_t* const* rows, std::uin
   return any_bit(any);
 }
 
+bool sum(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_rows, std::size_t words) {
+  Words any = {};
+  for (std::size_t w = 0; w < words; w += kWords) {
+    Words x = load<Words>(rows[0] + w);
+    for (std::size_t r = 1; r < n_rows; ++r) x ^= load<Words>(rows[r] + w);
+    store(out + w, x);
+    any |= x;
+  }
+  return any_bit(any);
+}
+
 }  // namespace
 
 const Kernels KERNEL_TABLE = {KERNEL_NAME, products, squared_difference, relax,     largest, join, collect,
-                              first_within, witness, fold_minima,        intersect, remove};
+                              first_within, witness, fold_minima,        intersect, remove, sum};
 
 }  // namespace lazy
