@@ -114,6 +114,27 @@ def test_a_sweep_of_points_of_any_dimension(d: int, n: int, seed: int) -> None:
         assert all(map(np.array_equal, diagrams(points).dgms, reduced.dgms))
 
 
+RING = np.stack(
+    [np.cos(np.arange(200) * np.pi / 100), np.sin(np.arange(200) * np.pi / 100)], axis=1
+)
+LATE = {
+    "a loop that outlives the guess": RING,
+    "a loop that outlives it beside one that does not": np.concatenate([RING, RING * 0.1 + 5]),
+    "two clusters, one edge between them": np.concatenate([RING * 1e-3, RING * 1e-3 + 1]),
+    "four corners far apart": np.concatenate(
+        [RING * 0.01 + corner for corner in ([0, 0], [0, 9], [9, 0], [9, 9])]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+@pytest.mark.parametrize("maxdim", [1, 2])
+def test_what_happens_late_is_not_missed(name: str, maxdim: int) -> None:
+    """Short edges are looked at first, and often alone."""
+    noise = np.random.default_rng(0).normal(scale=1e-5, size=LATE[name].shape)
+    assert_same(LATE[name] + noise, maxdim=maxdim)
+
+
 def test_a_sweep_takes_over_where_a_reduction_fills_in() -> None:
     """Noise of so few points that it has too few loops a point to be told beforehand."""
     points = make("unif", 90)

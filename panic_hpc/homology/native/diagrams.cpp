@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <iterator>
 #include <limits>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "components.hpp"
 #include "critical_triangles.hpp"
 #include "distances.hpp"
+#include "late_edges.hpp"
 #include "neighbourhood_graph.hpp"
 
 namespace lazy {
@@ -48,10 +50,8 @@ class Computation {
     measure();
     components();
     if (question_.maxdim == 0) return;
-    filter();
-    Pairs loops = loops_of(columns_of_edges());
+    Pairs loops = all_loops();
     answer_.diagrams.push_back(std::move(loops.bars));
-    lap("reduction_1");
     if (question_.maxdim == 1) return;
     answer_.diagrams.push_back(voids_of(loops.ends));
     lap("reduction_2");
@@ -73,7 +73,8 @@ class Computation {
   void components() {
     std::vector<Bar> bars;
     std::size_t essential = 1;
-    for (const float length : spanning_tree_lengths(matrix_, question_.n, watch_)) {
+    tree_ = spanning_tree_lengths(matrix_, question_.n, watch_);
+    for (const float length : tree_) {
       if (length > question_.thresh)
         ++essential;
       else if (length > 0)
@@ -85,10 +86,34 @@ class Computation {
     lap("components");
   }
 
-  void filter() {
-    const float limit = std::min(question_.thresh, enclosing_radius(matrix_, question_.n));
+  // The loops of the edges up to a guess after which nothing happens to loops; where that is not so,
+  // of all edges. H2 needs them all.
+  Pairs all_loops() {
+    const float radius = enclosing_radius(matrix_, question_.n), limit = std::min(question_.thresh, radius);
+    const bool may_guess = question_.maxdim == 1 && question_.n > 1 && limit == radius;
+    const float guess = may_guess ? guess_last_death(matrix_, question_.n, tree_, limit) : limit;
+    if (guess < limit && no_loop_begins_after(matrix_, question_.n, guess, watch_)) {
+      Pairs loops = loops_up_to(guess);
+      const auto lives = [](const Bar& bar) { return std::isinf(bar.death); };
+      if (std::none_of(loops.bars.begin(), loops.bars.end(), lives)) return loops;
+      answer_.columns.pop_back();
+      filtration_.reset();
+      measure();
+    }
+    return loops_up_to(limit);
+  }
+
+  Pairs loops_up_to(float limit) {
+    filter(limit);
+    Pairs loops = loops_of(columns_of_edges());
+    lap("reduction_1");
+    return loops;
+  }
+
+  void filter(float limit) {
+    const float shortest = tree_.empty() ? 0 : *std::min_element(tree_.begin(), tree_.end());
     watch_.need(Filtration::edge_bytes(question_.n));
-    filtration_ = std::make_unique<Filtration>(matrix_, question_.n, limit, watch_);
+    filtration_ = std::make_unique<Filtration>(matrix_, question_.n, shortest, limit, watch_);
     own_matrix_ = Array<float>();
     watch_.need(Filtration::rank_bytes(question_.n));
     filtration_->rank_edges(watch_);
@@ -114,7 +139,7 @@ class Computation {
   Pairs loops_of(const std::vector<Simplex>& columns) {
     if (!is_noise_) {
       Reduction<2> reduction(*filtration_, watch_);
-      if (std::optional<Pairs> loops = reduction.run(columns, filtration_->n_edges())) return std::move(*loops);
+      if (std::optional<Pairs> loops = reduction.run(columns, n_pairs())) return std::move(*loops);
     }
     return annotated_loops(*filtration_, columns, watch_);
   }
@@ -125,7 +150,7 @@ class Computation {
       const std::vector<Simplex> triangles = columns_of_triangles(ends);
       answer_.columns.push_back(triangles.size());
       Reduction<3> reduction(*filtration_, watch_);
-      const std::uint64_t most = small ? kPatience * filtration_->n_edges() : kForEver;
+      const std::uint64_t most = small ? kPatience * n_pairs() : kForEver;
       if (std::optional<Pairs> voids = reduction.run(triangles, most)) return std::move(voids->bars);
       answer_.columns.pop_back();
     }
@@ -146,6 +171,8 @@ class Computation {
     return columns;
   }
 
+  std::uint64_t n_pairs() const { return std::uint64_t{question_.n} * (question_.n - 1) / 2; }
+
   void lap(const char* phase) {
     const auto now = Clock::now();
     answer_.seconds.emplace_back(phase, std::chrono::duration<double>(now - last_).count());
@@ -157,6 +184,7 @@ class Computation {
   Watch watch_;
   Array<float> own_matrix_;
   const float* matrix_ = nullptr;
+  std::vector<float> tree_;  // lengths of the minimum spanning tree
   std::unique_ptr<Filtration> filtration_;
   bool is_noise_ = false;
   Answer answer_;
