@@ -26,7 +26,7 @@ pytestmark = [
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from panic_hpc.merging.merge import merge
+from panic_hpc.stages.merge.experiments import merge
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.ranks import find_ranks
 ranks = find_ranks()

@@ -12,7 +12,7 @@ from panic_hpc.stages.calls import Caller, ItemFailure
 from panic_hpc.stages.codecs.base import Codec
 from panic_hpc.stages.embeddings.outputs import Outputs
 from panic_hpc.stages.embeddings.shard_arrays import MAX_FAILURES
-from panic_hpc.store.format.schema import EMBEDDING_FAILED, EMBEDDING_TRUNCATED
+from panic_hpc.store.results.embeddings import EMBEDDING_FAILED, EMBEDDING_TRUNCATED
 
 
 class Inputs(NamedTuple):
