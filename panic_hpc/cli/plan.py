@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
     from panic_hpc.planning.plan import PlanOptions
 
+PANEL = ("The main job", 1)
+
 SHOWN_NETWORKS = 20
 
 

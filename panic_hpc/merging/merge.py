@@ -1,11 +1,13 @@
 """The merge itself: the shards of one experiment, or of many, become one dataset."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from panic_hpc.errors import ShardError
 from panic_hpc.merging.assembling import MergeOptions, assemble
 from panic_hpc.merging.inputs import MergeInputs, read_source
+from panic_hpc.merging.own_dataset import admit_dataset
 from panic_hpc.merging.plan import MergePlan, make_plan
 from panic_hpc.merging.ranks import Ranks, first
 from panic_hpc.store.format.reader import ArrayFile
@@ -31,9 +33,21 @@ class Merged:
 def join(inputs: MergeInputs, target: Path, options: MergeOptions, ranks: Ranks) -> Merged:
     """Merge shard files into the dataset `target`, replacing it atomically.
 
-    Raises ShardError where one is damaged or foreign, ConflictError where two contradict each
-    other, PanicError where the disk is full. Whatever fails, the previous dataset stays.
+    A dataset of the same experiments is replaced, anything else only with `options.force`, and an
+    input never. Raises ShardError where a shard is damaged or foreign, ConflictError where two
+    contradict each other, PanicError where the disk is full or the target may not be replaced.
+    Whatever fails, the previous dataset stays.
     """
+    admit = partial(
+        admit_dataset,
+        target,
+        [one.key for one in inputs.experiments],
+        [*(one.path for one in inputs.there), *inputs.others],
+        home=inputs.home,
+        force=options.force,
+    )
+    first(ranks, admit)
+    options = replace(options, admit=admit)
     there = inputs.there
     shared = ranks.each(lambda: [read_source(one) for one in there[ranks.rank :: ranks.size]])
     # Shards were dealt out to ranks in turn; this puts them back into their order.

@@ -14,9 +14,8 @@ import pytest
 
 from panic_hpc.errors import HomologyError
 from panic_hpc.homology.api import canonical, diagrams
-from panic_hpc.homology.native_core import find_native
 
-needs_native = pytest.mark.skipif(find_native() is None, reason="installed without a compiler")
+needs_native = pytest.mark.native
 ENGINES = ["gudhi", pytest.param("lazy", marks=needs_native)]
 
 
@@ -123,7 +122,7 @@ def test_bars_are_sorted_by_birth_then_death_and_never_empty() -> None:
     assert canonical(bars).tolist() == [[0, 1], [0, math.inf], [1, 2], [1, 3]]
 
 
-BAD_MATRIX = {
+BAD_MATRIX: dict[str, Any] = {
     "negative": [[0, -1], [-1, 0]],
     "not symmetric": [[0, 1], [2, 0]],
     "diagonal": [[1, 1], [1, 1]],

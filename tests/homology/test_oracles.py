@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import needs
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,7 @@ from hypothesis.extra import numpy as npst
 from panic_hpc.homology.api import diagrams
 from panic_hpc.homology.distance_matrix import distance_matrix
 
-pytest.importorskip("panic_hpc.homology._native")
+pytestmark = pytest.mark.native
 
 TOOLS = Path(__file__).parents[2] / "tools"
 CLOUDS = settings(
@@ -29,7 +30,7 @@ CLOUDS = settings(
 
 def assert_same(array: Any, *, oracle: Any = "giotto-ph", **options: Any) -> None:
     if oracle == "giotto-ph":
-        pytest.importorskip("gph")
+        needs.library("gph", "engines")
     ours = diagrams(array, **options)
     theirs = diagrams(array, engine=oracle, **options)
     assert len(ours.dgms) == len(theirs.dgms) == ours.record.maxdim + 1

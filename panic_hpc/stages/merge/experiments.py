@@ -22,9 +22,7 @@ def merge(
 ) -> Merged:
     """Merge the experiments in `roots` into the dataset `target`, replacing it atomically.
 
-    Raises ManifestError where shards are missing, ShardError where one is damaged or foreign,
-    ConflictError where two contradict each other, PanicError where the disk is full. Whatever
-    fails, the previous dataset stays.
+    Raises ManifestError where shards are missing, and what `join` raises.
     """
     ranks = ranks or Alone()
     return join(first(ranks, lambda: _inputs(roots, options)), target, options, ranks)
@@ -61,7 +59,14 @@ def _inputs(roots: Sequence[Path], options: MergeOptions) -> MergeInputs:
     ]
     there, missing = split_missing(inputs)
     require_enough(there, missing, options.allow_missing)
-    return MergeInputs(experiments, there, [as_missing(one) for one in missing])
+    paths = [ExperimentPaths(root) for root in roots]
+    return MergeInputs(
+        experiments,
+        there,
+        [as_missing(one) for one in missing],
+        [path for one in paths for path in (one.manifest, one.prompts)],
+        paths[0].dataset if len(paths) == 1 else None,
+    )
 
 
 def experiment_info(manifest: "Manifest", source: str) -> ExperimentInfo:

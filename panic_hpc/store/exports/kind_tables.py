@@ -36,7 +36,7 @@ def kind_tables(dataset: Dataset) -> "dict[str, Iterator[pa.Table]]":
 
 
 def default_exports(kind: ResultKind) -> list[ExportTable]:
-    """Return a table for each dimension of a kind: its arrays that are numbers, codes or text."""
+    """Return a table for each dimension of a kind: its arrays of numbers and codes."""
     identity = {column.name for column in IDENTITY}
     tables: dict[str, list[str]] = {}
     for column in kind.columns:

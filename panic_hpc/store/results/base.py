@@ -98,7 +98,7 @@ class ResultKind:
         must_agree: Settings of experiments, as dotted paths, that no key covers: shards made with
             different ones do not go into one dataset.
         checks: Rules beyond those that follow from the columns.
-        exports: Parquet tables; without any, one for each dimension.
+        exports: Parquet tables; without any, one of numbers and codes for each dimension.
 
     Raises:
         PanicError: The declaration contradicts itself.
@@ -237,8 +237,12 @@ def _unknown_dimensions(kind: ResultKind) -> Iterator[str]:
             yield f"rows_per_run does not say how many rows a run has in {column.name}"
         if column.index and column.index not in {*known, *TRANSLATED}:
             yield f"{column.name} points to {column.index}, of which nothing is known"
-        if column.index == "model" and "runs/network" not in columns:
-            yield f"{column.name} points to models of networks, without runs/network"
+        if column.index in TRANSLATED and column.scientific:
+            yield f"{column.name} depends on its experiment, so that no digest may cover it"
+        if column.index == "model":
+            is_counted = isinstance(kind.rows_per_run.get(column.rows), Counted)
+            if "runs/network" not in columns or not is_counted:
+                yield f"{column.name} points to models: of runs/network, in Counted rows"
     for count in kind.rows_per_run.values():
         if count.column and count.column not in columns:
             yield f"{count.column} is not one of its columns"
