@@ -12,7 +12,15 @@ from synthetic import Experiment
 import panic_hpc
 from panic_hpc.errors import PanicError
 from panic_hpc.store.format.column import Column, ragged_columns
-from panic_hpc.store.results.base import IDENTITY, INDEX, KEY, ResultKind, all_kinds, kind_of
+from panic_hpc.store.results.base import (
+    IDENTITY,
+    INDEX,
+    KEY,
+    ExportTable,
+    ResultKind,
+    all_kinds,
+    kind_of,
+)
 from panic_hpc.store.results.rows import ONE, Counted
 
 SPARE = Column("runs/spare", "<i4", "run", "a number")
@@ -38,6 +46,10 @@ def kind(*columns: Column, **changes: Any) -> ResultKind:
         ((), {"fill": {"runs/x": 0}}, "runs/x is not one of its columns"),
         ((), {"undigested": {"runs/x": 0}}, "runs/x is not one of its columns"),
         ((), {"dataset_offsets": {"run": "offsets"}}, "a column that counts the rows of run"),
+        ((), {"exports": (ExportTable("runs", "run", ()),)}, "runs is the dataset's own"),
+        ((), {"exports": (ExportTable("x", "run", ("runs/x",)),)}, "no rows of the exported"),
+        ((), {"exports": (ExportTable("x", "run", (), texts={"a": "b"}),)}, "no text b a row"),
+        ((), {"exports": (ExportTable("x", "run", (), place="p"),)}, "nothing cuts up the rows"),
         ((replace(SPARE, name="runs/shard"),), {}, "a dataset would have spare/m/shard twice"),
         ((SPARE, replace(SPARE, name="spare/spare")), {}, "would have spare/m/spare twice"),
     ],

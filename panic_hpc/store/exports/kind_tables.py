@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.errors import PanicError
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.dataset.outputs import read_texts
 from panic_hpc.store.exports.tables import (
@@ -30,7 +31,8 @@ def kind_tables(dataset: Dataset) -> "dict[str, Iterator[pa.Table]]":
     for section in dataset_sections(dataset.file):
         if not section.kind.defines_runs:
             for export in section.kind.exports or default_exports(section.kind):
-                exports[export.name] = export
+                if exports.setdefault(export.name, export) != export:
+                    raise PanicError(f"Two kinds of results have a table {export.name!r}")
                 found.setdefault(export.name, []).append(section)
     return {name: _kind_table(dataset, own, exports[name]) for name, own in found.items()}
 

@@ -222,11 +222,27 @@ def _contradictions(kind: ResultKind) -> Iterator[str]:
     yield from _unknown_dimensions(kind)
     for what in (kind.undigested, kind.fill):
         yield from (f"{name} is not one of its columns" for name in what if name not in names)
+    yield from _wrong_exports(kind)
     in_dataset = Counter(
         column.name
         for column in (*(c for _, c in kind.dataset_columns("m")), *kind.added_columns("m"))
     )
     yield from (f"a dataset would have {n} twice" for n, count in in_dataset.items() if count > 1)
+
+
+def _wrong_exports(kind: ResultKind) -> Iterator[str]:
+    for table in kind.exports:
+        if table.name in ("runs", "invocations"):
+            yield f"the exported table {table.name} is the dataset's own"
+        for name in table.columns:
+            if name not in kind.by_name or kind.by_name[name].rows != table.rows:
+                yield f"{name} has no rows of the exported table {table.name}"
+        for group in table.texts.values():
+            if f"{group}/offsets" not in kind.by_name or table.rows != "run":
+                yield f"the exported table {table.name} has no text {group} a row"
+        cutting = [c for c in kind.columns if c.edges and c.index == table.rows]
+        if table.place and len(cutting) != 1:
+            yield f"nothing cuts up the rows of the exported table {table.name}"
 
 
 def _unknown_dimensions(kind: ResultKind) -> Iterator[str]:
