@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import forge
 import numpy as np
 import pytest
 import synthetic
@@ -11,6 +12,7 @@ from synthetic import Experiment
 
 import panic_hpc
 from panic_hpc.errors import PanicError
+from panic_hpc.store.checks.verify import verify_file
 from panic_hpc.store.format.column import Column, ragged_columns
 from panic_hpc.store.results.base import (
     IDENTITY,
@@ -128,3 +130,14 @@ def test_columns_outlive_the_dataset_and_cannot_be_written(tmp_path: Any) -> Non
     assert np.array_equal(vectors, wanted)
     with pytest.raises(ValueError, match="read-only"):
         vectors[0] = 0
+
+
+def test_steps_of_embeddings_that_do_not_ascend_are_found(tmp_path: Any) -> None:
+    experiment = Experiment(tmp_path / "exp")
+    shards = synthetic.write(experiment, [12])
+    dataset = synthetic.merged(tmp_path / "dataset.h5", (experiment, shards)).path
+    (shard, *_) = [one.path for one in shards if one.shard.stage == "embeddings"]
+    for path, name in ((dataset, "embeddings/Sense/step"), (shard, "embeddings/step")):
+        forge.overwrite(path, name, lambda steps: np.roll(steps, 1))
+        sentence = f"{name} does not ascend from -1 within each run"
+        assert ("S05", sentence) in [(f.rule, f.message) for f in verify_file(path).findings]
