@@ -64,6 +64,13 @@ def resolve(
     return Resolved(specs, seconds, tuple(problems or _unread_limit(experiment, specs)))
 
 
+def ref_of(name: str, experiment: Experiment, catalogue: Catalogue) -> str:
+    """Return the branch or tag that a lock asks for where a model has no commit, "" for none."""
+    table, entry = experiment.models.get(name, {}), catalogue.entries.get(name)
+    is_known = entry and table.get("repository", entry.repository) == entry.repository
+    return str(table.get("ref", "") or (entry.ref if entry and is_known else ""))
+
+
 def _unread_limit(experiment: Experiment, specs: Mapping[str, ModelSpec]) -> list[str]:
     limit = experiment.i2t_max_new_tokens
     captioners = [spec for spec in specs.values() if spec.produces == TEXT]

@@ -1,14 +1,19 @@
-"""The hub's cache on disk: whether a repository at a commit is there, and bringing it there."""
+"""The hub's cache on disk: what of a model is in it, told without a hub and without its client.
+
+Beside what huggingface_hub writes there, `panic_hpc/` holds the list of files of every repository
+that was fetched, written before the first of them: so an interrupted fetch is known as one.
+"""
 
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from panic_hpc.errors import ModelError
+from panic_hpc import installed
+from panic_hpc.disk.files import read_json, replace_file, to_json
+from panic_hpc.errors import PanicError
+from panic_hpc.models.lock import LockedModel, sizes_of
+from panic_hpc.models.repository_files import lacking
 from panic_hpc.types import ModelSpec
-
-WANTED_FILES = ("*.json", "*.jinja", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "*.spm")
-"""Configurations, chat templates, weights and vocabularies; pickled weights are never brought."""
 
 
 def cache_directory(environ: Mapping[str, str] = os.environ) -> Path:
@@ -24,40 +29,53 @@ def _expanded(path: str) -> Path:
     return Path(os.path.expandvars(os.path.expanduser(path)))
 
 
+def snapshot_folder(repository: str, revision: str, cache: Path) -> Path:
+    """Return where a repository at a commit is in `cache`, or would be."""
+    return cache / f"models--{repository.replace('/', '--')}" / "snapshots" / revision
+
+
+def problems(spec: ModelSpec, cache: Path) -> list[str]:
+    """Return a line for each file of a model of a hub that loading it would not find in `cache`."""
+    if not spec.revision:
+        return ["its commit is not known yet"]
+    folder = snapshot_folder(spec.repository, spec.revision, cache)
+    sizes = _recorded_sizes(spec.repository, spec.revision, cache)
+    return lacking(folder, sizes, variant_of(spec), runs_code(spec))
+
+
 def is_cached(spec: ModelSpec, cache: Path) -> bool:
-    """Say whether the repository of `spec` is in `cache` at its revision; imports nothing."""
-    repository = "models--" + spec.repository.replace("/", "--")
-    # Snapshots are links into blobs/, which a purge of scratch empties first: exists() follows
-    # them.
-    snapshot = cache / repository / "snapshots" / spec.revision
-    return any(path.exists() for path in snapshot.rglob("*.json"))
+    """Say whether all that loading the model of `spec` reads is in `cache`."""
+    return not problems(spec, cache)
 
 
 def missing(specs: Iterable[ModelSpec], cache: Path) -> list[ModelSpec]:
-    """Return the models that come from a hub and are not in `cache`."""
+    """Return the models that come from a hub and are not in `cache` as a whole."""
     return [spec for spec in specs if spec.repository and not is_cached(spec, cache)]
 
 
-def fetch(spec: ModelSpec, cache: Path) -> Path:
-    """Bring the repository of `spec` at its revision into `cache` and return its folder there.
+def variant_of(spec: ModelSpec) -> str:
+    """Return the variant of weight files that a model is loaded from, "" for none."""
+    return str(spec.settings.get("variant") or "")
 
-    Goes on where an earlier download stopped. Raises ModelError where the hub cannot be reached or
-    refuses.
-    """
-    from huggingface_hub import snapshot_download
 
+def runs_code(spec: ModelSpec) -> bool:
+    """Say whether loading a model runs modules of its repository."""
+    family = installed.plugins("families").get(spec.family)
+    return bool(getattr(family, "runs_repository_code", False))
+
+
+def record(model: LockedModel, cache: Path) -> None:
+    """Write down which files a repository has, so that the cache is known as whole or not."""
+    replace_file(_record_path(model.repository, model.revision, cache), to_json(sizes_of(model)))
+
+
+def _recorded_sizes(repository: str, revision: str, cache: Path) -> dict[str, int]:
     try:
-        folder = snapshot_download(
-            spec.repository,
-            revision=spec.revision,
-            cache_dir=cache,
-            allow_patterns=list(WANTED_FILES),
-        )
-    # huggingface_hub, httpx and the file system raise each their own; all mean the same here.
-    except Exception as error:
-        raise ModelError(
-            f"{spec.name} ({spec.repository} at {spec.revision}) could not be fetched "
-            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})",
-            hint="Fetch it on a machine that reaches the hub; gated repositories need HF_TOKEN",
-        ) from error
-    return Path(folder)
+        sizes = read_json(_record_path(repository, revision, cache))
+    except PanicError:
+        return {}
+    return sizes if isinstance(sizes, dict) else {}
+
+
+def _record_path(repository: str, revision: str, cache: Path) -> Path:
+    return cache / "panic_hpc" / "files" / repository.replace("/", "--") / f"{revision}.json"
