@@ -9,6 +9,8 @@ from panic_hpc.cli.console.options import Json
 if TYPE_CHECKING:
     from panic_hpc.health.site import SiteFinding
 
+PANEL = ("What there is to run on and with", 0)
+
 EXIT_NOT_USABLE = 1
 STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
     from panic_hpc.planning.plan import PlanOptions
 
+PANEL = ("The main job", 1)
+
 SHOWN_NETWORKS = 20
 
 
@@ -95,7 +97,7 @@ def _planned(
     dry_run: bool,
 ) -> "Manifest":
     from panic_hpc.experiment import catalogue
-    from panic_hpc.models.lock import commits_of, lock_beside, read_lock, used_of, write_lock
+    from panic_hpc.models.hub.lock import commits_of, lock_beside, read_lock, used_of, write_lock
     from panic_hpc.planning.manifest import manifest_of, write
     from panic_hpc.planning.plan import plan_file
 
@@ -112,7 +114,7 @@ def _planned(
 
 def _summary(manifest: "Manifest") -> dict[str, Any]:
     """Return what will happen, as a JSON value."""
-    from panic_hpc.models.hub_cache import cache_directory, missing
+    from panic_hpc.models.hub.cache import cache_directory, missing
     from panic_hpc.planning.availability import obstacles
     from panic_hpc.stages.base import installed_stages
 

@@ -18,6 +18,8 @@ from panic_hpc.cli.console.options import (
 )
 from panic_hpc.cli.submission import Asked, send
 
+PANEL = ("While it runs", 3)
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""

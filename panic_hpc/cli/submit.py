@@ -17,6 +17,8 @@ from panic_hpc.cli.console.options import (
 )
 from panic_hpc.cli.submission import Asked, send
 
+PANEL = ("The main job", 2)
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from panic_hpc.store.checks.sampling import Sample
     from panic_hpc.store.checks.verify import Verified
 
+PANEL = ("The dataset", 0)
+
 EXIT_FINDINGS = 1
 EXIT_NOT_CHECKED = 2
 

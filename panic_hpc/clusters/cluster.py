@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from panic_hpc.clusters.resources import (
-    Closed,
     MergeResources,
     OptionName,
+    ProfileTable,
     ShardStage,
     StageResources,
     sbatch_options,
@@ -37,7 +37,7 @@ NodePath = Annotated[str, StringConstraints(pattern=r"^(/|\$[A-Za-z_]\w*)[A-Za-z
 LaunchOption = Annotated[str, StringConstraints(pattern=r"^-[A-Za-z0-9_.,:=/+-]*\z")]
 
 
-class Paths(Closed):
+class Paths(ProfileTable):
     """Where data and caches go; both belong off the home directory."""
 
     scratch: HostPath | None = None
@@ -47,7 +47,7 @@ class Paths(Closed):
     hdf5_file_locking: bool = True
 
 
-class Limits(Closed):
+class Limits(ProfileTable):
     """The scheduler's limits; what is left out is read from `scontrol show config`."""
 
     # Slurm's MaxArraySize: 1001 by default, and the largest index is one less.
@@ -59,7 +59,7 @@ class Limits(Closed):
     accounting: bool | None = None
 
 
-class Container(Closed):
+class Container(ProfileTable):
     """How a command is run in the container image."""
 
     image: HostPath | None = None
@@ -72,7 +72,7 @@ class Container(Closed):
     options: tuple[LaunchOption, ...] = ()
 
 
-class Mpi(Closed):
+class Mpi(ProfileTable):
     """How MPI ranks of the merge are started.
 
     `mpiexec` starts them inside one container on one node; `srun` starts one container a rank, on
@@ -92,7 +92,7 @@ class Mpi(Closed):
         return self
 
 
-class ProfileSource(Closed):
+class ProfileSource(ProfileTable):
     """Where a profile's facts come from, and whether it was ever tried there."""
 
     tried: Line = ""
@@ -100,7 +100,7 @@ class ProfileSource(Closed):
     read_on: datetime.date | None = None
 
 
-class Stages(Closed):
+class Stages(ProfileTable):
     """The stages' resources; a stage that came as a plugin has a table of its own name."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -112,7 +112,7 @@ class Stages(Closed):
     merge: MergeResources = MergeResources()
 
 
-class Cluster(Closed):
+class Cluster(ProfileTable):
     """One cluster: everything that panic_hpc knows of a site, as data."""
 
     name: ProfileName

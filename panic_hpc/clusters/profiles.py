@@ -17,10 +17,12 @@ from panic_hpc import installed
 from panic_hpc.clusters.cluster import KEYS, Cluster
 from panic_hpc.errors import ConfigError, nearest
 from panic_hpc.paths import shipped_configs
+from panic_hpc.validation.problems import explained
 
 SEARCH_VARIABLE = "PANIC_HPC_CLUSTERS"
 # Nowhere else: a $ in a Slurm option or a description is meant as written.
 EXPANDED_TABLES = ("python", "paths", "environment", "container")
+_TOLD = {"string_pattern_mismatch": "it has characters that a batch script must not hold here"}
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -149,18 +151,11 @@ def _validated(source: str, data: dict[str, Any]) -> Cluster:
     try:
         cluster = Cluster.model_validate(data)
     except ValidationError as error:
-        problems += [_problem(detail) for detail in error.errors()]
+        problems += explained(error, (), KEYS, _TOLD)
         raise ConfigError(source, problems) from error
     if problems:
         raise ConfigError(source, problems, hint=nearest(unknown[0], stage_names()))
     return cluster
-
-
-def _problem(detail: Any) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        return f"{where}: there is no such key. {nearest(str(detail['loc'][-1]), KEYS)}".rstrip()
-    return f"{where}: {detail['msg']} (it is {detail['input']!r:.80})".lstrip(": ")
 
 
 def _unset_variables(value: Any, environ: Mapping[str, str]) -> set[str]:

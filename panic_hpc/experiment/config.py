@@ -5,9 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -28,6 +26,7 @@ from panic_hpc.experiment.entries import (
 )
 from panic_hpc.homology.cost import LAZY_MAXDIM
 from panic_hpc.types import Noise, Prompt
+from panic_hpc.validation.closed import Closed
 
 # What a file of results holds, and what torch takes; upstream's first files have negative ones.
 MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1
@@ -43,12 +42,6 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 # Strict mode would refuse a file's list for a tuple; the entries stay strict.
 Listed = Strict(False)
-
-
-class Closed(BaseModel):
-    """Refuses unknown keys, does not convert (no "100" for 100), does not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class NetworkConfig(Closed):
@@ -164,7 +157,7 @@ class Experiment(Closed):
     homology: Homology = Homology()
     # Raw tables: the families know their settings, and importing them here would turn the layers
     # round.
-    models: dict[Name, dict[str, Any]] = {}
+    models: dict[Name, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

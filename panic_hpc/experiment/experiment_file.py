@@ -8,9 +8,9 @@ from panic_hpc.errors import ConfigError
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.models_file import with_absolute_paths, with_models_file
 from panic_hpc.experiment.partial import drafted
-from panic_hpc.experiment.problems import at_most, shown
 from panic_hpc.experiment.prompts_file import read_prompts
 from panic_hpc.experiment.tables import NOTHING, read_table
+from panic_hpc.validation.problems import at_most, shown
 
 Check = Callable[[Experiment], list[str]]
 

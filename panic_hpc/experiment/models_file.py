@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.errors import ConfigError
-from panic_hpc.experiment.problems import shown
 from panic_hpc.experiment.tables import read_table
+from panic_hpc.validation.problems import shown
 
 
 def with_models_file(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:

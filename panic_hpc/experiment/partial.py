@@ -9,7 +9,6 @@ from pydantic import TypeAdapter, ValidationError
 from panic_hpc.experiment.config import (
     MAX_LENGTH,
     SEED_KEYS,
-    Closed,
     Experiment,
     Homology,
     Images,
@@ -20,7 +19,8 @@ from panic_hpc.experiment.config import (
     unused_tables,
 )
 from panic_hpc.experiment.models_file import names_in
-from panic_hpc.experiment.problems import explained, is_finite, shown, unknown_key
+from panic_hpc.validation.closed import Closed
+from panic_hpc.validation.problems import explained, is_finite, shown, unknown_key
 
 KEYS = (*Experiment.model_fields, "prompts_file", "models_file")
 

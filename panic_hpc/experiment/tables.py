@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.errors import ConfigError
-from panic_hpc.experiment.problems import shown
 from panic_hpc.experiment.text_file import read_text
+from panic_hpc.validation.problems import shown
 
 MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 16

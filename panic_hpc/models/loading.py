@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from panic_hpc import installed
-from panic_hpc.errors import ModelError
+from panic_hpc.errors import ModelError, PanicError
 from panic_hpc.keys import content_key
+from panic_hpc.models.base import find_family
 from panic_hpc.types import ModelSpec
 
 _resident: dict[str, Any] = {}
@@ -15,7 +16,9 @@ _resident: dict[str, Any] = {}
 
 def build(spec: ModelSpec) -> Any:
     """Return the model that `spec` describes, its weights not loaded yet."""
-    return installed.plugin("families", spec.family).build(spec)
+    families = installed.plugins("families")
+    family = find_family(families, spec.family) or find_family(families, spec.code)
+    return (family or installed.plugin("families", spec.family)).build(spec)
 
 
 def load(spec: ModelSpec, device: str) -> Any:
@@ -23,7 +26,10 @@ def load(spec: ModelSpec, device: str) -> Any:
     model = build(spec)
     try:
         model.load(device)
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+    except PanicError:
+        raise
+    # Whatever it is: libraries meet a checkpoint that they do not understand in any way.
+    except Exception as error:
         what = f"{type(error).__name__}: {error}"
         raise ModelError(f"{spec.name} cannot be loaded onto {device} ({what})") from error
     return model

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.resolution import ref_of
-from panic_hpc.models import hub
-from panic_hpc.models.lock import (
+from panic_hpc.models.hub import client as hub
+from panic_hpc.models.hub.lock import (
     LockedModel,
     commits_of,
     lock_beside,
@@ -22,7 +22,7 @@ from panic_hpc.types import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Lockable:
     """An experiment's file, or a planned experiment: its plan, and where its lock is.
 
     With `update`, what the lock says of models without a commit of their own is asked for anew.
@@ -39,18 +39,18 @@ class Target:
         return tuple(spec for spec in self.plan.specs if spec.repository and spec.family)
 
 
-def target_of(path: Path, update: bool = False) -> Target:
+def lockable(path: Path, update: bool = False) -> Lockable:
     """Return what is to be locked; a planned experiment keeps the commits that it has."""
     lock = lock_beside(path)
     # From the manifest where there is one: the file may have been edited since.
     if path.is_dir():
-        return Target(path, manifest.read(path), lock)
+        return Lockable(path, manifest.read(path), lock)
     commits = {} if update else commits_of(read_lock(lock))
-    return Target(path, plan_file(path, catalogue.load(), commits=commits), lock, update)
+    return Lockable(path, plan_file(path, catalogue.load(), commits=commits), lock, update)
 
 
 def lock_models(
-    target: Target, tell: Callable[[str], None] = lambda name: None
+    target: Lockable, tell: Callable[[str], None] = lambda name: None
 ) -> dict[str, LockedModel]:
     """Return {name: what is locked of it}, asking the hub for what the lock lacks.
 

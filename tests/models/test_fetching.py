@@ -7,14 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from loopback_hub import Repository, hub
 
-from panic_hpc.models import builtin, hub_cache
-from panic_hpc.models.lock import commits_of, read_lock
+from panic_hpc.models import builtin
+from panic_hpc.models.hub import cache as hub_cache
+from panic_hpc.models.hub.lock import commits_of, read_lock
 from panic_hpc.planning import manifest
 
 pytestmark = pytest.mark.compute
@@ -34,6 +35,12 @@ Text = { family = "sentence_transformers", repository = "me/text", max_tokens = 
 """
 
 
+ONLINE: Mapping[str, str] = {}
+NOBODY = "http://127.0.0.1:9"
+# Every loader that asks a hub would fail.
+NOWHERE = {"HF_ENDPOINT": NOBODY, "HF_HUB_OFFLINE": "1"}
+
+
 class Site:
     """A directory with an experiment, an empty cache, and a hub that has its models."""
 
@@ -48,7 +55,7 @@ class Site:
         }
         (root / "e.toml").write_text(EXPERIMENT)
 
-    def start(self, *words: str, **more: str) -> "subprocess.Popen[str]":
+    def start(self, *words: str, more: Mapping[str, str] = ONLINE) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "panic_hpc", *words]
         return subprocess.Popen(
             command,
@@ -59,9 +66,9 @@ class Site:
             text=True,
         )
 
-    def run(self, *words: str, code: int = 0, **more: str) -> str:
+    def run(self, *words: str, code: int = 0, more: Mapping[str, str] = ONLINE) -> str:
         """Type a command; return what it printed."""
-        process = self.start(*words, **more)
+        process = self.start(*words, more=more)
         out, err = process.communicate(timeout=240)
         assert process.returncode == code, out + err
         return out + err
@@ -103,13 +110,11 @@ def test_a_planned_experiment_needs_one_fetch_and_then_no_hub(site: Site) -> Non
     assert "unet/diffusion_pytorch_model.fp16.safetensors" not in turbo.served
     commits = {spec.name: spec.revision for spec in manifest.read(site.root / "E").specs}
     assert commits == {"Turbo": turbo.commit, "Terse": "b" * 40, "Text": "a" * 40}
-    # Nobody answers here: every loader that asks a hub would fail.
-    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1"}
-    assert "in " in site.run("models", "fetch", "E", **nowhere)
-    site.run("submit", "E", "--executor", "inline", **nowhere)
+    assert "in " in site.run("models", "fetch", "E", more=NOWHERE)
+    site.run("submit", "E", "--executor", "inline", more=NOWHERE)
     assert "clean" in site.run("verify", "E/dataset.h5")
     # The file has no lock, so it is the directory's that says which commits were meant.
-    assert "E is unchanged" in site.run("plan", "e.toml", "E", **nowhere)
+    assert "E is unchanged" in site.run("plan", "e.toml", "E", more=NOWHERE)
 
 
 def test_a_lock_says_what_will_be_run_before_anything_is_brought(site: Site) -> None:
@@ -208,7 +213,7 @@ def test_what_the_hub_does_not_give_is_named(
 
 
 def test_a_hub_out_of_reach_is_one_sentence(site: Site) -> None:
-    told = site.run("models", "lock", "e.toml", code=1, HF_ENDPOINT="http://127.0.0.1:9")
+    told = site.run("models", "lock", "e.toml", code=1, more={"HF_ENDPOINT": NOBODY})
     assert "me/turbo could not be had from the hub" in told
     assert "Traceback" not in told
 

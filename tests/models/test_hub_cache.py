@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from panic_hpc.models import builtin, hub_cache
-from panic_hpc.models.lock import LockedFile, LockedModel
-from panic_hpc.models.repository_files import files_read, weights_problem
+from panic_hpc.models import builtin
+from panic_hpc.models.hub import cache as hub_cache
+from panic_hpc.models.hub.lock import LockedFile, LockedModel
+from panic_hpc.models.hub.repository_files import files_read, weights_problem
 from panic_hpc.types import ModelSpec
 
 COMMIT = "0" * 40

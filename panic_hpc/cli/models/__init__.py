@@ -5,6 +5,8 @@ import typer
 from panic_hpc.cli.models.fetching import fetch_models, lock_models
 from panic_hpc.cli.models.listing import list_models
 
+PANEL = ("What there is to run on and with", 1)
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb and its own."""

@@ -10,9 +10,9 @@ import typer
 from panic_hpc.cli.console.options import Json
 
 if TYPE_CHECKING:
-    from panic_hpc.models.fetching import Fetch
-    from panic_hpc.models.lock import LockedModel
-    from panic_hpc.planning.locking import Target
+    from panic_hpc.models.hub.fetching import Fetch
+    from panic_hpc.models.hub.lock import LockedModel
+    from panic_hpc.planning.locking import Lockable
 
 Experiment = Annotated[
     Path, typer.Argument(metavar="EXP", help="An experiment's file, or its directory.")
@@ -32,9 +32,9 @@ def lock_models(
     changed by it, but for commits that its plan was made without.
     """
     from panic_hpc.cli.console.output import say, say_json
-    from panic_hpc.planning.locking import target_of
+    from panic_hpc.planning.locking import lockable
 
-    target = target_of(experiment, update)
+    target = lockable(experiment, update)
     locked = _locked(target)
     if as_json:
         models = {name: _described(model) for name, model in locked.items()}
@@ -55,12 +55,12 @@ def fetch_models(
     read, and goes on where an earlier one stopped. Built-in models and folders need nothing.
     """
     from panic_hpc.cli.console.output import say, say_json
-    from panic_hpc.models import hub_cache
-    from panic_hpc.models.fetching import require_space
-    from panic_hpc.planning.locking import target_of
+    from panic_hpc.models.hub import cache as hub_cache
+    from panic_hpc.models.hub.fetching import require_space
+    from panic_hpc.planning.locking import lockable
 
     cache = _cache_of(cluster)
-    target = target_of(experiment)
+    target = lockable(experiment)
     # Asked first, so that nothing of the hub's client is imported where all is there.
     if not hub_cache.missing(target.specs, cache):
         there = [spec.name for spec in target.specs]
@@ -83,12 +83,12 @@ def fetch_models(
 def _cache_of(cluster: str) -> Path:
     from panic_hpc.backends.slurm.job_environment import model_cache
     from panic_hpc.clusters.profiles import load_cluster, resolved
-    from panic_hpc.models.hub_cache import cache_directory
+    from panic_hpc.models.hub.cache import cache_directory
 
     return model_cache(resolved(load_cluster(cluster))) if cluster else cache_directory()
 
 
-def _locked(target: "Target") -> "dict[str, LockedModel]":
+def _locked(target: "Lockable") -> "dict[str, LockedModel]":
     from panic_hpc.cli.console.output import err
     from panic_hpc.planning.locking import lock_models
 
@@ -96,8 +96,8 @@ def _locked(target: "Target") -> "dict[str, LockedModel]":
         return lock_models(target, lambda name: status.update(f"Asking the hub for {name} …"))
 
 
-def _planned(target: "Target", cache: Path) -> "list[Fetch]":
-    from panic_hpc.models.fetching import plan_fetch
+def _planned(target: "Lockable", cache: Path) -> "list[Fetch]":
+    from panic_hpc.models.hub.fetching import plan_fetch
     from panic_hpc.planning.locking import settled
 
     locked = _locked(target)
@@ -106,8 +106,8 @@ def _planned(target: "Target", cache: Path) -> "list[Fetch]":
 
 def _bring(fetches: "Sequence[Fetch]", cache: Path) -> None:
     from panic_hpc.cli.console.byte_bar import byte_bar
-    from panic_hpc.models.fetching import bring
-    from panic_hpc.models.hub import quiet
+    from panic_hpc.models.hub.client import quiet
+    from panic_hpc.models.hub.fetching import bring
 
     quiet(not sys.stderr.isatty())
     for fetch in fetches:

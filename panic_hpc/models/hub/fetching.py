@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from panic_hpc.errors import ModelError
-from panic_hpc.models import hub, hub_cache
-from panic_hpc.models.hub import Report
-from panic_hpc.models.lock import LockedModel
-from panic_hpc.models.repository_files import INDEXES, files_read, read_index
+from panic_hpc.models.hub import cache as hub_cache
+from panic_hpc.models.hub import client as hub
+from panic_hpc.models.hub.client import Report
+from panic_hpc.models.hub.lock import LockedModel
+from panic_hpc.models.hub.repository_files import INDEXES, files_read, read_index
 from panic_hpc.types import ModelSpec
 
 

@@ -21,7 +21,7 @@ from pydantic import (
 
 from panic_hpc.disk.files import read_json, replace_file, to_json
 from panic_hpc.errors import ModelError, PanicError
-from panic_hpc.models.rows import COMMIT
+from panic_hpc.models.known.rows import COMMIT
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.types import ModelSpec
 

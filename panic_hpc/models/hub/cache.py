@@ -11,8 +11,8 @@ from pathlib import Path
 from panic_hpc import installed
 from panic_hpc.disk.files import read_json, replace_file, to_json
 from panic_hpc.errors import PanicError
-from panic_hpc.models.lock import LockedModel, sizes_of
-from panic_hpc.models.repository_files import lacking
+from panic_hpc.models.hub.lock import LockedModel, sizes_of
+from panic_hpc.models.hub.repository_files import lacking
 from panic_hpc.types import ModelSpec
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.errors import ModelError
-from panic_hpc.models.lock import LockedFile, LockedModel
+from panic_hpc.models.hub.lock import LockedFile, LockedModel
 
 Report = Callable[[int, int], None]
 PIECE = 8 * 2**20
