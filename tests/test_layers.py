@@ -37,6 +37,7 @@ DOORS = {
     "diffusers": ("models",),
     "transformers": ("models",),
     "sentence_transformers": ("models",),
+    "huggingface_hub": ("models.hub.client",),
     "gph": ("homology",),
     "gudhi": ("homology",),
     "mpi4py": ("merging",),

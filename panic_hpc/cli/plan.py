@@ -60,7 +60,7 @@ def plan(
     # Before planning: afterwards it is there in any case.
     existed = paths.manifest.exists()
     with err.status("Planning …"):
-        manifest = _planned(file, options, extra, paths if not dry_run else None)
+        manifest = _planned(file, options, extra, paths, dry_run)
         summary = _summary(manifest)
     summary |= {"directory": str(paths.root), "written": not (existed or dry_run)}
     if as_json:
@@ -93,18 +93,28 @@ def _planned(
     file: Path,
     options: "PlanOptions",
     extra: Mapping[str, Any],
-    paths: "ExperimentPaths | None",
+    paths: "ExperimentPaths",
+    dry_run: bool,
 ) -> "Manifest":
     from panic_hpc.experiment import catalogue
+    from panic_hpc.models.hub.lock import commits_of, lock_beside, read_lock, used_of, write_lock
     from panic_hpc.planning.manifest import manifest_of, write
     from panic_hpc.planning.plan import plan_file
 
-    planned = plan_file(file, catalogue.load(), options, extra)
-    return write(planned, paths) if paths else manifest_of(planned)
+    # The file's own lock last, which goes before what an earlier fetch left in the directory.
+    locked = [*read_lock(paths.lock), *read_lock(lock_beside(file))]
+    planned = plan_file(file, catalogue.load(), options, extra, commits_of(locked))
+    if dry_run:
+        return manifest_of(planned)
+    written = write(planned, paths)
+    if kept := used_of(locked, written.specs):
+        write_lock(paths.lock, kept)
+    return written
 
 
 def _summary(manifest: "Manifest") -> dict[str, Any]:
     """Return what will happen, as a JSON value."""
+    from panic_hpc.models.hub.cache import cache_directory, missing
     from panic_hpc.planning.availability import obstacles
     from panic_hpc.stages.base import installed_stages
 
@@ -127,6 +137,7 @@ def _summary(manifest: "Manifest") -> dict[str, Any]:
             name: _stage_summary(stage, manifest) for name, stage in installed_stages().items()
         },
         "cannot_be_submitted": obstacles(manifest),
+        "to_fetch": [spec.name for spec in missing(manifest.specs, cache_directory())],
     }
 
 
@@ -201,5 +212,11 @@ def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> 
     refusals = summary["cannot_be_submitted"]
     if refusals:
         warn(f"Planned, but it cannot be submitted: {'; '.join(refusals)}")
-    if not refusals and not dry_run:
-        say(f"Next: panic-hpc submit {shlex.quote(directory)}")
+    if refusals or dry_run:
+        return
+    place = shlex.quote(directory)
+    if summary["to_fetch"]:
+        say(f"{', '.join(summary['to_fetch'])}: not in the cache here")
+        say(f"Next: panic-hpc models fetch {place} (with --cluster NAME for a cluster's cache)")
+    else:
+        say(f"Next: panic-hpc submit {place}")
