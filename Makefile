@@ -56,13 +56,13 @@ check: $(STAMP)
 
 # The documents as a site in build/site; a link that leads nowhere is an error.
 docs: $(STAMP)
-	$(BIN)/pip install --quiet --constraint constraints.txt mkdocs-material
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean
+	$(BIN)/pip install --quiet --constraint constraints.txt mkdocs-material mkdocstrings-python
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
 bench: $(STAMP)
 	for bench in tools/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
-image:
+image: $(STAMP)
 	slurm/build-image
 
 clean:

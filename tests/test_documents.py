@@ -43,3 +43,16 @@ def test_wrapping_makes_no_list_of_a_sentence() -> None:
     wrapped = wrap_documents.wrapped(f"{'x' * 96} - and 1. more\n" * 2)
     assert len(wrapped.splitlines()) > 2
     assert not re.search(r"^(-|1\.)", wrapped, re.MULTILINE)
+
+
+SAID = re.compile(r"`([^`]+)`")
+
+
+def test_messages_of_the_troubleshooting_page_are_those_of_the_code() -> None:
+    texts = (path.read_text() for path in (ROOT / "panic_hpc").rglob("*.py"))
+    # Neighbouring literals are one message.
+    source = re.sub(r'"\s*\n\s*f?"', "", "\n".join(texts))
+    rows = (ROOT / "docs" / "troubleshooting.md").read_text().splitlines()
+    said = [text for row in rows if row.startswith("|") for text in SAID.findall(row.split("|")[1])]
+    parts = [part.strip(" :(,") for text in said for part in re.split(r"…|\b[XY]\b", text)]
+    assert [part for part in parts if len(part) > 6 and part not in source] == []

@@ -59,10 +59,12 @@ def _from_hex(text: str) -> float:
 
 
 def clouds() -> list[Any]:
-    """Distinct points: generic, with ties, tiny, and wide enough for several cache lines."""
+    """Distinct points: generic, with ties, tiny, wide enough for several cache lines, noise."""
     rng = np.random.default_rng(0)
+    noise = rng.standard_normal((140, 300))
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
     grid = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), axis=-1).reshape(-1, 3)
-    return [*(rng.standard_normal((n, 3)) for n in (1, 2, 3, 4, 65, 150)), grid]
+    return [*(rng.standard_normal((n, 3)) for n in (1, 2, 3, 4, 65, 150)), grid, noise]
 
 
 def assert_same_as_installed(command: list[str]) -> None:
