@@ -10,7 +10,6 @@ import typer
 from panic_hpc.cli.console.options import Json
 
 if TYPE_CHECKING:
-    from panic_hpc.experiment.catalogue import Catalogue
     from panic_hpc.paths import ExperimentPaths
     from panic_hpc.planning.manifest import Manifest
     from panic_hpc.planning.plan import PlanOptions
@@ -38,6 +37,12 @@ def plan(
     target_minutes: Annotated[
         float | None, typer.Option(min=0.001, help="Length of a shard by cost estimate; else 60.")
     ] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="A file of models, in place of the experiment's own.")
+    ] = None,
+    allow_remote_code: Annotated[
+        bool, typer.Option("--allow-remote-code", help="Let models run code of their repositories.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -46,17 +51,17 @@ def plan(
     Planning the same experiment again changes nothing; another one in its place is refused.
     """
     from panic_hpc.cli.console.output import err, say_json
-    from panic_hpc.experiment import catalogue
     from panic_hpc.paths import ExperimentPaths
 
     paths = ExperimentPaths(directory or Path(file.stem))
-    known = catalogue.load()
+    extra: dict[str, Any] = {"models_file": str(models.absolute())} if models else {}
+    extra |= {"allow_remote_code": True} if allow_remote_code else {}
     options = _options(runs_per_shard, target_minutes, paths)
     # Before planning: afterwards it is there in any case.
     existed = paths.manifest.exists()
     with err.status("Planning …"):
-        manifest = _planned(file, known, options, paths if not dry_run else None)
-        summary = _summary(manifest, known)
+        manifest = _planned(file, options, extra, paths if not dry_run else None)
+        summary = _summary(manifest)
     summary |= {"directory": str(paths.root), "written": not (existed or dry_run)}
     if as_json:
         say_json(summary)
@@ -85,17 +90,22 @@ def _options(
 
 
 def _planned(
-    file: Path, known: "Catalogue", options: "PlanOptions", paths: "ExperimentPaths | None"
+    file: Path,
+    options: "PlanOptions",
+    extra: Mapping[str, Any],
+    paths: "ExperimentPaths | None",
 ) -> "Manifest":
+    from panic_hpc.experiment import catalogue
     from panic_hpc.planning.manifest import manifest_of, write
     from panic_hpc.planning.plan import plan_file
 
-    planned = plan_file(file, known, options)
+    planned = plan_file(file, catalogue.load(), options, extra)
     return write(planned, paths) if paths else manifest_of(planned)
 
 
-def _summary(manifest: "Manifest", known: "Catalogue") -> dict[str, Any]:
+def _summary(manifest: "Manifest") -> dict[str, Any]:
     """Return what will happen, as a JSON value."""
+    from panic_hpc.planning.availability import obstacles
     from panic_hpc.stages.base import installed_stages
 
     return {
@@ -116,7 +126,7 @@ def _summary(manifest: "Manifest", known: "Catalogue") -> dict[str, Any]:
         "stages": {
             name: _stage_summary(stage, manifest) for name, stage in installed_stages().items()
         },
-        "cannot_be_submitted": known.refusals(manifest.specs),
+        "cannot_be_submitted": obstacles(manifest),
     }
 
 
@@ -190,6 +200,6 @@ def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> 
         say(f"{directory} {'is unchanged' if existed else 'planned'}, key {summary['key']}")
     refusals = summary["cannot_be_submitted"]
     if refusals:
-        warn(f"Can be planned but not submitted yet: {'; '.join(refusals)}")
+        warn(f"Planned, but it cannot be submitted: {'; '.join(refusals)}")
     if not refusals and not dry_run:
         say(f"Next: panic-hpc submit {shlex.quote(directory)}")

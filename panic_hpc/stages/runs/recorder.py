@@ -16,8 +16,8 @@ from panic_hpc.errors import ConflictError
 from panic_hpc.models.base import Output
 from panic_hpc.stages.codecs.base import Codec, readable_at_once
 from panic_hpc.stages.throttle import Slowest, Throttle
-from panic_hpc.store.format.schema import INPUT_TRUNCATED, NOT_KEPT, OUTPUT_EMPTY, OUTPUT_TRUNCATED
 from panic_hpc.store.journal import Journal, JournalRecord
+from panic_hpc.store.results.runs import INPUT_TRUNCATED, NOT_KEPT, OUTPUT_EMPTY, OUTPUT_TRUNCATED
 
 
 class Item(NamedTuple):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from panic_hpc.models.loading import load_all
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.models.torch_setup import fix_threads
-from panic_hpc.stages import sizes
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.base import codec_of
+from panic_hpc.stages.runs.estimate import estimate_runs
 from panic_hpc.stages.runs.lockstep import Lockstep, NetworkCycle, position_of
 from panic_hpc.stages.runs.loops import LoopFinder
 from panic_hpc.stages.runs.progress import RunLimits, RunProgress, apply, take_back_unstored
@@ -37,7 +37,7 @@ class RunsStage:
 
     def estimate(self, manifest: "Manifest") -> Estimate:
         """Return the seconds that all invocations take by their models' costs, and their bytes."""
-        return sizes.estimate_runs(manifest)
+        return estimate_runs(manifest)
 
     def execute(self, context: Context, shard: Shard) -> None:
         """Follow the shard's runs to their ends and publish them; goes on from its journal."""
