@@ -61,6 +61,8 @@ STICKY_CLASSES = {"DistBackendError": "the processes of several cards lost each 
 _PROGRAM_HINT = "CUDA_LAUNCH_BLOCKING=1 in the environment shows which call it was"
 _HARDWARE_HINT = "Retry; where it comes back on one node only, tell who runs that node"
 _SPEAKS_OF_A_DEVICE = ("cuda", "cublas", "cudnn", "cusolver", "cufft", "nccl", "hip", "hsa")
+# What libraries beneath torch say; torch itself has a class for it.
+_NO_MEMORY = ("cuda out of memory", "hip out of memory", "cuda error: out of memory")
 _CLASSES_OF_A_DEVICE = ("AcceleratorError",)
 
 
@@ -80,6 +82,14 @@ def raise_if_sticky(error: BaseException) -> None:
             f"This process cannot use its GPU any more: {found.says} ({what})",
             hint=_HARDWARE_HINT if found.is_hardware else _PROGRAM_HINT,
         ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether `error`, or one of its causes, says that a device's memory ran out."""
+    return any(
+        type(one).__name__ == "OutOfMemoryError" or any(p in str(one).lower() for p in _NO_MEMORY)
+        for one in _chain(error)
+    )
 
 
 def _asked() -> StickyError | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from panic_hpc.errors import Interrupted
 from panic_hpc.models.base import GenerativeModel, Output
+from panic_hpc.models.loading import on_device
 from panic_hpc.stages.calls import Caller, ItemFailure
 from panic_hpc.stages.codecs.base import Codec
 from panic_hpc.stages.runs.progress import RunLimits, RunProgress, add_rows, seed_of
@@ -47,7 +48,7 @@ def position_of(model: GenerativeModel, codec: Codec, input_codec: Codec) -> Cyc
     def call(items: Sequence[tuple[Any, int]]) -> Sequence[Output | ItemFailure]:
         # A pair is one item, so that a copy that fills a slot brings its seed along.
         inputs, seeds = zip(*items, strict=True)
-        outputs = model.generate(list(inputs), list(seeds))
+        outputs = on_device(model, lambda: model.generate(list(inputs), list(seeds)))
         return [_checked(codec, output) for output in outputs]
 
     def plain(item: tuple[Any, int]) -> tuple[Any, int]:
