@@ -9,8 +9,9 @@ from experiments import Planned, planned, stage_named
 from killing import kill_until_done
 
 from panic_hpc import keys
-from panic_hpc.errors import Interrupted, ModelError, NumericsError
+from panic_hpc.errors import ConflictError, Interrupted, ModelError, NumericsError
 from panic_hpc.models.loading import load
+from panic_hpc.stages.codecs.image import ImageCodec
 from panic_hpc.stages.embeddings.outputs import Outputs
 from panic_hpc.store.format.column import MODALITIES
 from panic_hpc.store.format.ragged import unpack_texts
@@ -246,6 +247,28 @@ def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, keep_every: int) -
     kills = kill_until_done(killed, RUNS, keep_every, (4_000, 20_000))
     assert kills >= 2
     assert killed.digests(RUNS) == whole.digests(RUNS)
+
+
+@pytest.mark.parametrize("noise", ["fixed", "per_step"])
+def test_a_picture_stored_otherwise_than_read_is_never_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noise: str
+) -> None:
+    whole, troubled = (planned(tmp_path / name, noise=noise) for name in ("whole", "troubled"))
+    whole.work(RUNS)
+    honest, calls = ImageCodec.encode, iter(range(1000))
+
+    def encode(self: ImageCodec, value: np.ndarray, option: str) -> bytes:
+        return honest(self, 255 - value if next(calls) == 20 else value, option)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageCodec, "encode", encode)
+        with pytest.raises(ConflictError, match="is not what the next model read"):
+            troubled.work(RUNS)
+    [shard] = stage_named(RUNS).shards(troubled.manifest)
+    assert not troubled.paths.shard(shard).exists()
+    assert troubled.paths.checkpoint(shard).exists()
+    troubled.work(RUNS)
+    assert troubled.digests(RUNS) == whole.digests(RUNS)
 
 
 class TestTrouble:

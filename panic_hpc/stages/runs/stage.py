@@ -63,7 +63,8 @@ def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
     with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
         runs = _resumed(context.manifest, shard, course, journal)
         # The recorder ends before the arrays are made: its threads still write records.
-        with Recorder(journal, experiment.images.codec, context.checkpoint_s) as recorder:
+        codec, n_threads = experiment.images.codec, context.cpus
+        with Recorder(journal, codec, context.checkpoint_s, n_threads) as recorder:
             Lockstep(course, runs, recorder, context.should_stop, context.report).advance()
         arrays = runs_arrays(runs, network, journal)
         publish_shard(path, finish_header(header, journal), arrays)
