@@ -20,7 +20,7 @@ from panic_hpc.store.dataset.schema import dataset_name
 from panic_hpc.store.format.digest import Rename, incomplete_rows, running_sum, same_name
 from panic_hpc.store.format.header import DATASET
 from panic_hpc.store.format.reader import ArrayFile
-from panic_hpc.store.format.schema import required_names
+from panic_hpc.store.format.schema import SHARD_COLUMNS, required_names
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
 
 _KEY = re.compile(rb"[0-9a-f]{32}")
@@ -29,6 +29,9 @@ _KEY = re.compile(rb"[0-9a-f]{32}")
 def shard_problems(file: ArrayFile) -> Iterator[Problem]:
     """Yield what is wrong between the arrays of a shard."""
     stage = str(file.header.get("stage"))
+    if stage not in SHARD_COLUMNS:
+        yield "S01", f"it holds results of stage {stage!r}, which nothing installed here declares"
+        return
     arrays = {name: (entry.dtype, entry.shape) for name, entry in file.entries.items()}
     wrong = list(name_problems(stage, arrays))
     yield from wrong

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
 
+from panic_hpc.errors import ShardError
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, RUNS, TEXT
 
 FORMAT = "panic_hpc"
@@ -244,7 +245,9 @@ OPTIONAL_COLUMNS: Mapping[str, tuple[Column, ...]] = {
 
 @cache
 def shard_columns(stage: str) -> Mapping[str, Column]:
-    """Return {name: column} of all that a shard of `stage` may hold."""
+    """Return {name: column} of all that a shard of `stage` may hold; ShardError for another."""
+    if stage not in SHARD_COLUMNS:
+        raise ShardError(f"no kind of result is called {stage!r} here")
     columns = (*SHARD_COLUMNS[stage], *OPTIONAL_COLUMNS.get(stage, ()))
     return MappingProxyType({column.name: column for column in columns})
 
