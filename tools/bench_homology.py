@@ -251,8 +251,8 @@ def agreement(found: Measurement, ours: Measurement) -> str:
     if found.bars == ours.bars:
         return "equal"
     for theirs, own in zip(found.bars, ours.bars, strict=True):
-        totals = [sum(death - birth for birth, death in bars) for bars in (theirs, own)]
-        if len(theirs) != len(own) or not np.isclose(*totals, rtol=1e-4, atol=1e-4):
+        total, own_total = (sum(death - birth for birth, death in bars) for bars in (theirs, own))
+        if len(theirs) != len(own) or not np.isclose(total, own_total, rtol=1e-4, atol=1e-4):
             return "DIFFERENT"
     return "same"
 

@@ -83,7 +83,7 @@ def in_words(problems: Iterable[tuple[str, str]]) -> str:
 
 
 def _require_shard(shard: ShardFile, manifest_key: str) -> None:
-    if shard.kind != SHARD or not set(ShardHeader.__slots__) <= shard.header.keys():
+    if shard.kind != SHARD:
         raise ShardError(f"{shard.path} is not a shard but a {shard.kind}")
     found = shard.header["manifest_key"]
     if manifest_key and found != manifest_key:
