@@ -21,6 +21,8 @@ from panic_hpc.paths import shipped_configs
 SEARCH_VARIABLE = "PANIC_HPC_CLUSTERS"
 # Nowhere else: a $ in a Slurm option or a description is meant as written.
 EXPANDED_TABLES = ("python", "paths", "environment", "container")
+# Of `PluginResources`, which pydantic puts into the place of a problem.
+KINDS = (("shards",), ("ranks",))
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -157,10 +159,15 @@ def _validated(source: str, data: dict[str, Any]) -> Cluster:
 
 
 def _problem(detail: Any) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
+    where = ".".join(map(str, _place(detail["loc"])))
     if detail["type"] == "extra_forbidden":
         return f"{where}: there is no such key. {nearest(str(detail['loc'][-1]), KEYS)}".rstrip()
     return f"{where}: {detail['msg']} (it is {detail['input']!r:.80})".lstrip(": ")
+
+
+def _place(loc: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return where a problem is, as the file has it: without the kind of a plugin's table."""
+    return (*loc[:2], *loc[3:]) if loc[:1] == ("stages",) and loc[2:3] in KINDS else loc
 
 
 def _unset_variables(value: Any, environ: Mapping[str, str]) -> set[str]:

@@ -13,6 +13,7 @@ from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.partial import drafted
 from panic_hpc.experiment.problems import at_most, shown
 from panic_hpc.experiment.prompts_file import read_prompts
+from panic_hpc.experiment.stage_settings import with_stage_tables
 from panic_hpc.experiment.text_file import read_text
 
 MAX_BYTES = 64 * 2**20
@@ -35,6 +36,8 @@ def load_experiment(path: Path, check: Check = lambda experiment: []) -> Experim
     """
     table = read_table(path)
     table, problems = _with_prompts(table, path.parent)
+    table, found = with_stage_tables(table)
+    problems += found
     experiment, found = drafted(_with_absolute_paths(table, path.parent))
     problems += found
     problems += check(experiment)

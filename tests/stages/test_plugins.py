@@ -12,12 +12,12 @@ from panic_hpc.types import RUNS, TEXT
 
 COUNTING_STAGE = """
 from panic_hpc.disk.files import create_file
-from panic_hpc.stages.base import Estimate
+from panic_hpc.stages.base import Estimate, ShardStage
 from panic_hpc.store.format.shard import open_shard
 from panic_hpc.types import Shard, ShardId
 
 
-class Counting:
+class Counting(ShardStage):
     name = "counting"
     after = ("runs",)
 

@@ -106,6 +106,8 @@ def plugin_file(package: str, folder: Path, name: str, source: str) -> Iterator[
     """Make `source` a module of `package` as if its file lay there, for the body's time."""
     path = folder.joinpath(*name.split(".")).with_suffix(".py")
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.parent != folder:
+        (path.parent / "__init__.py").touch()
     path.write_text(source)
     module = importlib.import_module(package)
     module.__path__.append(str(folder))
@@ -115,5 +117,11 @@ def plugin_file(package: str, folder: Path, name: str, source: str) -> Iterator[
         yield
     finally:
         module.__path__.remove(str(folder))
-        sys.modules.pop(f"{package}.{name}", None)
+        for loaded in [module for module in sys.modules if _is_within(module, package, name)]:
+            del sys.modules[loaded]
         installed.forget()
+
+
+def _is_within(module: str, package: str, name: str) -> bool:
+    top = f"{package}.{name.partition('.')[0]}"
+    return module == top or module.startswith(f"{top}.")

@@ -7,14 +7,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from panic_hpc.errors import Interrupted
 from panic_hpc.models.base import GenerativeModel, Output
 from panic_hpc.stages.calls import Caller, ItemFailure
 from panic_hpc.stages.codecs.base import Codec
+from panic_hpc.stages.journalled import interrupted
 from panic_hpc.stages.runs.progress import RunLimits, RunProgress, apply, seed_of
 from panic_hpc.stages.runs.recorder import CallResult, Item, Recorded, Recorder
 from panic_hpc.stages.throttle import Slowest, Throttle
-from panic_hpc.types import IMAGE
+from panic_hpc.types import IMAGE, RUNS
 
 REPORT_INTERVAL_S = 1.0
 
@@ -156,7 +156,7 @@ class Lockstep:
         if reason:
             self._settle_all()
             self._report()
-            raise Interrupted(f"The runs stopped: {reason}", hint="Submit again to continue")
+            raise interrupted(RUNS, reason)
 
     def _report(self) -> None:
         total = self.course.limits.max_length
