@@ -35,6 +35,7 @@ KINDS: Mapping[str, Kind] = {
     "families": Kind("model family", "panic_hpc.models.families"),
     "stages": Kind("stage", "panic_hpc.stages", "stage"),
     "codecs": Kind("codec of modality", "panic_hpc.stages.codecs"),
+    "verbs": Kind("verb", "panic_hpc.cli"),
 }
 
 
@@ -45,12 +46,22 @@ def plugins(kind: str) -> Mapping[str, Any]:
     Raises PanicError where two plugins carry one name, or another package's cannot be imported.
     """
     found: dict[str, Any] = {}
-    for source, module in [*_own_modules(KINDS[kind]), *_foreign_modules(kind)]:
+    for source, module in modules(kind):
         for plugin in getattr(module, "PLUGINS", None) or _single(module):
             if plugin.name in found:
                 raise PanicError(f"Two {kind} are named {plugin.name!r}, one of them in {source}")
             found[plugin.name] = plugin
     return MappingProxyType(found)
+
+
+def modules(kind: str) -> Iterator[tuple[str, Any]]:
+    """Yield (its name, module) of everything that may hold plugins of a kind, ours first.
+
+    What an entry point names may be a plugin itself instead of a module.
+    """
+    for name in _own_names(KINDS[kind]):
+        yield name, importlib.import_module(name)
+    yield from _foreign_modules(kind)
 
 
 def plugin(kind: str, name: str) -> Any:
@@ -87,11 +98,6 @@ def _own_names(kind: Kind) -> Iterator[str]:
 
 def _has_module(folders: Any, subfolder: str, module: str) -> bool:
     return any((Path(folder) / subfolder / f"{module}.py").is_file() for folder in folders)
-
-
-def _own_modules(kind: Kind) -> Iterator[tuple[str, Any]]:
-    for name in _own_names(kind):
-        yield name, importlib.import_module(name)
 
 
 def _foreign_modules(kind: str) -> Iterator[tuple[str, Any]]:

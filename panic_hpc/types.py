@@ -43,7 +43,8 @@ class ModelSpec:
     """A model as one experiment uses it: everything that decides its output is in here.
 
     `revision` is a hub commit, or "sha256:…" of a local folder's contents. `name` and `path` are
-    labels of this experiment and this machine, so they have no part in its identity.
+    labels of this experiment and this machine, so they have no part in its identity. `loader` names
+    the code that makes the model of its weights; "" where the family never had another name.
     """
 
     name: str
@@ -55,11 +56,18 @@ class ModelSpec:
     path: str
     batch_size: int
     settings: Mapping[str, Any]
+    loader: str = ""
+
+    @property
+    def code(self) -> str:
+        """The name of the code that loads it, which outlives names of families."""
+        return self.loader or self.family
 
     def identity(self) -> dict[str, Any]:
         """Return the JSON value that keys are made of."""
         return {
-            "family": self.family,
+            # Under the name that the value had when there was one loader a family.
+            "family": self.code,
             "repository": self.repository,
             "revision": self.revision,
             "batch_size": self.batch_size,

@@ -1,4 +1,4 @@
-"""The direction of imports, one door a library, and module sizes: DESIGN.md, section 3."""
+"""The direction of imports, one door a library, one meaning a name: DESIGN.md, sections 2 and 3."""
 
 import ast
 import subprocess
@@ -24,7 +24,7 @@ LAYERS = (
         "disk",
     ),
     ("models", "homology"),
-    ("clusters", "experiment"),
+    ("validation", "clusters", "experiment"),
     ("planning",),
     ("store",),
     ("merging", "upstream"),
@@ -58,6 +58,8 @@ LAZY = set(DOORS) - {"h5py"}
 GATED = ("store.dataset.torch_dataset",)
 """Modules that subclass a class of a lazy library, and are themselves imported inside functions."""
 MAX_LINES = 300
+MAX_MODULES = 17
+MAX_VERBS = 30
 
 
 def _modules() -> dict[str, Path]:
@@ -157,6 +159,32 @@ def test_there_are_no_import_cycles() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_stay_readable(name: str) -> None:
     assert len(MODULES[name].read_text().splitlines()) <= MAX_LINES
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    places: dict[str, list[str]] = {}
+    for name, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name)
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - {"installed"}))
+def test_only_installed_finds_plugins_by_name(name: str) -> None:
+    for dotted in _imports(name):
+        assert dotted not in ("pkgutil", "importlib.metadata.entry_points"), name
+    text = MODULES[name].read_text()
+    for finder in ("iter_modules(", "entry_points(", "walk_packages("):
+        assert finder not in text, f"{name} looks for plugins by itself; ask panic_hpc.installed"
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()}))
+def test_a_folder_is_small_enough_to_know(folder: Path) -> None:
+    modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+    # One verb a file, and as many verbs as there are.
+    limit = MAX_VERBS if folder.name == "cli" else MAX_MODULES
+    assert len(modules) <= limit, f"{folder} has {len(modules)} modules"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["status", "--help"]])

@@ -28,7 +28,7 @@ from panic_hpc.planning.plan import make_plan
 from panic_hpc.stages.base import Context
 
 BATCH = 8
-NAMES = {
+NAMES: dict[str, tuple[str, ...]] = {
     "micro": ("MicroDiffusion", "MicroVerbose", "MicroText", "MicroImage"),
     "dummy": ("DummyT2I", "DummyI2T", "DummyText", "DummyVision"),
 }

@@ -1,21 +1,32 @@
 """The command line: one verb a file, each with `register(app)`; parses, calls, prints."""
 
-import importlib
 import io
-import pkgutil
 import sys
 import traceback
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.models import CommandInfo, TyperInfo
 
-from panic_hpc import exit_codes
-from panic_hpc.cli import panels
+from panic_hpc import exit_codes, installed
 from panic_hpc.errors import Interrupted, PanicError
 from panic_hpc.versions import own_version
 
+_places: dict[str, tuple[int, int]] = {}
+
+
+class VerbsByPanel(TyperGroup):
+    """Lists verbs panel by panel; typer alone puts those with verbs of their own last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the verbs in the order that help shows them in."""
+        return sorted(self.commands, key=lambda verb: _places.get(verb, (len(PANELS), 0)))
+
+
 app = typer.Typer(
     name="panic-hpc",
+    cls=VerbsByPanel,
     help="PANIC-TDA experiments at the scale of a cluster.",
     no_args_is_help=True,
     # Rich's tracebacks print lines of source, and whatever secret stands in them.
@@ -23,6 +34,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _verbose = False
+
+PANELS = (
+    "The main job",
+    "While it runs",
+    "Experiments",
+    "The dataset",
+    "What there is to run on and with",
+    "For batch scripts",
+)
+"""The parts of `--help` in order; panels of other packages' verbs come after them."""
+OTHER = "Other"
 
 
 def _print_version(is_asked: bool) -> None:
@@ -48,14 +70,28 @@ def _global_options(
 
 
 def register_verbs(target: typer.Typer) -> None:
-    """Let every module of this package that has `register` add its commands."""
-    for info in sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name):
-        # Every verb is imported for --help, which is why none of them imports a heavy module at its
-        # top.
-        module: Any = importlib.import_module(f"{__name__}.{info.name}")
+    """Add every verb installed: modules of this folder, and entry points, that have `register`.
+
+    A verb's `PANEL` is (the panel of `--help` that shows it, its place there).
+    """
+    # Every verb is imported for --help, which is why none imports a heavy module at its top.
+    for _, module in installed.modules("verbs"):
         if hasattr(module, "register"):
+            before = len(target.registered_commands), len(target.registered_groups)
             module.register(target)
-    panels.arrange(target)
+            panel, place = getattr(module, "PANEL", (OTHER, 0))
+            added: list[CommandInfo | TyperInfo] = [*target.registered_commands[before[0] :]]
+            for command in [*added, *target.registered_groups[before[1] :]]:
+                command.rich_help_panel = panel
+                _places[_verb(command)] = (_panel_place(panel), place)
+
+
+def _verb(command: CommandInfo | TyperInfo) -> str:
+    return str(command.name or getattr(command.callback, "__name__", ""))
+
+
+def _panel_place(panel: str) -> int:
+    return PANELS.index(panel) if panel in PANELS else len(PANELS)
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ import typer
 from panic_hpc.cli.console.options import Root, Stages, Yes
 from panic_hpc.cli.console.output import counted, say
 
+PANEL = ("While it runs", 2)
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""

@@ -10,6 +10,8 @@ from panic_hpc.cli.console.options import Json
 if TYPE_CHECKING:
     from panic_hpc.health.site import SiteFinding
 
+PANEL = ("What there is to run on and with", 0)
+
 STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 
 Name = Annotated[str, typer.Argument(help="A profile's name, or a file that ends in .toml.")]

@@ -6,6 +6,8 @@ import typer
 
 from panic_hpc.cli.console.options import Root, Yes
 
+PANEL = ("Experiments", 2)
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""

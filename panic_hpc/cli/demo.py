@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from panic_hpc.analysis.summary import NetworkSummary
     from panic_hpc.paths import ExperimentPaths
 
+PANEL = ("The main job", 0)
+
 EXPERIMENT = "demo.toml"
 
 

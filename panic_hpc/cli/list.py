@@ -8,6 +8,8 @@ import typer
 if TYPE_CHECKING:
     from panic_hpc.workspace.finding import Found
 
+PANEL = ("Experiments", 0)
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""

@@ -9,6 +9,8 @@ from panic_hpc.cli.console.options import Root
 from panic_hpc.cli.console.output import say, warn
 from panic_hpc.errors import PanicError
 
+PANEL = ("While it runs", 0)
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""

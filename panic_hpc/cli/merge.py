@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from panic_hpc.cli.console.byte_bar import byte_bar
-from panic_hpc.cli.console.options import Json
+from panic_hpc.cli.console.options import Force, Json
 from panic_hpc.cli.console.output import say, say_json, size, warn
 
 if TYPE_CHECKING:
     from panic_hpc.merging.merge import Merged
+
+PANEL = ("The main job", 4)
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +38,7 @@ def merge(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Merge what is there; the rest is recorded.")
     ] = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Join all shards into one dataset, with one process or under mpiexec."""
@@ -47,7 +50,7 @@ def merge(
     ranks = find_ranks()
     target = output or _default_target(experiments)
     with byte_bar("merge", ranks.rank == 0) as report:
-        options = MergeOptions(check, allow_missing, report=report)
+        options = MergeOptions(check, allow_missing, force, report=report)
         merged = merge_experiments(experiments, target, options, ranks)
     if ranks.rank == 0:
         _print(merged, as_json)

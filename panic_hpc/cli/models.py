@@ -11,6 +11,8 @@ from panic_hpc.cli.console.options import Json
 if TYPE_CHECKING:
     from panic_hpc.types import ModelEntry, ModelSpec
 
+PANEL = ("What there is to run on and with", 1)
+
 COLUMNS = ("model", "turns", "into", "family", "seconds", "loads", "from")
 WIDE = 110
 

@@ -12,6 +12,8 @@ from panic_hpc.cli.console.options import Json
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
 
+PANEL = ("The main job", 1)
+
 SHOWN_NETWORKS = 20
 
 

@@ -6,6 +6,8 @@ import typer
 
 from panic_hpc.cli.submission import carry_out, shares_options
 
+PANEL = ("While it runs", 3)
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""

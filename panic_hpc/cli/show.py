@@ -11,6 +11,8 @@ from panic_hpc.cli.console.options import Json, Root
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
 
+PANEL = ("Experiments", 1)
+
 SHOWN_PROMPTS = 5
 SHOWN_CHARACTERS = 200
 

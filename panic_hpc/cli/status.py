@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from panic_hpc.workspace.status import ShardStatus, Status
     from panic_hpc.workspace.workspace import Workspace
 
+PANEL = ("The main job", 3)
+
 WATCH_S = 10.0
 SHOWN = 20
 

@@ -9,6 +9,8 @@ import typer
 from panic_hpc.cli.console.options import Root
 from panic_hpc.errors import PanicError
 
+PANEL = ("While it runs", 1)
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""

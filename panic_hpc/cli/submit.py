@@ -6,6 +6,8 @@ import typer
 
 from panic_hpc.cli.submission import carry_out, shares_options
 
+PANEL = ("The main job", 2)
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""

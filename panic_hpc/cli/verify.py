@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from panic_hpc.store.checks.sampling import Sample
     from panic_hpc.store.checks.verify import Verified
 
+PANEL = ("The dataset", 0)
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""

@@ -7,6 +7,8 @@ import typer
 
 from panic_hpc.errors import PanicError
 
+PANEL = ("For batch scripts", 0)
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""

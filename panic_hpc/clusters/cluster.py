@@ -13,8 +13,8 @@ from pydantic import (
 )
 
 from panic_hpc.clusters.resources import (
-    Closed,
     OptionName,
+    ProfileTable,
     RankResources,
     ShardResources,
     StageResources,
@@ -44,7 +44,7 @@ NodePath = Annotated[str, StringConstraints(pattern=r"^(/|\$[A-Za-z_]\w*)[A-Za-z
 LaunchOption = Annotated[str, StringConstraints(pattern=r"^-[A-Za-z0-9_.,:=/+-]*\z")]
 
 
-class Paths(Closed):
+class Paths(ProfileTable):
     """Where data and caches go; both belong off the home directory."""
 
     scratch: HostPath | None = None
@@ -68,7 +68,7 @@ class Paths(Closed):
         }
 
 
-class Limits(Closed):
+class Limits(ProfileTable):
     """The scheduler's limits; what is left out is read from `scontrol show config`."""
 
     # Slurm's MaxArraySize: 1001 by default, and the largest index is one less.
@@ -80,7 +80,7 @@ class Limits(Closed):
     accounting: bool | None = None
 
 
-class Container(Closed):
+class Container(ProfileTable):
     """How a command is run in the container image."""
 
     image: HostPath | None = None
@@ -93,7 +93,7 @@ class Container(Closed):
     options: tuple[LaunchOption, ...] = ()
 
 
-class Mpi(Closed):
+class Mpi(ProfileTable):
     """How MPI ranks of the merge are started.
 
     `mpiexec` starts them inside one container on one node; `srun` starts one container a rank, on
@@ -113,7 +113,7 @@ class Mpi(Closed):
         return self
 
 
-class ProfileSource(Closed):
+class ProfileSource(ProfileTable):
     """Where a profile's facts come from, and whether it was ever tried there."""
 
     tried: Line = ""
@@ -131,7 +131,7 @@ PluginResources = Annotated[
 ]
 
 
-class Stages(Closed):
+class Stages(ProfileTable):
     """The stages' resources; a stage that came as a plugin has a table of its own name.
 
     A plugin's table with `ranks_per_node` is that of a stage which MPI ranks share.
@@ -146,7 +146,7 @@ class Stages(Closed):
     merge: RankResources = RankResources()
 
 
-class Cluster(Closed):
+class Cluster(ProfileTable):
     """One cluster: everything that panic_hpc knows of a site, as data."""
 
     name: ProfileName

@@ -17,12 +17,14 @@ from panic_hpc import installed
 from panic_hpc.clusters.cluster import KEYS, Cluster
 from panic_hpc.errors import ConfigError, nearest
 from panic_hpc.paths import shipped_configs
+from panic_hpc.validation.problems import explained
 
 SEARCH_VARIABLE = "PANIC_HPC_CLUSTERS"
 # Nowhere else: a $ in a Slurm option or a description is meant as written.
 EXPANDED_TABLES = ("python", "paths", "environment", "container")
-# Of `PluginResources`, which pydantic puts into the place of a problem.
-KINDS = (("shards",), ("ranks",))
+_TOLD = {"string_pattern_mismatch": "it has characters that a batch script must not hold here"}
+# The kind of a plugin's table (`PluginResources`), which pydantic puts into a problem's place.
+_KIND = re.compile(r"^(stages\.\w+)\.(shards|ranks)\b")
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -151,23 +153,11 @@ def _validated(source: str, data: dict[str, Any]) -> Cluster:
     try:
         cluster = Cluster.model_validate(data)
     except ValidationError as error:
-        problems += [_problem(detail) for detail in error.errors()]
+        problems += [_KIND.sub(r"\1", line) for line in explained(error, (), KEYS, _TOLD)]
         raise ConfigError(source, problems) from error
     if problems:
         raise ConfigError(source, problems, hint=nearest(unknown[0], stage_names()))
     return cluster
-
-
-def _problem(detail: Any) -> str:
-    where = ".".join(map(str, _place(detail["loc"])))
-    if detail["type"] == "extra_forbidden":
-        return f"{where}: there is no such key. {nearest(str(detail['loc'][-1]), KEYS)}".rstrip()
-    return f"{where}: {detail['msg']} (it is {detail['input']!r:.80})".lstrip(": ")
-
-
-def _place(loc: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return where a problem is, as the file has it: without the kind of a plugin's table."""
-    return (*loc[:2], *loc[3:]) if loc[:1] == ("stages",) and loc[2:3] in KINDS else loc
 
 
 def _unset_variables(value: Any, environ: Mapping[str, str]) -> set[str]:

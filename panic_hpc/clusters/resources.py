@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+
+from panic_hpc.validation.closed import Closed
 
 
-class Closed(BaseModel):
-    """A frozen table of a profile: an unknown key is an error."""
+class ProfileTable(Closed):
+    """A table of a profile: closed and frozen as any; lists may stand for tuples."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=False)
 
 
 # Every text below ends up in a batch script. A newline in a job name was seen to be executed on the
@@ -27,7 +29,7 @@ OPTIONS_THAT_ARE_OURS = frozenset(
 )  # fmt: skip
 
 
-class StageResources(Closed):
+class StageResources(ProfileTable):
     """What a job of one stage asks for; whatever is left out is not said to sbatch.
 
     `cpus`, `gpus` and `mem_gb` are for one task (one shard, or one MPI rank), not for the job.

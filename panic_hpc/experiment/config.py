@@ -5,9 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -32,6 +30,7 @@ from panic_hpc.experiment.entries import (
 from panic_hpc.experiment.stage_settings import ALIASES
 from panic_hpc.homology.cost import LAZY_MAXDIM
 from panic_hpc.types import Noise, Prompt
+from panic_hpc.validation.closed import Closed
 
 # NumPy's legacy generators and upstream's 32-bit draws stop here, though torch takes 64 bits.
 MAX_SEED = 2**32 - 1
@@ -47,12 +46,6 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 # Strict mode would refuse a file's list for a tuple; the entries stay strict.
 Listed = Strict(False)
-
-
-class Closed(BaseModel):
-    """Refuses unknown keys, does not convert (no "100" for 100), does not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class NetworkConfig(Closed):
@@ -165,10 +158,10 @@ class Experiment(Closed):
     images: Images = Images()
     homology: Homology = Homology()
     # Raw and complete: each stage's own class has checked them when the file was read.
-    stages: dict[Name, dict[str, Any]] = {}
+    stages: dict[Name, dict[str, Any]] = Field(default_factory=dict)
     # Raw tables: the families know their settings, and importing them here would turn the layers
     # round.
-    models: dict[Name, dict[str, Any]] = {}
+    models: dict[Name, dict[str, Any]] = Field(default_factory=dict)
 
     def stage_table(self, name: str) -> dict[str, Any]:
         """Return what is set for a stage, a table that `Stage.settings` validates; may be empty."""

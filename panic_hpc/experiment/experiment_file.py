@@ -11,10 +11,10 @@ from typing import Any
 from panic_hpc.errors import ConfigError
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.partial import drafted
-from panic_hpc.experiment.problems import at_most, shown
 from panic_hpc.experiment.prompts_file import read_prompts
 from panic_hpc.experiment.stage_settings import with_stage_tables
 from panic_hpc.experiment.text_file import read_text
+from panic_hpc.validation.problems import at_most, shown
 
 MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 16

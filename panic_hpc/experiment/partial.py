@@ -7,7 +7,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from panic_hpc.experiment.config import (
     SEED_KEYS,
-    Closed,
     Experiment,
     Homology,
     Images,
@@ -17,7 +16,8 @@ from panic_hpc.experiment.config import (
     seed_problems,
     unused_tables,
 )
-from panic_hpc.experiment.problems import explained, is_finite, shown, unknown_key
+from panic_hpc.validation.closed import Closed
+from panic_hpc.validation.problems import explained, is_finite, shown, unknown_key
 
 KEYS = (*Experiment.model_fields, "prompts_file")
 

@@ -11,9 +11,11 @@ from pydantic import ValidationError
 from panic_hpc.errors import ConfigError, ModelError, nearest
 from panic_hpc.experiment.catalogue import Catalogue
 from panic_hpc.experiment.config import Experiment
-from panic_hpc.experiment.problems import explained, shown
+from panic_hpc.models.base import find_family, loader_of
 from panic_hpc.models.folder_digest import folder_digest
+from panic_hpc.models.settings import identity_of
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
+from panic_hpc.validation.problems import explained, shown
 
 COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 OWN_KEYS = ("family", "repository", "revision", "path", "seconds")
@@ -71,7 +73,7 @@ def _places(experiment: Experiment) -> dict[str, str]:
 def _table_for(name: str, experiment: Experiment, catalogue: Catalogue) -> dict[str, Any]:
     """Return the [models.X] table, with upstream's one setting for all captioners beneath it."""
     table = dict(experiment.models.get(name, {}))
-    family = catalogue.families.get(str(table.get("family", catalogue.owners.get(name))))
+    family = find_family(catalogue.families, str(table.get("family", catalogue.owners.get(name))))
     if experiment.i2t_max_new_tokens and _limits_captions(family, catalogue.entries.get(name)):
         # Beneath the model's own table: what is said of one model goes before what is said of all.
         table.setdefault("max_new_tokens", experiment.i2t_max_new_tokens)
@@ -90,9 +92,7 @@ def _resolved(name: str, place: str, table: dict[str, Any], catalogue: Catalogue
     if problems or found:
         raise ConfigError(f"models.{name}", [*problems, *found])
     consumes, produces = _modalities(name, settings, family, entry)
-    # Every setting, defaults too: a default that changes in an update makes another model, not
-    # another result under an old key.
-    values = settings.model_dump(mode="json")
+    values = identity_of(settings)
     return ModelSpec(
         name=name,
         family=family.name,
@@ -105,6 +105,7 @@ def _resolved(name: str, place: str, table: dict[str, Any], catalogue: Catalogue
         # decides bits.
         batch_size=values.pop("batch_size"),
         settings=values,
+        loader=loader_of(family) if loader_of(family) != family.name else "",
     )
 
 
@@ -133,14 +134,15 @@ def _family_and_entry(
         where = place if place == f"models.{name}" else f"{place} = {shown(name)}"
         hint = nearest(name, catalogue.entries) or "`panic-hpc models list` shows what there is"
         raise ConfigError(place, [f"{where}: no such model. {hint}".rstrip()])
-    if not isinstance(wanted, str) or wanted not in catalogue.families:
+    family = find_family(catalogue.families, wanted) if isinstance(wanted, str) else None
+    if family is None:
         hint = nearest(str(wanted), catalogue.families)
         text = f"models.{name}.family = {shown(wanted)}: no such model family. {hint}"
         raise ConfigError(place, [text.rstrip()])
-    if entry and wanted != listed:
+    if entry and family.name != listed:
         text = f"models.{name}.family = {shown(wanted)}: {name} is the name of a model of {listed}"
         raise ConfigError(place, [f"{text}; choose another name"])
-    return catalogue.families[wanted], entry
+    return family, entry
 
 
 def _settings(

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from panic_hpc import installed
 from panic_hpc.errors import nearest
-from panic_hpc.experiment.problems import explained, shown
+from panic_hpc.validation.problems import explained, shown
 
 ALIASES: Mapping[str, str] = {"diagrams": "homology"}
 """Stages whose settings have a table of another name, which every manifest has had from the first.

@@ -35,11 +35,17 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class MergeInputs:
-    """All that a merge starts from: experiments, their shards that are there, and the others."""
+    """All that a merge starts from: experiments, their shards that are there, and the others.
+
+    `others` are files that are read beside shards, manifests or a database; `home` is where the
+    only experiment keeps its dataset.
+    """
 
     experiments: Sequence[ExperimentInfo]
     there: Sequence[Input]
     missing: Sequence[dict[str, Any]] = ()
+    others: Sequence[Path] = ()
+    home: Path | None = None
 
 
 def experiment_info(manifest: "Manifest", source: str) -> ExperimentInfo:

@@ -1,7 +1,8 @@
 """The merge itself: all shards of one experiment, or of many, become one dataset."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from panic_hpc.errors import ShardError
@@ -15,6 +16,7 @@ from panic_hpc.merging.inputs import (
     require_enough,
     split_missing,
 )
+from panic_hpc.merging.own_dataset import admit_dataset
 from panic_hpc.merging.plan import MergePlan, make_plan
 from panic_hpc.merging.ranks import Alone, Ranks, first
 from panic_hpc.merging.unify import unify
@@ -44,9 +46,10 @@ def merge(
 ) -> Merged:
     """Merge the experiments in `roots` into the dataset `target`, replacing it atomically.
 
-    Raises ManifestError where shards are missing, ShardError where one is damaged or foreign,
-    ConflictError where two contradict each other, PanicError where the disk is full. Whatever
-    fails, the previous dataset stays.
+    A dataset of the same experiments is replaced, anything else only with `options.force`, and an
+    input never. Raises ManifestError where shards are missing, ShardError where one is damaged or
+    foreign, ConflictError where two contradict each other, PanicError where the disk is full or
+    the target may not be replaced. Whatever fails, the previous dataset stays.
     """
     ranks = ranks or Alone()
     return join(first(ranks, lambda: _inputs(roots, options)), target, options, ranks)
@@ -54,6 +57,16 @@ def merge(
 
 def join(inputs: MergeInputs, target: Path, options: MergeOptions, ranks: Ranks) -> Merged:
     """Merge shard files of known experiments: what `merge` does once it knows its inputs."""
+    admit = partial(
+        admit_dataset,
+        target,
+        [one.key for one in inputs.experiments],
+        [*(one.path for one in inputs.there), *inputs.others],
+        home=inputs.home,
+        force=options.force,
+    )
+    first(ranks, admit)
+    options = replace(options, admit=admit)
     there = inputs.there
     shared = ranks.each(lambda: [read_source(one) for one in there[ranks.rank :: ranks.size]])
     # Shards were dealt out to ranks in turn; this puts them back into their order.
@@ -82,7 +95,14 @@ def _inputs(roots: Sequence[Path], options: MergeOptions) -> MergeInputs:
     ]
     there, missing = split_missing(inputs)
     require_enough(there, missing, options.allow_missing)
-    return MergeInputs(experiments, there, [as_missing(one) for one in missing])
+    paths = [ExperimentPaths(root) for root in roots]
+    return MergeInputs(
+        experiments,
+        there,
+        [as_missing(one) for one in missing],
+        [path for one in paths for path in (one.manifest, one.prompts)],
+        paths[0].dataset if len(paths) == 1 else None,
+    )
 
 
 def _up_to_date(target: Path, plan: MergePlan, options: MergeOptions) -> Merged | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.disk.overwriting import admit
 from panic_hpc.errors import PanicError
 from panic_hpc.merging.assembling import MergeOptions, assemble
 from panic_hpc.merging.dataset_file import Contents, made
@@ -21,6 +22,7 @@ from panic_hpc.store.checks.tables import parts
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.dataset.schema import stage_columns
 from panic_hpc.store.format.digest import content_key, run_edges, run_lines
+from panic_hpc.store.format.file_digest import digest_path
 from panic_hpc.types import EMBEDDINGS, RUNS
 
 _TABLES = ("prompts/", "shards/")
@@ -35,19 +37,20 @@ def split(
     """Write `name-001.h5`, `name-002.h5`, … with at most `limit_bytes` each; return the files.
 
     Raises ShardError where the dataset is damaged, PanicError where one run is larger than the
-    limit.
+    limit or one of the files is there already.
     """
     with Dataset(path) as dataset:
         # Once for all parts, which are then copied without being compared again.
         dataset.file.check_all()
         ranges = list(run_ranges(dataset, limit_bytes))
-        made_files = []
-        for number, (first, last) in enumerate(ranges, start=1):
-            target = directory / f"{path.stem}-{number:03d}.h5"
-            _write_part(dataset, first, last, target)
-            made_files.append(target)
-            report(number, len(ranges))
-        return made_files
+        targets = [directory / f"{path.stem}-{n:03d}.h5" for n in range(1, len(ranges) + 1)]
+        for target in targets:
+            admit(target, [path])
+            admit(digest_path(target), [path])
+        for number, (first, last) in enumerate(ranges):
+            _write_part(dataset, first, last, targets[number])
+            report(number + 1, len(ranges))
+        return targets
 
 
 def run_ranges(dataset: Dataset, limit_bytes: int) -> Iterator[tuple[int, int]]:

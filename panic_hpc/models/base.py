@@ -1,6 +1,6 @@
 """The contract of models: fixed-shape batches, a seed an item, weights loaded only in `load`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,7 +52,11 @@ class EmbeddingModel(Protocol):
 
 
 class ModelFamily(Protocol):
-    """A plugin: one way of loading models. Importing its module loads no heavy library."""
+    """A plugin: one way of loading models. Importing its module loads no heavy library.
+
+    A family that is renamed, or split off from another, keeps the keys of its models by a `loader`:
+    the name that they were planned under first (see `loader_of`).
+    """
 
     name: str
     entries: tuple[ModelEntry, ...]
@@ -64,3 +68,15 @@ class ModelFamily(Protocol):
 
     def modalities(self, settings: "BaseModel") -> tuple[str, str]:
         """Return (consumes, produces) of a model given by path or repository, not by name."""
+
+
+def loader_of(family: Any) -> str:
+    """Return the name of a family's code in the identity of its models, its own unless it says."""
+    return str(getattr(family, "loader", family.name))
+
+
+def find_family(families: Mapping[str, Any], name: str) -> Any:
+    """Return the family of that name, or the first that was called so once; None without any."""
+    if name in families:
+        return families[name]
+    return next((family for family in families.values() if loader_of(family) == name), None)

@@ -8,6 +8,7 @@ from typing import Any
 from panic_hpc import installed
 from panic_hpc.errors import ModelError
 from panic_hpc.keys import content_key
+from panic_hpc.models.base import find_family
 from panic_hpc.types import ModelSpec
 
 _resident: dict[str, Any] = {}
@@ -15,7 +16,9 @@ _resident: dict[str, Any] = {}
 
 def build(spec: ModelSpec) -> Any:
     """Return the model that `spec` describes, its weights not loaded yet."""
-    return installed.plugin("families", spec.family).build(spec)
+    families = installed.plugins("families")
+    family = find_family(families, spec.family) or find_family(families, spec.code)
+    return (family or installed.plugin("families", spec.family)).build(spec)
 
 
 def load(spec: ModelSpec, device: str) -> Any:

@@ -120,8 +120,15 @@ def _document(manifest: Manifest) -> dict[str, Any]:
         # Beside the plan and not in it: the key must be equal on two clusters.
         "paths": {spec.name: spec.path for spec in manifest.specs if spec.path},
         "seconds": dict(manifest.seconds),
+        **_families(manifest),
     }
     return document | {"checksum": content_key(document)}
+
+
+def _families(manifest: Manifest) -> dict[str, Any]:
+    """Return which family loads a model where that is not the one its keys are made of."""
+    others = {spec.name: spec.family for spec in manifest.specs if spec.family != spec.code}
+    return {"families": others} if others else {}
 
 
 def _verified(paths: ExperimentPaths) -> dict[str, Any]:
@@ -160,9 +167,14 @@ def _read_prompts(paths: ExperimentPaths) -> tuple[Prompt, ...]:
 
 def _restored(document: Mapping[str, Any], prompts: tuple[Prompt, ...]) -> Manifest:
     plan = document["plan"]
-    paths = document["paths"]
+    paths, families = document["paths"], document.get("families", {})
     specs = {
-        name: ModelSpec(name=name, path=paths.get(name, ""), **value)
+        name: ModelSpec(
+            name=name,
+            path=paths.get(name, ""),
+            **{**value, "family": families.get(name, value["family"])},
+            loader=value["family"] if name in families else "",
+        )
         for name, value in plan["models"].items()
     }
     experiment = Experiment.model_validate({**plan["experiment"], "prompts": prompts})
@@ -218,7 +230,7 @@ def _same(manifest: Manifest, paths: ExperimentPaths) -> Manifest:
 def _refuse_foreign(paths: ExperimentPaths) -> None:
     """Refuse a directory with other things in it; what an interrupted `write` left is no other."""
     names = {entry.name for entry in paths.root.iterdir() if not entry.name.startswith(".")}
-    ours = {paths.prompts.name} if _is_replaceable(paths.prompts) else set()
+    ours = {paths.prompts.name} if _is_ours(paths.prompts) else set()
     if other := sorted(names - ours):
         raise ManifestError(
             f"{paths.root} is not empty (it holds {other[0]!r}) and has no manifest",
@@ -226,10 +238,19 @@ def _refuse_foreign(paths: ExperimentPaths) -> None:
         )
 
 
-def _is_replaceable(path: Path) -> bool:
-    """Say whether a file of our prompts' name is ours or torn, and no whole one of somebody's."""
+def _is_ours(path: Path) -> bool:
+    """Say whether a file of our prompts' name is ours, whole or torn, and not somebody's list."""
     try:
         value = read_json(path)
     except PanicError:
-        return True
+        return _begins_as_ours(path)
     return isinstance(value, dict) and value.keys() == {"texts", "groups"}
+
+
+def _begins_as_ours(path: Path) -> bool:
+    start = to_json({"texts": []}).partition(b"[")[0]
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(start)) in (start, b"")
+    except OSError:
+        return False

@@ -11,13 +11,13 @@ from panic_hpc.experiment.catalogue import Catalogue
 from panic_hpc.experiment.chaining import chaining_problems
 from panic_hpc.experiment.config import MAX_RUNS, Experiment
 from panic_hpc.experiment.experiment_file import load_experiment
-from panic_hpc.experiment.problems import at_most
 from panic_hpc.experiment.resolution import Resolved, resolve
 from panic_hpc.experiment.stage_settings import with_stage_tables
 from panic_hpc.keys import run_key
 from panic_hpc.planning.networks import Network, PlanOptions, plan_networks
 from panic_hpc.planning.seeds import Seed, expand_seeds
 from panic_hpc.types import ModelSpec, Noise, Prompt, Run
+from panic_hpc.validation.problems import at_most
 
 __all__ = ["Network", "Plan", "PlanOptions", "RunShard", "lay_out", "make_plan", "plan_file"]
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from panic_hpc.experiment.problems import shown
 from panic_hpc.keys import content_key
 from panic_hpc.planning.plan import Plan
 from panic_hpc.types import ModelSpec, Prompt
+from panic_hpc.validation.problems import shown
 
 MAX_DIFFERENCES = 20
 
@@ -38,9 +38,10 @@ def _without_labels(models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[s
 
 def _spec_value(spec: ModelSpec) -> dict[str, Any]:
     value = asdict(spec) | {"settings": dict(spec.settings)}
-    # The name is the table's key; the path is where this machine has the weights.
-    del value["name"], value["path"]
-    return value
+    # The name is the table's key; the path is where this machine has the weights; the family is
+    # one of this version, where its loader stays.
+    del value["name"], value["path"], value["loader"]
+    return value | {"family": spec.code}
 
 
 def prompts_value(prompts: tuple[Prompt, ...]) -> dict[str, list[str]]:

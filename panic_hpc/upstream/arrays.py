@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from panic_hpc.errors import PanicError
 from panic_hpc.keys import content_key
 from panic_hpc.store.format import ragged, schema
+from panic_hpc.store.pictures import converted
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, RUNS, TEXT
 from panic_hpc.upstream.database import (
     UpstreamDatabase,
@@ -20,6 +22,7 @@ from panic_hpc.upstream.database import (
     text_id,
 )
 
+PICTURE_THREADS = 4
 DIMENSIONS = 3
 """Upstream computes homology up to dimension 2."""
 
@@ -60,6 +63,8 @@ class ImportedRun:
                 f"run {text_id(run)}: step {wrong[0].step} is by {wrong[0].model}, which is not "
                 "the model that its network has there"
             )
+        kept, unreadable = _with_stored_pictures(kept)
+        problems += [f"run {text_id(run)}: {problem}, which is left out" for problem in unreadable]
         empty = sum(one.output is None for one in kept)
         if empty:
             problems.append(f"run {text_id(run)}: {empty} invocations have no output")
@@ -107,6 +112,28 @@ class ImportedRun:
         if len(self.invocations) == self.run.max_length:
             return schema.ENDED["length"]
         return schema.ENDED["loop" if self.loop()[1] else "unknown"]
+
+
+def _with_stored_pictures(
+    invocations: Sequence[UpstreamInvocation],
+) -> tuple[list[UpstreamInvocation], list[str]]:
+    """Return invocations with their pictures as this package stores them, and which are none.
+
+    Upstream's Elixir years stored AVIF: its pixels are kept without further loss.
+    """
+    # Decoders let go of Python's lock.
+    with ThreadPoolExecutor(PICTURE_THREADS) as threads:
+        found = list(threads.map(_with_stored_picture, invocations))
+    return [one for one, _ in found], [problem for _, problem in found if problem]
+
+
+def _with_stored_picture(one: UpstreamInvocation) -> tuple[UpstreamInvocation, str]:
+    if one.modality != IMAGE or one.output is None:
+        return one, ""
+    try:
+        return replace(one, output=converted(one.output)), ""
+    except ValueError as error:
+        return replace(one, output=None), f"the picture of step {one.step} is none ({error})"
 
 
 def _typed(stage: str, values: dict[str, Any]) -> Arrays:

@@ -32,7 +32,7 @@ def test_a_prompt_may_belong_to_a_group(small: dict[str, Any]) -> None:
 def test_an_experiment_does_not_change(small: dict[str, Any]) -> None:
     experiment = Experiment.model_validate(small)
     with pytest.raises(ValidationError):
-        experiment.max_length = 3  # type: ignore[misc]
+        experiment.max_length = 3
 
 
 @pytest.mark.parametrize(

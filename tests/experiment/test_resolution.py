@@ -33,7 +33,7 @@ class Painter:
 
     name: ClassVar = "painter"
     settings: ClassVar = PainterSettings
-    entries: ClassVar = (
+    entries: ClassVar[tuple[ModelEntry, ...]] = (
         ModelEntry("Known", "text", "image", "owner/known", COMMIT, {"steps": 4}, 0.5),
         ModelEntry("Unpinned", "text", "image", "owner/unpinned", "", {}, 0.5),
         ModelEntry("Later", "text", "image", "owner/later", unavailable="not built"),

@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 
+import needs
 import numpy as np
 import pytest
 
@@ -33,7 +34,7 @@ def test_entropy_of_one_bar_is_zero_and_of_none_unknown() -> None:
 
 
 def test_entropy_is_persims() -> None:
-    persim = pytest.importorskip("persim.persistent_entropy")
+    persim = needs.library("persim.persistent_entropy", "dev")
     bars = np.sort(np.random.default_rng(0).random((50, 2)), axis=1)
     assert persistence_entropy(bars) == pytest.approx(persim.persistent_entropy(bars)[0])
 

@@ -27,6 +27,8 @@ from panic_hpc.workspace.shard_files import scan_shard_files
 from panic_hpc.workspace.status import ShardStatus, status
 from panic_hpc.workspace.workspace import open_workspace
 
+# A damaged dataset: other files are not replaced unasked.
+PREVIOUS = b"\x89HDF\r\n\x1a\n and no more"
 STAGES = ("runs", "embeddings", "diagrams")
 register_verbs(app)
 
@@ -178,7 +180,7 @@ def test_a_full_disk_is_seen_before_anything_is_copied(
 
 
 def test_a_write_that_fails_leaves_the_previous_dataset(root: Path) -> None:
-    (root / "dataset.h5").write_bytes(b"previous")
+    (root / "dataset.h5").write_bytes(PREVIOUS)
     code = """if True:
         import resource, signal, sys
         from pathlib import Path
@@ -196,7 +198,7 @@ def test_a_write_that_fails_leaves_the_previous_dataset(root: Path) -> None:
         [sys.executable, "-c", code, root], capture_output=True, text=True, timeout=60, check=False
     )
     assert "refused" in done.stdout, done.stderr
-    assert (root / "dataset.h5").read_bytes() == b"previous"
+    assert (root / "dataset.h5").read_bytes() == PREVIOUS
     assert not list(root.glob(".*.tmp"))
 
 
@@ -269,7 +271,7 @@ def test_a_dataset_that_lacks_shards_is_not_the_end_of_the_merge(root: Path) -> 
 
 
 def test_a_dataset_that_cannot_be_read_is_made_anew(root: Path) -> None:
-    (root / "dataset.h5").write_bytes(b"no dataset")
+    (root / "dataset.h5").write_bytes(PREVIOUS)
     (merging,) = status_of(root, "merge")
     assert merging.state == "eligible"
     assert "cannot be read" in merging.detail

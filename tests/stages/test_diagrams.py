@@ -9,6 +9,7 @@ from panic_hpc.errors import HomologyError, Interrupted
 from panic_hpc.homology.api import diagrams
 from panic_hpc.homology.entropy import persistence_entropies
 from panic_hpc.stages.diagrams import one_diagram
+from panic_hpc.stages.diagrams.clouds import RunCloud
 from panic_hpc.store.format import schema
 from panic_hpc.store.format.ragged import unpack_texts
 from panic_hpc.store.format.shard import ShardFile, open_shard
@@ -140,7 +141,7 @@ def test_one_diagram_that_fails_leaves_a_record(
     experiment.work(RUNS, EMBEDDINGS)
     honest = one_diagram._computed
 
-    def fail_on_one(cloud: one_diagram.Cloud, *how: object) -> one_diagram.Diagram:
+    def fail_on_one(cloud: RunCloud, *how: object) -> one_diagram.Diagram:
         if cloud.position == 3:
             raise ArithmeticError("overflow")
         return honest(cloud, *how)  # type: ignore[arg-type]

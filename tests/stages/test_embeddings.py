@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_stopping_between_runs_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path) -> None:
-    changes = {
+    changes: dict[str, Any] = {
         "embedding_models": ["DummyVision"],
         "models": {"DummyVision": {"delay_s": 0.01}},
         "noise": "per_step",

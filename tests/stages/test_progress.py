@@ -44,7 +44,9 @@ def test_a_run_ends_by_length_loop_or_failure() -> None:
         apply(record(step, (1, digest, True)), runs, LIMITS)
     apply(record(0, failed=[[2, "for a reason"]]), runs, LIMITS)
     assert [run.ended for run in runs] == ["length", "loop", "failed"]
-    assert (runs[1].loop.start, runs[1].loop.length) == (0, 2)
+    loop = runs[1].loop
+    assert loop is not None
+    assert (loop.start, loop.length) == (0, 2)
     assert (runs[2].failure, runs[2].n_steps) == ("for a reason", 0)
     assert not any(run.is_ready(run.n_steps) for run in runs)
 

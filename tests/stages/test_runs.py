@@ -149,7 +149,7 @@ class TestKeepEvery:
         for keep_every in (0, 1):
             root = tmp_path / str(keep_every)
             images = {"keep_every": keep_every}
-            changes = {"noise": "per_step", "embedding_models": ["DummyText"]}
+            changes: dict[str, Any] = {"noise": "per_step", "embedding_models": ["DummyText"]}
             experiment = planned(root, images=images, **changes)
             experiment.work(RUNS)
             with only_shard(experiment) as shard:
@@ -171,7 +171,7 @@ class StopAfter:
 class TestInterruption:
     @pytest.mark.parametrize("keep_every", [0, 1, 2])
     def test_stopping_at_every_call_changes_nothing(self, tmp_path: Path, keep_every: int) -> None:
-        changes = {
+        changes: dict[str, Any] = {
             "images": {"keep_every": keep_every},
             "models": {"DummyT2I": {"batch_size": 2}},
             "embedding_models": ["DummyText"],
@@ -233,7 +233,7 @@ class TestInterruption:
 
 @pytest.mark.parametrize("keep_every", [1, 3])
 def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, keep_every: int) -> None:
-    changes = {
+    changes: dict[str, Any] = {
         "images": {"keep_every": keep_every},
         "embedding_models": ["DummyText"],
         "max_length": 30,
@@ -249,7 +249,7 @@ def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, keep_every: int) -
 
 class TestTrouble:
     def test_a_bad_item_fails_alone(self, tmp_path: Path, spelling: None) -> None:
-        changes = {
+        changes: dict[str, Any] = {
             "networks": [["Painter", "Namer"]],
             "prompts": ["abcdefgh", "xxxx poison", "stuvwxyz"],
             "embedding_models": ["Lengths"],

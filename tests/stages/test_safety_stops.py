@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from panic_hpc.cli import register_verbs
 from panic_hpc.errors import Interrupted
-from panic_hpc.homology.native_core import find_native
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.merge import merge
 from panic_hpc.stages.diagrams import job
@@ -28,7 +27,7 @@ from panic_hpc.store.format.schema import DIAGRAM_STATUS
 from panic_hpc.store.format.shard import DIGEST, open_shard, publish_shard
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
 
-pytestmark = pytest.mark.skipif(find_native() is None, reason="installed without a compiler")
+pytestmark = pytest.mark.native
 
 STAGES = (RUNS, EMBEDDINGS, DIAGRAMS)
 LAZY = {"engine": "lazy", "maxdim": 2}

@@ -126,7 +126,7 @@ def new_unit(file: h5py.File) -> None:
     file["runs/seed"].attrs["long_name"] = "something else"
 
 
-DATASET_FORGERIES: dict[str, Callable[[Path], None]] = {
+DATASET_FORGERIES: dict[str, Callable[[Path], object]] = {
     "F01": lambda path: path.write_bytes(b"not HDF5 at all"),
     "F02": header(version=[2, 0]),
     "F03": lambda path: forge.restamp(path, overlapping),

@@ -16,6 +16,7 @@ from panic_hpc.models.families.arithmetic_world import (
     vector,
     write_text,
 )
+from panic_hpc.models.settings import settings_of
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT, Modality, ModelEntry, ModelSpec
 
 Kind = Literal["text_to_image", "image_to_text", "text_embedding", "image_embedding"]
@@ -47,7 +48,7 @@ class _Stand:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
-        self.settings = ArithmeticSettings(**{**spec.settings, "batch_size": spec.batch_size})
+        self.settings = settings_of(spec, ArithmeticSettings)
         self.dimension = self.settings.dimension
 
     def load(self, device: str) -> None:

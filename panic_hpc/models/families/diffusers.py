@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from panic_hpc.errors import ModelError
 from panic_hpc.models import builtin
 from panic_hpc.models.base import Output
+from panic_hpc.models.settings import settings_of
 from panic_hpc.models.tokens import Counter, counter_of_pipeline
 from panic_hpc.models.torch_setup import Dtype, quiet_loaders, torch_for
 from panic_hpc.models.weights import find_weights
@@ -62,7 +63,7 @@ class DiffusersModel:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
-        self.settings = DiffusersSettings(**{**spec.settings, "batch_size": spec.batch_size})
+        self.settings = settings_of(spec, DiffusersSettings)
         self.details: dict[str, Any] = {}
 
     def load(self, device: str) -> None:

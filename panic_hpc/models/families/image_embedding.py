@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from panic_hpc.errors import ModelError
+from panic_hpc.models.settings import settings_of
 from panic_hpc.models.torch_setup import Dtype, quiet_loaders, torch_for
 from panic_hpc.models.transformers_checkpoint import load_complete
 from panic_hpc.models.weights import find_weights
@@ -34,7 +35,7 @@ class ImageEmbeddingModel:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
-        self.settings = ImageEmbeddingSettings(**{**spec.settings, "batch_size": spec.batch_size})
+        self.settings = settings_of(spec, ImageEmbeddingSettings)
         self.dimension = 0
         self.details: dict[str, Any] = {}
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from panic_hpc.errors import ModelError
 from panic_hpc.models import builtin
+from panic_hpc.models.settings import settings_of
 from panic_hpc.models.tokens import Counter, counter_of_tokenizer
 from panic_hpc.models.torch_setup import Dtype, quiet_loaders, torch_for
 from panic_hpc.models.weights import find_weights
@@ -41,7 +42,7 @@ class SentenceTransformersModel:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
-        self.settings = EmbeddingSettings(**{**spec.settings, "batch_size": spec.batch_size})
+        self.settings = settings_of(spec, EmbeddingSettings)
         self.dimension = 0
         self.details: dict[str, Any] = {}
 

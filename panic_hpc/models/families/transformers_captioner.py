@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from panic_hpc.errors import ModelError
 from panic_hpc.models import builtin
 from panic_hpc.models.base import Output
+from panic_hpc.models.settings import settings_of
 from panic_hpc.models.tokens import written
 from panic_hpc.models.torch_setup import Dtype, quiet_loaders, torch_for
 from panic_hpc.models.transformers_checkpoint import load_complete, load_processor
@@ -44,7 +45,7 @@ class Captioner:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
-        self.settings = CaptionerSettings(**{**spec.settings, "batch_size": spec.batch_size})
+        self.settings = settings_of(spec, CaptionerSettings)
         self.details: dict[str, Any] = {}
 
     def load(self, device: str) -> None:

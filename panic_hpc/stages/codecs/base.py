@@ -17,7 +17,7 @@ class Codec(Protocol):
         """Return the bytes that are stored."""
 
     def decode(self, content: bytes) -> Any:
-        """Return the value that the next model reads."""
+        """Return the value that the next model reads; ValueError where the bytes are none."""
 
     def plain(self, value: Any) -> Any:
         """Return an ordinary value of `value`'s kind: any sound model can work on it."""

@@ -20,7 +20,7 @@ from panic_hpc.store.dataset.outputs import output_rows, read_texts
 from panic_hpc.store.format.header import DATASET
 from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.format.schema import OUTPUT_GROUPS, shard_columns
-from panic_hpc.store.pictures import opened_picture
+from panic_hpc.store.pictures import decoded
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, TEXT
 
 if TYPE_CHECKING:
@@ -215,10 +215,9 @@ class Dataset(Closing):
         return self.file.slice("images/values", first, last).tobytes()
 
     def image(self, run: Run, step: int) -> NDArray[np.uint8]:
-        """Return an image as (H, W, 3) uint8."""
+        """Return an image as (H, W, 3) uint8; ShardError where it is not one as they are stored."""
         try:
-            with opened_picture(self.image_bytes(run, step)) as picture:
-                return np.asarray(picture.convert("RGB"))
+            return decoded(self.image_bytes(run, step))
         except ValueError as error:
             raise ShardError(f"{self.path}: image of run {run}, step {step}: {error}") from error
 

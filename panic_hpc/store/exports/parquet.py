@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.disk.files import fsync_directory, temporary_beside
+from panic_hpc.disk.overwriting import admit, admit_directory
 from panic_hpc.errors import PanicError
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.dataset.frames import network_names
@@ -25,11 +26,11 @@ GROUP_ROWS = 100_000
 _DIAGRAM_RUN_COLUMNS = ("status", "points", "distinct_points", "complete_dimensions", "seconds")
 
 
-def export_parquet(dataset: Dataset, directory: Path) -> list[Path]:
+def export_parquet(dataset: Dataset, directory: Path, *, force: bool = False) -> list[Path]:
     """Write runs, invocations, embeddings, diagrams and diagram_runs; return the files.
 
-    Units and the content key travel in the files' metadata. PanicError where pyarrow is missing or
-    a file is there already.
+    Units and the content key travel in the files' metadata. PanicError where pyarrow is missing,
+    or a file is there already and `force` is not given.
     """
     try:
         import pyarrow  # noqa: F401
@@ -37,7 +38,6 @@ def export_parquet(dataset: Dataset, directory: Path) -> list[Path]:
         raise PanicError(
             "Parquet needs pyarrow", hint="pip install 'panic-hpc[analysis]'"
         ) from error
-    directory.mkdir(parents=True, exist_ok=True)
     tables = {
         "runs": _runs(dataset),
         "invocations": _invocations(dataset),
@@ -45,14 +45,19 @@ def export_parquet(dataset: Dataset, directory: Path) -> list[Path]:
         "diagrams": _bars(dataset),
         "diagram_runs": _diagram_runs(dataset),
     }
+    places = {name: directory / f"{name}.parquet" for name in tables}
+    # All before the first is written: five files of one dataset, or none. Other files may be there.
+    admit_directory(directory, [dataset.path], force=True)
+    for path in places.values():
+        admit(path, [dataset.path], force=force)
+    directory.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, batches in tables.items():
         # At most one turn, for _write takes the rest; without embeddings or diagrams there is no
         # file.
         for first in batches:
-            path = directory / f"{name}.parquet"
-            _write(path, first, batches, dataset.content_key)
-            paths.append(path)
+            _write(places[name], first, batches, dataset.content_key)
+            paths.append(places[name])
     return paths
 
 
@@ -60,8 +65,6 @@ def _write(path: Path, first: "pa.Table", rest: "Iterator[pa.Table]", key: str) 
     """Write a first table and all that follow it as one file."""
     import pyarrow.parquet as pq
 
-    if path.exists():
-        raise PanicError(f"{path} exists", hint="Name an empty directory")
     temporary = temporary_beside(path)
     schema = first.schema.with_metadata({"panic_hpc_content_key": key})
     try:

@@ -13,6 +13,8 @@ from panic_hpc.disk.files import read_json, replace_file, to_json
 from panic_hpc.errors import PanicError
 from panic_hpc.store.format.reader import ArrayFile
 
+DIGEST_FORMAT = "panic_hpc digest"
+
 
 def digest_path(path: Path) -> Path:
     """Return where the digest file of the dataset `path` is."""
@@ -52,7 +54,7 @@ def write_digest(file: ArrayFile, path: Path) -> None:
         except (PanicError, KeyError):
             kept = {}
     entries = kept | {file.header_sha256: rest_digest(file)}
-    replace_file(digest_path(path), to_json({"format": "panic_hpc digest", "files": entries}))
+    replace_file(digest_path(path), to_json({"format": DIGEST_FORMAT, "files": entries}))
 
 
 def _known(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -66,9 +67,17 @@ def at_most(problems: Sequence[str]) -> list[str]:
     return [*problems[:MAX_PROBLEMS], f"… and {len(problems) - MAX_PROBLEMS} more"]
 
 
-def explained(error: ValidationError, prefix: Place, keys: Collection[str] = ()) -> list[str]:
-    """Return a line for each of pydantic's complaints; `keys` are what is valid beside them."""
-    return [_line(details, prefix, keys) for details in error.errors(include_url=False)]
+def explained(
+    error: ValidationError,
+    prefix: Place,
+    keys: Collection[str] = (),
+    told: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """Return a line for each of pydantic's complaints.
+
+    `keys` are what is valid beside them, `told` what a kind of complaint means in this file.
+    """
+    return [_line(details, prefix, keys, told) for details in error.errors(include_url=False)]
 
 
 def unknown_key(place: str, key: str, keys: Collection[str]) -> str:
@@ -76,7 +85,9 @@ def unknown_key(place: str, key: str, keys: Collection[str]) -> str:
     return f"{place}: unknown key. {nearest(shortened(key), keys)}".rstrip()
 
 
-def _line(details: ErrorDetails, prefix: Place, keys: Collection[str]) -> str:
+def _line(
+    details: ErrorDetails, prefix: Place, keys: Collection[str], told: Mapping[str, str]
+) -> str:
     place = dotted((*prefix, *details["loc"]))
     match details["type"]:
         case "extra_forbidden":
@@ -86,7 +97,7 @@ def _line(details: ErrorDetails, prefix: Place, keys: Collection[str]) -> str:
         case "problem" if _is_long(details["input"]):
             return f"{place}: {details['msg']}"
         case _:
-            return f"{place} = {shown(details['input'])}: {_told(details)}"
+            return f"{place} = {shown(details['input'])}: {_told(details, told)}"
 
 
 def _is_long(value: object) -> bool:
@@ -94,9 +105,9 @@ def _is_long(value: object) -> bool:
     return isinstance(value, list | tuple) and len(value) > 0
 
 
-def _told(details: ErrorDetails) -> str:
-    told = _TOLD.get(details["type"], "")
-    return told.format(**details.get("ctx", {})) or details["msg"]
+def _told(details: ErrorDetails, told: Mapping[str, str]) -> str:
+    text = {**_TOLD, **told}.get(details["type"], "")
+    return text.format(**details.get("ctx", {})) or details["msg"]
 
 
 def is_finite(value: object) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 
-from panic_hpc.experiment.problems import at_most, dotted, is_finite, shown, unknown_key
+from panic_hpc.validation.problems import at_most, dotted, is_finite, shown, unknown_key
 
 
 def test_places_are_written_as_they_are_typed() -> None:

@@ -1,1 +1,0 @@
-"""Workers, executors, ledger and status; submitit only in executors."""

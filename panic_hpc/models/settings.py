@@ -1,0 +1,54 @@
+"""Settings of model families, and how they enter a model's identity as families grow.
+
+Every setting is part of the identity, its default too. One that a family was given later would so
+give every model of the family a new key though nothing about it changed; it says what its absence
+means, and has no part in the identity where it says that:
+
+    steps: int = 20                                       # there from the start
+    tiles: Annotated[int, AddedLater(1)] = 1              # before, there was one tile
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from panic_hpc.types import ModelSpec
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class AddedLater:
+    """Marks a setting that its family did not have at first.
+
+    `before` is the JSON value that means what models did without it. It stays when the default is
+    changed: models planned earlier go on doing it.
+    """
+
+    before: Any
+
+
+def identity_of(settings: BaseModel) -> dict[str, Any]:
+    """Return the settings, `batch_size` among them, that are part of a model's identity."""
+    before = dict(_added_later(type(settings)))
+    # Every other setting, defaults too: a default that changes in an update makes another model,
+    # not another result under an old key.
+    values = settings.model_dump(mode="json")
+    return {
+        name: value for name, value in values.items() if name not in before or value != before[name]
+    }
+
+
+def settings_of(spec: ModelSpec, kind: type[Settings]) -> Settings:
+    """Return the settings of a model as planned, by this or an earlier version of its family."""
+    before = dict(_added_later(kind))
+    return kind.model_validate({**before, **spec.settings, "batch_size": spec.batch_size})
+
+
+def _added_later(kind: type[BaseModel]) -> Iterator[tuple[str, Any]]:
+    for name, field in kind.model_fields.items():
+        for mark in field.metadata:
+            if isinstance(mark, AddedLater):
+                yield name, mark.before

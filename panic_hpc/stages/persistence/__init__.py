@@ -1,1 +1,0 @@
-"""What the diagrams stage is made of: clouds, null models, one diagram, its file."""

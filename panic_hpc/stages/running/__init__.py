@@ -1,1 +1,0 @@
-"""What the runs stage is made of: batches in lockstep, checkpoints, loops."""

@@ -1,0 +1,1 @@
+"""Strict tables, and what is wrong with one in its writer's words."""
