@@ -33,7 +33,7 @@ from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest as manifests
 from panic_hpc.planning.availability import refuse_unavailable
 from panic_hpc.planning.manifest import Manifest
-from panic_hpc.planning.plan import Plan, plan_file
+from panic_hpc.planning.plan import Plan, PlanOptions, plan_file
 from panic_hpc.worker.stopper import clear_halt
 from panic_hpc.workspace.ledger import Submission
 from panic_hpc.workspace.status import ShardStatus, Status
@@ -67,19 +67,22 @@ def plan(
     *,
     runs_per_shard: int | None = None,
     target_minutes: float | None = None,
+    models_file: str | PathLike[str] | None = None,
+    allow_remote_code: bool = False,
 ) -> Workspace:
     """Plan the experiment in `file` in `directory` (default: the file's name) and return it opened.
 
     Planning the same experiment there again changes nothing. Shards hold `runs_per_shard` runs, or
-    as many as take `target_minutes` (60 where neither is given) by the models' costs. Raises
-    ConfigError with all that is wrong in the file, ManifestError where the directory holds another
-    experiment.
+    as many as take `target_minutes` (60 where neither is given) by the models' costs. `models_file`
+    and `allow_remote_code` go before what the file says of them. Raises ConfigError with all that
+    is wrong in the file, ManifestError where the directory holds another experiment.
 
         workspace = panic_hpc.plan("experiment.toml", "EXP", target_minutes=30)
     """
     source = Path(file)
     paths = ExperimentPaths(Path(directory) if directory else Path(source.stem))
-    manifests.write(_planned(source, paths, runs_per_shard, target_minutes), paths)
+    options = manifests.layout_options(paths, runs_per_shard, target_minutes)
+    manifests.write(_planned(source, options, models_file, allow_remote_code), paths)
     return open_workspace(paths.root)
 
 
@@ -89,6 +92,8 @@ def preview(
     *,
     runs_per_shard: int | None = None,
     target_minutes: float | None = None,
+    models_file: str | PathLike[str] | None = None,
+    allow_remote_code: bool = False,
 ) -> Manifest:
     """Return the manifest that `plan` would write; writes nothing.
 
@@ -96,16 +101,23 @@ def preview(
     """
     source = Path(file)
     paths = ExperimentPaths(Path(directory) if directory else Path(source.stem))
-    return manifests.manifest_of(_planned(source, paths, runs_per_shard, target_minutes))
+    options = manifests.layout_options(paths, runs_per_shard, target_minutes)
+    return manifests.manifest_of(_planned(source, options, models_file, allow_remote_code))
 
 
 def _planned(
-    file: Path, paths: ExperimentPaths, runs_per_shard: int | None, target_minutes: float | None
+    file: Path,
+    options: PlanOptions,
+    models_file: str | PathLike[str] | None,
+    allow_remote_code: bool,
 ) -> Plan:
     from panic_hpc.experiment import catalogue
 
-    options = manifests.layout_options(paths, runs_per_shard, target_minutes)
-    return plan_file(file, catalogue.load(), options)
+    extra: dict[str, Any] = (
+        {"models_file": str(Path(models_file).absolute())} if models_file else {}
+    )
+    extra |= {"allow_remote_code": True} if allow_remote_code else {}
+    return plan_file(file, catalogue.load(), options, extra)
 
 
 def submit(

@@ -26,7 +26,8 @@ class SubmitRequest:
     retry: failed and lost shards again and what waits for them, instead of what was never tried.
     allow_other_numerics: continue checkpoints of another kind of machine.
     executor: on this machine, "local" for worker processes, "inline" for the process that submits,
-        whose thread variables it sets.
+        whose thread variables it sets; a script that does so needs `if __name__ == "__main__":`,
+        since stages may spread over processes that import it.
     workers: processes on this machine; 0 for the profile's number, else one a GPU, else as many
         as there are cores for.
     image: for jobs, a container image in place of the profile's; "" for the profile's.

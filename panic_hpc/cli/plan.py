@@ -35,6 +35,12 @@ def plan(
     target_minutes: Annotated[
         float | None, typer.Option(min=0.001, help="Length of a shard by cost estimate; else 60.")
     ] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="A file of models, in place of the experiment's own.")
+    ] = None,
+    allow_remote_code: Annotated[
+        bool, typer.Option("--allow-remote-code", help="Let models run code of their repositories.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -47,12 +53,17 @@ def plan(
     from panic_hpc.paths import ExperimentPaths
 
     paths = ExperimentPaths(directory or Path(file.stem))
+    extra: dict[str, Any] = {"models_file": models, "allow_remote_code": allow_remote_code}
     # Before planning: afterwards it is there in any case.
     existed = paths.manifest.exists()
     with err.status("Planning …"):
         function = api.preview if dry_run else _plan
         manifest = function(
-            file, paths.root, runs_per_shard=runs_per_shard, target_minutes=target_minutes
+            file,
+            paths.root,
+            runs_per_shard=runs_per_shard,
+            target_minutes=target_minutes,
+            **extra,
         )
         summary = summary_of(manifest)
     summary |= {"directory": str(paths.root), "written": not (existed or dry_run)}
@@ -70,7 +81,7 @@ def _plan(file: Path, directory: Path, **layout: Any) -> "Manifest":
 
 def summary_of(manifest: "Manifest") -> dict[str, Any]:
     """Return what will happen, as a JSON value."""
-    from panic_hpc.experiment import catalogue
+    from panic_hpc.planning.availability import obstacles
     from panic_hpc.stages.base import installed_stages
 
     return {
@@ -91,7 +102,7 @@ def summary_of(manifest: "Manifest") -> dict[str, Any]:
         "stages": {
             name: _stage_summary(stage, manifest) for name, stage in installed_stages().items()
         },
-        "cannot_be_submitted": catalogue.load().refusals(manifest.specs),
+        "cannot_be_submitted": obstacles(manifest),
     }
 
 
@@ -162,6 +173,6 @@ def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> 
         say(f"{directory} {'is unchanged' if existed else 'planned'}, key {summary['key']}")
     refusals = summary["cannot_be_submitted"]
     if refusals:
-        warn(f"Can be planned but not submitted yet: {'; '.join(refusals)}")
+        warn(f"Planned, but it cannot be submitted: {'; '.join(refusals)}")
     if not refusals and not dry_run:
         say(f"Next: panic-hpc submit {shlex.quote(directory)}")

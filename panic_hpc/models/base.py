@@ -16,7 +16,9 @@ class Output:
     """What one model call gave for one item: a str, or an (H, W, 3) uint8 array.
 
     Token counts are -1 where a side has no tokens; `input_truncated` and `output_truncated` are
-    never guessed: a model that cannot tell says False and documents it.
+    never guessed: a model that cannot tell says False and documents it. `problem` says why the
+    value is none that may be stored (a picture of NaN, a blackened one): the item's run fails with
+    it, and its neighbours go on.
     """
 
     value: Any
@@ -24,6 +26,7 @@ class Output:
     output_tokens: int = -1
     input_truncated: bool = False
     output_truncated: bool = False
+    problem: str = ""
 
 
 class GenerativeModel(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from panic_hpc import installed
-from panic_hpc.errors import ModelError
+from panic_hpc.errors import ModelError, PanicError
 from panic_hpc.keys import content_key
 from panic_hpc.models.base import find_family
 from panic_hpc.types import ModelSpec
@@ -26,7 +26,10 @@ def load(spec: ModelSpec, device: str) -> Any:
     model = build(spec)
     try:
         model.load(device)
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+    except PanicError:
+        raise
+    # Whatever it is: libraries meet a checkpoint that they do not understand in any way.
+    except Exception as error:
         what = f"{type(error).__name__}: {error}"
         raise ModelError(f"{spec.name} cannot be loaded onto {device} ({what})") from error
     return model

@@ -7,9 +7,9 @@ import pytest
 from panic_hpc.models.base import Output
 from panic_hpc.stages.codecs.image import ImageCodec
 from panic_hpc.stages.runs.recorder import CallResult, Item, Recorder
-from panic_hpc.store.format.schema import NOT_KEPT
 from panic_hpc.store.format.shard import ShardHeader
 from panic_hpc.store.journal import Journal, open_journal
+from panic_hpc.store.results.runs import NOT_KEPT
 
 
 class Coarse(ImageCodec):

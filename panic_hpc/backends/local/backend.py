@@ -14,6 +14,8 @@ from panic_hpc.backends.local.pool import Pool, default_workers, run_pool
 from panic_hpc.backends.status_query import StatusSnapshot
 from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.errors import Interrupted, LaunchError
+from panic_hpc.models.hub_cache import cache_directory
+from panic_hpc.planning.availability import refuse_missing
 from panic_hpc.types import ShardId
 from panic_hpc.worker.device import thread_settings
 from panic_hpc.worker.stopper import halt_reason
@@ -42,7 +44,7 @@ class LocalBackend:
 
     def propose(self, workspace: Workspace, request: SubmitRequest) -> Proposal:
         """Return how the stages stand: whatever is not completed or failed would be worked on."""
-        refuse_what_is_for_jobs(request)
+        _refuse_what_cannot_work(workspace, request)
         found = current_status(workspace)
         stages = request.stages or tuple(workspace.stages)
         n_left = sum(s.state != "completed" for stage in stages for s in found.stages[stage])
@@ -60,7 +62,7 @@ class LocalBackend:
         Raises Interrupted on Ctrl-C, on a signal and where the halt file asks, with every shard in
         a state from which the same call goes on.
         """
-        refuse_what_is_for_jobs(request)
+        _refuse_what_cannot_work(workspace, request)
         adopt_sharing(workspace.paths.root)
         launch = _Launch(workspace, request, watcher)
         try:
@@ -101,6 +103,13 @@ class LocalBackend:
         for pid in ids:
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGTERM)
+
+
+def _refuse_what_cannot_work(workspace: Workspace, request: SubmitRequest) -> None:
+    refuse_what_is_for_jobs(request)
+    variables = worker_environment(request.cluster, workspace.manifest.experiment.threads)
+    cache = cache_directory({**os.environ, **variables})
+    refuse_missing(workspace.manifest, cache, request.cluster.name)
 
 
 def refuse_what_is_for_jobs(request: SubmitRequest) -> None:

@@ -17,9 +17,9 @@ from panic_hpc.stages.diagrams.shard_arrays import diagrams_arrays, results
 from panic_hpc.stages.diagrams.stops import remark
 from panic_hpc.stages.journalled import JournalledStage
 from panic_hpc.stages.shard_header import begin_header, finish_header
-from panic_hpc.store.format.schema import INCOMPLETE
 from panic_hpc.store.format.shard import publish_shard
 from panic_hpc.store.journal import Journal, open_journal
+from panic_hpc.store.results.diagrams import INCOMPLETE
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, Shard, ShardId
 
 if TYPE_CHECKING:

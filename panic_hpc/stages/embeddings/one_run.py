@@ -13,7 +13,7 @@ from panic_hpc.stages.codecs.base import Codec
 from panic_hpc.stages.embeddings.outputs import Outputs, Stored
 from panic_hpc.stages.embeddings.shard_arrays import MAX_FAILURES
 from panic_hpc.store.checks.rules import REDO_SHARD
-from panic_hpc.store.format.schema import EMBEDDING_FAILED, EMBEDDING_TRUNCATED
+from panic_hpc.store.results.embeddings import EMBEDDING_FAILED, EMBEDDING_TRUNCATED
 
 
 class Inputs(NamedTuple):

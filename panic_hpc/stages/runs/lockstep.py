@@ -41,10 +41,11 @@ def position_of(model: GenerativeModel, codec: Codec, input_codec: Codec) -> Cyc
     """Return the place of a loaded model; `codec` is that of what it produces."""
     size = model.spec.batch_size
 
-    def call(items: Sequence[tuple[Any, int]]) -> Sequence[Output]:
+    def call(items: Sequence[tuple[Any, int]]) -> Sequence[Output | ItemFailure]:
         # A pair is one item, so that a copy that fills a slot brings its seed along.
         inputs, seeds = zip(*items, strict=True)
-        return model.generate(list(inputs), list(seeds))
+        outputs = model.generate(list(inputs), list(seeds))
+        return [_checked(codec, output) for output in outputs]
 
     def plain(item: tuple[Any, int]) -> tuple[Any, int]:
         # With the item's own seed: only the input is under suspicion.
@@ -128,7 +129,7 @@ class Lockstep:
         # Over the batch size and not the items that are ready: a call costs the same with copies.
         seconds = (time.perf_counter() - start) / place.batch_size
         kept = is_kept(self.course, step)
-        answers = {first + slot: _checked(place.codec, output) for slot, output in outputs.items()}
+        answers = {first + slot: output for slot, output in outputs.items()}
         failed = [(p, a.reason) for p, a in answers.items() if isinstance(a, ItemFailure)]
         done = [Item(p, a, kept) for p, a in answers.items() if isinstance(a, Output)]
         return CallResult(step, done, failed, started, seconds)
@@ -164,10 +165,10 @@ class Lockstep:
         self.report(done, total * len(self.runs))
 
 
-def _checked(codec: Codec, output: Any) -> Any:
-    if isinstance(output, ItemFailure):
-        return output
+def _checked(codec: Codec, output: Any) -> Output | ItemFailure:
+    """Return a model's output, or why it is none that can be stored and read on."""
     if not isinstance(output, Output):
         return ItemFailure(f"TypeError: an Output was expected, not {type(output).__name__}")
-    problem = codec.problem(output.value)
-    return ItemFailure(f"ValueError: {problem}") if problem else output
+    if problem := output.problem or codec.problem(output.value):
+        return ItemFailure(f"ValueError: {problem}")
+    return output

@@ -9,8 +9,8 @@ from panic_hpc.closing import Closing
 from panic_hpc.models.base import Output
 from panic_hpc.stages.codecs.base import Codec
 from panic_hpc.stages.throttle import Slowest, Throttle
-from panic_hpc.store.format.schema import INPUT_TRUNCATED, NOT_KEPT, OUTPUT_EMPTY, OUTPUT_TRUNCATED
 from panic_hpc.store.journal import Journal, JournalRecord
+from panic_hpc.store.results.runs import INPUT_TRUNCATED, NOT_KEPT, OUTPUT_EMPTY, OUTPUT_TRUNCATED
 
 # Pillow releases the GIL while it encodes. One core keeps up with 40 images of 1024 by 1024 a
 # second, so more would only take cores from CPU models.

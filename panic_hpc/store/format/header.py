@@ -11,7 +11,7 @@ import numpy as np
 
 from panic_hpc.keys import canonical_json
 from panic_hpc.store.checks.rules import RefusedError
-from panic_hpc.store.format.schema import FORMAT, FORMAT_MAJOR, FORMAT_MINOR
+from panic_hpc.store.format.column import FORMAT, FORMAT_MAJOR, FORMAT_MINOR
 
 # It is read into memory before its checksum can be looked at.
 HEADER_LIMIT_BYTES = 2**30
