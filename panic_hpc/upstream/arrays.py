@@ -1,6 +1,7 @@
 """The arrays of shards made of upstream's runs."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,13 +15,13 @@ from panic_hpc.keys import content_key
 from panic_hpc.store.format import ragged, schema
 from panic_hpc.store.pictures import converted
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, RUNS, TEXT
+from panic_hpc.upstream.cells import text_id
 from panic_hpc.upstream.database import (
     UpstreamDatabase,
-    UpstreamDiagram,
     UpstreamInvocation,
     UpstreamRun,
-    text_id,
 )
+from panic_hpc.upstream.diagram import UpstreamDiagram
 
 PICTURE_THREADS = 4
 DIMENSIONS = 3
@@ -47,39 +48,42 @@ class ImportedRun:
 
     @classmethod
     def read(cls, source: UpstreamDatabase, run: UpstreamRun, network: int, prompt: int) -> Self:
-        """Read a run; PanicError where one model's vectors have different lengths."""
+        """Read a run; PanicError, naming the cell, where a column holds something else."""
         found = list(source.invocations(run))
         kept = [one for place, one in enumerate(found) if one.step == place]
         kept = kept[: next((p for p, one in enumerate(found) if one.step != p), len(found))]
         problems = []
         if len(kept) < len(found):
             problems.append(
-                f"run {text_id(run)}: step {len(kept)} is missing or there twice, "
+                f"run {text_id(run.id)}: step {len(kept)} is missing or there twice, "
                 f"{len(found) - len(kept)} invocations from there on are left out"
             )
         wrong = [one for one in kept if one.model != run.network[one.step % len(run.network)]]
         if wrong:
             problems.append(
-                f"run {text_id(run)}: step {wrong[0].step} is by {wrong[0].model}, which is not "
+                f"run {text_id(run.id)}: step {wrong[0].step} is by {wrong[0].model}, which is not "
                 "the model that its network has there"
             )
         kept, unreadable = _with_stored_pictures(kept)
-        problems += [f"run {text_id(run)}: {problem}, which is left out" for problem in unreadable]
+        problems += [
+            f"run {text_id(run.id)}: {problem}, which is left out" for problem in unreadable
+        ]
         empty = sum(one.output is None for one in kept)
         if empty:
-            problems.append(f"run {text_id(run)}: {empty} invocations have no output")
-        embeddings: dict[str, Vectors] = {}
-        for model, step, vector in source.embeddings(run):
-            # An embedding of a step that was left out would point to no invocation.
-            if step < len(kept):
-                embeddings.setdefault(model, []).append((step, vector))
-        diagrams = {diagram.model: diagram for diagram in source.diagrams(run)}
+            problems.append(f"run {text_id(run.id)}: {empty} invocations have no output")
+        embeddings, unlike = _embeddings(source, run, len(kept))
+        diagrams: dict[str, UpstreamDiagram] = {}
+        for diagram in source.diagrams(run):
+            if diagram.model in diagrams:
+                unlike.append(f"{diagram.model} has two diagrams, the last one is kept")
+            diagrams[diagram.model] = diagram
+        problems += [f"run {text_id(run.id)}: {problem}" for problem in unlike]
         return cls(run, network, prompt, kept, embeddings, diagrams, tuple(problems))
 
     @property
     def id(self) -> str:
         """Upstream's id of the run."""
-        return text_id(self.run)
+        return text_id(self.run.id)
 
     @property
     def key(self) -> bytes:
@@ -112,6 +116,28 @@ class ImportedRun:
         if len(self.invocations) == self.run.max_length:
             return schema.ENDED["length"]
         return schema.ENDED["loop" if self.loop()[1] else "unknown"]
+
+
+def _embeddings(
+    source: UpstreamDatabase, run: UpstreamRun, n_steps: int
+) -> tuple[dict[str, Vectors], list[str]]:
+    """Return a run's vectors by model, of one length and one a step, and what was left out."""
+    found: dict[str, Vectors] = {}
+    for model, step, vector in source.embeddings(run):
+        # An embedding of a step that was left out would point to no invocation.
+        if step < n_steps:
+            found.setdefault(model, []).append((step, vector))
+    problems = []
+    for model, rows in found.items():
+        [(length, _)] = Counter(len(vector) for _, vector in rows).most_common(1)
+        kept = {step: (step, vector) for step, vector in reversed(rows) if len(vector) == length}
+        if len(kept) < len(rows):
+            problems.append(
+                f"{len(rows) - len(kept)} vectors of {model} are left out, which have another "
+                f"length than {length}, or a step that has one already"
+            )
+        found[model] = [kept[step] for step in sorted(kept)]
+    return found, problems
 
 
 def _with_stored_pictures(
