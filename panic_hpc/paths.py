@@ -23,6 +23,11 @@ class ExperimentPaths:
         return self.root / "prompts.json"
 
     @property
+    def lock(self) -> Path:
+        """The files of the experiment's models by digest, where they come from a hub."""
+        return self.root / "models.lock.json"
+
+    @property
     def dataset(self) -> Path:
         """The merged product."""
         return self.root / "dataset.h5"
@@ -47,7 +52,7 @@ class ExperimentPaths:
     def work(self) -> tuple[Path, ...]:
         """The plan and what the stages before merge left: no verb's output may go there."""
         parts = ("shards", "checkpoints", "failed", "remarks", "jobs", "prompts.json")
-        return (*(self.root / part for part in parts), self.manifest)
+        return (*(self.root / part for part in parts), self.lock, self.manifest)
 
     @property
     def halt(self) -> Path:

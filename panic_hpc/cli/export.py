@@ -10,6 +10,8 @@ from panic_hpc.cli.console.byte_bar import count_bar
 from panic_hpc.cli.console.options import Force, Json
 from panic_hpc.cli.console.output import say, say_json, size
 
+PANEL = ("The dataset", 2)
+
 export = typer.Typer(name="export", help="Write a dataset in other forms.", no_args_is_help=True)
 
 Source = Annotated[

@@ -10,6 +10,7 @@ from panic_hpc.cli.console.byte_bar import count_bar
 from panic_hpc.cli.console.options import Force, Json
 from panic_hpc.cli.console.output import say, say_json, warn
 
+PANEL = ("The dataset", 1)
 SHOWN = 20
 
 

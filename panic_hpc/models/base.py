@@ -16,7 +16,9 @@ class Output:
     """What one model call gave for one item: a str, or an (H, W, 3) uint8 array.
 
     Token counts are -1 where a side has no tokens; `input_truncated` and `output_truncated` are
-    never guessed: a model that cannot tell says False and documents it.
+    never guessed: a model that cannot tell says False and documents it. `problem` says why the
+    value is none that may be stored (a picture of NaN, a blackened one): the item's run fails with
+    it, and its neighbours go on.
     """
 
     value: Any
@@ -24,10 +26,16 @@ class Output:
     output_tokens: int = -1
     input_truncated: bool = False
     output_truncated: bool = False
+    problem: str = ""
 
 
 class GenerativeModel(Protocol):
-    """A member of a network. Every call sees exactly `spec.batch_size` items of fixed shape."""
+    """A member of a network. Every call sees exactly `spec.batch_size` items of fixed shape.
+
+    A model that can leave its device and come back has `move(device)`: it makes room for the others
+    of its network where they do not fit together, and keeps its bits. Arrays that `generate`
+    returns are the caller's: they are not changed afterwards.
+    """
 
     spec: ModelSpec
 
@@ -39,7 +47,10 @@ class GenerativeModel(Protocol):
 
 
 class EmbeddingModel(Protocol):
-    """Maps an output of one modality to a vector. Calls have exactly `spec.batch_size` items."""
+    """Maps an output of one modality to a vector. Calls have exactly `spec.batch_size` items.
+
+    May have `move(device)`, as a GenerativeModel.
+    """
 
     spec: ModelSpec
     dimension: int

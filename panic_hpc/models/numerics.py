@@ -15,7 +15,9 @@ from panic_hpc.versions import versions_of
 
 MODEL_LIBRARIES = (
     *("torch", "torchvision", "diffusers", "transformers", "tokenizers", "sentence-transformers"),
-    *("numpy", "pillow"),
+    *("numpy", "pillow", "accelerate", "safetensors", "timm", "num2words"),
+    # Pipelines clean prompts with these, and load other kernels, if they find them installed.
+    *("ftfy", "beautifulsoup4", "bitsandbytes", "torchao", "kernels", "xformers", "flash-attn"),
 )
 _SWITCHES = (
     *("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_CBWR"),

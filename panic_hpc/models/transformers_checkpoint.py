@@ -1,5 +1,6 @@
 """Loading checkpoints of transformers: safetensors only, no code of theirs, no weight missing."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,28 +9,62 @@ from panic_hpc.models.weights import Weights
 from panic_hpc.types import ModelSpec
 
 
-def load_complete(loader: Any, weights: Weights, spec: ModelSpec, dtype: Any, **more: Any) -> Any:
+def load_complete(
+    loader: Any,
+    weights: Weights,
+    spec: ModelSpec,
+    dtype: Any,
+    *,
+    dtype_name: str = "dtype",
+    unread: Sequence[str] = (),
+    **more: Any,
+) -> Any:
     """Return `loader.from_pretrained(…)`; ModelError where the checkpoint lacks weights.
 
-    transformers would draw what is missing at random and log a line.
+    transformers would draw what is missing at random and log a line; weights whose names begin
+    with one of `unread` may be missing, and are NaN then. diffusers has another `dtype_name`.
     """
-    model, report = loader.from_pretrained(
-        weights.source,
+    told = {
         # Always told: since transformers 5 a checkpoint stored in half precision loads as such.
-        dtype=dtype,
-        use_safetensors=True,
-        output_loading_info=True,
-        **weights.options,
-        **more,
-    )
+        dtype_name: dtype,
+        "use_safetensors": True,
+        "output_loading_info": True,
+    }
+    model, report = loader.from_pretrained(weights.source, **told, **weights.options, **more)
     # Keys that the checkpoint has and the model lacks are no harm: heads of another task.
     missing = sorted(report["missing_keys"])
-    if missing:
+    if needed := [name for name in missing if not name.startswith(tuple(unread))]:
         raise ModelError(
-            f"The checkpoint of {spec.name} lacks {len(missing)} weights, {missing[0]} first",
+            f"{weights.source} lacks {len(needed)} weights of a {type(model).__name__}, "
+            f"{needed[0]} first, so {spec.name} cannot be loaded",
             hint="Is it a checkpoint of another kind of model?",
         )
+    _poison(model, missing)
     return model
+
+
+def _poison(model: Any, names: Sequence[str]) -> None:
+    """Make weights NaN that should never be read: whatever reads them shows it."""
+    import torch
+
+    values = model.state_dict()
+    with torch.no_grad():
+        for name in names:
+            values[name].fill_(math.nan)
+
+
+def require_vocabulary(tokenizer: Any, what: str) -> None:
+    """Raise ModelError where a tokenizer knows no letter.
+
+    transformers makes an empty one where a checkpoint's tokenizer.json is absent: all texts of one
+    length are then one text.
+    """
+    ids = tokenizer("a picture", add_special_tokens=False)["input_ids"]
+    if not set(ids) - {tokenizer.unk_token_id, None}:
+        raise ModelError(
+            f"{what} has no vocabulary: its checkpoint lacks tokenizer.json, or the like",
+            hint="Put the file back, or fetch the model again",
+        )
 
 
 class Processor:

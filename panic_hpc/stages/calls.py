@@ -2,8 +2,9 @@
 
 A call sees exactly as many items as the model's batch size. Where it raises, every item is tried
 once more in its own slot beside copies of itself (the same shape, hence the same bits), and those
-that raise again are failures of their own. Where all do, a plain item tells whether they are bad
-or the model is: what was called before must not decide that, or an interruption could.
+that raise again are failures of their own. A call may also give a failure in place of a result
+(a picture of NaN): the others stand. Where all items fail, either way, a plain item tells whether
+they are bad or the model is: what was called before must not decide that, or an interruption could.
 """
 
 import traceback
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from panic_hpc.errors import Interrupted, ModelError
+from panic_hpc.models.device.errors import raise_if_sticky
 
 Call = Callable[[Sequence[Any]], Sequence[Any]]
 
@@ -57,16 +59,21 @@ class Caller:
     def __call__(self, items: Mapping[int, Any]) -> dict[int, Any]:
         """Return a result or an ItemFailure for each slot of `items`.
 
-        Raises ModelError where the model fails on whatever it is given.
+        Raises ModelError where the model fails on whatever it is given, DeviceError where this
+        process has lost its device.
         """
         try:
             results = self._checked(filled(items, self.size))
         except Interrupted:
             raise
         except Exception as error:
+            # Nothing can be tried again in this process, and no item is to blame.
+            raise_if_sticky(error)
             return self._isolated(items, error)
         # What came back for copies is dropped here and nowhere else.
-        return {slot: results[slot] for slot in items}
+        own = {slot: results[slot] for slot in items}
+        self._require_sound_if_all_failed(items, own)
+        return own
 
     def _checked(self, items: Sequence[Any]) -> Sequence[Any]:
         results = self._call(items)
@@ -76,10 +83,17 @@ class Caller:
 
     def _isolated(self, items: Mapping[int, Any], error: Exception) -> dict[int, Any]:
         results = {slot: self._alone(slot, item) for slot, item in items.items()}
-        # A lost GPU fails every item too; recorded as failures of the runs it would be published.
-        if all(isinstance(result, ItemFailure) for result in results.values()):
-            self._require_sound(self._plain(items[min(items)]), error)
+        self._require_sound_if_all_failed(items, results, error)
         return results
+
+    def _require_sound_if_all_failed(
+        self, items: Mapping[int, Any], results: Mapping[int, Any], error: Exception | None = None
+    ) -> None:
+        # A lost GPU fails every item too; recorded as failures of the runs it would be published.
+        failures = [result for result in results.values() if isinstance(result, ItemFailure)]
+        if len(failures) == len(results):
+            line = line_of(error) if error else failures[0].reason.splitlines()[0]
+            self._require_sound(self._plain(items[min(items)]), line, error)
 
     def _alone(self, slot: int, item: Any) -> Any:
         try:
@@ -89,10 +103,10 @@ class Caller:
         except Interrupted:
             raise
         except Exception as error:
+            raise_if_sticky(error)
             return ItemFailure(reason_of(error))
 
-    def _require_sound(self, item: Any, error: Exception) -> None:
-        """Raise where the model fails on a plain item too."""
+    def _require_sound(self, item: Any, line: str, error: Exception | None) -> None:
+        """Raise where the model fails on a plain item too; `line` says how on the others."""
         if isinstance(self._alone(0, item), ItemFailure):
-            what = f"{self.name} fails on all that it is given ({line_of(error)})"
-            raise ModelError(what) from error
+            raise ModelError(f"{self.name} fails on all that it is given ({line})") from error

@@ -8,18 +8,19 @@ import sys
 from pathlib import Path
 
 import experiments
+import needs
 import pytest
 
 import panic_hpc
 from panic_hpc.store.format.shard import open_shard
 
-mpi4py = pytest.importorskip("mpi4py")
+mpi4py = needs.library("mpi4py", "mpi")
 _PLACES = (Path(sys.executable).parent, Path(mpi4py.__file__).parents[4] / "bin")
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([*map(str, _PLACES), os.environ["PATH"]]))
 
 pytestmark = [
     pytest.mark.mpi,
-    pytest.mark.skipif(MPIEXEC is None, reason="no mpiexec here"),
+    pytest.mark.skipif(MPIEXEC is None, reason="needs mpiexec (the extra dev brings one)"),
 ]
 
 
@@ -28,7 +29,7 @@ PREVIOUS = b"\x89HDF\r\n\x1a\n and no more"
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from panic_hpc.merging.merge import merge
+from panic_hpc.stages.merge.experiments import merge
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.ranks import find_ranks
 ranks = find_ranks()

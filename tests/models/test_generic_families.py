@@ -11,7 +11,9 @@ import pytest
 from tiny_checkpoints import SIDE, TOKENS, Checkpoints, git, llava, vision_encoder_decoder
 
 from panic_hpc.errors import ModelError
+from panic_hpc.models.folder_digest import folder_digest
 from panic_hpc.models.loading import load
+from panic_hpc.types import ModelSpec
 
 pytestmark = pytest.mark.compute
 
@@ -21,6 +23,17 @@ LONG = "boat " * (TOKENS + 5)
 def pictures(count: int) -> list[np.ndarray]:
     rng = np.random.default_rng(3)
     return [rng.integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8) for _ in range(count)]
+
+
+def copied(spec: ModelSpec, folder: Path) -> ModelSpec:
+    """Return the model with a copy of its weights, to be spoilt."""
+    shutil.copytree(spec.path, folder / "copy")
+    return replace(spec, path=str(folder / "copy"))
+
+
+def redigested(spec: ModelSpec) -> ModelSpec:
+    """Return the model as planned with what is in its folder now."""
+    return replace(spec, revision=folder_digest(Path(spec.path)))
 
 
 class TestDiffusers:
@@ -61,14 +74,34 @@ class TestDiffusers:
             logger.removeHandler(handler)
         assert not [line for line in lines if "indexing errors" in line]
 
-    def test_a_picture_that_is_not_finite_is_an_error(self, checkpoints: Checkpoints) -> None:
+    def test_a_picture_that_is_not_finite_is_its_items_failure(
+        self, checkpoints: Checkpoints
+    ) -> None:
         import torch
 
         model = load(checkpoints.diffusion(), "cpu")
-        for weight in model._pipeline.vae.parameters():
-            torch.nn.init.constant_(weight, float("nan"))
+        decode = model._pipeline.vae.decode
+
+        def spoilt(latents: torch.Tensor, **options: Any) -> Any:
+            latents[1] = float("nan")
+            return decode(latents, **options)
+
+        model._pipeline.vae.decode = spoilt
+        outputs = model.generate(["a", "b", "c"], [1, 2, 3])
+        assert ["not finite" in output.problem for output in outputs] == [False, True, False]
+
+    def test_a_pipeline_whose_pictures_are_all_not_finite_is_refused_when_it_is_loaded(
+        self, checkpoints: Checkpoints, tmp_path: Path
+    ) -> None:
+        import torch
+        from safetensors.torch import load_file, save_file
+
+        spec = copied(checkpoints.diffusion(), tmp_path)
+        path = Path(spec.path) / "vae" / "diffusion_pytorch_model.safetensors"
+        weights = {name: torch.full_like(v, float("nan")) for name, v in load_file(path).items()}
+        save_file(weights, path, metadata={"format": "pt"})
         with pytest.raises(ModelError, match="not finite"):
-            model.generate(["a", "b", "c"], [1, 2, 3])
+            load(redigested(spec), "cpu")
 
     def test_settings_that_the_pipeline_does_not_know_are_refused(
         self, checkpoints: Checkpoints
@@ -198,6 +231,6 @@ class TestWeights:
         import torch
 
         if torch.cuda.is_available():
-            pytest.skip("this host has a GPU")
+            pytest.skip("needs a machine without a GPU")
         with pytest.raises(ModelError, match="no GPU"):
             load(checkpoints.captioner(), "cuda")

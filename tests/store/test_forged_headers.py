@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,21 @@ from panic_hpc.store.checks.verify import verify_file
 from panic_hpc.store.dataset.dataset import open_dataset
 from panic_hpc.store.format.shard import open_shard
 
-WRONG = (None, True, -1, 2**62, 1.5, "", "i4,", "O", [], {}, [None], ["x"], "\x1b[2J")
+WRONG: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    2**62,
+    1.5,
+    "",
+    "i4,",
+    "O",
+    [],
+    {},
+    [None],
+    ["x"],
+    "\x1b[2J",
+)
 """Values of every type of JSON, and of dtypes that NumPy reads as something else."""
 
 
@@ -98,7 +113,7 @@ def test_every_member_of_a_header_with_a_value_of_another_type_is_refused_or_rea
                 path = forge.copied(source, tmp_path / "forged.h5")
                 if not fits(source, replaced(header, place, new)):
                     continue
-                forge.restamp(path, lambda old, at=place, to=new: replaced(old, at, to))
+                forge.restamp(path, partial(replaced, place=place, new=new))
                 n += 1
                 refused = outcome(path, as_dataset if source == made else as_shard)
                 found = verify_file(path).findings
@@ -166,7 +181,7 @@ def test_a_list_of_checksums_that_does_not_cover_its_array_is_refused(
         wanted = replaced(header, ("arrays", name, "sha256"), change)
         # Made shorter elsewhere where it is longer.
         wanted = replaced(wanted, ("provenance",), {})
-        forge.restamp(path, lambda old, to=wanted: to)
+        forge.restamp(path, partial(_instead, wanted))
         assert "header" in outcome(path, as_shard), change
 
 
@@ -178,3 +193,7 @@ def test_a_digest_file_of_another_shape_is_a_finding(made: Path, tmp_path: Path)
         path = forge.copied(made, tmp_path / "forged.h5")
         digest_path(path).write_text(content)
         assert {finding.rule for finding in verify_file(path).findings} == {"F07"}
+
+
+def _instead(wanted: Any, old: Any) -> Any:
+    return wanted

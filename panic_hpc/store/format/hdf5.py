@@ -17,8 +17,8 @@ import numpy as np
 
 from panic_hpc.errors import PanicError, ShardError
 from panic_hpc.store.checks.rules import RefusedError
+from panic_hpc.store.format.column import Column
 from panic_hpc.store.format.netcdf import describe_all
-from panic_hpc.store.format.schema import Column
 
 HEADER = "header"
 HEADER_SHA256 = "header_sha256"

@@ -20,7 +20,7 @@ from panic_hpc.disk.blocks import n_blocks
 from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.keys import canonical_json
 from panic_hpc.store.checks.rules import RefusedError
-from panic_hpc.store.format.schema import FORMAT, FORMAT_MAJOR, FORMAT_MINOR
+from panic_hpc.store.format.column import FORMAT, FORMAT_MAJOR, FORMAT_MINOR
 from panic_hpc.validation.problems import explained
 
 # It is read into memory before its checksum can be looked at.

@@ -1,0 +1,210 @@
+"""A text→image pipeline of diffusers as a model: one seed an item, nothing ignored in silence."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from panic_hpc.errors import ModelError
+from panic_hpc.models.base import Output
+from panic_hpc.models.needs import require_installed
+from panic_hpc.models.pipeline_classes import pipeline_class, prepare
+from panic_hpc.models.pipeline_parts import load_pipeline, open_folder, tokenizers_of
+from panic_hpc.models.pipeline_trial import decoded_sizes, idle, require_size
+from panic_hpc.models.prompt_tokens import PromptListener
+from panic_hpc.models.torch_setup import quiet_loaders, torch_for
+from panic_hpc.models.weights import find_weights
+from panic_hpc.types import ModelSpec
+
+ARGUMENTS = {
+    "steps": "num_inference_steps",
+    "guidance": "guidance_scale",
+    "true_cfg": "true_cfg_scale",
+    "height": "height",
+    "width": "width",
+    "negative_prompt": "negative_prompt",
+    "max_sequence_length": "max_sequence_length",
+}
+"""Settings, and what pipelines call them."""
+
+TRIAL_PROMPT = "a picture"
+TRIAL_STEPS = 2
+_OURS = frozenset({"prompt", "generator", "output_type", *ARGUMENTS.values()})
+
+
+class DiffusersModel:
+    """A text→image pipeline; the noise of each item comes from its own generator on the CPU.
+
+    Drawn on the CPU, the noise is the same on every card. A picture that is not finite, or that a
+    safety checker has blackened, is the failure of its item and no picture. `settings` are those
+    of families/diffusers.py.
+    """
+
+    def __init__(self, spec: ModelSpec, settings: Any) -> None:
+        self.spec = spec
+        self.settings = settings
+        self.details: dict[str, Any] = {}
+
+    def load(self, device: str) -> None:
+        """Load the pipeline onto `device` and try it.
+
+        Raises ModelError where it is no text→image pipeline, lacks weights, couples the items of a
+        batch, does not know a setting or ignores it, or gives another size than asked for.
+        """
+        self._torch = torch_for(device)
+        quiet_loaders()
+        variant = self.settings.variant
+        folder = open_folder(self.spec, find_weights(self.spec), variant)
+        self._kind = folder.kind.__name__
+        self._require_alone()
+        require_installed(self.spec.name, pipeline_class(self._kind).needs)
+        self._arguments = self._checked_arguments(folder.kind)
+        dtype = getattr(self._torch, self.settings.dtype)
+        given = self._replaced_parts(folder.kind)
+        # The whole pipeline stays on the device: cpu offload re-hooks every component after each
+        # call, costs a quarter of FLUX's time and grows in RAM (diffusers#7970).
+        self._pipeline = load_pipeline(self.spec, folder, dtype, variant, **given).to(device)
+        self._pipeline.set_progress_bar_config(disable=True)
+        prepare(self._pipeline)
+        self._listener = PromptListener(tokenizers_of(self._pipeline), self._read_limit())
+        self._try()
+        scheduler = getattr(self._pipeline, "scheduler", None)
+        self.details = {"pipeline": self._kind, "scheduler": type(scheduler).__name__}
+
+    def move(self, device: str) -> None:
+        """Bring the weights to `device`, the host's memory ("cpu") included."""
+        self._pipeline.to(device)
+
+    def generate(self, inputs: Sequence[str], seeds: Sequence[int]) -> list[Output]:
+        """Return a picture for each prompt and seed."""
+        with self._listener.listening():
+            pictures, problems = self._pictures(*self._call(inputs, seeds, self._arguments))
+        counts = self._listener.counts(inputs)
+        return [
+            Output(
+                picture,
+                input_tokens=count.n_tokens,
+                input_truncated=count.is_truncated,
+                problem=problem,
+            )
+            for picture, problem, count in zip(pictures, problems, counts, strict=True)
+        ]
+
+    def _call(
+        self, prompts: Sequence[str], seeds: Sequence[int], arguments: Mapping[str, Any]
+    ) -> tuple[Any, Any]:
+        """Return (B, 3, H, W) in [0, 1] on the device, and which of them a checker blackened."""
+        # A generator an item: one for the whole batch would make an item's noise depend on its
+        # slot. Schedulers that draw at each step are given the same list.
+        generators = [self._torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        each = {
+            # Some pipelines take one negative prompt for a batch, others refuse it beside a list of
+            # prompts; a list is taken by all.
+            name: [value] * len(prompts) if name == "negative_prompt" else value
+            for name, value in arguments.items()
+        }
+        with self._torch.inference_mode():
+            # "pt" and not "pil": uint8 is made on the device, and a quarter of the bytes cross the
+            # bus.
+            result = self._pipeline(
+                prompt=list(prompts), generator=generators, output_type="pt", **each
+            )
+        # The first field, which most classes call images and Kandinsky's image.
+        blackened = getattr(result, "nsfw_content_detected", None) or [False] * len(prompts)
+        return result[0].reshape(len(prompts), *result[0].shape[-3:]), blackened
+
+    def _pictures(self, images: Any, blackened: Sequence[bool]) -> tuple[Any, list[str]]:
+        """Return (B, H, W, 3) uint8, rounded as diffusers does, and what is wrong with each."""
+        torch = self._torch
+        with torch.inference_mode():
+            # Rounding in bfloat16 would leave 8 bits of mantissa for 256 values.
+            images = images.float()
+            finite = torch.isfinite(images).flatten(1).all(dim=1).tolist()
+            # clamp after round: VAEs overshoot [0, 1], and a cast to uint8 would wrap round.
+            pixels = (images * 255).round().clamp(0, 255).to(torch.uint8)
+            pictures = pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return pictures, [
+            self._problem(*pair) for pair in zip(finite, map(bool, blackened), strict=True)
+        ]
+
+    def _problem(self, is_finite: bool, is_blackened: bool) -> str:
+        if is_blackened:
+            return f"The safety checker of {self.spec.name} blackened the picture"
+        return "" if is_finite else f"{self.spec.name} gave a picture that is not finite"
+
+    def _require_alone(self) -> None:
+        reason = pipeline_class(self._kind).coupled
+        if reason and self.spec.batch_size > 1:
+            raise ModelError(
+                f"{self.spec.name} is a {self._kind}, whose items depend on their neighbours in "
+                f"a batch: it {reason}",
+                hint=f"Set batch_size = 1 in [models.{self.spec.name}]",
+            )
+
+    def _checked_arguments(self, kind: type[Any]) -> dict[str, Any]:
+        """Return the arguments of every call; ModelError for a setting that it does not take."""
+        # Looked up in the signature since pipelines swallow unknown arguments or raise deep inside
+        # a call, after minutes of loading.
+        accepted = inspect.signature(kind.__call__).parameters
+        wanted = {key: getattr(self.settings, key) for key in ARGUMENTS}
+        given = {key: value for key, value in wanted.items() if value is not None}
+        own = dict(self.settings.arguments)
+        unknown = [key for key in given if ARGUMENTS[key] not in accepted]
+        unknown += [f"arguments.{key}" for key in own if key not in accepted or key in _OURS]
+        if unknown:
+            raise ModelError(
+                f"{self.spec.name} is a {self._kind}, which knows no {', '.join(unknown)}",
+                hint=f"Remove it from [models.{self.spec.name}]",
+            )
+        return own | {ARGUMENTS[key]: value for key, value in given.items()}
+
+    def _replaced_parts(self, kind: type[Any]) -> dict[str, Any]:
+        if self.settings.safety_checker:
+            return {}
+        accepted = inspect.signature(kind.__init__).parameters
+        if "safety_checker" not in accepted:
+            raise ModelError(
+                f"{self.spec.name} is a {self._kind}, which has no safety checker",
+                hint=f"Remove safety_checker from [models.{self.spec.name}]",
+            )
+        return {"safety_checker": None, "requires_safety_checker": False}
+
+    def _read_limit(self) -> int | None:
+        """Return how many tokens are kept of an encoded prompt by pipelines that cut afterwards."""
+        start = getattr(self._pipeline, "prompt_template_encode_start_idx", None)
+        accepted = inspect.signature(self._pipeline.__call__).parameters
+        if start is None or "max_sequence_length" not in accepted:
+            return None
+        default = accepted["max_sequence_length"].default
+        kept = self._arguments.get("max_sequence_length", default)
+        return int(kept) + int(start) if isinstance(kept, int) else None
+
+    def _try(self) -> None:
+        """Draw one picture, and more where a setting may be idle; ModelError for what is wrong."""
+        with decoded_sizes(self._pipeline) as sizes:
+            images, blackened = self._trial(self._arguments)
+        _, (problem,) = self._pictures(images, blackened)
+        if problem:
+            raise ModelError(
+                f"{problem}, asked for {TRIAL_PROMPT!r}",
+                hint=f"See dtype, variant and safety_checker in [models.{self.spec.name}]",
+            )
+        given = (images.shape[-2], images.shape[-1])
+        decoded = sizes[-1] if sizes else None
+        require_size(self.spec.name, self._kind, self._arguments, given, decoded)
+        names = {argument: setting for setting, argument in ARGUMENTS.items()}
+        if found := [names[argument] for argument in idle(self._drawn, self._arguments, images)]:
+            raise ModelError(
+                f"{self.spec.name} is a {self._kind}, on which {', '.join(found)} has no effect as "
+                "it is set up",
+                hint=f"Remove it from [models.{self.spec.name}], or set what it depends on "
+                "(guidance or true_cfg above 1)",
+            )
+
+    def _drawn(self, arguments: Mapping[str, Any]) -> Any:
+        return self._trial(arguments)[0]
+
+    def _trial(self, arguments: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Return one picture of few steps, and whether a checker blackened it."""
+        steps = arguments.get("num_inference_steps", TRIAL_STEPS)
+        few = {**arguments, "num_inference_steps": min(steps, TRIAL_STEPS)}
+        return self._call([TRIAL_PROMPT], [0], few)
