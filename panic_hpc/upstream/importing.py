@@ -21,13 +21,13 @@ from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.format.shard import ShardHeader, publish_shard
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, RUNS, TEXT, ModelSpec, Prompt, Shard
 from panic_hpc.upstream.arrays import (
-    ImportedRun,
     diagrams_arrays,
     embeddings_arrays,
     runs_arrays,
 )
 from panic_hpc.upstream.cells import text_id
 from panic_hpc.upstream.database import UpstreamDatabase, UpstreamExperiment
+from panic_hpc.upstream.imported_run import ImportedRun
 from panic_hpc.upstream.labels import Labels
 
 # A group's runs and the arrays made of them are in memory at the same time.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from panic_hpc.upstream.arrays import ImportedRun
+from panic_hpc.upstream.imported_run import ImportedRun
 
 # As experiments of our own may name models; shards/model holds 64 bytes.
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
