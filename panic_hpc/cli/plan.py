@@ -114,6 +114,7 @@ def _planned(
 
 def _summary(manifest: "Manifest") -> dict[str, Any]:
     """Return what will happen, as a JSON value."""
+    from panic_hpc.models.checks.records import unchecked
     from panic_hpc.models.hub.cache import cache_directory, missing
     from panic_hpc.planning.availability import obstacles
     from panic_hpc.stages.base import installed_stages
@@ -138,6 +139,7 @@ def _summary(manifest: "Manifest") -> dict[str, Any]:
         },
         "cannot_be_submitted": obstacles(manifest),
         "to_fetch": [spec.name for spec in missing(manifest.specs, cache_directory())],
+        "unchecked": unchecked(manifest.specs, cache_directory()),
     }
 
 
@@ -218,5 +220,8 @@ def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> 
     if summary["to_fetch"]:
         say(f"{', '.join(summary['to_fetch'])}: not in the cache here")
         say(f"Next: panic-hpc models fetch {place} (with --cluster NAME for a cluster's cache)")
-    else:
-        say(f"Next: panic-hpc submit {place}")
+        return
+    if summary["unchecked"]:
+        say(f"{', '.join(summary['unchecked'])}: checked on no machine yet")
+        say(f"Perhaps first: panic-hpc models check {place}")
+    say(f"Next: panic-hpc submit {place}")

@@ -57,10 +57,11 @@ def _work_here(workspace: "Workspace", asked: Asked) -> None:
     from panic_hpc.backends.local.backend import current_status, submit_locally
     from panic_hpc.cli.console.progress import summary, watcher
     from panic_hpc.models.hub.cache import cache_directory
-    from panic_hpc.planning.availability import refuse_missing
+    from panic_hpc.planning.availability import refuse_failed, refuse_missing
 
     options = _local_options(asked)
     refuse_missing(workspace.manifest, cache_directory(), "local")
+    refuse_failed(workspace.manifest, cache_directory())
     if asked.dry_run:
         found = current_status(workspace)
         for stage in options.stages:
@@ -88,11 +89,12 @@ def _slurm_options(workspace: "Workspace", asked: Asked) -> "SlurmOptions":
     from panic_hpc.backends.slurm.job_environment import model_cache
     from panic_hpc.clusters.profiles import load_cluster, resolved
     from panic_hpc.container.submitted import submitted_image
-    from panic_hpc.planning.availability import refuse_missing
+    from panic_hpc.planning.availability import refuse_failed, refuse_missing
 
     profile = resolved(load_cluster(asked.cluster))
     # Before the image, whose digest takes reading the whole of it.
     refuse_missing(workspace.manifest, model_cache(profile), asked.cluster)
+    refuse_failed(workspace.manifest, model_cache(profile))
     return SlurmOptions(
         cluster=profile,
         stages=asked.stages,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from panic_hpc import installed
 from panic_hpc.errors import ModelError
+from panic_hpc.models.checks import records
 from panic_hpc.models.hub import cache as hub_cache
 
 if TYPE_CHECKING:
@@ -38,6 +39,15 @@ def refuse_unavailable(plan: "Plan") -> None:
         raise ModelError(
             "This experiment cannot be submitted: " + "; ".join(reasons),
             hint="See `panic-hpc models list`",
+        )
+
+
+def refuse_failed(plan: "Plan", cache: Path) -> None:
+    """Raise ModelError that names every model which failed its checks wherever it was tried."""
+    if lines := records.failures(plan.specs, cache):
+        raise ModelError(
+            "Models of this experiment failed their checks: " + "; ".join(lines),
+            hint="Check them again after a change: panic-hpc models check EXP",
         )
 
 
