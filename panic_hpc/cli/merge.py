@@ -43,8 +43,8 @@ def merge(
 ) -> None:
     """Join all shards into one dataset, with one process or under mpiexec."""
     from panic_hpc.merging.assembling import MergeOptions
-    from panic_hpc.merging.merge import merge as merge_experiments
     from panic_hpc.merging.ranks import find_ranks
+    from panic_hpc.stages.merge.experiments import merge as merge_experiments
 
     # Under mpiexec every rank gets here; one of them speaks.
     ranks = find_ranks()

@@ -70,6 +70,10 @@ class DiffusersModel:
         scheduler = getattr(self._pipeline, "scheduler", None)
         self.details = {"pipeline": self._kind, "scheduler": type(scheduler).__name__}
 
+    def move(self, device: str) -> None:
+        """Bring the weights to `device`, the host's memory ("cpu") included."""
+        self._pipeline.to(device)
+
     def generate(self, inputs: Sequence[str], seeds: Sequence[int]) -> list[Output]:
         """Return a picture for each prompt and seed."""
         with self._listener.listening():

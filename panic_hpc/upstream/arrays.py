@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 
 from panic_hpc.errors import PanicError
 from panic_hpc.keys import content_key
-from panic_hpc.store.format import ragged, schema
+from panic_hpc.store.format import ragged
+from panic_hpc.store.format.column import MODALITIES, OUTPUT_GROUPS
 from panic_hpc.store.pictures import converted
+from panic_hpc.store.results.base import kind_of
+from panic_hpc.store.results.diagrams import DIAGRAM_STATUS
+from panic_hpc.store.results.runs import ENDED, NOISE, NOT_KEPT, OUTPUT_EMPTY
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, RUNS, TEXT
 from panic_hpc.upstream.database import (
     UpstreamDatabase,
@@ -110,8 +114,8 @@ class ImportedRun:
     def ended(self) -> int:
         """Return the code of why the run ended."""
         if len(self.invocations) == self.run.max_length:
-            return schema.ENDED["length"]
-        return schema.ENDED["loop" if self.loop()[1] else "unknown"]
+            return ENDED["length"]
+        return ENDED["loop" if self.loop()[1] else "unknown"]
 
 
 def _with_stored_pictures(
@@ -137,7 +141,7 @@ def _with_stored_picture(one: UpstreamInvocation) -> tuple[UpstreamInvocation, s
 
 
 def _typed(stage: str, values: dict[str, Any]) -> Arrays:
-    columns = schema.shard_columns(stage)
+    columns = kind_of(stage).by_name
     return {name: np.asarray(value, columns[name].dtype) for name, value in values.items()}
 
 
@@ -157,14 +161,14 @@ def runs_arrays(first: int, runs: Sequence[ImportedRun]) -> Arrays:
         "runs/network": [run.network for run in runs],
         "runs/prompt": [run.prompt for run in runs],
         "runs/seed": [run.run.seed for run in runs],
-        "runs/noise": [schema.NOISE["per_step" if run.run.seed == -1 else "fixed"] for run in runs],
+        "runs/noise": [NOISE["per_step" if run.run.seed == -1 else "fixed"] for run in runs],
         "runs/n_steps": [len(run.invocations) for run in runs],
         "runs/ended": [run.ended() for run in runs],
         "runs/loop_start": [start for start, _ in loops],
         "runs/loop_length": [length for _, length in loops],
         "invocations/step": [one.step for _, one in rows],
         "invocations/model": [one.step % len(run.run.network) for run, one in rows],
-        "invocations/modality": [schema.MODALITIES[one.modality] for _, one in rows],
+        "invocations/modality": [MODALITIES[one.modality] for _, one in rows],
         "invocations/seed": [one.seed for _, one in rows],
         "invocations/started": [one.started for _, one in rows],
         "invocations/seconds": [one.seconds for _, one in rows],
@@ -180,12 +184,12 @@ def runs_arrays(first: int, runs: Sequence[ImportedRun]) -> Arrays:
 
 def _flags(one: UpstreamInvocation) -> int:
     if one.output is None:
-        return schema.NOT_KEPT
-    return 0 if one.output else schema.OUTPUT_EMPTY
+        return NOT_KEPT
+    return 0 if one.output else OUTPUT_EMPTY
 
 
 def _outputs(modality: str, invocations: Sequence[UpstreamInvocation]) -> dict[str, Any]:
-    group = schema.OUTPUT_GROUPS[modality]
+    group = OUTPUT_GROUPS[modality]
     kept = [
         (place, one.output)
         for place, one in enumerate(invocations)
@@ -261,8 +265,8 @@ def diagrams_arrays(first: int, runs: Sequence[ImportedRun], model: str) -> Arra
 
 def _status(diagram: UpstreamDiagram, none: UpstreamDiagram) -> int:
     if diagram is none:
-        return schema.DIAGRAM_STATUS["missing"]
-    return schema.DIAGRAM_STATUS["failed" if diagram.dgms is None else "computed"]
+        return DIAGRAM_STATUS["missing"]
+    return DIAGRAM_STATUS["failed" if diagram.dgms is None else "computed"]
 
 
 def _entropy(diagram: UpstreamDiagram) -> NDArray[np.float64]:

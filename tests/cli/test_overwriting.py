@@ -17,8 +17,8 @@ from panic_hpc.cli import app, register_verbs
 from panic_hpc.disk.overwriting import Occupant, refusal
 from panic_hpc.errors import PanicError
 from panic_hpc.merging.assembling import MergeOptions
-from panic_hpc.merging.merge import merge
 from panic_hpc.merging.split import split
+from panic_hpc.stages.merge.experiments import merge
 
 register_verbs(app)
 NOTES = "precious\n"

@@ -18,9 +18,9 @@ import panic_hpc
 from panic_hpc.cli import app, register_verbs
 from panic_hpc.errors import ConflictError, ManifestError, PanicError, ShardError
 from panic_hpc.merging.assembling import MergeOptions
-from panic_hpc.merging.merge import merge
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
+from panic_hpc.stages.merge.experiments import merge
 from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.worker.worker import Worker, WorkerOptions
 from panic_hpc.workspace.shard_files import scan_shard_files
@@ -185,7 +185,7 @@ def test_a_write_that_fails_leaves_the_previous_dataset(root: Path) -> None:
         import resource, signal, sys
         from pathlib import Path
         from panic_hpc.errors import PanicError
-        from panic_hpc.merging.merge import merge
+        from panic_hpc.stages.merge.experiments import merge
         from panic_hpc.merging.assembling import MergeOptions
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
@@ -211,7 +211,7 @@ def test_a_merge_killed_in_the_middle_is_merged_again(root: Path) -> None:
     code = """if True:
         import sys, time
         from pathlib import Path
-        from panic_hpc.merging.merge import merge
+        from panic_hpc.stages.merge.experiments import merge
         from panic_hpc.merging.assembling import MergeOptions
         def report(done, total):
             print("copying", flush=True)
@@ -293,7 +293,7 @@ def test_diagrams_that_were_made_differently_are_not_mixed(
     other = experiments.planned(tmp_path / "other", seeds=[4], homology=homology)
     other.work(*STAGES)
     (name,) = changed
-    with pytest.raises(ConflictError, match=f"DummyText.*exp and other: {name} is"):
+    with pytest.raises(ConflictError, match=f"DummyText.*exp and other: homology.{name} is"):
         merge([root, other.paths.root], tmp_path / "all.h5", MergeOptions())
     assert not (tmp_path / "all.h5").exists()
     for path in (other.paths.root / "shards" / "diagrams").rglob("*.h5"):

@@ -29,7 +29,7 @@ PREVIOUS = b"\x89HDF\r\n\x1a\n and no more"
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from panic_hpc.merging.merge import merge
+from panic_hpc.stages.merge.experiments import merge
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.ranks import find_ranks
 ranks = find_ranks()

@@ -14,8 +14,8 @@ import panic_hpc
 from panic_hpc.cli import app, register_verbs
 from panic_hpc.errors import PanicError
 from panic_hpc.merging.assembling import MergeOptions
-from panic_hpc.merging.merge import merge
 from panic_hpc.merging.split import split
+from panic_hpc.stages.merge.experiments import merge
 from panic_hpc.store.checks.verify import verify_file
 
 register_verbs(app)

@@ -9,12 +9,14 @@ from experiments import Planned, planned, stage_named
 from killing import kill_until_done
 
 from panic_hpc import keys
-from panic_hpc.errors import Interrupted, ModelError, NumericsError
+from panic_hpc.errors import ConflictError, Interrupted, ModelError, NumericsError
 from panic_hpc.models.loading import load
+from panic_hpc.stages.codecs.image import ImageCodec
 from panic_hpc.stages.embeddings.outputs import Outputs
-from panic_hpc.store.format import schema
+from panic_hpc.store.format.column import MODALITIES
 from panic_hpc.store.format.ragged import unpack_texts
 from panic_hpc.store.format.shard import ShardFile, open_shard
+from panic_hpc.store.results.runs import ENDED, NOT_KEPT, OUTPUT_EMPTY
 from panic_hpc.types import IMAGE, RUNS, TEXT
 
 FOUR = [["DummyT2I", "DummyI2T", "DummyT2I2", "DummyI2T2"]]
@@ -31,7 +33,7 @@ def texts(shard: ShardFile, position: int) -> list[str]:
 
 
 def flags(shard: ShardFile, modality: str) -> np.ndarray:
-    of_modality = shard.array("invocations/modality") == schema.MODALITIES[modality]
+    of_modality = shard.array("invocations/modality") == MODALITIES[modality]
     return shard.array("invocations/flags")[of_modality]
 
 
@@ -67,7 +69,7 @@ def test_runs_are_those_of_a_bare_loop(tmp_path: Path, noise: str, networks: lis
         for position in range(experiment.manifest.n_runs):
             written, end, start, length = bare_loop(experiment, position)
             assert texts(shard, position) == written
-            assert shard.array("runs/ended")[position] == schema.ENDED[end]
+            assert shard.array("runs/ended")[position] == ENDED[end]
             assert shard.array("runs/loop_start")[position] == start
             assert shard.array("runs/loop_length")[position] == length
 
@@ -78,7 +80,7 @@ def test_fixed_noise_ends_in_loops_and_noise_per_step_does_not(tmp_path: Path) -
     for experiment in (fixed, per_step):
         experiment.work(RUNS)
     with only_shard(fixed) as shard:
-        assert set(shard.array("runs/ended")) == {schema.ENDED["loop"]}
+        assert set(shard.array("runs/ended")) == {ENDED["loop"]}
         assert (shard.array("runs/n_steps") < 60).all()
     with only_shard(per_step) as shard:
         assert set(shard.array("runs/n_steps")) == {60}
@@ -90,7 +92,7 @@ def test_without_loop_stop_a_loop_is_noted_and_the_run_goes_on(tmp_path: Path) -
     experiment.work(RUNS)
     with only_shard(experiment) as shard:
         assert set(shard.array("runs/n_steps")) == {60}
-        assert set(shard.array("runs/ended")) == {schema.ENDED["length"]}
+        assert set(shard.array("runs/ended")) == {ENDED["length"]}
         assert (shard.array("runs/loop_length") > 0).all()
 
 
@@ -140,7 +142,7 @@ class TestKeepEvery:
             kept = [item.step for item in Outputs(shard, IMAGE).of_run(0)]
             assert kept == (list(range(0, 20, 2 * keep_every)) if keep_every else [])
             assert len(texts(shard, 0)) == 10
-            lacking = flags(shard, IMAGE) & schema.NOT_KEPT
+            lacking = flags(shard, IMAGE) & NOT_KEPT
             assert np.count_nonzero(lacking == 0) == 9 * len(kept)
             assert not flags(shard, TEXT).any()
 
@@ -247,6 +249,28 @@ def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, keep_every: int) -
     assert killed.digests(RUNS) == whole.digests(RUNS)
 
 
+@pytest.mark.parametrize("noise", ["fixed", "per_step"])
+def test_a_picture_stored_otherwise_than_read_is_never_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noise: str
+) -> None:
+    whole, troubled = (planned(tmp_path / name, noise=noise) for name in ("whole", "troubled"))
+    whole.work(RUNS)
+    honest, calls = ImageCodec.encode, iter(range(1000))
+
+    def encode(self: ImageCodec, value: np.ndarray, option: str) -> bytes:
+        return honest(self, 255 - value if next(calls) == 20 else value, option)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageCodec, "encode", encode)
+        with pytest.raises(ConflictError, match="is not what the next model read"):
+            troubled.work(RUNS)
+    [shard] = stage_named(RUNS).shards(troubled.manifest)
+    assert not troubled.paths.shard(shard).exists()
+    assert troubled.paths.checkpoint(shard).exists()
+    troubled.work(RUNS)
+    assert troubled.digests(RUNS) == whole.digests(RUNS)
+
+
 class TestTrouble:
     def test_a_bad_item_fails_alone(self, tmp_path: Path, spelling: None) -> None:
         changes: dict[str, Any] = {
@@ -262,9 +286,7 @@ class TestTrouble:
         clean.work(RUNS)
         with only_shard(troubled) as shard, only_shard(clean) as expected:
             ended = shard.array("runs/ended").tolist()
-            assert ended == [
-                schema.ENDED[e] for e in ["length"] * 3 + ["failed"] * 3 + ["length"] * 3
-            ]
+            assert ended == [ENDED[e] for e in ["length"] * 3 + ["failed"] * 3 + ["length"] * 3]
             assert shard.array("failures/run").tolist() == [3, 4, 5]
             assert set(shard.array("failures/step")) == {0}
             [*reasons] = unpack_texts(
@@ -301,9 +323,9 @@ class TestTrouble:
         experiment.work(RUNS)
         with only_shard(experiment) as shard:
             assert texts(shard, 0) == ["a", "", "", ""]
-            is_empty = flags(shard, TEXT) & schema.OUTPUT_EMPTY
+            is_empty = flags(shard, TEXT) & OUTPUT_EMPTY
             assert (is_empty > 0).tolist() == [False, True, True, True]
-            assert set(shard.array("runs/ended")) == {schema.ENDED["length"]}
+            assert set(shard.array("runs/ended")) == {ENDED["length"]}
 
     def test_a_model_that_cannot_be_loaded_is_named(self, tmp_path: Path, spelling: None) -> None:
         experiment = planned(

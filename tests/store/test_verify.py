@@ -104,9 +104,13 @@ def not_a_text(path: Path) -> None:
 def redo_digests(path: Path) -> None:
     from panic_hpc.store.checks.content import content_key_problems
     from panic_hpc.store.format.digest import run_digests
+    from panic_hpc.store.results.base import kind_of
+    from panic_hpc.store.results.section import Section
 
     with ArrayFile(path) as file:
-        found = np.array([digest.encode() for _, digest in run_digests(file, "runs")], "S64")
+        found = np.array(
+            [digest.encode() for _, digest in run_digests(Section(file, kind_of("runs")))], "S64"
+        )
     forge.overwrite(path, "runs/digest", lambda _: found)
     with ArrayFile(path) as file:
         ((_, sentence),) = content_key_problems(file)

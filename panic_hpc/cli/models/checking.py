@@ -10,7 +10,7 @@ import typer
 from panic_hpc.cli.console.options import Json
 
 if TYPE_CHECKING:
-    from panic_hpc.models.checks.trial import Answer, CheckRequest
+    from panic_hpc.models.checks.trial import Checked, CheckRequest
     from panic_hpc.types import ModelSpec
 
 MARKS = {True: "yes", False: "NO", None: "-"}
@@ -64,7 +64,7 @@ def _device() -> str:
 
 def _checked(
     spec: "ModelSpec", asked: "CheckRequest", cache: Path, as_json: bool
-) -> "list[Answer]":
+) -> "list[Checked]":
     from panic_hpc.cli.console.output import err, say
     from panic_hpc.models.checks import records
     from panic_hpc.models.checks.trial import check

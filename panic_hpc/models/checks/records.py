@@ -12,7 +12,7 @@ from typing import Any
 from panic_hpc.disk.files import read_json, replace_file, to_json
 from panic_hpc.errors import PanicError
 from panic_hpc.keys import content_key
-from panic_hpc.models.checks.trial import Answer, Depth
+from panic_hpc.models.checks.trial import Checked, Depth
 from panic_hpc.types import ModelSpec
 
 FORMAT = "panic-hpc check"
@@ -32,7 +32,7 @@ def keep(
     spec: ModelSpec,
     depth: Depth,
     numerics: Mapping[str, Any],
-    outcomes: Sequence[Answer],
+    outcomes: Sequence[Checked],
     cache: Path,
 ) -> None:
     """Write down what a check found; an older one on a machine of that class is replaced."""

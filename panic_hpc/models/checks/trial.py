@@ -31,11 +31,11 @@ _TEXTS = (
     "two birds",
 )
 Tell = Callable[[str], None]
-Ask = Callable[[str], "list[Answer]"]
+Ask = Callable[[str], "list[Checked]"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Checked:
     """One question and its answer: `passed` is None for a figure, which nothing depends on."""
 
     question: str
@@ -52,19 +52,21 @@ class CheckRequest:
     sweep: bool = False
 
 
-def check(spec: ModelSpec, asked: CheckRequest, tell: Tell = lambda question: None) -> list[Answer]:
+def check(
+    spec: ModelSpec, asked: CheckRequest, tell: Tell = lambda question: None
+) -> list[Checked]:
     """Return what was found out about a model, up to the first question that it fails.
 
     `tell` is told of each question before it is asked.
     """
-    outcomes: list[Answer] = []
+    outcomes: list[Checked] = []
     for question, ask in _questions(_Trial(spec, asked.device), asked):
         tell(question)
         try:
             outcomes += ask(question)
         except (PanicError, RuntimeError, ValueError, MemoryError) as error:
             first = (str(error) or type(error).__name__).splitlines()[0]
-            outcomes.append(Answer(question, False, first))
+            outcomes.append(Checked(question, False, first))
         if any(one.passed is False for one in outcomes):
             break
     return outcomes
@@ -100,15 +102,15 @@ class _Trial:
             self._model = loading.load(self.spec, self.device)
         return self._model
 
-    def files(self, question: str) -> list[Answer]:
+    def files(self, question: str) -> list[Checked]:
         from panic_hpc.models.weights import find_weights
 
         # Models of arithmetic have no weights, and nowhere to look for them.
         has_weights = bool(self.spec.repository or self.spec.revision)
         where = find_weights(self.spec).source if has_weights else "no weights"
-        return [Answer(question, True, where)]
+        return [Checked(question, True, where)]
 
-    def loads(self, question: str) -> list[Answer]:
+    def loads(self, question: str) -> list[Checked]:
         """Load twice, with the library's own generator in two states.
 
         What a checkpoint lacks is drawn from it, and tables that nothing filled hold what was in
@@ -123,49 +125,49 @@ class _Trial:
         _seed_everything(seed)
         return self._called(self._items(self.spec.batch_size))
 
-    def repeats(self, question: str) -> list[Answer]:
+    def repeats(self, question: str) -> list[Checked]:
         items = self._items(self.spec.batch_size)
         return [_judged(question, _same(self._called(items), self._called(items)), "bits differ")]
 
-    def neighbours(self, question: str) -> list[Answer]:
+    def neighbours(self, question: str) -> list[Checked]:
         """Call with other items beside the first: longer, quoted, empty; black, white pictures."""
         size = self.spec.batch_size
         if size == 1:
-            return [Answer(question, None, "batch size 1: there are none")]
+            return [Checked(question, None, "batch size 1: there are none")]
         alone = self._called(self._items(size))[:1]
         kinds = len(_TEXTS) if self.spec.consumes == TEXT else 3
         for other in (self._item(kind) for kind in range(1, kinds)):
             if not _same(self._called([self._item(0), *[other] * (size - 1)])[:1], alone):
-                return [Answer(question, False, f"beside {_named(other)} an item has other bits")]
-        return [Answer(question, True, f"{kinds - 1} kinds of neighbours")]
+                return [Checked(question, False, f"beside {_named(other)} an item has other bits")]
+        return [Checked(question, True, f"{kinds - 1} kinds of neighbours")]
 
-    def slots(self, question: str) -> list[Answer]:
+    def slots(self, question: str) -> list[Checked]:
         """Compare the first slot with the last: a figure, since a run keeps its slot."""
         size = self.spec.batch_size
         if size == 1:
-            return [Answer(question, None, "batch size 1: there is one")]
+            return [Checked(question, None, "batch size 1: there is one")]
         outputs = self._called([self._item(0)] * size, [7] * size)
-        return [Answer(question, None, "yes" if _same(outputs[:1], outputs[-1:]) else "no")]
+        return [Checked(question, None, "yes" if _same(outputs[:1], outputs[-1:]) else "no")]
 
-    def seeds(self, question: str) -> list[Answer]:
+    def seeds(self, question: str) -> list[Checked]:
         if self.spec.produces == EMBEDDING:
             return []
         items = self._items(self.spec.batch_size)
         before = self._called(items)
         after = self._called(items, [99, *range(1, len(items))])
         if not _same(before[1:], after[1:]):
-            return [Answer(question, False, "another seed of one item changes the others")]
+            return [Checked(question, False, "another seed of one item changes the others")]
         told = "it decides nothing" if _same(before[:1], after[:1]) else "it changes its item only"
-        return [Answer(question, True, told)]
+        return [Checked(question, True, told)]
 
-    def cost(self, question: str) -> list[Answer]:
+    def cost(self, question: str) -> list[Checked]:
         seconds = self._seconds(self.spec.batch_size)
-        figures = [Answer(question, None, f"{seconds:.3g} at batch size {self.spec.batch_size}")]
+        figures = [Checked(question, None, f"{seconds:.3g} at batch size {self.spec.batch_size}")]
         if peak := _peak_memory(self.device):
-            figures.append(Answer("memory of the device", None, f"{peak / 1e9:.1f} GB at most"))
+            figures.append(Checked("memory of the device", None, f"{peak / 1e9:.1f} GB at most"))
         return figures
 
-    def batch_sizes(self, question: str) -> list[Answer]:
+    def batch_sizes(self, question: str) -> list[Checked]:
         """Double the batch until it does not fit, or a call takes too long for more."""
         told, size = [], 1
         while size <= MAX_BATCH:
@@ -179,9 +181,9 @@ class _Trial:
             if seconds * size > MAX_CALL_S:
                 break
             size *= 2
-        return [Answer(question, None, ", ".join(told))]
+        return [Checked(question, None, ", ".join(told))]
 
-    def idle(self, question: str) -> list[Answer]:
+    def idle(self, question: str) -> list[Checked]:
         """Load with each setting left out in turn, and name those that change no output."""
         family = installed.plugins("families")[self.spec.family]
         fields = family.settings.model_fields.items()
@@ -194,7 +196,7 @@ class _Trial:
                 other = replace(self.spec, settings={**self.spec.settings, name: defaults[name]})
                 if _same(_Trial(other, self.device)._called(items), before):
                     idle.append(f"{name} = {value!r}")
-        return [Answer(question, None, ", ".join(idle) or "none")]
+        return [Checked(question, None, ", ".join(idle) or "none")]
 
     def _seconds(self, size: int) -> float:
         items = self._items(size)
@@ -235,8 +237,8 @@ def _same(a: Sequence[Any], b: Sequence[Any]) -> bool:
     return len(a) == len(b) and all(map(np.array_equal, a, b))
 
 
-def _judged(question: str, passed: bool, problem: str) -> Answer:
-    return Answer(question, passed, "yes" if passed else problem)
+def _judged(question: str, passed: bool, problem: str) -> Checked:
+    return Checked(question, passed, "yes" if passed else problem)
 
 
 def _seed_everything(seed: int) -> None:

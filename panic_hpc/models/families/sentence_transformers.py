@@ -66,6 +66,10 @@ class SentenceTransformersModel:
         self.dimension = self._vectors(self._features(_blank(self.settings.modality))).shape[1]
         self.details = {"modules": [type(module).__name__ for module in self._model]}
 
+    def move(self, device: str) -> None:
+        """Bring the weights to `device`, the host's memory ("cpu") included."""
+        self._model.to(device)
+
     def embed(self, inputs: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
         """Return the (B, D) float32 vectors, and which texts were cut."""
         features = self._features(inputs)

@@ -80,6 +80,10 @@ class Captioner:
             "attention": model.config._attn_implementation,
         }
 
+    def move(self, device: str) -> None:
+        """Bring the weights to `device`, the host's memory ("cpu") included."""
+        self._model.to(device)
+
     def generate(self, inputs: Sequence[Any], seeds: Sequence[int]) -> list[Output]:
         """Return a caption for each image; `seeds` decide nothing, since decoding is greedy."""
         features = self._features(inputs)

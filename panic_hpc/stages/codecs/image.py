@@ -31,6 +31,13 @@ class ImageCodec:
         is_small = max(height, width) <= WEBP_SIDE and height * width <= MAX_PIXELS
         return "" if is_small else f"an image of {value.shape} is too large"
 
+    def readable_at_once(self, value: np.ndarray, option: str) -> np.ndarray:
+        """Return the pixels, not to be written to: both formats are lossless."""
+        view = value.view()
+        # As decoded ones are: the next model must not change what is being encoded.
+        view.flags.writeable = False
+        return view
+
     def encode(self, value: np.ndarray, option: str) -> bytes:
         """Return the file's bytes; `option` is "webp-lossless" or "png"."""
         from PIL import Image

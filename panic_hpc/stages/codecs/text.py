@@ -18,6 +18,10 @@ class TextCodec:
         # stays empty, with a flag.
         return "" if isinstance(value, str) else f"a text was expected, not {type(value).__name__}"
 
+    def readable_at_once(self, value: str, option: str) -> str:
+        """Return the text: UTF-8 is lossless."""
+        return value
+
     def encode(self, value: str, option: str = "") -> bytes:
         """Return the UTF-8 of a text."""
         # Byte-level tokenizers cut in the middle of a character; an error here would end the run.

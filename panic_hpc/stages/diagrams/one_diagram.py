@@ -66,7 +66,7 @@ NO_STOPS = SafetyStops()
 class Diagram:
     """What became of one run: `dgms` has (n, 2) float32 bars for each dimension that is complete.
 
-    `status` is a name of schema.DIAGRAM_STATUS; `distinct_points` is -1 where nobody counted.
+    `status` is a name of DIAGRAM_STATUS; `distinct_points` is -1 where nobody counted.
     `stopped_by` is "deadline" or "memory" where `status` is incomplete for it, else "". `elapsed`
     are the seconds with null models, `seconds` those without.
     """

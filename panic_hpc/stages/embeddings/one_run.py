@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from panic_hpc.errors import ModelError, ShardError
 from panic_hpc.models.base import EmbeddingModel
+from panic_hpc.models.loading import on_device
 from panic_hpc.stages.calls import Caller, ItemFailure
 from panic_hpc.stages.codecs.base import Codec
 from panic_hpc.stages.embeddings.outputs import Outputs, Stored
 from panic_hpc.stages.embeddings.shard_arrays import MAX_FAILURES
 from panic_hpc.store.checks.rules import REDO_SHARD
-from panic_hpc.store.format.schema import EMBEDDING_FAILED, EMBEDDING_TRUNCATED
+from panic_hpc.store.results.embeddings import EMBEDDING_FAILED, EMBEDDING_TRUNCATED
 
 
 class Inputs(NamedTuple):
@@ -65,7 +66,7 @@ def caller_of(model: EmbeddingModel, codec: Codec) -> Caller:
     size = model.spec.batch_size
 
     def call(items: Sequence[Any]) -> Sequence[tuple[NDArray[np.float32], bool]]:
-        vectors, truncated = model.embed(list(items))
+        vectors, truncated = on_device(model, lambda: model.embed(list(items)))
         # Told at the first call; a wider dtype would be stored as noise, since the journal holds
         # bare bytes.
         if vectors.shape != (size, model.dimension) or vectors.dtype != np.float32:
