@@ -7,6 +7,7 @@ from panic_hpc import installed
 from panic_hpc.errors import ModelError
 from panic_hpc.models.checks import records
 from panic_hpc.models.hub import cache as hub_cache
+from panic_hpc.models.needs import not_installed
 
 if TYPE_CHECKING:
     from panic_hpc.planning.plan import Plan
@@ -31,6 +32,19 @@ def _remote_code(plan: "Plan") -> list[str]:
     what = "runs code of its repository, which the experiment does not allow"
     how = "set allow_remote_code = true, or plan with --allow-remote-code"
     return [f"{name} {what} ({how})" for name in runs]
+
+
+def absent_needs(plan: "Plan") -> list[str]:
+    """Return a sentence for each model known by name that needs a library which is not here.
+
+    Told without importing anything. Jobs may run in an environment that has it.
+    """
+    from panic_hpc.experiment import catalogue
+
+    entries = catalogue.load().entries
+    needs = {spec.name: entries[spec.name].needs for spec in plan.specs if spec.name in entries}
+    absent = {name: not_installed(wanted) for name, wanted in needs.items()}
+    return [f"{name} needs {' and '.join(libs)}" for name, libs in absent.items() if libs]
 
 
 def refuse_unavailable(plan: "Plan") -> None:
