@@ -56,21 +56,20 @@ def refuse_unavailable(plan: "Plan") -> None:
         )
 
 
-def refuse_failed(plan: "Plan", cache: Path) -> None:
-    """Raise ModelError that names every model which failed its checks wherever it was tried."""
-    if lines := records.failures(plan.specs, cache):
-        raise ModelError(
-            "Models of this experiment failed their checks: " + "; ".join(lines),
-            hint="Check them again after a change: panic-hpc models check EXP",
-        )
+def refuse_unready(plan: "Plan", cache: Path, cluster: str) -> None:
+    """Raise ModelError where workers would not find a model, or it failed its checks everywhere.
 
-
-def refuse_missing(plan: "Plan", cache: Path, cluster: str) -> None:
-    """Raise ModelError that names every model which workers, that are offline, would not find."""
+    Each such model is named. Workers are offline, so what is not in `cache` is not there for them.
+    """
     names = [spec.name for spec in hub_cache.missing(plan.specs, cache)]
+    where = "" if cluster == "local" else f" --cluster {cluster}"
     if names:
-        where = "" if cluster == "local" else f" --cluster {cluster}"
         raise ModelError(
             f"{', '.join(names)}: not in {cache}, and workers do not reach a hub",
             hint=f"Fetch them here first: panic-hpc models fetch EXP{where}",
+        )
+    if lines := records.failures(plan.specs, cache):
+        raise ModelError(
+            "Models of this experiment failed their checks: " + "; ".join(lines),
+            hint=f"Check them again after a change: panic-hpc models check EXP{where}",
         )
