@@ -96,6 +96,8 @@ def _planned(
 
 def _summary(manifest: "Manifest", known: "Catalogue") -> dict[str, Any]:
     """Return what will happen, as a JSON value."""
+    from panic_hpc.models.hub_cache import cache_directory
+    from panic_hpc.planning.availability import missing_libraries
     from panic_hpc.stages.base import installed_stages
 
     return {
@@ -117,6 +119,7 @@ def _summary(manifest: "Manifest", known: "Catalogue") -> dict[str, Any]:
             name: _stage_summary(stage, manifest) for name, stage in installed_stages().items()
         },
         "cannot_be_submitted": known.refusals(manifest.specs),
+        "not_installed_here": missing_libraries(manifest, cache_directory()),
     }
 
 
@@ -191,5 +194,7 @@ def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> 
     refusals = summary["cannot_be_submitted"]
     if refusals:
         warn(f"Can be planned but not submitted yet: {'; '.join(refusals)}")
+    for name, libraries in summary["not_installed_here"].items():
+        warn(f"{name} needs {' and '.join(libraries)}, not installed here: see where jobs run")
     if not refusals and not dry_run:
         say(f"Next: panic-hpc submit {shlex.quote(directory)}")

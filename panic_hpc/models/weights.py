@@ -35,6 +35,7 @@ def find_weights(spec: ModelSpec) -> Weights:
         )
     # At each load, not only at plan: weeks lie between, and a folder is edited in place.
     _require_unchanged(spec, folder)
+    require_whole_files(folder)
     return Weights(os.fspath(folder), {"local_files_only": True, "trust_remote_code": False})
 
 

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 from panic_hpc.errors import ModelError
 from panic_hpc.models import hub_cache
+from panic_hpc.models.needs import needs_of_folder, not_installed
 
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
+    from panic_hpc.types import ModelSpec
 
 
 def refuse_unavailable(manifest: "Manifest") -> None:
@@ -20,6 +22,24 @@ def refuse_unavailable(manifest: "Manifest") -> None:
             "This experiment cannot be submitted yet: " + "; ".join(dict.fromkeys(reasons)),
             hint="See `panic-hpc models list`",
         )
+
+
+def missing_libraries(manifest: "Manifest", cache: Path) -> dict[str, list[str]]:
+    """Return the libraries that a model here needs and this environment lacks, by model.
+
+    Only checkpoints that are on this machine tell; nothing is imported.
+    """
+    found = {
+        spec.name: not_installed(needs_of_folder(_folder_of(spec, cache)))
+        for spec in manifest.specs
+    }
+    return {name: libraries for name, libraries in found.items() if libraries}
+
+
+def _folder_of(spec: "ModelSpec", cache: Path) -> Path:
+    if spec.path:
+        return Path(spec.path)
+    return cache / f"models--{spec.repository.replace('/', '--')}" / "snapshots" / spec.revision
 
 
 def refuse_missing(manifest: "Manifest", cache: Path, cluster: str) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 from panic_hpc.errors import ModelError
 from panic_hpc.models.base import Output
 from panic_hpc.models.needs import require_installed
-from panic_hpc.models.pipeline_classes import pipeline_class, prepare
-from panic_hpc.models.pipeline_parts import load_pipeline, open_folder, tokenizers_of
-from panic_hpc.models.pipeline_trial import decoded_sizes, idle, require_size
-from panic_hpc.models.prompt_tokens import PromptListener
+from panic_hpc.models.pipelines.classes import pipeline_class, prepare
+from panic_hpc.models.pipelines.parts import load_pipeline, open_folder, tokenizers_of
+from panic_hpc.models.pipelines.prompt_tokens import PromptListener
+from panic_hpc.models.pipelines.trial import decoded_sizes, idle, require_size
 from panic_hpc.models.torch_setup import quiet_loaders, torch_for
 from panic_hpc.models.weights import find_weights
 from panic_hpc.types import ModelSpec
