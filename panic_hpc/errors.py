@@ -4,6 +4,7 @@ PanicError             one sentence that names the object and the next thing to 
 ├── ConfigError        an experiment or cluster file is wrong: carries all its problems
 ├── ManifestError      an experiment directory and what is asked of it do not fit
 ├── ModelError         a model cannot be loaded or refuses its settings
+├── DeviceError        this process has lost its GPU for good
 ├── ShardError         a published file is missing, foreign, newer, truncated or corrupt
 ├── ConflictError      two results with one key and different bits
 ├── NumericsError      a shard would be continued on another kind of machine
@@ -45,6 +46,10 @@ class ManifestError(PanicError):
 
 class ModelError(PanicError):
     """A model cannot be loaded or refuses its settings."""
+
+
+class DeviceError(PanicError):
+    """This process has lost its GPU for good; another process may use it."""
 
 
 class ShardError(PanicError):

@@ -34,6 +34,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "families": Kind("model family", "panic_hpc.models.families"),
     "stages": Kind("stage", "panic_hpc.stages", "stage"),
+    "results": Kind("kind of results", "panic_hpc.store.results"),
     "codecs": Kind("codec of modality", "panic_hpc.stages.codecs"),
     "verbs": Kind("verb", "panic_hpc.cli"),
 }

@@ -16,6 +16,14 @@ def memory_bytes(
     return min([_available(proc), *_granted(environ), *_allowed(proc, cgroups)])
 
 
+def unused_bytes() -> int:
+    """Return what this process may still take: of its limit, what it does not hold by now."""
+    limits = [*_granted(os.environ), *_allowed(Path("/proc"), Path("/sys/fs/cgroup"))]
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    held = pages * os.sysconf("SC_PAGE_SIZE")
+    return max(0, min([_available(Path("/proc")), *(limit - held for limit in limits)]))
+
+
 def _available(proc: Path) -> int:
     for line in (proc / "meminfo").read_text().splitlines():
         name, _, rest = line.partition(":")

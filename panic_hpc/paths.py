@@ -23,6 +23,11 @@ class ExperimentPaths:
         return self.root / "prompts.json"
 
     @property
+    def lock(self) -> Path:
+        """The files of the experiment's models by digest, where they come from a hub."""
+        return self.root / "models.lock.json"
+
+    @property
     def dataset(self) -> Path:
         """The merged product."""
         return self.root / "dataset.h5"
@@ -40,9 +45,14 @@ class ExperimentPaths:
     @property
     def all(self) -> tuple[Path, ...]:
         """Everything that may be there, in an order to delete it in: the manifest goes last."""
-        parts = ("shards", "checkpoints", "failed", "remarks", "jobs", "prompts.json")
         dataset = (self.report, self.dataset, self.root / f"{self.dataset.name}.digest")
-        return (*dataset, *(self.root / part for part in parts), self.manifest)
+        return (*dataset, *self.work)
+
+    @property
+    def work(self) -> tuple[Path, ...]:
+        """The plan and what the stages before merge left: no verb's output may go there."""
+        parts = ("shards", "checkpoints", "failed", "remarks", "jobs", "prompts.json")
+        return (*(self.root / part for part in parts), self.lock, self.manifest)
 
     @property
     def halt(self) -> Path:

@@ -23,8 +23,21 @@ MERGE = "merge"
 class ModelEntry:
     """A model known by name: what is true of it before any experiment sets anything.
 
-    `defaults` are settings of its family; `seconds` is a rough cost of one item on the hardware
-    named in `note`; `unavailable` says why it cannot be loaded yet, "" where it can.
+    consumes, produces   modalities
+    repository           of a hub, "" for what is built in
+    revision             a commit, "" where `models lock` has to ask the hub for one
+    defaults             settings of its family
+    seconds              a rough cost of one item, on the hardware that `timing` names
+    timing               how `seconds` came about
+    unavailable          why it cannot be loaded, "" where it can
+    ref                  the branch or tag that a lock asks for, "" for the main one
+    licence              as the hub spells it, "" where it is not known here
+    gated                whether the hub asks for an agreement first, None where it is not known
+    needs                modules that its loader imports beside those of the compute extra
+    gb                   of what has to be fetched, in 10^9 bytes; None where it is not known
+    architecture         the class of its checkpoint, as diffusers or transformers spell it
+    tried                what was tried of it: "" for nothing, "class" for a small checkpoint of it
+    note                 what whoever uses it must know
     """
 
     name: str
@@ -34,8 +47,16 @@ class ModelEntry:
     revision: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 1.0
-    note: str = ""
+    timing: str = ""
     unavailable: str = ""
+    ref: str = ""
+    licence: str = ""
+    gated: bool | None = None
+    needs: tuple[str, ...] = ()
+    gb: float | None = None
+    architecture: str = ""
+    tried: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
 
 SMALL: dict[str, Any] = {
@@ -21,6 +22,13 @@ def pytest_configure() -> None:
     """Let Ctrl-C mean what it means in a terminal: what a script starts with & ignores it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine lacks the means for, before any fixture tries to start them."""
+    if missing := needs.lacking(item):
+        pytest.skip(missing)
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ from panic_hpc.merging.ranks import Ranks, find_ranks
 from panic_hpc.merging.unify import ExperimentInfo, NetworkInfo
 from panic_hpc.store.dataset.dataset import open_dataset
 from panic_hpc.store.format.ragged import offsets_of
-from panic_hpc.store.format.schema import shard_columns
 from panic_hpc.store.format.shard import ShardHeader, publish_shard
+from panic_hpc.store.results.base import runs_kind
 from panic_hpc.types import RUNS, ModelSpec, Prompt, Shard
 
 KEY = "0" * 32
@@ -64,7 +64,7 @@ def write_shard(path: Path, number: int, n_runs: int, image_bytes: int) -> None:
     counts = {"run": n_runs, "invocation": n, "failure": 0, "failure_byte": 0}
     arrays = {
         name: np.asarray(values.get(name, np.zeros(counts.get(column.rows, 0))), column.dtype)
-        for name, column in shard_columns(RUNS).items()
+        for name, column in runs_kind().by_name.items()
         if name != "runs/digest" and column.group not in ("sounds", "films")
     }
     publish_shard(path, ShardHeader(RUNS, number, "", KEY), arrays)
@@ -157,7 +157,7 @@ def cat(paths: Sequence[Path], target: Path) -> None:
 
 def h5py_loop(paths: Sequence[Path], target: Path) -> None:
     """Join the shards as one would with h5py: sizes first, then read and write, then sync."""
-    names = [name for name in shard_columns(RUNS) if not name.startswith(("sounds", "films"))]
+    names = [name for name in runs_kind().by_name if not name.startswith(("sounds", "films"))]
     sizes = dict.fromkeys(names, 0)
     dtypes = {}
     for path in paths:

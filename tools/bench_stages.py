@@ -1,14 +1,18 @@
 """What the stages add to the bare model calls, as ratios of times measured in turn in one process.
 
-python tools/bench_stages.py [--models micro|dummy] [--weights FOLDER] [--steps 200] [--rounds 2]
+python tools/bench_stages.py [--models micro|dummy|device] [--weights FOLDER] [--steps 200]
+                             [--rounds 2]
 
 `runs ÷ bare` and `embeddings ÷ bare` compare a stage (loading, calls, encoding, checkpoints,
 publishing) with the same loading and calls and nothing else; `one at a time ÷ lockstep` compares
-the time an item in batches of one and of eight. Wall and processor time are both taken: on a
+the time an item in batches of one and of eight. `--models device` has arithmetic models that sleep
+in every call as a host does while a device works, one batch of 32 pictures of 256 by 256: what the
+stage adds there is what stands between two calls. Wall and processor time are both taken: on a
 busy machine the second is the one to trust, and it counts what threads do beside the calls.
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -28,9 +32,14 @@ from panic_hpc.planning.plan import make_plan
 from panic_hpc.stages.base import Context
 
 BATCH = 8
-NAMES = {
+NAMES: dict[str, tuple[str, ...]] = {
     "micro": ("MicroDiffusion", "MicroVerbose", "MicroText", "MicroImage"),
     "dummy": ("DummyT2I", "DummyI2T", "DummyText", "DummyVision"),
+    "device": ("DummyT2I", "DummyI2T", "DummyText", "DummyVision"),
+}
+DEVICE: dict[str, dict[str, Any]] = {
+    "DummyT2I": {"size": 256, "delay_s": 0.4},
+    "DummyI2T": {"delay_s": 0.4},
 }
 FAMILIES = ("diffusers", "transformers", "sentence_transformers", "sentence_transformers")
 WEIGHTED: tuple[dict[str, Any], ...] = (
@@ -42,9 +51,11 @@ WEIGHTED: tuple[dict[str, Any], ...] = (
 
 
 def planned(root: Path, options: argparse.Namespace, batch_size: int) -> Manifest:
-    """Plan 16 runs of one network under per-step noise, in batches of `batch_size`."""
+    """Plan runs of one network under per-step noise, in batches of `batch_size`."""
     names = NAMES[options.models]
     tables: dict[str, dict[str, Any]] = {name: {"batch_size": batch_size} for name in names}
+    if options.models == "device":
+        tables = {name: {**table, **DEVICE.get(name, {})} for name, table in tables.items()}
     if options.weights:
         for name, family, settings in zip(names, FAMILIES, WEIGHTED, strict=True):
             label = {"family": family, "path": str(options.weights / name)}
@@ -55,7 +66,7 @@ def planned(root: Path, options: argparse.Namespace, batch_size: int) -> Manifes
             "networks": [list(names[:2])],
             "embedding_models": list(names[2:]),
             "prompts": ["a red circle", "two blue squares", "a small star", "three green crosses"],
-            "seeds": list(range(4)),
+            "seeds": list(range(8 if options.models == "device" else 4)),
             "noise": "per_step",
             "max_length": options.steps,
             "models": tables,
@@ -67,7 +78,10 @@ def planned(root: Path, options: argparse.Namespace, batch_size: int) -> Manifes
 def stage(name: str, plan: Manifest, root: Path) -> None:
     """Execute all shards of a stage as a worker does."""
     plugin = installed.plugins("stages")[name]
-    context = Context(plan, ExperimentPaths(root), "cpu", {}, lambda margin_s: "", _silent)
+    cpus = len(os.sched_getaffinity(0))
+    context = Context(
+        plan, ExperimentPaths(root), "cpu", {}, lambda margin_s: "", _silent, cpus=cpus
+    )
     for shard in plugin.shards(plan):
         plugin.execute(context, shard)
 
@@ -128,7 +142,7 @@ def ratio(a: Cost, b: Cost) -> Cost:
 
 def round_of(options: argparse.Namespace, root: Path) -> dict[str, Cost]:
     """Measure each ratio once."""
-    plan = planned(root / "eight", options, BATCH)
+    plan = planned(root / "eight", options, 32 if options.models == "device" else BATCH)
     found: list[Any] = []
     bare = cost(lambda: found.append(bare_runs(plan)))
     runs = cost(lambda: stage("runs", plan, root / "eight"))

@@ -1,4 +1,4 @@
-"""Write the tables of docs/format.md from the schema and the rules, between their markers.
+"""Write the tables of docs/format.md from declarations and rules, between their markers.
 
 python tools/format_tables.py docs/format.md
 """
@@ -9,15 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from panic_hpc.store.checks.rules import RULES
-from panic_hpc.store.dataset.schema import (
-    CHECKSUMS,
-    HEADER,
-    RUN_EXTRAS,
-    TABLES,
-    model_extras,
-    stage_columns,
-)
-from panic_hpc.store.format.schema import SHARD_COLUMNS, Column
+from panic_hpc.store.dataset.schema import CHECKSUMS, HEADER, TABLES, kind_columns
+from panic_hpc.store.format.column import Column
+from panic_hpc.store.results.base import kind_of
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
 
 MODEL = "<model>"
@@ -46,18 +40,13 @@ def rule_table() -> str:
 
 def tables() -> dict[str, str]:
     """Return every table by the name of its markers."""
-    runs = [column for _, column in stage_columns(RUNS, "")]
     return {
-        "runs": column_table([*runs, *RUN_EXTRAS]),
-        "embeddings": column_table(
-            [*(c for _, c in stage_columns(EMBEDDINGS, MODEL)), *model_extras(EMBEDDINGS, MODEL)]
-        ),
-        "diagrams": column_table(
-            [*(c for _, c in stage_columns(DIAGRAMS, MODEL)), *model_extras(DIAGRAMS, MODEL)]
-        ),
+        "runs": column_table(kind_columns(kind_of(RUNS), "")),
+        "embeddings": column_table(kind_columns(kind_of(EMBEDDINGS), MODEL)),
+        "diagrams": column_table(kind_columns(kind_of(DIAGRAMS), MODEL)),
         "tables": column_table([*TABLES, HEADER, *CHECKSUMS]),
-        "embeddings-shard": column_table(SHARD_COLUMNS[EMBEDDINGS]),
-        "diagrams-shard": column_table(SHARD_COLUMNS[DIAGRAMS]),
+        "embeddings-shard": column_table(kind_of(EMBEDDINGS).columns),
+        "diagrams-shard": column_table(kind_of(DIAGRAMS).columns),
         "rules": rule_table(),
     }
 

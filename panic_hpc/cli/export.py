@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from panic_hpc.cli.console.byte_bar import count_bar
-from panic_hpc.cli.console.options import Json
+from panic_hpc.cli.console.options import Force, Json
 from panic_hpc.cli.console.output import say, say_json, size
 
 PANEL = ("The dataset", 2)
@@ -33,13 +33,13 @@ def dataset_path(source: Path) -> Path:
 
 
 @export.command()
-def parquet(source: Source, output: Target, as_json: Json = False) -> None:
+def parquet(source: Source, output: Target, force: Force = False, as_json: Json = False) -> None:
     """Write runs, invocations, embeddings and diagrams as Parquet files."""
     from panic_hpc.store.dataset.dataset import open_dataset
     from panic_hpc.store.exports.parquet import export_parquet
 
     with open_dataset(dataset_path(source)) as dataset:
-        _print(export_parquet(dataset, output), as_json)
+        _print(export_parquet(dataset, output, force=force), as_json)
 
 
 @export.command()
@@ -50,6 +50,7 @@ def images(
     image_format: Annotated[
         str, typer.Option("--format", help="webp or png (lossless), or jpeg.")
     ] = "webp",
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Write images as files by network, prompt and run, with what they show in their EXIF."""
@@ -58,7 +59,7 @@ def images(
 
     with open_dataset(dataset_path(source)) as dataset, count_bar("runs") as report:
         written = export_images(
-            dataset, output, every=every, image_format=image_format, report=report
+            dataset, output, every=every, image_format=image_format, force=force, report=report
         )
     if as_json:
         say_json({"directory": str(output), "images": written})
@@ -88,7 +89,7 @@ def crate(
     about = Description(title, tuple(author), description, licence, publisher)
     limit = _bytes(max_file)
     # Before the parts are written into it, which may take hours.
-    require_empty(output)
+    require_empty(output, [dataset_path(source)])
     _print(export_crate(_parts(dataset_path(source), output, limit), output, about), as_json)
 
 

@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 from panic_hpc.cli.console.byte_bar import count_bar
-from panic_hpc.cli.console.options import Json
+from panic_hpc.cli.console.options import Force, Json
 from panic_hpc.cli.console.output import say, say_json, warn
 
 PANEL = ("The dataset", 1)
-
 SHOWN = 20
 
 
@@ -25,13 +24,14 @@ def import_database(
         Path, typer.Argument(metavar="DATABASE", help="An SQLite file of upstream's panic-tda.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The dataset to make.")],
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Make a dataset of upstream's experiments, of its Python or its Elixir years."""
     from panic_hpc.upstream.importing import import_upstream
 
     with count_bar("import") as report:
-        imported = import_upstream(database, output, report)
+        imported = import_upstream(database, output, report, force=force)
     if as_json:
         value = asdict(imported.merged) | {"path": str(output), "problems": imported.problems}
         say_json(value)

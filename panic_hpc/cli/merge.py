@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from panic_hpc.cli.console.byte_bar import byte_bar
-from panic_hpc.cli.console.options import Json
+from panic_hpc.cli.console.options import Force, Json
 from panic_hpc.cli.console.output import say, say_json, size, warn
 
 if TYPE_CHECKING:
@@ -38,18 +38,19 @@ def merge(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Merge what is there; the rest is recorded.")
     ] = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Join all shards into one dataset, with one process or under mpiexec."""
     from panic_hpc.merging.assembling import MergeOptions
-    from panic_hpc.merging.merge import merge as merge_experiments
     from panic_hpc.merging.ranks import find_ranks
+    from panic_hpc.stages.merge.experiments import merge as merge_experiments
 
     # Under mpiexec every rank gets here; one of them speaks.
     ranks = find_ranks()
     target = output or _default_target(experiments)
     with byte_bar("merge", ranks.rank == 0) as report:
-        options = MergeOptions(check, allow_missing, report=report)
+        options = MergeOptions(check, allow_missing, force, report=report)
         merged = merge_experiments(experiments, target, options, ranks)
     if ranks.rank == 0:
         _print(merged, as_json)

@@ -10,7 +10,6 @@ import typer
 from panic_hpc.cli.console.options import Json
 
 if TYPE_CHECKING:
-    from panic_hpc.experiment.catalogue import Catalogue
     from panic_hpc.paths import ExperimentPaths
     from panic_hpc.planning.manifest import Manifest
     from panic_hpc.planning.plan import PlanOptions
@@ -38,6 +37,12 @@ def plan(
     target_minutes: Annotated[
         float | None, typer.Option(min=0.001, help="Length of a shard by cost estimate; else 60.")
     ] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="A file of models, in place of the experiment's own.")
+    ] = None,
+    allow_remote_code: Annotated[
+        bool, typer.Option("--allow-remote-code", help="Let models run code of their repositories.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -46,17 +51,17 @@ def plan(
     Planning the same experiment again changes nothing; another one in its place is refused.
     """
     from panic_hpc.cli.console.output import err, say_json
-    from panic_hpc.experiment import catalogue
     from panic_hpc.paths import ExperimentPaths
 
     paths = ExperimentPaths(directory or Path(file.stem))
-    known = catalogue.load()
+    extra: dict[str, Any] = {"models_file": str(models.absolute())} if models else {}
+    extra |= {"allow_remote_code": True} if allow_remote_code else {}
     options = _options(runs_per_shard, target_minutes, paths)
     # Before planning: afterwards it is there in any case.
     existed = paths.manifest.exists()
     with err.status("Planning …"):
-        manifest = _planned(file, known, options, paths if not dry_run else None)
-        summary = _summary(manifest, known)
+        manifest = _planned(file, options, extra, paths, dry_run)
+        summary = _summary(manifest)
     summary |= {"directory": str(paths.root), "written": not (existed or dry_run)}
     if as_json:
         say_json(summary)
@@ -85,19 +90,32 @@ def _options(
 
 
 def _planned(
-    file: Path, known: "Catalogue", options: "PlanOptions", paths: "ExperimentPaths | None"
+    file: Path,
+    options: "PlanOptions",
+    extra: Mapping[str, Any],
+    paths: "ExperimentPaths",
+    dry_run: bool,
 ) -> "Manifest":
+    from panic_hpc.experiment import catalogue
+    from panic_hpc.models.hub.lock import commits_of, lock_beside, read_lock, used_of, write_lock
     from panic_hpc.planning.manifest import manifest_of, write
     from panic_hpc.planning.plan import plan_file
 
-    planned = plan_file(file, known, options)
-    return write(planned, paths) if paths else manifest_of(planned)
+    # The file's own lock last, which goes before what an earlier fetch left in the directory.
+    locked = [*read_lock(paths.lock), *read_lock(lock_beside(file))]
+    planned = plan_file(file, catalogue.load(), options, extra, commits_of(locked))
+    if dry_run:
+        return manifest_of(planned)
+    written = write(planned, paths)
+    if kept := used_of(locked, written.specs):
+        write_lock(paths.lock, kept)
+    return written
 
 
-def _summary(manifest: "Manifest", known: "Catalogue") -> dict[str, Any]:
+def _summary(manifest: "Manifest") -> dict[str, Any]:
     """Return what will happen, as a JSON value."""
-    from panic_hpc.models.hub_cache import cache_directory
-    from panic_hpc.planning.availability import missing_libraries
+    from panic_hpc.models.hub.cache import cache_directory, missing
+    from panic_hpc.planning.availability import missing_libraries, obstacles
     from panic_hpc.stages.base import installed_stages
 
     return {
@@ -118,7 +136,8 @@ def _summary(manifest: "Manifest", known: "Catalogue") -> dict[str, Any]:
         "stages": {
             name: _stage_summary(stage, manifest) for name, stage in installed_stages().items()
         },
-        "cannot_be_submitted": known.refusals(manifest.specs),
+        "cannot_be_submitted": obstacles(manifest),
+        "to_fetch": [spec.name for spec in missing(manifest.specs, cache_directory())],
         "not_installed_here": missing_libraries(manifest, cache_directory()),
     }
 
@@ -193,8 +212,14 @@ def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> 
         say(f"{directory} {'is unchanged' if existed else 'planned'}, key {summary['key']}")
     refusals = summary["cannot_be_submitted"]
     if refusals:
-        warn(f"Can be planned but not submitted yet: {'; '.join(refusals)}")
+        warn(f"Planned, but it cannot be submitted: {'; '.join(refusals)}")
     for name, libraries in summary["not_installed_here"].items():
         warn(f"{name} needs {' and '.join(libraries)}, not installed here: see where jobs run")
-    if not refusals and not dry_run:
-        say(f"Next: panic-hpc submit {shlex.quote(directory)}")
+    if refusals or dry_run:
+        return
+    place = shlex.quote(directory)
+    if summary["to_fetch"]:
+        say(f"{', '.join(summary['to_fetch'])}: not in the cache here")
+        say(f"Next: panic-hpc models fetch {place} (with --cluster NAME for a cluster's cache)")
+    else:
+        say(f"Next: panic-hpc submit {place}")

@@ -56,8 +56,11 @@ def send(workspace: "Workspace", asked: Asked) -> None:
 def _work_here(workspace: "Workspace", asked: Asked) -> None:
     from panic_hpc.backends.local.backend import current_status, submit_locally
     from panic_hpc.cli.console.progress import summary, watcher
+    from panic_hpc.models.hub.cache import cache_directory
+    from panic_hpc.planning.availability import refuse_missing
 
     options = _local_options(asked)
+    refuse_missing(workspace.manifest, cache_directory(), "local")
     if asked.dry_run:
         found = current_status(workspace)
         for stage in options.stages:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,9 @@ _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
 def remove_stale(path: Path) -> None:
     """Remove what killed writers of `path` left beside it: not written to for STALE_S."""
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
+    # Not a glob: the name may hold its wildcards, which would mean other people's files.
+    left_name = re.compile(rf"\.{re.escape(path.name)}\.\d+-[0-9a-f]{{8}}\.tmp")
+    for left in [one for one in path.parent.iterdir() if left_name.fullmatch(one.name)]:
         with suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > STALE_S:
                 left.unlink()

@@ -20,9 +20,13 @@ def chaining_problems(experiment: Experiment, specs: Specs) -> list[str]:
     for index, network in enumerate(experiment.networks):
         if network.models:
             problems += _network_problems(index, network, specs)
+    # What runs make is known where every network is: else it would be told what follows from what
+    # is told already.
+    made = _modalities_made(experiment, specs) if _is_all_known(experiment, specs) else None
+    made = None if problems else made
     for index, name in enumerate(experiment.embedding_models):
         if name in specs:
-            problems += _embedding_problems(index, specs[name], experiment, specs)
+            problems += _embedding_problems(index, specs[name], experiment, made)
     return problems
 
 
@@ -90,18 +94,14 @@ def _next(model: ModelSpec, around: bool) -> str:
 
 
 def _embedding_problems(
-    index: int, model: ModelSpec, experiment: Experiment, specs: Specs
+    index: int, model: ModelSpec, experiment: Experiment, made: set[str] | None
 ) -> list[str]:
     place = f"embedding_models[{index}] = {model.name!r}"
     if model.produces != EMBEDDING:
         return [f"{place}: turns {model.consumes} into {model.produces}; it embeds nothing"]
-    # With an unknown model in a network nobody can say what is missing, and its name is told
-    # already.
-    if _is_all_known(experiment, specs):
-        made = _modalities_made(experiment, specs)
-        if model.consumes not in made:
-            found = ", ".join(sorted(made)) or "nothing"
-            return [f"{place}: nothing to embed; it takes {model.consumes}, the runs make {found}"]
+    if made is not None and model.consumes not in made:
+        found = ", ".join(sorted(made))
+        return [f"{place}: nothing to embed; it takes {model.consumes}, the runs make {found}"]
     if model.consumes == IMAGE and experiment.images.keep_every != 1:
         every = experiment.images.keep_every
         return [f"images.keep_every = {every}: {model.name} embeds every image, so keep every one"]
@@ -110,7 +110,7 @@ def _embedding_problems(
 
 def _is_all_known(experiment: Experiment, specs: Specs) -> bool:
     names = [network.models for network in experiment.networks]
-    return all(models and all(name in specs for name in models) for models in names)
+    return bool(names) and all(models and all(name in specs for name in models) for models in names)
 
 
 def _modalities_made(experiment: Experiment, specs: Specs) -> set[str]:

@@ -16,7 +16,6 @@ from pydantic import (
 
 from panic_hpc.errors import nearest
 from panic_hpc.experiment.entries import (
-    UNSEEDED,
     as_prompt,
     as_table,
     distinct_names,
@@ -29,8 +28,8 @@ from panic_hpc.homology.cost import LAZY_MAXDIM
 from panic_hpc.types import Noise, Prompt
 from panic_hpc.validation.closed import Closed
 
-# NumPy's legacy generators and upstream's 32-bit draws stop here, though torch takes 64 bits.
-MAX_SEED = 2**32 - 1
+# What a file of results holds, and what torch takes; upstream's first files have negative ones.
+MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1
 MAX_RUNS = 10**7
 MAX_LENGTH = 10**6
 # No path separator, no leading dot, no space: names become directories and Slurm job names. \z and
@@ -113,7 +112,7 @@ Prompts = Annotated[
     AfterValidator(distinct_prompts),
 ]
 Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=UNSEEDED, le=MAX_SEED)], ...],
+    tuple[Annotated[int, Field(ge=MIN_SEED, le=MAX_SEED)], ...],
     Listed,
     AfterValidator(filled),
     Field(max_length=MAX_RUNS),
@@ -151,6 +150,8 @@ class Experiment(Closed):
     # 1: with one thread an item has the same bits in every slot of a batch, and parallel work is
     # shards.
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    # Some models are code of their repositories: the experiment says that it may run.
+    allow_remote_code: bool = False
     i2t_max_new_tokens: Annotated[int, Field(ge=1, le=10**6)] | None = None
     images: Images = Images()
     homology: Homology = Homology()

@@ -1,11 +1,13 @@
 """From a raw table to an experiment, keeping what is valid, so that all problems come at once."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from panic_hpc.experiment.config import (
+    MAX_LENGTH,
     SEED_KEYS,
     Experiment,
     Homology,
@@ -16,10 +18,11 @@ from panic_hpc.experiment.config import (
     seed_problems,
     unused_tables,
 )
+from panic_hpc.experiment.models_file import names_in
 from panic_hpc.validation.closed import Closed
 from panic_hpc.validation.problems import explained, is_finite, shown, unknown_key
 
-KEYS = (*Experiment.model_fields, "prompts_file")
+KEYS = (*Experiment.model_fields, "prompts_file", "models_file")
 
 _NESTED: dict[str, type[Closed]] = {
     "networks": NetworkConfig,
@@ -39,7 +42,9 @@ def drafted(table: Mapping[str, Any]) -> tuple[Experiment, list[str]]:
 
     Without problems it is the whole experiment; with problems it is only good for further checks.
     """
-    good: dict[str, Any] = {"networks": (), "prompts": (), "embedding_models": (), "max_length": 1}
+    good: dict[str, Any] = {"networks": (), "prompts": (), "embedding_models": ()}
+    # The longest, or what a run would reach in a missing number of steps would be told as missing.
+    good["max_length"] = MAX_LENGTH
     problems = _key_problems(table)
     for key in Experiment.model_fields:
         if key in table:
@@ -50,11 +55,16 @@ def drafted(table: Mapping[str, Any]) -> tuple[Experiment, list[str]]:
 
 
 def _key_problems(table: Mapping[str, Any]) -> list[str]:
-    problems = [unknown_key(str(key), str(key), KEYS) for key in table if key not in KEYS]
+    unknown = [str(key) for key in table if key not in KEYS]
+    problems = [unknown_key(key, key, KEYS) for key in unknown]
+    # A misspelt key is told once, and not again as the missing one that it was meant for.
+    meant = {match for key in unknown for match in get_close_matches(key.lower(), KEYS)}
     problems += [
         f"{key} is missing: {what}"
         for key, what in _NEEDED.items()
-        if key not in table and not (key == "prompts" and "prompts_file" in table)
+        if key not in table
+        and key not in meant
+        and not (key == "prompts" and "prompts_file" in table)
     ]
     problems += seed_problems([key for key in SEED_KEYS if table.get(key) is not None])
     models = table.get("models")
@@ -62,23 +72,14 @@ def _key_problems(table: Mapping[str, Any]) -> list[str]:
 
 
 def _table_problems(table: Mapping[str, Any], models: Mapping[str, Any]) -> list[str]:
-    used = set(_texts([table.get("networks"), table.get("embedding_models")]))
-    return unused_tables(models, used) + [
+    lists = [table.get("networks"), table.get("embedding_models")]
+    # Without the lists, which are told as missing, every table would be unused.
+    unused = unused_tables(models, set(names_in(lists))) if None not in lists else []
+    return unused + [
         f"models.{name} = {shown(settings)}: numbers must be finite"
         for name, settings in models.items()
         if not is_finite(settings)
     ]
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Yield every text in nested lists and tables, so that a typo beside it hides no name."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        yield from _texts(list(value.values()))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
 
 
 def _valid_part(key: str, value: Any, otherwise: Any) -> tuple[Any, list[str]]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -13,15 +13,27 @@ from panic_hpc.experiment.catalogue import Catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.models.base import find_family, loader_of
 from panic_hpc.models.folder_digest import folder_digest
+from panic_hpc.models.known.rows import ModelRow, split
 from panic_hpc.models.settings import identity_of
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
 from panic_hpc.validation.problems import explained, shown
 
 COMMIT = re.compile(r"[0-9a-f]{40}\Z")
-OWN_KEYS = ("family", "repository", "revision", "path", "seconds")
-"""Keys of a [models.X] table that are not settings of its family."""
+Commits = Mapping[tuple[str, str], str]
+"""{(repository, branch or tag): commit}, as a lock has them."""
 
-DEFAULT_SECONDS = 1.0
+NO_COMMITS: Commits = {}
+
+
+class Origin(NamedTuple):
+    """Where a model's weights are: a repository at a revision, or a folder of known digest."""
+
+    repository: str
+    revision: str
+    path: str
+
+
+NOWHERE = Origin("", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +45,38 @@ class Resolved:
     problems: tuple[str, ...]
 
 
-def resolve(experiment: Experiment, catalogue: Catalogue) -> Resolved:
-    """Return every model that `experiment` names, settings filled in and local folders digested."""
+def resolve(
+    experiment: Experiment, catalogue: Catalogue, commits: Commits = NO_COMMITS
+) -> Resolved:
+    """Return every model that `experiment` names, settings filled in and local folders digested.
+
+    A model of a hub that neither names a commit nor has one in `commits` gets the revision "".
+    """
     specs: dict[str, ModelSpec] = {}
     seconds: dict[str, float] = {}
     problems: list[str] = []
     for name, place in _places(experiment).items():
         table = _table_for(name, experiment, catalogue)
         try:
-            specs[name] = _resolved(name, place, table, catalogue)
-            seconds[name] = _seconds(name, table, catalogue)
+            specs[name] = _resolved(name, place, table, catalogue, commits)
+            entry = catalogue.entries.get(name)
+            seconds[name] = float(table.get("seconds", entry.seconds if entry else 1.0))
         except ConfigError as error:
             problems += error.problems
     return Resolved(specs, seconds, tuple(problems or _unread_limit(experiment, specs)))
 
 
+def ref_of(name: str, experiment: Experiment, catalogue: Catalogue) -> str:
+    """Return the branch or tag that a lock asks for where a model has no commit, "" for none."""
+    table, entry = experiment.models.get(name, {}), catalogue.entries.get(name)
+    is_known = entry and table.get("repository", entry.repository) == entry.repository
+    return str(table.get("ref", "") or (entry.ref if entry and is_known else ""))
+
+
 def _unread_limit(experiment: Experiment, specs: Mapping[str, ModelSpec]) -> list[str]:
     limit = experiment.i2t_max_new_tokens
     captioners = [spec for spec in specs.values() if spec.produces == TEXT]
-    if not limit or any("max_new_tokens" in spec.settings for spec in captioners):
+    if not limit or not captioners or any("max_new_tokens" in spec.settings for spec in captioners):
         return []
     return [f"i2t_max_new_tokens = {limit}: no captioner of this experiment counts tokens"]
 
@@ -85,12 +110,18 @@ def _limits_captions(family: Any, entry: ModelEntry | None) -> bool:
     return is_captioner and bool(family) and "max_new_tokens" in family.settings.model_fields
 
 
-def _resolved(name: str, place: str, table: dict[str, Any], catalogue: Catalogue) -> ModelSpec:
+def _resolved(
+    name: str, place: str, table: dict[str, Any], catalogue: Catalogue, commits: Commits
+) -> ModelSpec:
     family, entry = _family_and_entry(name, place, table, catalogue)
-    settings, problems = _settings(name, table, family, entry)
-    origin, found = _origin(name, table, family, entry)
-    if problems or found:
-        raise ConfigError(f"models.{name}", [*problems, *found])
+    if family is None and entry:
+        return _unloadable(name, table, entry)
+    own, told = split(table, family.settings.model_fields)
+    settings, problems = _settings(name, told, family, entry)
+    row, found = _row(name, own)
+    origin, missing = _origin(name, row, family, entry, commits) if row else (NOWHERE, [])
+    if problems or found or missing:
+        raise ConfigError(f"models.{name}", [*problems, *found, *missing])
     consumes, produces = _modalities(name, settings, family, entry)
     values = identity_of(settings)
     return ModelSpec(
@@ -107,6 +138,25 @@ def _resolved(name: str, place: str, table: dict[str, Any], catalogue: Catalogue
         settings=values,
         loader=loader_of(family) if loader_of(family) != family.name else "",
     )
+
+
+def _unloadable(name: str, table: Mapping[str, Any], entry: ModelEntry) -> ModelSpec:
+    """Return a model that can be planned with and never loaded: its name and what it would be."""
+    if table:
+        text = f"models.{name}: {name} cannot be loaded ({entry.unavailable})"
+        hint = "give it a family and weights of your own, or use another model"
+        raise ConfigError(f"models.{name}", [f"{text}; {hint}"])
+    return ModelSpec(
+        name, "", entry.consumes, entry.produces, entry.repository, entry.revision, "", 1, {}
+    )
+
+
+def _row(name: str, own: Mapping[str, Any]) -> tuple[ModelRow | None, list[str]]:
+    """Return what a table says beside settings, and what is wrong with it."""
+    try:
+        return ModelRow.model_validate(own), []
+    except ValidationError as error:
+        return None, explained(error, ("models", name), tuple(ModelRow.model_fields))
 
 
 def _modalities(name: str, settings: Any, family: Any, entry: ModelEntry | None) -> tuple[str, str]:
@@ -130,6 +180,8 @@ def _family_and_entry(
 ) -> tuple[Any, ModelEntry | None]:
     entry, listed = catalogue.entries.get(name), catalogue.owners.get(name, "")
     wanted = table.get("family", listed)
+    if entry and entry.unavailable and not wanted:
+        return None, entry
     if not wanted:
         where = place if place == f"models.{name}" else f"{place} = {shown(name)}"
         hint = nearest(name, catalogue.entries) or "`panic-hpc models list` shows what there is"
@@ -139,18 +191,17 @@ def _family_and_entry(
         hint = nearest(str(wanted), catalogue.families)
         text = f"models.{name}.family = {shown(wanted)}: no such model family. {hint}"
         raise ConfigError(place, [text.rstrip()])
-    if entry and family.name != listed:
+    if entry and listed and family.name != listed:
         text = f"models.{name}.family = {shown(wanted)}: {name} is the name of a model of {listed}"
         raise ConfigError(place, [f"{text}; choose another name"])
     return family, entry
 
 
 def _settings(
-    name: str, table: Mapping[str, Any], family: Any, entry: ModelEntry | None
+    name: str, told: Mapping[str, Any], family: Any, entry: ModelEntry | None
 ) -> tuple[Any, list[str]]:
-    own = {key: value for key, value in table.items() if key not in OWN_KEYS}
-    values = {**(entry.defaults if entry else {}), **own}
-    keys = (*family.settings.model_fields, *OWN_KEYS)
+    values = {**(entry.defaults if entry else {}), **told}
+    keys = (*family.settings.model_fields, *ModelRow.model_fields)
     try:
         return family.settings.model_validate(values, strict=True), []
     except ValidationError as error:
@@ -158,63 +209,49 @@ def _settings(
 
 
 def _origin(
-    name: str, table: Mapping[str, Any], family: Any, entry: ModelEntry | None
-) -> tuple[tuple[str, str, str], list[str]]:
-    """Return (repository, revision, path) of the weights, and what is wrong with them."""
-    texts = {key: table[key] for key in ("repository", "revision", "path") if key in table}
-    for key, value in texts.items():
-        if not isinstance(value, str) or not value.isprintable() or not value:
-            return ("", "", ""), [f"models.{name}.{key} = {shown(value)}: a text was expected"]
-    if texts and not _has_weights(family):
-        return ("", "", ""), [f"models.{name}.{next(iter(texts))}: {family.name} has no weights"]
-    if "path" in texts:
-        return _folder(name, texts)
-    repository = texts.get("repository", entry.repository if entry else "")
-    revision = texts.get("revision", entry.revision if entry else "")
-    return (repository, revision, ""), _origin_problems(name, texts, family, entry)
+    name: str, row: ModelRow, family: Any, entry: ModelEntry | None, commits: Commits
+) -> tuple[Origin, list[str]]:
+    """Return where the weights are, and what is wrong with them."""
+    told = [key for key in ("repository", "revision", "ref", "path") if getattr(row, key)]
+    if told and not _has_weights(family):
+        return NOWHERE, [f"models.{name}.{told[0]}: {family.name} has no weights"]
+    if row.path:
+        return _folder(name, row)
+    if entry is None and not row.repository and _has_weights(family):
+        return NOWHERE, [f"models.{name}: repository, or path, of its weights is missing"]
+    if row.revision and not COMMIT.match(row.revision):
+        what = "a commit of 40 hexadecimal digits was expected; a branch or tag, which can move, is"
+        return NOWHERE, [
+            f"models.{name}.revision = {shown(row.revision)}: {what} a ref, which `models lock` "
+            "resolves"
+        ]
+    return _repository(row, entry, commits), []
 
 
-def _folder(name: str, texts: Mapping[str, str]) -> tuple[tuple[str, str, str], list[str]]:
+def _repository(row: ModelRow, entry: ModelEntry | None, commits: Commits) -> Origin:
+    repository = row.repository or (entry.repository if entry else "")
+    # Never the entry's revision or ref for a repository of the experiment's own.
+    known = entry if entry and repository == entry.repository else None
+    ref = row.ref or (known.ref if known else "")
+    revision = row.revision or ("" if row.ref or not known else known.revision)
+    return Origin(repository, revision or commits.get((repository, ref), ""), "")
+
+
+def _folder(name: str, row: ModelRow) -> tuple[Origin, list[str]]:
     place = f"models.{name}"
-    if "repository" in texts:
-        return ("", "", ""), [f"{place}: repository and path: only one of them can be given"]
+    if row.repository or row.ref:
+        other = "repository" if row.repository else "ref"
+        return NOWHERE, [f"{place}: {other} and path: only one of them can be given"]
     try:
         # Reads all weights once, at plan: a path is true of one machine, the digest of every one.
-        digest = folder_digest(Path(texts["path"]))
+        digest = folder_digest(Path(row.path))
     except ModelError as error:
-        return ("", "", ""), [f"{place}.path = {shown(texts['path'])}: {error.message}"]
-    if texts.get("revision", digest) != digest:
-        text = f"{place}.revision = {shown(texts['revision'])}: the folder is {digest}"
-        return ("", "", ""), [text]
-    return ("", digest, texts["path"]), []
-
-
-def _origin_problems(
-    name: str, texts: Mapping[str, str], family: Any, entry: ModelEntry | None
-) -> list[str]:
-    place = f"models.{name}"
-    if "revision" in texts and not COMMIT.match(texts["revision"]):
-        what = "a commit of 40 hexadecimal digits was expected, since a branch or tag can move"
-        return [f"{place}.revision = {shown(texts['revision'])}: {what}"]
-    # Never the entry's revision: it belongs to another repository.
-    if "repository" in texts and "revision" not in texts:
-        return [f"{place}.revision is missing: the commit of {shown(texts['repository'])}"]
-    if entry is None and "repository" not in texts and _has_weights(family):
-        return [f"{place}: repository and revision, or path, of its weights are missing"]
-    if entry and entry.repository and not entry.revision and not entry.unavailable and not texts:
-        return [f"{place}.revision is missing: the commit of {entry.repository}"]
-    return []
+        return NOWHERE, [f"{place}.path = {shown(row.path)}: {error.message}"]
+    if row.revision and row.revision != digest:
+        return NOWHERE, [f"{place}.revision = {shown(row.revision)}: the folder is {digest}"]
+    return Origin("", digest, row.path), []
 
 
 def _has_weights(family: Any) -> bool:
     """Say whether a family's models come from somewhere; a family of named models tells by them."""
     return not family.entries or any(entry.repository or entry.revision for entry in family.entries)
-
-
-def _seconds(name: str, table: Mapping[str, Any], catalogue: Catalogue) -> float:
-    entry = catalogue.entries.get(name)
-    value = table.get("seconds", entry.seconds if entry else DEFAULT_SECONDS)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**9:
-        text = f"models.{name}.seconds = {shown(value)}: a positive number of seconds an item"
-        raise ConfigError(name, [text])
-    return float(value)

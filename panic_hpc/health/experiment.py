@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from panic_hpc.errors import ManifestError, PanicError
-from panic_hpc.merging.inputs import Input, expected, read_source
+from panic_hpc.merging.inputs import Input, read_source
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
+from panic_hpc.stages.merge.experiments import expected
 from panic_hpc.store.checks.rules import REDO_DATASET, REDO_SHARD, Finding
 from panic_hpc.store.checks.sampling import Sample
 from panic_hpc.store.checks.verify import Verified, verify_file

@@ -12,43 +12,23 @@ import numpy.typing as npt
 from panic_hpc.errors import HomologyError
 from panic_hpc.homology import options
 from panic_hpc.homology.cloud import Cloud, prepare
+from panic_hpc.homology.engine import Outcome, Request, Stop
 from panic_hpc.homology.metrics import from_euclidean, to_euclidean
 
 Metric = Literal["euclidean", "cosine", "angular", "precomputed"]
 Engine = Literal["lazy", "giotto-ph", "gudhi"]
-Stop = Literal["", "budget", "deadline", "memory"]
 
 METRICS = ("euclidean", "cosine", "angular", "precomputed")
 ENGINES = ("lazy", "giotto-ph", "gudhi")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What an engine is asked for; `thresh` is a Euclidean length here, whatever the metric."""
-
-    maxdim: int = 2
-    thresh: float = math.inf
-    threads: int = 1
-    deadline: float | None = None
-    memory_limit_bytes: int | None = None
-    budget: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an engine answers: diagrams of the finished dimensions, unsorted, and its own counts."""
-
-    dgms: list[npt.NDArray[np.float32]]
-    seconds: Mapping[str, float]
-    peak_bytes: int = 0
-    columns_reduced: tuple[int, ...] = ()
-    operations: int = 0
-    stopped_reason: Stop = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Record:
-    """How diagrams came to be; everything but `seconds` and `peak_bytes` is reproducible."""
+    """How diagrams came to be.
+
+    Everything but `seconds` and `peak_bytes` is reproducible, so that these two are left out of
+    comparisons.
+    """
 
     engine: str
     metric: str
@@ -62,8 +42,8 @@ class Record:
     """Columns that needed a reduction, one entry a dimension (lazy engine only)."""
     operations: int = 0
     """Cofacet searches, the unit of `budget` (lazy engine only)."""
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    peak_bytes: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+    peak_bytes: int = field(default=0, compare=False)
     """Largest memory held: counted by the lazy engine, else the growth of the process's peak."""
 
     @property
@@ -79,18 +59,27 @@ class Record:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Diagrams:
     """Persistence diagrams over Z/2 and the record of their making.
 
     `dgms[k]` is the diagram of dimension k: float32 (n, 2), birth and death in units of the metric,
     rows by birth, then death; a class that never dies has death inf. Bars of length zero are left
     out. Only complete dimensions are here: a computation that was stopped has fewer than
-    `maxdim + 1` arrays, so that "not computed" is never read as "no features".
+    `maxdim + 1` arrays, so that "not computed" is never read as "no features". Two are equal where
+    all bars and the reproducible part of their records are.
     """
 
     dgms: tuple[npt.NDArray[np.float32], ...]
     record: Record
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Diagrams):
+            return NotImplemented
+        same_bars = len(self.dgms) == len(other.dgms) and all(
+            np.array_equal(a, b) for a, b in zip(self.dgms, other.dgms, strict=True)
+        )
+        return same_bars and self.record == other.record
 
 
 def diagrams(
@@ -100,7 +89,7 @@ def diagrams(
     engine: Engine = "lazy",
     thresh: float = math.inf,
     threads: int = 1,
-    deadline: float | None = None,
+    time_limit_s: float | None = None,
     memory_limit_gb: float | None = None,
     budget: int | None = None,
 ) -> Diagrams:
@@ -115,8 +104,8 @@ def diagrams(
         engine: `lazy` is this package's native core; `giotto-ph` and `gudhi` are optional packages.
         thresh: simplices with a longer edge are left out; in units of the metric.
         threads: up to 1024; the output and the counts do not depend on it.
-        deadline: seconds this call may take; a safety stop (other engines: looked at before they
-            start and no more).
+        time_limit_s: seconds this call may take; a safety stop, named "deadline" in the record
+            (other engines: looked at before they start and no more).
         memory_limit_gb: 1e9 bytes that the engine may hold, estimated before they are allocated;
             None: what the machine, its control group and Slurm let this process have.
         budget: cofacet searches allowed (lazy engine only), counted the same on every machine.
@@ -124,8 +113,13 @@ def diagrams(
     Raises:
         HomologyError: the points or options cannot be worked on, or the engine is missing.
 
-    Equal rows are counted once, which changes no bar of positive length. A stop on budget, deadline
-    or memory is no error: `record.stopped_reason` names it.
+    Equal rows are counted once, which changes no bar of positive length. A stop on budget, time or
+    memory is no error: `record.stopped_reason` names it.
+
+    Example:
+        >>> square = [[0, 0], [0, 1], [1, 0], [1, 1]]
+        >>> diagrams(square, maxdim=1).dgms[1].tolist()
+        [[1.0, 1.4142135381698608]]
     """
     start = time.perf_counter()
     _require_known(metric, engine)
@@ -133,13 +127,13 @@ def diagrams(
         options.whole("maxdim", maxdim, 0),
         to_euclidean(options.real("thresh", thresh, "Use a length from 0 to inf."), metric),
         options.whole("threads", threads, 1, options.MOST_THREADS),
-        options.seconds(deadline),
+        options.seconds(time_limit_s),
         options.memory_limit(memory_limit_gb),
         None if budget is None else options.whole("budget", budget, 1),
     )
     _require_countable(request, engine)
     cloud = prepare(points, metric)
-    # Counts towards the deadline, which is of the whole call.
+    # Counts towards the limit, which is of the whole call.
     prepared = time.perf_counter() - start
     outcome = _solve(cloud, request, engine, prepared)
     dgms = tuple(canonical(from_euclidean(dgm, metric)) for dgm in outcome.dgms)
@@ -194,7 +188,7 @@ def _solve(cloud: Cloud, request: Request, engine: str, spent: float) -> Outcome
     if cloud.n_distinct == 0:
         empty = [np.empty((0, 2), np.float32)] * (request.maxdim + 1)
         return Outcome(empty, {}, columns_reduced=(0,) * (request.maxdim + 1))
-    if request.deadline is not None and spent >= request.deadline:
+    if request.time_limit_s is not None and spent >= request.time_limit_s:
         return Outcome([], {}, stopped_reason="deadline")
     outcome: Outcome = _engine(engine)(cloud, request, spent)
     return outcome
@@ -206,6 +200,6 @@ def _engine(name: str) -> Callable[[Cloud, Request, float], Outcome]:
         from panic_hpc.homology import lazy
 
         return lazy.solve
-    from panic_hpc.homology import foreign
+    from panic_hpc.homology import giotto_gudhi
 
-    return foreign.ENGINES[name]
+    return giotto_gudhi.ENGINES[name]

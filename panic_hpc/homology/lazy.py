@@ -1,14 +1,14 @@
 """Door to the lazy engine: the native core of this package."""
 
 from panic_hpc.errors import HomologyError
-from panic_hpc.homology.api import Outcome, Request
 from panic_hpc.homology.cloud import Cloud
-from panic_hpc.homology.cost import LAZY_MAXDIM
+from panic_hpc.homology.cost import LAZY_MAXDIM, NOISE_RATIO
+from panic_hpc.homology.engine import Outcome, Request
 from panic_hpc.homology.native_core import load_native
 
 
 def solve(cloud: Cloud, request: Request, spent: float) -> Outcome:
-    """Diagrams of `cloud` by the native core; `spent` seconds of the deadline are gone already."""
+    """Diagrams of `cloud` by the native core; `spent` seconds of its time are gone already."""
     if request.maxdim > LAZY_MAXDIM:
         raise HomologyError(
             f"engine lazy knows no dimension {request.maxdim}",
@@ -21,9 +21,10 @@ def solve(cloud: Cloud, request: Request, spent: float) -> Outcome:
             is_matrix=cloud.rows is None,
             maxdim=request.maxdim,
             thresh=request.thresh,
+            noise_ratio=NOISE_RATIO,
             threads=request.threads,
-            # 0 means no limit here and below; a deadline already past was answered before.
-            seconds=0.0 if request.deadline is None else request.deadline - spent,
+            # 0 means no limit here and below; a time limit already past was answered before.
+            seconds=0.0 if request.time_limit_s is None else request.time_limit_s - spent,
             bytes=request.memory_limit_bytes or 0,
             operations=request.budget or 0,
         )

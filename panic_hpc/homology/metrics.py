@@ -13,6 +13,12 @@ from panic_hpc.errors import HomologyError
 
 UNIT_SPHERE = ("cosine", "angular")
 
+LARGEST = {"cosine": 2.0, "angular": math.pi}
+"""Of opposite directions."""
+
+_INFINITY = 0x7F800000
+"""The bits of infinity in float32."""
+
 
 def from_euclidean(lengths: npt.NDArray[np.float32], metric: str) -> npt.NDArray[np.float32]:
     """Map Euclidean lengths (any shape, inf allowed) to `metric`; computed in float64."""
@@ -28,30 +34,29 @@ def from_euclidean(lengths: npt.NDArray[np.float32], metric: str) -> npt.NDArray
 
 
 def to_euclidean(thresh: float, metric: str) -> float:
-    """The largest float32 length whose image under `metric` is not above `thresh`."""
+    """The largest float32 length whose image under `metric` is not above `thresh`.
+
+    inf where `thresh` is the largest value that the metric has, or above it.
+    """
     if math.isnan(thresh) or thresh < 0:
         raise HomologyError(f"thresh is {thresh}", hint="Use a length from 0 to inf.")
-    if metric == "cosine":
-        guess = math.sqrt(2 * thresh)
-    elif metric == "angular":
-        guess = 2 * math.sin(thresh / 2) if thresh < math.pi else math.inf
-    else:
-        guess = thresh
-    return _rounded_down(guess, thresh, metric)
-
-
-def _rounded_down(guess: float, thresh: float, metric: str) -> float:
+    # Rounding makes some lengths of unit vectors a little more than 2, and pi in float32 is more
+    # than pi: whoever asks for all edges gets all.
     with np.errstate(over="ignore"):
-        # Rounded, so the guess may fall on either side of edges that are exactly `thresh` long.
-        length = np.float32(guess)
-    while (
-        np.isfinite(length) and _image(np.nextafter(length, np.float32(np.inf)), metric) <= thresh
-    ):
-        length = np.nextafter(length, np.float32(np.inf))
-    while _image(length, metric) > thresh:
-        length = np.nextafter(length, np.float32(-np.inf))
-    return float(length)
+        if np.float32(thresh) >= np.float32(LARGEST.get(metric, math.inf)):
+            return math.inf
+    # The bit patterns of floats that are not negative are ordered as the floats are. Bisection,
+    # because of the images many are equal: whole stretches of lengths map to 0 or to pi.
+    low, high = 0, _INFINITY
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _image(middle, metric) <= thresh else (low, middle)
+    return float(_float_of(low))
 
 
-def _image(length: np.float32, metric: str) -> float:
-    return float(from_euclidean(np.array([length], np.float32), metric)[0])
+def _image(bits: int, metric: str) -> float:
+    return float(from_euclidean(np.array([_float_of(bits)]), metric)[0])
+
+
+def _float_of(bits: int) -> np.float32:
+    return np.uint32(bits).view(np.float32)

@@ -37,11 +37,11 @@ def real(name: str, value: Any, hint: str) -> float:
     return number
 
 
-def seconds(deadline: Any) -> float | None:
+def seconds(time_limit_s: Any) -> float | None:
     """Return how long a call may take, None for ever."""
-    if deadline is None:
+    if time_limit_s is None:
         return None
-    number = real("deadline", deadline, "Give seconds from now, or None.")
+    number = real("time_limit_s", time_limit_s, "Give seconds from now, or None.")
     # A negative one is no error but time that is over already.
     return None if math.isinf(number) and number > 0 else number
 

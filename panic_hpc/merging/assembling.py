@@ -23,10 +23,16 @@ THREADS = 4
 
 @dataclass(frozen=True, slots=True)
 class MergeOptions:
-    """What the user may choose: `check` reads all copied bytes back and compares checksums."""
+    """What the user may choose: `check` reads all copied bytes back and compares checksums.
+
+    `force` replaces what stands at the target and is no dataset of the same experiments. `admit`
+    raises where the target may not be replaced, and is asked just before that happens.
+    """
 
     check: bool = True
     allow_missing: bool = False
+    force: bool = False
+    admit: Callable[[], None] = lambda: None
     should_stop: Callable[[], str] = str
     report: Callable[[int, int], None] = lambda done, total: None
 
@@ -42,6 +48,8 @@ def assemble(
     with temporary_file(target) if ranks.rank == 0 else nullcontext(target) as temporary:
         draft = first(ranks, lambda: begin(temporary, target, contents(), job.arrays))
         ranks.each(lambda: _share(job, draft, options, ranks))
+        # Again, hours after the first time.
+        first(ranks, options.admit)
         first(ranks, lambda: finish(draft, job.arrays, target))
 
 

@@ -20,20 +20,14 @@ from panic_hpc.disk.blocks import (
 )
 from panic_hpc.disk.publish import publish_over, remove_stale
 from panic_hpc.merging.layout import ArrayPlan
-from panic_hpc.store.dataset.schema import (
-    CHECKSUMS,
-    HEADER,
-    RUN_EXTRAS,
-    TABLES,
-    model_extras,
-    stage_columns,
-)
+from panic_hpc.store.dataset.schema import CHECKSUMS, HEADER, TABLES, kind_columns
 from panic_hpc.store.format import hdf5
+from panic_hpc.store.format.column import Column
 from panic_hpc.store.format.file_digest import write_digest
 from panic_hpc.store.format.header import DATASET, ArrayEntry, encode, reserved_bytes
 from panic_hpc.store.format.reader import ArrayFile, OpenArrays
-from panic_hpc.store.format.schema import Column
 from panic_hpc.store.format.shard import hdf5_attributes, write_header, writing
+from panic_hpc.store.results.base import kind_of, runs_kind
 from panic_hpc.versions import own_version
 
 _UNKNOWN_SHA256 = "0" * 64
@@ -92,10 +86,9 @@ def made() -> dict[str, Any]:
 
 def dataset_columns(parts: Sequence[tuple[str, str]]) -> dict[str, Column]:
     """Return {name: column} of all that a dataset of these stages and models may hold."""
-    columns = [HEADER, *TABLES, *RUN_EXTRAS, *CHECKSUMS]
+    columns = [HEADER, *TABLES, *runs_kind().added_columns(""), *CHECKSUMS]
     for stage, model in parts:
-        columns += [column for _, column in stage_columns(stage, model)]
-        columns += model_extras(stage, model) if model else ()
+        columns += kind_columns(kind_of(stage), model)
     return {column.name: column for column in columns}
 
 

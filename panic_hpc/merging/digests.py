@@ -12,6 +12,7 @@ from panic_hpc.merging.run_sources import MISSING, Source
 from panic_hpc.merging.sources import opened
 from panic_hpc.store.format.digest import run_digests
 from panic_hpc.store.format.reader import OpenArrays
+from panic_hpc.store.results.section import Section
 
 STRETCH_BYTES = 64 * 2**20
 
@@ -59,7 +60,7 @@ def compare(source: Source, stretch: RunRange) -> int:
         if b"" in source.digests[stretch.first : stretch.last]:
             for name in file.entries:
                 file.check(name)
-        for row, digest in run_digests(file, source.stage, rows=rows):
+        for row, digest in run_digests(Section(file, source.kind), rows=rows):
             if digest.encode() != source.digests[row]:
                 raise ShardError(
                     f"{source.path} is damaged: {_wrong(source, file, row)}",

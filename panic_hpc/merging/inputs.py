@@ -1,23 +1,18 @@
-"""What a merge reads: manifests, which shards there should be, which there are, what they hold."""
+"""What a merge reads: which shards there are of those that there should be, and what they hold."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from panic_hpc import installed
 from panic_hpc.errors import ManifestError
 from panic_hpc.merging.run_sources import Source
-from panic_hpc.merging.unify import ExperimentInfo, NetworkInfo
-from panic_hpc.paths import ExperimentPaths
-from panic_hpc.store.format.schema import SHARD_COLUMNS
+from panic_hpc.merging.unify import ExperimentInfo
 from panic_hpc.store.format.shard import ShardFile, open_shard
-from panic_hpc.types import EMBEDDINGS, RUNS, Shard
-
-if TYPE_CHECKING:
-    from panic_hpc.planning.manifest import Manifest
+from panic_hpc.store.results.base import kind_of
+from panic_hpc.types import Shard
 
 LISTED = 20
 
@@ -35,38 +30,17 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class MergeInputs:
-    """All that a merge starts from: experiments, their shards that are there, and the others."""
+    """All that a merge starts from: experiments, their shards that are there, and the others.
+
+    `others` are files that are read beside shards, manifests or a database; `home` is where the
+    only experiment keeps its dataset.
+    """
 
     experiments: Sequence[ExperimentInfo]
     there: Sequence[Input]
     missing: Sequence[dict[str, Any]] = ()
-
-
-def experiment_info(manifest: "Manifest", source: str) -> ExperimentInfo:
-    """Return what a dataset keeps of a manifest; `source` names its directory for people."""
-    config = manifest.experiment.model_dump(mode="json", exclude={"prompts"})
-    return ExperimentInfo(
-        manifest.key,
-        str(config.get("name") or ""),
-        source,
-        config,
-        tuple(manifest.prompts),
-        tuple(NetworkInfo(network.key, tuple(network.models)) for network in manifest.networks),
-        tuple(manifest.embedding_models),
-        manifest.n_runs,
-    )
-
-
-def expected(
-    manifest: "Manifest", paths: ExperimentPaths, number: int, labels: dict[str, str]
-) -> Iterator[Input]:
-    """Yield the shards of every stage that a dataset takes in, by stage and number."""
-    stages = installed.plugins("stages")
-    for name in SHARD_COLUMNS:
-        if name in stages:
-            for shard in stages[name].shards(manifest):
-                label = labels.get(shard.model, shard.model)
-                yield Input(number, shard, paths.shard(shard), manifest.key, label)
+    others: Sequence[Path] = ()
+    home: Path | None = None
 
 
 def split_missing(inputs: Sequence[Input]) -> tuple[list[Input], list[Input]]:
@@ -86,7 +60,7 @@ def require_enough(there: Sequence[Input], missing: Sequence[Input], allow_missi
             f"{len(missing)} of {len(missing) + len(there)} shards are missing:\n{names}{more}",
             hint="Wait, submit them again, or merge what is there with --allow-missing",
         )
-    if not any(one.shard.stage == RUNS for one in there):
+    if not any(kind_of(one.shard.stage).defines_runs for one in there):
         raise ManifestError(
             "No shard of the runs stage is completed yet, there is nothing to merge"
         )
@@ -114,7 +88,7 @@ def read_source(one: Input) -> Source:
     with open_shard(one.path, manifest_key=one.manifest_key, check=False) as file:
         _require_expected(file, one)
         run_index = file.array("runs/index")
-        counted = {RUNS: "runs/n_steps", EMBEDDINGS: "runs/n_rows"}.get(one.shard.stage)
+        kind = kind_of(one.shard.stage)
         return Source(
             path=str(one.path),
             experiment=one.experiment,
@@ -126,7 +100,10 @@ def read_source(one: Input) -> Source:
             run_index=run_index,
             run_keys=file.array("runs/key"),
             digests=file.array("runs/digest"),
-            rows_per_run=file.array(counted) if counted else np.zeros(len(run_index), np.int32),
+            counts={
+                dimension: file.array(kind.rows_per_run[dimension].column)
+                for dimension in kind.dataset_offsets
+            },
             numerics=file.header["numerics"],
             provenance=file.header["provenance"],
         )

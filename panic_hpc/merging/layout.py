@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from panic_hpc.disk.blocks import BLOCK_BYTES, block_spans
 from panic_hpc.errors import PanicError
 from panic_hpc.merging.run_sources import MISSING, Part, Source
-from panic_hpc.store.dataset.schema import stage_columns
-from panic_hpc.store.format.digest import running_sum
-from panic_hpc.store.format.schema import Column, shard_columns
-from panic_hpc.types import DIAGRAMS
+from panic_hpc.store.format.column import Column
+from panic_hpc.store.format.ragged import offsets_of
+from panic_hpc.store.results.base import DIGEST, ResultKind, kind_of
 
 Rows = NDArray[np.int64]
 
@@ -35,6 +34,11 @@ class Table:
     starts: Mapping[str, Rows]
     columns: Mapping[str, Column]
     trailing: Mapping[str, tuple[int, ...]]
+
+    @property
+    def kind(self) -> ResultKind:
+        """What the stage's files hold."""
+        return kind_of(self.stage)
 
     def counts(self, dimension: str) -> Rows:
         """Return the number of rows of each part."""
@@ -58,16 +62,16 @@ def make_table(
     used = [sources[part.source] for part in parts if part.source != MISSING]
     columns = {
         name: column
-        for name, column in stage_columns(stage, model)
+        for name, column in kind_of(stage).dataset_columns(model)
         if any(name in source.entries for source in used)
     }
     trailing = {name: _trailing(name, used) for name in columns}
-    per_part = [_part_spans(stage, part, sources, edges_of, trailing) for part in parts]
+    per_part = [_part_spans(kind_of(stage), part, sources, edges_of, trailing) for part in parts]
     spans = {
         dimension: np.array([found.get(dimension, (0, 0)) for found in per_part], np.int64)
         for dimension in dict.fromkeys(column.rows for column in columns.values())
     }
-    starts = {name: running_sum(span[:, 1] - span[:, 0]) for name, span in spans.items()}
+    starts = {name: offsets_of(span[:, 1] - span[:, 0]) for name, span in spans.items()}
     return Table(stage, model, parts, spans, starts, columns, trailing)
 
 
@@ -84,24 +88,22 @@ def _trailing(name: str, used: Sequence[Source]) -> tuple[int, ...]:
 
 
 def _part_spans(
-    stage: str,
+    kind: ResultKind,
     part: Part,
     sources: Sequence[Source],
     edges_of: Callable[[Source], Mapping[str, Rows]],
     trailing: Mapping[str, tuple[int, ...]],
 ) -> dict[str, tuple[int, int]]:
     if part.source == MISSING:
-        spans = {"run": (0, part.n_runs)}
-        if stage == DIAGRAMS:
-            n_diagrams = part.n_runs * trailing["diagrams/entropy"][0]
-            spans |= {"reason": (0, part.n_runs), "diagram": (0, n_diagrams)}
-        return spans
+        counts = kind.rows_per_run.items()
+        fixed = {name: (0, part.n_runs * count.of_missing(trailing)) for name, count in counts}
+        return {"run": (0, part.n_runs), **fixed}
     source = sources[part.source]
     # The common case needs the header only; a part needs columns of the shard to be read.
     if part.n_runs == source.n_runs:
         return {
             column.rows: (0, source.entries[name].shape[0] - column.edges)
-            for name, column in shard_columns(stage).items()
+            for name, column in kind.by_name.items()
             if name in source.entries
         }
     first, last = part.first_row, part.first_row + part.n_runs
@@ -165,7 +167,7 @@ def plan_arrays(tables: Sequence[Table]) -> dict[str, ArrayPlan]:
             n_blocks = -(-nbytes // BLOCK_BYTES)
             last = row + int(n_blocks.sum())
             plans[column.name] = ArrayPlan(
-                column.dtype, shape, (row, last), running_sum(nbytes), row + running_sum(n_blocks)
+                column.dtype, shape, (row, last), offsets_of(nbytes), row + offsets_of(n_blocks)
             )
             row = last
     return plans
@@ -181,7 +183,7 @@ def units(
                 whole = _whole_unit(number, place, shard_name, column, plans[column.name])
                 if whole.nbytes == 0:
                     continue
-                if part.source == MISSING or column.index or shard_name == "runs/digest":
+                if part.source == MISSING or column.index or shard_name == DIGEST.name:
                     yield whole
                 else:
                     yield from _copies(whole, table, column, sources[part.source])

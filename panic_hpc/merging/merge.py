@@ -1,26 +1,17 @@
-"""The merge itself: all shards of one experiment, or of many, become one dataset."""
+"""The merge itself: the shards of one experiment, or of many, become one dataset."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from panic_hpc.errors import ShardError
 from panic_hpc.merging.assembling import MergeOptions, assemble
-from panic_hpc.merging.inputs import (
-    MergeInputs,
-    as_missing,
-    expected,
-    experiment_info,
-    read_source,
-    require_enough,
-    split_missing,
-)
+from panic_hpc.merging.inputs import MergeInputs, read_source
+from panic_hpc.merging.own_dataset import admit_dataset
 from panic_hpc.merging.plan import MergePlan, make_plan
-from panic_hpc.merging.ranks import Alone, Ranks, first
-from panic_hpc.merging.unify import unify
-from panic_hpc.paths import ExperimentPaths
-from panic_hpc.store.checks.tables import n_incomplete_diagrams
+from panic_hpc.merging.ranks import Ranks, first
 from panic_hpc.store.format.reader import ArrayFile
+from panic_hpc.store.results.section import n_undigested
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +30,24 @@ class Merged:
     n_incomplete: int = 0
 
 
-def merge(
-    roots: Sequence[Path], target: Path, options: MergeOptions, ranks: Ranks | None = None
-) -> Merged:
-    """Merge the experiments in `roots` into the dataset `target`, replacing it atomically.
-
-    Raises ManifestError where shards are missing, ShardError where one is damaged or foreign,
-    ConflictError where two contradict each other, PanicError where the disk is full. Whatever
-    fails, the previous dataset stays.
-    """
-    ranks = ranks or Alone()
-    return join(first(ranks, lambda: _inputs(roots, options)), target, options, ranks)
-
-
 def join(inputs: MergeInputs, target: Path, options: MergeOptions, ranks: Ranks) -> Merged:
-    """Merge shard files of known experiments: what `merge` does once it knows its inputs."""
+    """Merge shard files into the dataset `target`, replacing it atomically.
+
+    A dataset of the same experiments is replaced, anything else only with `options.force`, and an
+    input never. Raises ShardError where a shard is damaged or foreign, ConflictError where two
+    contradict each other, PanicError where the disk is full or the target may not be replaced.
+    Whatever fails, the previous dataset stays.
+    """
+    admit = partial(
+        admit_dataset,
+        target,
+        [one.key for one in inputs.experiments],
+        [*(one.path for one in inputs.there), *inputs.others],
+        home=inputs.home,
+        force=options.force,
+    )
+    first(ranks, admit)
+    options = replace(options, admit=admit)
     there = inputs.there
     shared = ranks.each(lambda: [read_source(one) for one in there[ranks.rank :: ranks.size]])
     # Shards were dealt out to ranks in turn; this puts them back into their order.
@@ -64,25 +58,6 @@ def join(inputs: MergeInputs, target: Path, options: MergeOptions, ranks: Ranks)
     plan = plans[0]
     current = first(ranks, lambda: _up_to_date(target, plan, options))
     return current or _make(plan, target, options, ranks)
-
-
-def _inputs(roots: Sequence[Path], options: MergeOptions) -> MergeInputs:
-    from panic_hpc.planning import manifest
-
-    manifests = [manifest.read(root) for root in roots]
-    experiments = [
-        experiment_info(one, root.resolve().name)
-        for one, root in zip(manifests, roots, strict=True)
-    ]
-    labels = unify(experiments).labels
-    inputs = [
-        one
-        for number, root in enumerate(roots)
-        for one in expected(manifests[number], ExperimentPaths(root), number, labels[number])
-    ]
-    there, missing = split_missing(inputs)
-    require_enough(there, missing, options.allow_missing)
-    return MergeInputs(experiments, there, [as_missing(one) for one in missing])
 
 
 def _up_to_date(target: Path, plan: MergePlan, options: MergeOptions) -> Merged | None:
@@ -110,7 +85,7 @@ def _merged(target: Path, file: ArrayFile, plan: MergePlan, is_new: bool) -> Mer
         file.size,
         len(plan.collection.missing),
         is_new,
-        n_incomplete_diagrams(file),
+        n_undigested(file),
     )
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from panic_hpc.errors import ConflictError
 from panic_hpc.keys import content_key
 from panic_hpc.merging.dataset_file import Contents, made
 from panic_hpc.merging.layout import ArrayPlan, Table, cost, make_table, plan_arrays, units
@@ -18,12 +19,13 @@ from panic_hpc.merging.run_sources import (
     stage_models,
     trace,
 )
-from panic_hpc.merging.settings import require_like_diagrams
 from panic_hpc.merging.sources import opened
 from panic_hpc.merging.tables import Collection, lines, own_arrays
-from panic_hpc.merging.unify import ExperimentInfo, Unified, unify
+from panic_hpc.merging.unify import ExperimentInfo, Unified, differences, unify
 from panic_hpc.store.format.digest import content_key as dataset_key
-from panic_hpc.store.format.digest import run_edges
+from panic_hpc.store.results.base import kind_of
+from panic_hpc.store.results.rows import Edges
+from panic_hpc.store.results.section import Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,32 @@ def make_plan(
 ) -> MergePlan:
     """Return the plan; ConflictError where two shards contradict each other about one run."""
     places = place_runs(sources, [experiment.n_runs for experiment in experiments])
-    require_like_diagrams(experiments, sources)
+    _require_agreement(experiments, sources)
     traces = {key: trace(sources, *key, places) for key in stage_models(sources)}
     # Shards of a model can be there for runs that are not.
     traces = {key: found for key, found in traces.items() if np.any(found.source != MISSING)}
     collection = Collection(experiments, unify(experiments), sources, places, traces, missing)
     job = make_job(traces, sources, collection.unified)
     return MergePlan(collection, job, _inputs_key(experiments, sources))
+
+
+def _require_agreement(experiments: Sequence[ExperimentInfo], sources: Sequence[Source]) -> None:
+    """Raise ConflictError where results were made under settings that must be the same.
+
+    What decides runs and embeddings is in the keys of networks and models, so such runs stand side
+    by side as different ones; settings that no key covers must agree instead.
+    """
+    # Neighbours in sorted order suffice: being alike carries over from one to the next.
+    found = sorted({(source.stage, source.model, source.experiment) for source in sources})
+    for (stage, model, first), (*other, second) in pairwise(found):
+        one, two = experiments[first], experiments[second]
+        said = differences(one.config, two.config, kind_of(stage).must_agree)
+        if [stage, model] == other and said:
+            what = f"{stage} of {model}" if model else stage
+            raise ConflictError(
+                f"The {what} were made differently in {one.source} and {two.source}: {said}",
+                hint="Merge these experiments into different datasets",
+            )
 
 
 def make_job(
@@ -90,10 +111,10 @@ def make_job(
     return CopyPlan(tables, arrays, sources, unified, total)
 
 
-def edges_in_file(source: Source) -> Mapping[str, NDArray[np.int64]]:
+def edges_in_file(source: Source) -> Edges:
     """Return where the runs of a source begin and end in each of its dimensions."""
     with opened(source) as file:
-        return run_edges(file, source.stage)
+        return Section(file, source.kind).edges
 
 
 def _inputs_key(experiments: Sequence[ExperimentInfo], sources: Sequence[Source]) -> str:

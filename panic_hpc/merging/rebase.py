@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 from panic_hpc.merging.layout import Table, Unit
 from panic_hpc.merging.run_sources import MISSING, Source
 from panic_hpc.merging.unify import Unified
+from panic_hpc.store.format.column import Column
 from panic_hpc.store.format.reader import ArrayFile
-from panic_hpc.store.format.schema import DIAGRAM_STATUS, Column
-
-_FILL: dict[str, Any] = {"status": DIAGRAM_STATUS["missing"]}
-"""Values of columns of a run that is missing; else no number for floats, 0 or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +56,12 @@ class Rebase:
             return np.asarray(self.unified.prompt_rows[experiment][rows], column.dtype)
         start, stop = table.spans["run"][part].tolist()
         networks = file.slice("runs/network", start, stop)
-        n_steps = file.slice("runs/n_steps", start, stop)
+        n_rows = file.slice(table.kind.rows_per_run[column.rows].column, start, stop)
         by_network = self.unified.model_rows[experiment]
         # In a shard a model is a place in its run's network, so the same number means several
         # models.
         result = np.empty(len(rows), column.dtype)
-        of_row = np.repeat(networks, n_steps)
+        of_row = np.repeat(networks, n_rows)
         for network in np.unique(networks).tolist():
             mine = of_row == network
             result[mine] = by_network[network][rows[mine]]
@@ -77,7 +74,7 @@ class Rebase:
             # Missing runs are empty: all of their offsets are where the next present one begins.
             return np.full(shape, table.starts[column.index][unit.part], column.dtype)
         nothing = np.nan if np.dtype(column.dtype).kind == "f" else np.zeros((), column.dtype)
-        fill = _FILL.get(column.name.rpartition("/")[2], nothing)
+        fill = table.kind.fill.get(unit.shard_name, nothing)
         return np.full(shape, fill, column.dtype)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from panic_hpc.errors import ConflictError
 from panic_hpc.store.format.header import ArrayEntry
-from panic_hpc.types import RUNS
+from panic_hpc.store.results.base import ResultKind, kind_of
 
 MISSING = -1
 Rows = NDArray[np.int64]
@@ -18,9 +18,23 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What merge must know of one shard: `model` is the embedding model's name in the dataset.
+    """What merge must know of one shard.
 
-    `rows_per_run` counts invocations or embeddings; it is empty for diagrams.
+    Attributes:
+        path: Its file.
+        experiment: Number of its experiment among those that are merged.
+        stage: The stage that made it, and so its kind of results.
+        index: Its number within the stage.
+        model: The embedding model's name in the dataset, "" where it is no model's.
+        key: SHA-256 of its header.
+        entries: Where each of its arrays lies.
+        run_index: (n_runs,) places of its runs in the experiment.
+        run_keys: (n_runs,) S32.
+        digests: (n_runs,) S64, empty where time or memory stopped the run.
+        counts: By dimension the rows that each run has, of those for which the dataset gets
+            offsets.
+        numerics: Numerics class that its work was done in, a JSON value.
+        provenance: Where, when and by what it was made, a JSON value.
     """
 
     path: str
@@ -33,7 +47,7 @@ class Source:
     run_index: Rows
     run_keys: NDArray[Any]
     digests: NDArray[Any]
-    rows_per_run: Rows
+    counts: Mapping[str, NDArray[Any]]
     numerics: Any
     provenance: Any
 
@@ -41,6 +55,11 @@ class Source:
     def n_runs(self) -> int:
         """Number of runs in the shard."""
         return len(self.run_index)
+
+    @property
+    def kind(self) -> ResultKind:
+        """What its stage's files hold."""
+        return kind_of(self.stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +94,7 @@ def place_runs(sources: Sequence[Source], n_planned: Sequence[int]) -> RunPlaces
 
 
 def _runs_in_order(sources: Sequence[Source]) -> tuple[NDArray[Any], Rows, Rows]:
-    runs = [source for source in sources if source.stage == RUNS]
+    runs = [source for source in sources if source.kind.defines_runs]
     if not runs:
         return np.empty(0, "S32"), np.empty(0, np.int64), np.empty(0, np.int64)
     keys = np.concatenate([source.run_keys for source in runs])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.disk.overwriting import admit
 from panic_hpc.errors import PanicError
 from panic_hpc.merging.assembling import MergeOptions, assemble
 from panic_hpc.merging.dataset_file import Contents, made
@@ -17,11 +18,11 @@ from panic_hpc.merging.ranks import Alone
 from panic_hpc.merging.run_sources import MISSING, RunPlaces, Source, trace
 from panic_hpc.merging.tables import Arrays
 from panic_hpc.merging.unify import Unified
-from panic_hpc.store.checks.tables import parts
 from panic_hpc.store.dataset.dataset import Dataset
-from panic_hpc.store.dataset.schema import stage_columns
-from panic_hpc.store.format.digest import content_key, run_edges, run_lines
-from panic_hpc.types import EMBEDDINGS, RUNS
+from panic_hpc.store.format.digest import content_key, run_lines
+from panic_hpc.store.format.file_digest import digest_path
+from panic_hpc.store.results.base import DIGEST
+from panic_hpc.store.results.section import Section, dataset_sections, unknown_stages
 
 _TABLES = ("prompts/", "shards/")
 _SPARE_BYTES = 32 * 1024
@@ -35,19 +36,25 @@ def split(
     """Write `name-001.h5`, `name-002.h5`, … with at most `limit_bytes` each; return the files.
 
     Raises ShardError where the dataset is damaged, PanicError where one run is larger than the
-    limit.
+    limit or one of the files is there already.
     """
     with Dataset(path) as dataset:
+        if unknown := unknown_stages(dataset.file):
+            raise PanicError(
+                f"{path} has results of {', '.join(unknown)}, which nothing installed declares",
+                hint="Install the package that made them; parts without them would lose them",
+            )
         # Once for all parts, which are then copied without being compared again.
         dataset.file.check_all()
         ranges = list(run_ranges(dataset, limit_bytes))
-        made_files = []
-        for number, (first, last) in enumerate(ranges, start=1):
-            target = directory / f"{path.stem}-{number:03d}.h5"
-            _write_part(dataset, first, last, target)
-            made_files.append(target)
-            report(number, len(ranges))
-        return made_files
+        targets = [directory / f"{path.stem}-{n:03d}.h5" for n in range(1, len(ranges) + 1)]
+        for target in targets:
+            admit(target, [path])
+            admit(digest_path(target), [path])
+        for number, (first, last) in enumerate(ranges):
+            _write_part(dataset, first, last, targets[number])
+            report(number + 1, len(ranges))
+        return targets
 
 
 def run_ranges(dataset: Dataset, limit_bytes: int) -> Iterator[tuple[int, int]]:
@@ -76,17 +83,17 @@ def run_ranges(dataset: Dataset, limit_bytes: int) -> Iterator[tuple[int, int]]:
 
 def _bytes_per_run(dataset: Dataset) -> NDArray[np.float64]:
     total = np.zeros(dataset.n_runs)
-    for stage, model, rename in parts(dataset.file):
-        edges = run_edges(dataset.file, stage, rename)
-        for _, column in stage_columns(stage, model):
-            if column.name in dataset.file:
-                total += np.diff(edges[column.rows]) * dataset.file.entry(column.name).row_bytes
+    for section in dataset_sections(dataset.file):
+        for column in section.columns():
+            if section.place(column.name):
+                row_bytes = section.entry(column.name).row_bytes
+                total += np.diff(section.edges[column.rows]) * row_bytes
     # An allowance for checksums and offsets, of which a part has some more than its share.
     return total * 1.001 + 64
 
 
 def _write_part(dataset: Dataset, first: int, last: int, target: Path) -> None:
-    sources = [_source(dataset, stage, model) for stage, model, _ in parts(dataset.file)]
+    sources = [_source(dataset, section) for section in dataset_sections(dataset.file)]
     rows = np.full(dataset.n_runs, MISSING, np.int64)
     rows[first:last] = np.arange(last - first)
     places = RunPlaces(last - first, (rows,))
@@ -99,29 +106,23 @@ def _write_part(dataset: Dataset, first: int, last: int, target: Path) -> None:
     assemble(job, contents, target, MergeOptions(check=False), Alone())
 
 
-def _source(dataset: Dataset, stage: str, model: str) -> Source:
-    """Return a stage's part of the dataset as if it were one shard."""
-    file = dataset.file
-    entries = {
-        name: file.entries[column.name]
-        for name, column in stage_columns(stage, model)
-        if column.name in file
-    }
-    n_runs = dataset.n_runs
-    digests = file.array(next(c.name for n, c in stage_columns(stage, model) if n == "runs/digest"))
+def _source(dataset: Dataset, section: Section) -> Source:
+    """Return a section of the dataset as if it were one shard."""
+    file, n_runs = dataset.file, dataset.n_runs
+    entries = {column.name: section.entry(column.name) for column in section.columns()}
     return Source(
         path=str(file.path),
         experiment=0,
-        stage=stage,
+        stage=section.kind.stage,
         index=0,
-        model=model,
+        model=section.model,
         key="",
         entries=entries,
         run_index=np.arange(n_runs),
         run_keys=file.array("runs/key"),
-        digests=digests,
+        digests=file.array(section.place(DIGEST.name)),
         # Not asked for: the parts' offsets are cut out of the dataset's own.
-        rows_per_run=np.zeros(n_runs, np.int32),
+        counts={},
         numerics=None,
         provenance=None,
     )
@@ -142,22 +143,16 @@ def _contents(dataset: Dataset, first: int, last: int) -> Contents:
     file = dataset.file
     # Every part has all prompts and shards, so that rows that point to them stay as they are.
     own: Arrays = {name: file.array(name) for name in file.entries if name.startswith(_TABLES)}
-    own |= {
-        "runs/offsets": _from_zero(file.slice("runs/offsets", first, last + 1)),
-        "runs/experiment": file.slice("runs/experiment", first, last),
-        "runs/shard": file.slice("runs/shard", first, last),
-        **_members(dataset, first, last),
-    }
     digests = {}
-    model_keys = {model["name"]: model["key"] for model in dataset.metadata["models"]}
-    for stage, model, rename in parts(file):
-        label = stage if stage == RUNS else f"{stage}:{model_keys[model]}"
-        digests[label] = file.slice(rename("runs/digest"), first, last)
-        if model:
-            own[f"{stage}/{model}/shard"] = file.slice(f"{stage}/{model}/shard", first, last)
-        if stage == EMBEDDINGS:
-            name = f"{stage}/{model}/offsets"
-            own[name] = _from_zero(file.slice(name, first, last + 1))
+    model_keys = {"": "", **{model["name"]: model["key"] for model in dataset.metadata["models"]}}
+    for section in dataset_sections(file):
+        label = section.kind.label(model_keys[section.model])
+        digests[label] = section.slice(DIGEST.name, first, last)
+        for column in section.kind.added_columns(section.model):
+            rows = file.slice(column.name, first, last + column.edges)
+            own[column.name] = _from_zero(rows) if column.edges else rows
+        if section.kind.defines_runs:
+            own |= _members(dataset, first, last)
     key = content_key(run_lines(file.slice("runs/key", first, last), digests))
     own["metadata"] = _metadata(dataset, first, last)
     values: Mapping[str, Any] = {
@@ -165,7 +160,7 @@ def _contents(dataset: Dataset, first: int, last: int) -> Contents:
         "inputs_key": f"{dataset.content_key} {first} {last}",
         "n_missing": file.header["n_missing"],
     }
-    return Contents(own, values, [(stage, model) for stage, model, _ in parts(file)])
+    return Contents(own, values, dataset.results())
 
 
 def _from_zero(offsets: NDArray[Any]) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """The tables that merge makes itself: who is where, prompts, shards, and the metadata text."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from panic_hpc.merging.run_sources import MISSING, RunPlaces, RunSources, Source
 from panic_hpc.merging.unify import ExperimentInfo, Unified
 from panic_hpc.store.format import ragged
-from panic_hpc.store.format.digest import run_lines, running_sum
-from panic_hpc.types import EMBEDDINGS, RUNS
+from panic_hpc.store.format.digest import run_lines
+from panic_hpc.store.results.base import kind_of, runs_kind
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -28,12 +28,16 @@ class Collection:
     traces: Mapping[tuple[str, str], RunSources]
     missing: Sequence[Mapping[str, Any]]
 
+    @property
+    def runs(self) -> tuple[str, str]:
+        """The place in `traces` of the runs themselves."""
+        return runs_kind().stage, ""
+
 
 def own_arrays(collection: Collection, extra: Mapping[str, Any]) -> Arrays:
     """Return every array of the dataset that no shard has; `extra` goes into the metadata."""
     return {
-        **_run_arrays(collection),
-        **_model_arrays(collection),
+        **_added_arrays(collection),
         **_member_arrays(collection.places),
         **_prompt_arrays(collection.unified),
         **_shard_arrays(collection.sources),
@@ -41,15 +45,17 @@ def own_arrays(collection: Collection, extra: Mapping[str, Any]) -> Arrays:
     }
 
 
-def _gathered(collection: Collection, stage: str, model: str, field: str) -> NDArray[Any]:
-    """Return a field of the sources a run: 0 or empty where the run's part is missing."""
-    trace = collection.traces[stage, model]
+def _gathered(
+    collection: Collection, part: tuple[str, str], value_of: Callable[[Source], NDArray[Any]]
+) -> NDArray[Any]:
+    """Return what sources say of each run: 0 or empty where the run's part is missing."""
+    trace = collection.traces[part]
     present = trace.source != MISSING
     # One gather for all runs; a loop over 100,000 of them would be Python's.
     numbers, place = np.unique(trace.source[present], return_inverse=True)
-    values = [getattr(collection.sources[number], field) for number in numbers.tolist()]
+    values = [value_of(collection.sources[number]) for number in numbers.tolist()]
     flat = np.concatenate(values)
-    starts = running_sum(np.array([len(value) for value in values], np.int64))
+    starts = ragged.offsets_of(len(value) for value in values)
     result = np.zeros(len(trace.source), flat.dtype)
     result[present] = flat[starts[place] + trace.row[present]]
     return result
@@ -57,35 +63,34 @@ def _gathered(collection: Collection, stage: str, model: str, field: str) -> NDA
 
 def lines(collection: Collection) -> Iterator[bytes]:
     """Return the lines that the content key is made of."""
-    model_keys = {model["name"]: model["key"] for model in collection.unified.models}
+    model_keys = {"": "", **{model["name"]: model["key"] for model in collection.unified.models}}
     digests = {
-        stage if stage == RUNS else f"{stage}:{model_keys[model]}": _gathered(
-            collection, stage, model, "digests"
+        kind_of(stage).label(model_keys[model]): _gathered(
+            collection, (stage, model), lambda source: source.digests
         )
         for stage, model in collection.traces
     }
-    return run_lines(_gathered(collection, RUNS, "", "run_keys"), digests)
+    keys = _gathered(collection, collection.runs, lambda source: source.run_keys)
+    return run_lines(keys, digests)
 
 
-def _run_arrays(collection: Collection) -> Arrays:
-    trace = collection.traces[RUNS, ""]
-    experiments = np.array([source.experiment for source in collection.sources], np.int32)
-    return {
-        "runs/offsets": running_sum(_gathered(collection, RUNS, "", "rows_per_run")),
-        "runs/experiment": experiments[trace.source],
-        "runs/shard": trace.source.astype(np.int32),
-    }
-
-
-def _model_arrays(collection: Collection) -> Arrays:
+def _added_arrays(collection: Collection) -> Arrays:
+    """Return what merge adds beside each kind's arrays: where each run's part came from."""
+    origins = np.array([source.experiment for source in collection.sources], np.int32)
     arrays: Arrays = {}
     for (stage, model), trace in collection.traces.items():
-        if stage != RUNS:
-            arrays[f"{stage}/{model}/shard"] = trace.source.astype(np.int32)
-        if stage == EMBEDDINGS:
-            rows = _gathered(collection, stage, model, "rows_per_run")
-            arrays[f"{stage}/{model}/offsets"] = running_sum(rows)
+        for column in kind_of(stage).added_columns(model):
+            if column.edges:
+                arrays[column.name] = _offsets(collection, (stage, model), column.index)
+            elif column.index == "shard":
+                arrays[column.name] = trace.source.astype(np.int32)
+            else:
+                arrays[column.name] = origins[trace.source]
     return arrays
+
+
+def _offsets(collection: Collection, part: tuple[str, str], dimension: str) -> NDArray[np.int64]:
+    return ragged.offsets_of(_gathered(collection, part, lambda source: source.counts[dimension]))
 
 
 def _member_arrays(places: RunPlaces) -> Arrays:

@@ -120,3 +120,20 @@ def _prompt_row(tables: Unified, known: dict[str, int], prompt: Prompt) -> int:
     elif not tables.prompts[row].group:
         tables.prompts[row] = prompt
     return row
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return in words where experiments differ in settings named by dotted paths, "" if nowhere."""
+    return ", ".join(
+        f"{name} is {_setting(one, name)} and {_setting(other, name)}"
+        for name in names
+        if _setting(one, name) != _setting(other, name)
+    )
+
+
+def _setting(config: Mapping[str, Any], name: str) -> Any:
+    value: Any = config
+    for part in name.split("."):
+        # Datasets of other programs have no such settings.
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value

@@ -30,7 +30,12 @@ class Output:
 
 
 class GenerativeModel(Protocol):
-    """A member of a network. Every call sees exactly `spec.batch_size` items of fixed shape."""
+    """A member of a network. Every call sees exactly `spec.batch_size` items of fixed shape.
+
+    A model that can leave its device and come back has `move(device)`: it makes room for the others
+    of its network where they do not fit together, and keeps its bits. Arrays that `generate`
+    returns are the caller's: they are not changed afterwards.
+    """
 
     spec: ModelSpec
 
@@ -42,7 +47,10 @@ class GenerativeModel(Protocol):
 
 
 class EmbeddingModel(Protocol):
-    """Maps an output of one modality to a vector. Calls have exactly `spec.batch_size` items."""
+    """Maps an output of one modality to a vector. Calls have exactly `spec.batch_size` items.
+
+    May have `move(device)`, as a GenerativeModel.
+    """
 
     spec: ModelSpec
     dimension: int

@@ -40,7 +40,9 @@ def _entry(name: str, table: dict[str, Any], settings: Collection[str]) -> Model
         revision=table["revision"],
         defaults={key: value for key, value in values.items() if key in settings},
         seconds=table.get("seconds", SECONDS),
-        note="built in; seconds on one core",
+        timing="on one CPU core",
+        tried="weights",
+        note="built in",
     )
 
 

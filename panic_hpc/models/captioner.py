@@ -69,6 +69,10 @@ class Captioner:
             "generation": _told(self._writer.generation_config),
         }
 
+    def move(self, device: str) -> None:
+        """Bring the weights to `device`, the host's memory ("cpu") included."""
+        self._model.to(device)
+
     def generate(self, inputs: Sequence[Any], seeds: Sequence[int]) -> list[Output]:
         """Return a caption for each image; `seeds` decide nothing, since nothing is drawn."""
         features = self._features(inputs)

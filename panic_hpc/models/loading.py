@@ -1,17 +1,17 @@
 """From a model's description to the model, its weights loaded, and kept while they are of use."""
 
-import gc
-import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from panic_hpc import installed
 from panic_hpc.errors import ModelError, PanicError
 from panic_hpc.keys import content_key
 from panic_hpc.models.base import find_family
+from panic_hpc.models.device.residency import Residents
 from panic_hpc.types import ModelSpec
 
-_resident: dict[str, Any] = {}
+R = TypeVar("R")
+_residents = Residents()
 
 
 def build(spec: ModelSpec) -> Any:
@@ -36,31 +36,21 @@ def load(spec: ModelSpec, device: str) -> Any:
 
 
 def load_all(specs: Sequence[ModelSpec], device: str) -> list[Any]:
-    """Return a loaded model for each of `specs`, equal ones once.
+    """Return a loaded model for each of `specs`, equal ones once; call them by `on_device`.
 
-    A process that works on one shard after the other keeps what the next one needs too, and
-    drops the rest before it loads more.
+    A process that works on one shard after the other keeps what the next one needs too. Before it
+    loads more the rest leaves the device: it waits in the host's memory where that has room.
     """
     # By identity and not by name: two names for one model share its weights.
     keys = [content_key([spec.identity(), device]) for spec in specs]
     # Before loading: the pipelines of two networks side by side were upstream's out-of-memory.
-    _drop(_resident.keys() - set(keys))
+    _residents.keep(keys)
     for key, spec in zip(keys, specs, strict=True):
-        if key not in _resident:
-            _resident[key] = load(spec, device)
-    return [_resident[key] for key in keys]
+        if key not in _residents:
+            _residents.add(key, device, lambda spec=spec: load(spec, device))  # type: ignore[misc]
+    return [_residents.model(key) for key in keys]
 
 
-def _drop(keys: set[str]) -> None:
-    for key in keys:
-        del _resident[key]
-    if not keys:
-        return
-    # Pipelines hold themselves in cycles (components, hooks), so dropping the name frees nothing.
-    gc.collect()
-    if not _resident:
-        # Only libraries are left: later collections need not visit their objects again (0.3 s).
-        gc.freeze()
-    if "torch" in sys.modules:
-        # torch keeps freed blocks for itself; the next model may need them in one piece.
-        sys.modules["torch"].cuda.empty_cache()
+def on_device(model: Any, call: Callable[[], R]) -> R:
+    """Return `call()` with `model`, which `load_all` returned, on its device."""
+    return _residents.call(model, call)

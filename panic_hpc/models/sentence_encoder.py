@@ -61,6 +61,10 @@ class SentenceEncoder:
         self._require_dimension()
         self.details = {"modules": [type(module).__name__ for module in self._model]}
 
+    def move(self, device: str) -> None:
+        """Bring the weights to `device`, the host's memory ("cpu") included."""
+        self._model.to(device)
+
     def embed(self, inputs: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
         """Return the (B, D) float32 vectors, and which texts were cut."""
         features = self._features(inputs)

@@ -54,6 +54,28 @@ def write(plan: Plan, paths: ExperimentPaths) -> Manifest:
     return manifest
 
 
+def settle(manifest: Manifest, revisions: Mapping[str, str], paths: ExperimentPaths) -> Manifest:
+    """Put commits, by name, into a plan that was made without them, and write it anew.
+
+    Such a plan cannot have been submitted, so nothing refers to its keys. Revisions that the plan
+    has are not changed.
+    """
+    settled = _settled(manifest, revisions)
+    if settled.key != manifest.key:
+        with _only_planner(paths.root):
+            replace_file(paths.manifest, to_json(_document(settled)))
+    return settled
+
+
+def _settled(manifest: Manifest, revisions: Mapping[str, str]) -> Manifest:
+    specs = {
+        spec.name: replace(spec, revision=spec.revision or revisions.get(spec.name, ""))
+        for spec in manifest.specs
+    }
+    options = PlanOptions(layout=tuple(network.runs_per_shard for network in manifest.networks))
+    return manifest_of(lay_out(manifest.experiment, Resolved(specs, manifest.seconds, ()), options))
+
+
 def read(root: Path) -> Manifest:
     """Return the manifest of the experiment in `root`.
 
@@ -193,6 +215,11 @@ def _same(manifest: Manifest, paths: ExperimentPaths) -> Manifest:
     # Only now: reading prompts and laying out takes seconds for a million runs, the keys a
     # millisecond.
     old = read(paths.root)
+    revisions = {spec.name: spec.revision for spec in manifest.specs}
+    is_open = any(spec.repository and not spec.revision for spec in old.specs)
+    if is_open and _settled(old, revisions).key == manifest.key:
+        replace_file(paths.manifest, to_json(_document(manifest)))
+        return manifest
     lines = "\n".join(f"  - {line}" for line in differences(old, manifest))
     if not lines:
         return old
@@ -205,7 +232,7 @@ def _same(manifest: Manifest, paths: ExperimentPaths) -> Manifest:
 def _refuse_foreign(paths: ExperimentPaths) -> None:
     """Refuse a directory with other things in it; what an interrupted `write` left is no other."""
     names = {entry.name for entry in paths.root.iterdir() if not entry.name.startswith(".")}
-    ours = {paths.prompts.name} if _is_replaceable(paths.prompts) else set()
+    ours = {paths.prompts.name} if _is_ours(paths.prompts) else set()
     if other := sorted(names - ours):
         raise ManifestError(
             f"{paths.root} is not empty (it holds {other[0]!r}) and has no manifest",
@@ -213,10 +240,19 @@ def _refuse_foreign(paths: ExperimentPaths) -> None:
         )
 
 
-def _is_replaceable(path: Path) -> bool:
-    """Say whether a file of our prompts' name is ours or torn, and no whole one of somebody's."""
+def _is_ours(path: Path) -> bool:
+    """Say whether a file of our prompts' name is ours, whole or torn, and not somebody's list."""
     try:
         value = read_json(path)
     except PanicError:
-        return True
+        return _begins_as_ours(path)
     return isinstance(value, dict) and value.keys() == {"texts", "groups"}
+
+
+def _begins_as_ours(path: Path) -> bool:
+    start = to_json({"texts": []}).partition(b"[")[0]
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(start)) in (start, b"")
+    except OSError:
+        return False

@@ -5,13 +5,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from panic_hpc.errors import ConfigError
 from panic_hpc.experiment.catalogue import Catalogue
 from panic_hpc.experiment.chaining import chaining_problems
 from panic_hpc.experiment.config import MAX_RUNS, Experiment
 from panic_hpc.experiment.experiment_file import load_experiment
-from panic_hpc.experiment.resolution import Resolved, resolve
+from panic_hpc.experiment.resolution import NO_COMMITS, Commits, Resolved, resolve
+from panic_hpc.experiment.tables import NOTHING
 from panic_hpc.keys import run_key
 from panic_hpc.planning.networks import Network, PlanOptions, plan_networks
 from panic_hpc.planning.seeds import Seed, expand_seeds
@@ -114,16 +116,26 @@ class Plan:
             yield Run(index, key, network.index, prompt, seed.value, noise)
 
 
-def plan_file(path: Path, catalogue: Catalogue, options: PlanOptions = DEFAULT) -> Plan:
-    """Lay out the experiment in a file; one ConfigError with all that is wrong in it."""
+def plan_file(
+    path: Path,
+    catalogue: Catalogue,
+    options: PlanOptions = DEFAULT,
+    extra: Mapping[str, Any] = NOTHING,
+    commits: Commits = NO_COMMITS,
+) -> Plan:
+    """Lay out the experiment in a file; one ConfigError with all that is wrong in it.
+
+    `extra` has keys that go before those of the file, `commits` what a lock says of models without
+    a revision.
+    """
     # Kept from the check: resolving digests local folders, gigabytes that need not be read twice.
     found: list[Resolved] = []
 
     def check(experiment: Experiment) -> list[str]:
-        found.append(resolve(experiment, catalogue))
+        found.append(resolve(experiment, catalogue, commits))
         return _model_problems(experiment, found[0])
 
-    experiment = load_experiment(path, check)
+    experiment = load_experiment(path, check, extra)
     return lay_out(experiment, found[0], options)
 
 

@@ -5,14 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 from panic_hpc.keys import content_key
+from panic_hpc.models.known.rows import LABELS
 from panic_hpc.planning.plan import Plan
 from panic_hpc.types import ModelSpec, Prompt
 from panic_hpc.validation.problems import shown
 
 MAX_DIFFERENCES = 20
-
-_LABEL_KEYS = ("path", "seconds")
-"""Of a [models.X] table: true of one machine, so no part of the key."""
 
 
 def described(plan: Plan) -> dict[str, Any]:
@@ -31,7 +29,7 @@ def described(plan: Plan) -> dict[str, Any]:
 
 def _without_labels(models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return {
-        name: {key: value for key, value in table.items() if key not in _LABEL_KEYS}
+        name: {key: value for key, value in table.items() if key not in LABELS}
         for name, table in models.items()
     }
 

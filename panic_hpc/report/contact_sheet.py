@@ -194,7 +194,7 @@ def _draw_picture(sheet: "Image", cell: Cell, left: int, top: int, thumbnail: in
     if cell.image is None:
         pen.text((x, y), "-", font=_font(), fill=PALE, anchor="mm")
         return
-    picture = _fitted(cell.image, thumbnail)
+    picture = fitted(cell.image, thumbnail)
     if cell.repeats is not None:
         picture = _paled(picture)
     x, y = x - picture.width // 2, y - picture.height // 2
@@ -209,7 +209,7 @@ def _paled(picture: "Image") -> "Image":
     return Pillow.blend(picture, Pillow.new("RGB", picture.size, PAPER), PALENESS)
 
 
-def _fitted(image: "NDArray[np.uint8] | Image", side: int) -> "Image":
+def fitted(image: "NDArray[np.uint8] | Image", side: int) -> "Image":
     """Return the picture within side x side: whole multiples up, smoothed down."""
     from PIL import Image as Pillow
 

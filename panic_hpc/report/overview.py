@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from panic_hpc.report.contact_sheet import Cell, Strip, contact_sheet
+from panic_hpc.report.contact_sheet import THUMBNAIL, Cell, Strip, contact_sheet, fitted
 from panic_hpc.report.persistence_diagram import persistence_diagram
 from panic_hpc.types import DIAGRAMS
 
@@ -72,7 +72,8 @@ def _cells(dataset: "Dataset", run: int) -> list[Cell]:
     texts = dataset.texts(run)
     return [
         # The caption of a picture is the text of the next step; a longer cycle may have none there.
-        Cell(step, dataset.image(run, step), texts.get(step + 1, ""))
+        # Shrunk at once: whole pictures of a sheet may be gigabytes.
+        Cell(step, fitted(dataset.image(run, step), THUMBNAIL), texts.get(step + 1, ""))
         for step in dataset.image_steps(run)
     ]
 

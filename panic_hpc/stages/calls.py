@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from panic_hpc.errors import Interrupted, ModelError
+from panic_hpc.models.device.errors import raise_if_sticky
 
 Call = Callable[[Sequence[Any]], Sequence[Any]]
 
@@ -58,13 +59,16 @@ class Caller:
     def __call__(self, items: Mapping[int, Any]) -> dict[int, Any]:
         """Return a result or an ItemFailure for each slot of `items`.
 
-        Raises ModelError where the model fails on whatever it is given.
+        Raises ModelError where the model fails on whatever it is given, DeviceError where this
+        process has lost its device.
         """
         try:
             results = self._checked(filled(items, self.size))
         except Interrupted:
             raise
         except Exception as error:
+            # Nothing can be tried again in this process, and no item is to blame.
+            raise_if_sticky(error)
             return self._isolated(items, error)
         # What came back for copies is dropped here and nowhere else.
         own = {slot: results[slot] for slot in items}
@@ -99,6 +103,7 @@ class Caller:
         except Interrupted:
             raise
         except Exception as error:
+            raise_if_sticky(error)
             return ItemFailure(reason_of(error))
 
     def _require_sound(self, item: Any, line: str, error: Exception | None) -> None:

@@ -35,4 +35,8 @@ class Slowest:
         try:
             yield
         finally:
-            self.seconds = max(self.seconds, time.monotonic() - start)
+            self.note(time.monotonic() - start)
+
+    def note(self, seconds: float) -> None:
+        """Take note of a time that was measured elsewhere."""
+        self.seconds = max(self.seconds, seconds)

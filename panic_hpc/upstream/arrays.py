@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +11,12 @@ from numpy.typing import NDArray
 
 from panic_hpc.errors import PanicError
 from panic_hpc.keys import content_key
-from panic_hpc.store.format import ragged, schema
+from panic_hpc.store.format import ragged
+from panic_hpc.store.format.column import MODALITIES, OUTPUT_GROUPS
+from panic_hpc.store.pictures import converted
+from panic_hpc.store.results.base import kind_of
+from panic_hpc.store.results.diagrams import DIAGRAM_STATUS
+from panic_hpc.store.results.runs import ENDED, NOISE, NOT_KEPT, OUTPUT_EMPTY
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, RUNS, TEXT
 from panic_hpc.upstream.database import (
     UpstreamDatabase,
@@ -20,6 +26,7 @@ from panic_hpc.upstream.database import (
     text_id,
 )
 
+PICTURE_THREADS = 4
 DIMENSIONS = 3
 """Upstream computes homology up to dimension 2."""
 
@@ -60,6 +67,8 @@ class ImportedRun:
                 f"run {text_id(run)}: step {wrong[0].step} is by {wrong[0].model}, which is not "
                 "the model that its network has there"
             )
+        kept, unreadable = _with_stored_pictures(kept)
+        problems += [f"run {text_id(run)}: {problem}, which is left out" for problem in unreadable]
         empty = sum(one.output is None for one in kept)
         if empty:
             problems.append(f"run {text_id(run)}: {empty} invocations have no output")
@@ -105,12 +114,34 @@ class ImportedRun:
     def ended(self) -> int:
         """Return the code of why the run ended."""
         if len(self.invocations) == self.run.max_length:
-            return schema.ENDED["length"]
-        return schema.ENDED["loop" if self.loop()[1] else "unknown"]
+            return ENDED["length"]
+        return ENDED["loop" if self.loop()[1] else "unknown"]
+
+
+def _with_stored_pictures(
+    invocations: Sequence[UpstreamInvocation],
+) -> tuple[list[UpstreamInvocation], list[str]]:
+    """Return invocations with their pictures as this package stores them, and which are none.
+
+    Upstream's Elixir years stored AVIF: its pixels are kept without further loss.
+    """
+    # Decoders let go of Python's lock.
+    with ThreadPoolExecutor(PICTURE_THREADS) as threads:
+        found = list(threads.map(_with_stored_picture, invocations))
+    return [one for one, _ in found], [problem for _, problem in found if problem]
+
+
+def _with_stored_picture(one: UpstreamInvocation) -> tuple[UpstreamInvocation, str]:
+    if one.modality != IMAGE or one.output is None:
+        return one, ""
+    try:
+        return replace(one, output=converted(one.output)), ""
+    except ValueError as error:
+        return replace(one, output=None), f"the picture of step {one.step} is none ({error})"
 
 
 def _typed(stage: str, values: dict[str, Any]) -> Arrays:
-    columns = schema.shard_columns(stage)
+    columns = kind_of(stage).by_name
     return {name: np.asarray(value, columns[name].dtype) for name, value in values.items()}
 
 
@@ -130,14 +161,14 @@ def runs_arrays(first: int, runs: Sequence[ImportedRun]) -> Arrays:
         "runs/network": [run.network for run in runs],
         "runs/prompt": [run.prompt for run in runs],
         "runs/seed": [run.run.seed for run in runs],
-        "runs/noise": [schema.NOISE["per_step" if run.run.seed == -1 else "fixed"] for run in runs],
+        "runs/noise": [NOISE["per_step" if run.run.seed == -1 else "fixed"] for run in runs],
         "runs/n_steps": [len(run.invocations) for run in runs],
         "runs/ended": [run.ended() for run in runs],
         "runs/loop_start": [start for start, _ in loops],
         "runs/loop_length": [length for _, length in loops],
         "invocations/step": [one.step for _, one in rows],
         "invocations/model": [one.step % len(run.run.network) for run, one in rows],
-        "invocations/modality": [schema.MODALITIES[one.modality] for _, one in rows],
+        "invocations/modality": [MODALITIES[one.modality] for _, one in rows],
         "invocations/seed": [one.seed for _, one in rows],
         "invocations/started": [one.started for _, one in rows],
         "invocations/seconds": [one.seconds for _, one in rows],
@@ -153,12 +184,12 @@ def runs_arrays(first: int, runs: Sequence[ImportedRun]) -> Arrays:
 
 def _flags(one: UpstreamInvocation) -> int:
     if one.output is None:
-        return schema.NOT_KEPT
-    return 0 if one.output else schema.OUTPUT_EMPTY
+        return NOT_KEPT
+    return 0 if one.output else OUTPUT_EMPTY
 
 
 def _outputs(modality: str, invocations: Sequence[UpstreamInvocation]) -> dict[str, Any]:
-    group = schema.OUTPUT_GROUPS[modality]
+    group = OUTPUT_GROUPS[modality]
     kept = [
         (place, one.output)
         for place, one in enumerate(invocations)
@@ -234,8 +265,8 @@ def diagrams_arrays(first: int, runs: Sequence[ImportedRun], model: str) -> Arra
 
 def _status(diagram: UpstreamDiagram, none: UpstreamDiagram) -> int:
     if diagram is none:
-        return schema.DIAGRAM_STATUS["missing"]
-    return schema.DIAGRAM_STATUS["failed" if diagram.dgms is None else "computed"]
+        return DIAGRAM_STATUS["missing"]
+    return DIAGRAM_STATUS["failed" if diagram.dgms is None else "computed"]
 
 
 def _entropy(diagram: UpstreamDiagram) -> NDArray[np.float64]:

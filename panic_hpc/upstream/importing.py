@@ -11,6 +11,7 @@ from panic_hpc.keys import content_key
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.inputs import Input, MergeInputs
 from panic_hpc.merging.merge import Merged, join
+from panic_hpc.merging.own_dataset import admit_dataset
 from panic_hpc.merging.ranks import Alone
 from panic_hpc.merging.unify import ExperimentInfo, NetworkInfo
 from panic_hpc.store.format.shard import ShardHeader, publish_shard
@@ -39,16 +40,27 @@ class Imported:
 
 
 def import_upstream(
-    database: Path, target: Path, report: Report = lambda done, total: None
+    database: Path,
+    target: Path,
+    report: Report = lambda done, total: None,
+    *,
+    force: bool = False,
 ) -> Imported:
     """Make the dataset `target` of all experiments in a database of upstream's.
 
     Needs the dataset's size twice for the time being. Raises PanicError where the database cannot
-    be read or has no run.
+    be read or has no run, and where another file than an earlier import of the same experiments
+    stands at `target` and `force` is not given, or an input.
     """
     if not database.is_file():
         raise PanicError(f"{database} does not exist")
     problems: list[str] = []
+    # SQLite's own files beside a database hold what was written last.
+    others = [database.with_name(database.name + end) for end in ("", "-wal", "-shm", "-journal")]
+    with UpstreamDatabase(database) as source:
+        # Before the work of hours; merging asks again.
+        experiments = [one for one in source.experiments() if source.runs(one)]
+        admit_dataset(target, [_key(one) for one in experiments], others, force=force)
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
         UpstreamDatabase(database) as source,
@@ -68,8 +80,13 @@ def import_upstream(
                 problems.append(f"experiment {experiment.id} has no run, so it is left out")
         if not infos:
             raise PanicError(f"{database} has no experiment with a run")
-        merged = join(MergeInputs(infos, inputs), target, MergeOptions(), Alone())
+        given = MergeInputs(infos, inputs, others=others)
+        merged = join(given, target, MergeOptions(force=force), Alone())
     return Imported(merged, tuple(problems))
+
+
+def _key(experiment: UpstreamExperiment) -> str:
+    return content_key(["upstream", experiment.id])
 
 
 class _Importer:
@@ -88,7 +105,7 @@ class _Importer:
         self.number = number
         self.directory = directory / str(number)
         self.problems = problems
-        self.key = content_key(["upstream", experiment.id])
+        self.key = _key(experiment)
         self.runs = source.runs(experiment)
         # Runs may have networks and prompts that their experiment does not list.
         self.networks = list(dict.fromkeys([*experiment.networks, *(r.network for r in self.runs)]))

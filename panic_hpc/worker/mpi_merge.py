@@ -13,9 +13,9 @@ from pathlib import Path
 
 from panic_hpc.errors import LaunchError, PanicError
 from panic_hpc.merging.assembling import MergeOptions
-from panic_hpc.merging.merge import merge
 from panic_hpc.merging.ranks import Ranks, find_ranks, first, launched_size
 from panic_hpc.stages.base import Context, Stage
+from panic_hpc.stages.merge.experiments import merge
 from panic_hpc.types import MERGE, Shard
 from panic_hpc.worker.worker import EXIT_FAILED, EXIT_OK, Worker, WorkerOptions, run_worker
 from panic_hpc.workspace.workspace import Workspace, open_workspace

@@ -1,4 +1,4 @@
-"""Why a worker should stop now: its walltime, the halt file, a signal, a lost lease.
+"""Why a worker should stop now: its walltime, the halt file, a signal, a lost lease or GPU.
 
 Nothing here needs a signal from Slurm: the deadline is in the environment, put there on the host.
 """
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from panic_hpc.disk.files import read_json, replace_file, to_json
 from panic_hpc.workspace.process import start_ticks
 
-Cause = Literal["", "deadline", "halt", "signal", "lease", "parent"]
+Cause = Literal["", "deadline", "halt", "signal", "lease", "parent", "device"]
 
 DEADLINE_VARIABLE = "PANIC_HPC_DEADLINE"
 RESERVE_S = 15.0
@@ -64,6 +64,11 @@ class Stopper:
         if self.cause == "lease":
             self.cause, self.reason = "", ""
         self.is_claim_lost = lambda: False
+
+    def lose_device(self, reason: str) -> None:
+        """Stop before the next shard: this process has lost its GPU, and another need not."""
+        if not self.cause:
+            self._stop("device", reason)
 
     def signalled(self, number: int, frame: Any = None) -> None:
         """Note a signal; it may come twice (Slurm and the container's runtime both send it)."""

@@ -17,6 +17,7 @@ from typing import Literal
 from panic_hpc.errors import Interrupted, PanicError
 from panic_hpc.installed import lookup
 from panic_hpc.memory import memory_bytes
+from panic_hpc.models.device.errors import find_sticky
 from panic_hpc.stages.base import Context, Stage
 from panic_hpc.types import Shard
 from panic_hpc.worker.device import cores, device
@@ -64,7 +65,8 @@ def run_shards(root: str, stage: str, indices: Sequence[int], options: WorkerOpt
     """Work through those shards of `stage` that nobody else does, and return an exit code.
 
     0: done, or left because inputs are missing or the halt file asks; 1: some failed;
-    85: the walltime ended first, start me again; 143: stopped by a signal.
+    85: the walltime ended first, or this process lost its GPU: start me again; 143: stopped by a
+    signal.
     """
     adopt_sharing(Path(root))
     return run_worker(Worker(open_workspace(Path(root)), options), stage, indices)
@@ -80,7 +82,7 @@ def run_worker(worker: "Worker", stage: str, indices: Sequence[int]) -> int:
 
 def exit_code(outcomes: Mapping[str, int], cause: str) -> int:
     """Return what a worker tells its batch script; pure."""
-    if cause == "deadline" and outcomes.get("stopped"):
+    if cause in ("deadline", "device") and outcomes.get("stopped"):
         return EXIT_REQUEUE
     if cause == "signal":
         return EXIT_SIGNALLED
@@ -164,6 +166,9 @@ class Worker:
         except Interrupted as error:
             return self._interrupted(shard, held, error)
         except Exception as error:
+            if find_sticky(error):
+                # The shards behind it are another process's: here they would all fail alike.
+                self.stopper.lose_device("this process has lost its GPU")
             return self._failed(shard, error)
         finally:
             self.stopper.forget_claim()

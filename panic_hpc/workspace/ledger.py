@@ -92,9 +92,12 @@ def read_submission(path: Path) -> Submission:
     """Return the submission in `path`; PanicError where it is not one."""
     value = read_json(path)
     try:
+        # It is written again under its name.
+        if value["name"] != path.stem:
+            raise ValueError(f"its name is {value['name']!r}")
         chunks = tuple(_chunk(chunk) for chunk in value.pop("chunks"))
         return Submission(**value, chunks=chunks)
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise PanicError(f"{path} is not a submission ({error})") from error
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -112,7 +111,7 @@ def test_two_submits_at_once_share_the_work(
     assert digests(slow) == expected
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="no strace here")
+@pytest.mark.programs("strace")
 def test_one_owner_a_shard_where_the_file_system_has_no_flock(
     slow: Path, tmp_path: Path, expected: dict[tuple[str, str, bytes], bytes]
 ) -> None:

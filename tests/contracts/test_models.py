@@ -12,11 +12,12 @@ from panic_hpc.experiment.catalogue import load as load_catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.resolution import resolve
 from panic_hpc.models.loading import load
+from panic_hpc.stages.codecs.base import Codec
 from panic_hpc.stages.codecs.image import ImageCodec
 from panic_hpc.stages.codecs.text import TextCodec
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT, ModelEntry, ModelSpec
 
-CODECS = {TEXT: TextCodec(), IMAGE: ImageCodec()}
+CODECS: dict[str, Codec] = {TEXT: TextCodec(), IMAGE: ImageCodec()}
 TEXTS = ["a red square", "", "the moon and the boat on the grey", "ünïcode ☃", "x", "a a a a", "on"]
 
 

@@ -46,8 +46,8 @@ def test_a_link_that_fails_otherwise_is_an_error(
 
 
 def test_only_old_leftovers_are_removed(tmp_path: Path) -> None:
-    old, new, other = (tmp_path / name for name in
-                       (".d.h5.1-a.tmp", ".d.h5.2-b.tmp", ".e.h5.1-a.tmp"))  # fmt: skip
+    names = (".d.h5.1-0123abcd.tmp", ".d.h5.2-0123abcd.tmp", ".e.h5.1-0123abcd.tmp")
+    old, new, other = (tmp_path / name for name in names)
     for path in (old, new, other):
         path.write_text("x")
     os.utime(old, (0, 0))

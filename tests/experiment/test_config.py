@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from panic_hpc.experiment.config import MAX_SEED, Experiment, NetworkConfig
+from panic_hpc.experiment.config import MAX_SEED, MIN_SEED, Experiment, NetworkConfig
 from panic_hpc.types import Prompt
 
 
@@ -32,7 +32,7 @@ def test_a_prompt_may_belong_to_a_group(small: dict[str, Any]) -> None:
 def test_an_experiment_does_not_change(small: dict[str, Any]) -> None:
     experiment = Experiment.model_validate(small)
     with pytest.raises(ValidationError):
-        experiment.max_length = 3  # type: ignore[misc]
+        experiment.max_length = 3
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_an_experiment_does_not_change(small: dict[str, Any]) -> None:
         ("prompts", ["x" * 70_000]),
         ("prompts", [7]),
         ("seeds", []),
-        ("seeds", [-2]),
+        ("seeds", [MIN_SEED - 1]),
         ("seeds", [MAX_SEED + 1]),
         ("seeds", [1, 1]),
         ("seeds", [True]),

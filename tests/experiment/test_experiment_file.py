@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from panic_hpc.errors import ConfigError, PanicError
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.config import Experiment
-from panic_hpc.experiment.experiment_file import depth_exceeds, load_experiment
+from panic_hpc.experiment.experiment_file import load_experiment
+from panic_hpc.experiment.tables import depth_exceeds
 from panic_hpc.planning.plan import plan_file
 from panic_hpc.types import Prompt
 
@@ -61,7 +62,7 @@ def test_all_problems_are_told_at_once(experiment_file: ExperimentFile) -> None:
         experiment_file(
             networks=[["DummyT2I", 3], "DummyI2T", ["DummyT2I2", "DummyT2I2"], ["FluxDve"]],
             prompts=["a", "a", "", {"text": "x", "grup": "y"}],
-            seeds=[-2, 5, 2**32, 5],
+            seeds=[-(2**63) - 1, 5, 2**63, 5],
             num_runs=3,
             embedding_models=["DummyI2T", "Nomix"],
             max_length=0,
@@ -80,8 +81,8 @@ def test_all_problems_are_told_at_once(experiment_file: ExperimentFile) -> None:
         "prompts[2] = '': an empty prompt",
         "prompts[3] = {'text': 'x', 'grup': 'y'}: a prompt has text and group, not grup",
         "prompts: more than once: 'a'",
-        "seeds[0] = -2: at least -1",
-        "seeds[2] = 4294967296: at most 4294967295",
+        "seeds[0] = -9223372036854775809: at least -9223372036854775808",
+        "seeds[2] = 9223372036854775808: at most 9223372036854775807",
         "seeds: more than once: 5",
         "embedding_models[0] = 'DummyI2T': turns image into text; it embeds nothing",
         "embedding_models[1] = 'Nomix': no such model. Did you mean 'Nomic'",
@@ -93,6 +94,73 @@ def test_all_problems_are_told_at_once(experiment_file: ExperimentFile) -> None:
         "models.DummyT3I: no network and no embedding_models has it. Did you mean 'DummyT2I'",
     ):
         assert any(expected in problem for problem in problems), (expected, problems)
+
+
+def test_json_as_people_write_it(tmp_path: Path) -> None:
+    """Upstream's README begins its example with a comment; strings keep what looks like one."""
+    (tmp_path / "e.json").write_text(
+        """// config/mine.json
+        { # one network
+          "network": ["DummyT2I", "DummyI2T",],
+          "prompts": ["a // b, ]", "c \\" /* d */ #", /* two
+          lines */],
+          "seeds": [-1167030881, -9223372036854775808], "embedding_models": ["DummyText"],
+          "max_length": 4,
+        }
+        """
+    )
+    experiment = load_experiment(tmp_path / "e.json")
+    assert [network.models for network in experiment.networks] == [("DummyT2I", "DummyI2T")]
+    assert [prompt.text for prompt in experiment.prompts] == ["a // b, ]", 'c " /* d */ #']
+    assert experiment.seeds == (-1167030881, -(2**63))
+
+
+def test_json_that_is_wrong_is_told_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "e.json").write_text('{ // a comment\n  "prompts": [,"a"],\n  "seeds": [1,] }')
+    (problem,) = problems_of(tmp_path / "e.json")
+    assert "line 2 column 15" in problem
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": "' + '\\"' * 200_000, "{" + "/*" * 200_000, "{" + "," * 10**6]
+)
+def test_json_without_an_end_is_read_once(tmp_path: Path, text: str) -> None:
+    (tmp_path / "e.json").write_text(text)
+    with pytest.raises(ConfigError, match="does not parse"):
+        load_experiment(tmp_path / "e.json")
+
+
+@pytest.mark.parametrize(
+    ("right", "misspelt"), [("networks", "netwroks"), ("max_length", "max_lenght")]
+)
+def test_one_error_is_not_followed_by_its_consequences(
+    experiment_file: ExperimentFile, right: str, misspelt: str
+) -> None:
+    path = experiment_file(models={"DummyT2I": {"batch_size": 2}})
+    path.write_text(path.read_text().replace(f'"{right}"', f'"{misspelt}"'))
+    assert problems_of(path) == (f"{misspelt}: unknown key. Did you mean '{right}'?",)
+
+
+def test_a_network_is_given_once(experiment_file: ExperimentFile) -> None:
+    path = experiment_file(network=["DummyT2I", "DummyI2T"])
+    assert problems_of(path) == ("network and networks: only one of them can be given",)
+
+
+def test_models_may_lie_in_a_file_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "mine.toml").write_text(
+        '[DummyT2I]\nbatch_size = 2\n[Elsewhere]\nfamily = "nobody"\n[Mine]\npath = "w"\n'
+    )
+    text = WRITTEN.replace("max_length", 'models_file = "rows/mine.toml"\nmax_length')
+    (tmp_path / "e.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"models\.DummyT2I: in rows/mine\.toml too; keep one"):
+        load_experiment(tmp_path / "e.toml")
+    text = text.replace("[models.DummyT2I]\nbatch_size = 8", "")
+    (tmp_path / "e.toml").write_text(text)
+    assert load_experiment(tmp_path / "e.toml").models == {"DummyT2I": {"batch_size": 2}}
+    (tmp_path / "rows" / "mine.toml").write_text("DummyT2I = 3")
+    (problem,) = problems_of(tmp_path / "e.toml")
+    assert "DummyT2I = 3: a table was expected" in problem
 
 
 def test_what_is_missing_is_named_with_an_example(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from panic_hpc.errors import ModelError, PanicError
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.catalogue import Catalogue, catalogue_of
 from panic_hpc.experiment.config import Experiment
-from panic_hpc.experiment.resolution import Resolved, resolve
+from panic_hpc.experiment.resolution import NO_COMMITS, Commits, Resolved, resolve
 from panic_hpc.models.folder_digest import folder_digest
 from panic_hpc.types import ModelEntry, ModelSpec
 
@@ -33,7 +33,7 @@ class Painter:
 
     name: ClassVar = "painter"
     settings: ClassVar = PainterSettings
-    entries: ClassVar = (
+    entries: ClassVar[tuple[ModelEntry, ...]] = (
         ModelEntry("Known", "text", "image", "owner/known", COMMIT, {"steps": 4}, 0.5),
         ModelEntry("Unpinned", "text", "image", "owner/unpinned", "", {}, 0.5),
         ModelEntry("Later", "text", "image", "owner/later", unavailable="not built"),
@@ -64,7 +64,11 @@ KNOWN = catalogue_of({"painter": Painter(), "stub": Stub()})
 
 
 def resolved(
-    painter: str, tables: Mapping[str, Any] | None = None, known: Catalogue = KNOWN, **changes: Any
+    painter: str,
+    tables: Mapping[str, Any] | None = None,
+    known: Catalogue = KNOWN,
+    commits: Commits = NO_COMMITS,
+    **changes: Any,
 ) -> Resolved:
     experiment = Experiment.model_validate(
         {
@@ -76,7 +80,7 @@ def resolved(
             **changes,
         }
     )
-    return resolve(experiment, known)
+    return resolve(experiment, known, commits)
 
 
 def only_problem(painter: str, tables: Mapping[str, Any] | None = None) -> str:
@@ -140,7 +144,11 @@ def test_a_family_without_weights_needs_no_place_for_them() -> None:
         ({"steps": 0}, "models.Known.steps = 0: at least 1"),
         ({"stpes": 3}, "models.Known.stpes: unknown key. Did you mean 'steps'?"),
         ({"revision": "main"}, "models.Known.revision = 'main': a commit of 40 hexadecimal"),
-        ({"repository": "me/mine"}, "models.Known.revision is missing"),
+        ({"licence": 3}, "models.Known.licence = 3: a text"),
+        ({"gated": "yes"}, "models.Known.gated = 'yes': true or false"),
+        ({"needs": "timm"}, "models.Known.needs = 'timm': a list was expected"),
+        ({"gb": -1}, "models.Known.gb = -1: more than 0"),
+        ({"path": "/tmp", "ref": "main"}, "ref and path: only one"),
         ({"repository": 3}, "models.Known.repository = 3: a text"),
         ({"path": ""}, "models.Known.path = '': a text"),
         ({"path": "/nowhere/at/all"}, "models.Known.path = '/nowhere/at/all'"),
@@ -158,9 +166,19 @@ def test_what_is_wrong_with_a_table_is_told(tables: dict[str, Any], problem: str
 
 
 def test_new_models_must_say_where_they_are() -> None:
-    assert "repository and revision, or path" in only_problem("Mine", {"family": "painter"})
+    assert "repository, or path" in only_problem("Mine", {"family": "painter"})
     assert "no such model" in only_problem("Mine", {"steps": 3})
-    assert "revision is missing: the commit of owner/unpinned" in only_problem("Unpinned")
+
+
+def test_a_model_without_a_commit_has_the_one_of_the_lock_or_none() -> None:
+    mine = {"family": "painter", "repository": "me/mine", "ref": "v1"}
+    commits = {("owner/unpinned", ""): COMMIT, ("me/mine", "v1"): "b" * 40}
+    for name, table, locked in (("Unpinned", {}, COMMIT), ("Mine", mine, "b" * 40)):
+        assert resolved(name, table).specs[name].revision == ""
+        assert resolved(name, table, commits=commits).specs[name].revision == locked
+    # A repository of the experiment's own has nothing of the known one's revision.
+    other = resolved("Known", {"repository": "me/mine"}, commits=commits)
+    assert other.specs["Known"].revision == ""
 
 
 def test_a_folder_must_be_the_one_that_was_meant(tmp_path: Path) -> None:
@@ -183,11 +201,11 @@ def test_a_known_model_stays_of_its_kind() -> None:
 def test_what_cannot_be_loaded_yet_can_be_resolved() -> None:
     later = resolved("Later")
     assert later.problems == ()
-    assert KNOWN.refusals(later.specs.values()) == ["Later: not built"]
+    assert KNOWN.refusals(later.specs.values()) == ["Later cannot be loaded: not built"]
 
 
 def test_one_name_is_one_model() -> None:
-    with pytest.raises(PanicError, match="Two model families have a model named 'Known'"):
+    with pytest.raises(PanicError, match="Two models are named 'Known'"):
         catalogue_of({"a": Painter(), "b": Painter()})
 
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from panic_hpc import homology
 from panic_hpc.errors import HomologyError
 from panic_hpc.homology.api import canonical, diagrams
-from panic_hpc.homology.native_core import find_native
+from panic_hpc.homology.metrics import from_euclidean, to_euclidean
 
-needs_native = pytest.mark.skipif(find_native() is None, reason="installed without a compiler")
+needs_native = pytest.mark.native
 ENGINES = ["gudhi", pytest.param("lazy", marks=needs_native)]
 
 
@@ -111,8 +112,8 @@ def test_order_of_the_points_changes_nothing_not_even_the_counts() -> None:
 
 
 @needs_native
-def test_threads_change_nothing() -> None:
-    points = cloud(200, d=4)
+@pytest.mark.parametrize("points", [cloud(200, d=4), noise(150)], ids=["cloud", "noise"])
+def test_threads_change_nothing(points: Any) -> None:
     one, three = diagrams(points), diagrams(points, threads=3)
     assert all(np.array_equal(a, b) for a, b in zip(one.dgms, three.dgms, strict=True))
     assert one.record.operations == three.record.operations
@@ -123,7 +124,64 @@ def test_bars_are_sorted_by_birth_then_death_and_never_empty() -> None:
     assert canonical(bars).tolist() == [[0, 1], [0, math.inf], [1, 2], [1, 3]]
 
 
-BAD_MATRIX = {
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "angular"])
+@pytest.mark.parametrize(
+    "thresh", [0.0, 1e-45, 1e-44, 1e-30, 0.1, 1.0, 2.0, 3.14159, math.pi, 1e300]
+)
+def test_any_thresh_becomes_the_longest_length_within_it(metric: str, thresh: float) -> None:
+    """At once: some of these once walked through two billion floats."""
+    longest = np.float32(to_euclidean(thresh, metric))
+    if np.isinf(longest):
+        assert thresh >= {"euclidean": 3.5e38, "cosine": 2, "angular": math.pi}[metric]
+    else:
+        beyond = np.nextafter(longest, np.float32(np.inf))
+        # As Python's floats: numpy would round thresh to float32 first.
+        within, too_far = from_euclidean(np.array([longest, beyond]), metric).tolist()
+        assert within <= thresh < too_far
+
+
+@pytest.mark.parametrize(
+    ("metric", "largest"), [("angular", math.pi), ("angular", 3.1415927), ("cosine", 2.0)]
+)
+@needs_native
+def test_the_largest_value_of_a_metric_leaves_no_edge_out(metric: Any, largest: float) -> None:
+    opposite = np.array([[0.1, 0.2, 0.3], [-0.1, -0.2, -0.3]])
+    limited = diagrams(opposite, metric=metric, thresh=largest, time_limit_s=10.0)
+    assert np.array_equal(limited.dgms[0], diagrams(opposite, metric=metric).dgms[0])
+
+
+@needs_native
+def test_diagrams_are_compared_by_bars_and_record() -> None:
+    once, again = diagrams(cloud(20)), diagrams(cloud(20))
+    assert once == again
+    assert once != diagrams(cloud(20, seed=1))
+    assert once != diagrams(cloud(20), maxdim=1)
+    assert once != "diagrams"
+    assert once.record == again.record
+    assert len({once.record, again.record}) == 1
+
+
+def test_masked_numbers_are_refused_and_a_mask_of_nothing_is_not() -> None:
+    points = np.ma.masked_greater(np.arange(6.0).reshape(3, 2), 4)
+    with pytest.raises(HomologyError, match="1 numbers of the points are masked"):
+        diagrams(points, engine="gudhi")
+    points.mask = np.ma.nomask
+    assert len(diagrams(points, engine="gudhi").dgms[0]) == 3
+
+
+def test_what_another_engine_cannot_do_is_told_as_our_error() -> None:
+    pytest.importorskip("gph")
+    with pytest.raises(HomologyError, match="2000 points up to dimension 5"):
+        diagrams(cloud(2000, d=3), maxdim=5, engine="giotto-ph")
+
+
+def test_the_package_offers_what_it_computes() -> None:
+    assert homology.diagrams is diagrams
+    with pytest.raises(AttributeError, match="persistence"):
+        _ = homology.persistence
+
+
+BAD_MATRIX: dict[str, Any] = {
     "negative": [[0, -1], [-1, 0]],
     "not symmetric": [[0, 1], [2, 0]],
     "diagonal": [[1, 1], [1, 1]],
@@ -167,7 +225,7 @@ def test_points_that_are_none_are_refused(points: Any, word: str) -> None:
         ({"threads": "2"}, "threads"),
         ({"threads": 10**6}, "threads"),
         ({"thresh": None}, "thresh"),
-        ({"deadline": math.nan}, "deadline"),
+        ({"time_limit_s": math.nan}, "time_limit_s"),
         ({"memory_limit_gb": 0}, "memory_limit_gb"),
         ({"memory_limit_gb": -1.0}, "memory_limit_gb"),
         ({"memory_limit_gb": math.nan}, "memory_limit_gb"),
@@ -217,14 +275,14 @@ def test_noise_can_be_told_from_a_curve() -> None:
 
 @needs_native
 def test_no_limits_can_be_written_as_infinity() -> None:
-    found = diagrams(cloud(20), deadline=math.inf, memory_limit_gb=math.inf)
+    found = diagrams(cloud(20), time_limit_s=math.inf, memory_limit_gb=math.inf)
     assert found.record.is_complete
 
 
 @needs_native
 @pytest.mark.parametrize("seconds", [0, -1])
 def test_a_deadline_that_is_over_leaves_nothing(seconds: float) -> None:
-    found = diagrams(cloud(20), deadline=seconds)
+    found = diagrams(cloud(20), time_limit_s=seconds)
     assert (found.record.stopped_reason, found.dgms) == ("deadline", ())
 
 
@@ -239,8 +297,17 @@ def test_memory_is_refused_before_it_is_taken() -> None:
 
 
 @needs_native
+def test_noise_keeps_to_its_memory_too() -> None:
+    points = noise(250)
+    assert diagrams(points).record.peak_bytes > 0.01e9
+    stopped = diagrams(points, memory_limit_gb=0.01)
+    assert (stopped.record.stopped_reason, len(stopped.dgms)) == ("memory", 2)
+    assert stopped.record.peak_bytes <= 0.01e9
+
+
+@needs_native
 def test_a_deadline_is_kept_and_what_was_finished_is_there() -> None:
-    stopped = diagrams(noise(700), deadline=1.0)
+    stopped = diagrams(noise(700), time_limit_s=1.0)
     assert stopped.record.stopped_reason == "deadline"
     assert len(stopped.dgms) == len(stopped.record.complete_dimensions) < 3
 
@@ -251,7 +318,7 @@ def test_control_c_is_answered_within_the_computation() -> None:
     timer.start()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        diagrams(noise(700), deadline=100.0)
+        diagrams(noise(700), time_limit_s=100.0)
     timer.join()
     assert time.monotonic() - start < 50
 
@@ -267,7 +334,7 @@ def test_other_threads_run_while_the_core_computes() -> None:
 
     ticker = threading.Thread(target=tick)
     ticker.start()
-    diagrams(noise(700), deadline=0.5)
+    diagrams(noise(700), time_limit_s=0.5)
     done.set()
     ticker.join()
     assert len(ticks) > 5

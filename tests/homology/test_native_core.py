@@ -2,7 +2,6 @@
 
 import math
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,13 @@ import pytest
 
 import panic_hpc.homology
 from panic_hpc.homology.api import canonical, diagrams
-from panic_hpc.homology.native_core import find_native
 
 NATIVE = Path(panic_hpc.homology.__file__).parent / "native"
 SOURCES = sorted(path for path in NATIVE.glob("*.cpp") if path.name != "module.cpp")
 X86_FLAGS = {"kernels_avx2.cpp": ["-march=x86-64-v3"], "kernels_avx512.cpp": ["-march=x86-64-v4"]}
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
 
-pytestmark = pytest.mark.skipif(find_native() is None, reason="installed without a compiler")
+pytestmark = pytest.mark.native
 
 
 def build(compiler: str, folder: Path, options: list[str], flags: dict[str, list[str]]) -> Path:
@@ -61,10 +59,12 @@ def _from_hex(text: str) -> float:
 
 
 def clouds() -> list[Any]:
-    """Distinct points: generic, with ties, tiny, and wide enough for several cache lines."""
+    """Distinct points: generic, with ties, tiny, wide enough for several cache lines, noise."""
     rng = np.random.default_rng(0)
+    noise = rng.standard_normal((140, 300))
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
     grid = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), axis=-1).reshape(-1, 3)
-    return [*(rng.standard_normal((n, 3)) for n in (1, 2, 3, 4, 65, 150)), grid]
+    return [*(rng.standard_normal((n, 3)) for n in (1, 2, 3, 4, 65, 150)), grid, noise]
 
 
 def assert_same_as_installed(command: list[str]) -> None:
@@ -75,20 +75,15 @@ def assert_same_as_installed(command: list[str]) -> None:
             assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
+@pytest.mark.programs("g++")
 @pytest.mark.timeout(1200)  # compiles the core, on a busy machine perhaps for minutes
 def test_sanitizers_find_nothing(tmp_path: Path) -> None:
-    if shutil.which("g++") is None:
-        pytest.skip("needs g++")
     flags = X86_FLAGS if os.uname().machine == "x86_64" else {}
     assert_same_as_installed([str(build("g++", tmp_path, SANITIZE, flags))])
 
 
+@pytest.mark.programs("aarch64-linux-gnu-g++", "qemu-aarch64")
 @pytest.mark.timeout(1200)
 def test_aarch64_compiles_and_gives_the_same_bits(tmp_path: Path) -> None:
-    compiler = "aarch64-linux-gnu-g++"
-    if shutil.which(compiler) is None:
-        pytest.skip("needs Debian's g++-aarch64-linux-gnu")
-    program = build(compiler, tmp_path, ["-static"], {})
-    if shutil.which("qemu-aarch64") is None:
-        pytest.skip("compiled; running it needs Debian's qemu-user")
+    program = build("aarch64-linux-gnu-g++", tmp_path, ["-static"], {})
     assert_same_as_installed(["qemu-aarch64", str(program)])

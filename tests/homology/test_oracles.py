@@ -5,19 +5,24 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import needs
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from panic_hpc.homology import lazy
 from panic_hpc.homology.api import diagrams
+from panic_hpc.homology.cost import NOISE_RATIO
 from panic_hpc.homology.distance_matrix import distance_matrix
 
-pytest.importorskip("panic_hpc.homology._native")
+pytestmark = pytest.mark.native
 
 TOOLS = Path(__file__).parents[2] / "tools"
 CLOUDS = settings(
@@ -29,7 +34,7 @@ CLOUDS = settings(
 
 def assert_same(array: Any, *, oracle: Any = "giotto-ph", **options: Any) -> None:
     if oracle == "giotto-ph":
-        pytest.importorskip("gph")
+        needs.library("gph", "engines")
     ours = diagrams(array, **options)
     theirs = diagrams(array, engine=oracle, **options)
     assert len(ours.dgms) == len(theirs.dgms) == ours.record.maxdim + 1
@@ -79,6 +84,69 @@ def test_gaussian_clouds_of_any_dimension(n: int, d: int, seed: int) -> None:
 @given(clouds(st.floats(-10, 10, width=16), max_n=14))
 def test_gudhi_agrees(points: Any) -> None:
     assert_same(points, oracle="gudhi")
+
+
+@contextmanager
+def swept() -> Iterator[None]:
+    """Every cloud is treated as noise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lazy, "NOISE_RATIO", 0.0)
+        yield
+
+
+@settings(CLOUDS, max_examples=200)
+@given(st.integers(0, 30), st.integers(1, 400), st.integers(0, 2**32), st.floats(0.3, 1.2))
+def test_a_sweep_edge_by_edge_gives_the_same_bars(
+    n: int, values: int, seed: int, share: float
+) -> None:
+    upper = np.triu(np.random.default_rng(seed).integers(1, values + 1, (n, n)), 1)
+    matrix = (upper + upper.T).astype(np.float32)
+    with swept():
+        assert_same(matrix, metric="precomputed")
+        assert_same(matrix, metric="precomputed", thresh=share * values)
+
+
+@settings(CLOUDS, max_examples=60)
+@given(st.sampled_from([2, 5, 30, 500]), st.integers(20, 90), st.integers(0, 2**32))
+def test_a_sweep_of_points_of_any_dimension(d: int, n: int, seed: int) -> None:
+    points = np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
+    reduced = diagrams(points)
+    with swept():
+        assert all(map(np.array_equal, diagrams(points).dgms, reduced.dgms))
+
+
+RING = np.stack(
+    [np.cos(np.arange(200) * np.pi / 100), np.sin(np.arange(200) * np.pi / 100)], axis=1
+)
+LATE = {
+    "a loop that outlives the guess": RING,
+    "a loop that outlives it beside one that does not": np.concatenate([RING, RING * 0.1 + 5]),
+    "two clusters, one edge between them": np.concatenate([RING * 1e-3, RING * 1e-3 + 1]),
+    "four corners far apart": np.concatenate(
+        [RING * 0.01 + corner for corner in ([0, 0], [0, 9], [9, 0], [9, 9])]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+@pytest.mark.parametrize("maxdim", [1, 2])
+def test_what_happens_late_is_not_missed(name: str, maxdim: int) -> None:
+    """Short edges are looked at first, and often alone."""
+    noise = np.random.default_rng(0).normal(scale=1e-5, size=LATE[name].shape)
+    assert_same(LATE[name] + noise, maxdim=maxdim)
+
+
+def test_a_sweep_takes_over_where_a_reduction_fills_in() -> None:
+    """Noise of so few points that it has too few loops a point to be told beforehand."""
+    points = make("unif", 90)
+    found = diagrams(points)
+    assert found.record.noise_ratio < NOISE_RATIO
+    with swept():
+        swept_only = diagrams(points)
+    assert all(map(np.array_equal, found.dgms, swept_only.dgms))
+    assert found.record.columns_reduced == swept_only.record.columns_reduced
+    assert found.record.operations > swept_only.record.operations
+    assert found.record.operations == diagrams(points, threads=3).record.operations
 
 
 def kinds(sizes: dict[str, int]) -> list[Any]:
@@ -139,8 +207,11 @@ from panic_hpc.homology.api import diagrams
 from panic_hpc.homology.distance_matrix import distance_matrix
 points = np.random.default_rng(0).standard_normal((150, 37)).astype(np.float32)
 points[20:40] = points[:20] * np.float32(1.0001)
-found = diagrams(points)
-parts = [distance_matrix(points), *found.dgms, np.array([found.record.operations])]
+noise = np.random.default_rng(1).standard_normal((130, 300))
+found = [diagrams(points), diagrams(noise / np.linalg.norm(noise, axis=1, keepdims=True))]
+assert found[1].record.noise_ratio > 3
+counts = np.array([one.record.operations for one in found])
+parts = [distance_matrix(points), *found[0].dgms, *found[1].dgms, counts]
 print(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
 """
 

@@ -18,15 +18,17 @@ import panic_hpc
 from panic_hpc.cli import app, register_verbs
 from panic_hpc.errors import ConflictError, ManifestError, PanicError, ShardError
 from panic_hpc.merging.assembling import MergeOptions
-from panic_hpc.merging.merge import merge
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
+from panic_hpc.stages.merge.experiments import merge
 from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.worker.worker import Worker, WorkerOptions
 from panic_hpc.workspace.shard_files import scan_shard_files
 from panic_hpc.workspace.status import ShardStatus, status
 from panic_hpc.workspace.workspace import open_workspace
 
+# A damaged dataset: other files are not replaced unasked.
+PREVIOUS = b"\x89HDF\r\n\x1a\n and no more"
 STAGES = ("runs", "embeddings", "diagrams")
 register_verbs(app)
 
@@ -178,12 +180,12 @@ def test_a_full_disk_is_seen_before_anything_is_copied(
 
 
 def test_a_write_that_fails_leaves_the_previous_dataset(root: Path) -> None:
-    (root / "dataset.h5").write_bytes(b"previous")
+    (root / "dataset.h5").write_bytes(PREVIOUS)
     code = """if True:
         import resource, signal, sys
         from pathlib import Path
         from panic_hpc.errors import PanicError
-        from panic_hpc.merging.merge import merge
+        from panic_hpc.stages.merge.experiments import merge
         from panic_hpc.merging.assembling import MergeOptions
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
@@ -196,7 +198,7 @@ def test_a_write_that_fails_leaves_the_previous_dataset(root: Path) -> None:
         [sys.executable, "-c", code, root], capture_output=True, text=True, timeout=60, check=False
     )
     assert "refused" in done.stdout, done.stderr
-    assert (root / "dataset.h5").read_bytes() == b"previous"
+    assert (root / "dataset.h5").read_bytes() == PREVIOUS
     assert not list(root.glob(".*.tmp"))
 
 
@@ -209,7 +211,7 @@ def test_a_merge_killed_in_the_middle_is_merged_again(root: Path) -> None:
     code = """if True:
         import sys, time
         from pathlib import Path
-        from panic_hpc.merging.merge import merge
+        from panic_hpc.stages.merge.experiments import merge
         from panic_hpc.merging.assembling import MergeOptions
         def report(done, total):
             print("copying", flush=True)
@@ -269,7 +271,7 @@ def test_a_dataset_that_lacks_shards_is_not_the_end_of_the_merge(root: Path) -> 
 
 
 def test_a_dataset_that_cannot_be_read_is_made_anew(root: Path) -> None:
-    (root / "dataset.h5").write_bytes(b"no dataset")
+    (root / "dataset.h5").write_bytes(PREVIOUS)
     (merging,) = status_of(root, "merge")
     assert merging.state == "eligible"
     assert "cannot be read" in merging.detail
@@ -291,7 +293,7 @@ def test_diagrams_that_were_made_differently_are_not_mixed(
     other = experiments.planned(tmp_path / "other", seeds=[4], homology=homology)
     other.work(*STAGES)
     (name,) = changed
-    with pytest.raises(ConflictError, match=f"DummyText.*exp and other: {name} is"):
+    with pytest.raises(ConflictError, match=f"DummyText.*exp and other: homology.{name} is"):
         merge([root, other.paths.root], tmp_path / "all.h5", MergeOptions())
     assert not (tmp_path / "all.h5").exists()
     for path in (other.paths.root / "shards" / "diagrams").rglob("*.h5"):

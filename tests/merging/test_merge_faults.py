@@ -11,7 +11,7 @@ import pytest
 import panic_hpc
 
 STRACE = shutil.which("strace")
-pytestmark = pytest.mark.skipif(STRACE is None, reason="no strace here")
+pytestmark = pytest.mark.programs("strace")
 
 
 @pytest.fixture(scope="module")

@@ -8,25 +8,28 @@ import sys
 from pathlib import Path
 
 import experiments
+import needs
 import pytest
 
 import panic_hpc
 from panic_hpc.store.format.shard import open_shard
 
-mpi4py = pytest.importorskip("mpi4py")
+mpi4py = needs.library("mpi4py", "mpi")
 _PLACES = (Path(sys.executable).parent, Path(mpi4py.__file__).parents[4] / "bin")
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([*map(str, _PLACES), os.environ["PATH"]]))
 
 pytestmark = [
     pytest.mark.mpi,
-    pytest.mark.skipif(MPIEXEC is None, reason="no mpiexec here"),
+    pytest.mark.skipif(MPIEXEC is None, reason="needs mpiexec (the extra dev brings one)"),
 ]
 
 
+# A damaged dataset: other files are not replaced unasked.
+PREVIOUS = b"\x89HDF\r\n\x1a\n and no more"
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from panic_hpc.merging.merge import merge
+from panic_hpc.stages.merge.experiments import merge
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.ranks import find_ranks
 ranks = find_ranks()
@@ -86,7 +89,7 @@ def test_a_failure_on_one_rank_ends_all_and_keeps_the_dataset(
     root = tmp_path / "exp"
     shutil.copytree(experiment.paths.root, root)
     target = root / "dataset.h5"
-    target.write_bytes(b"the previous dataset")
+    target.write_bytes(PREVIOUS)
     last = max((root / "shards" / "runs").iterdir())
     with open_shard(last) as file:
         place = file.entry("texts/values").offset
@@ -98,7 +101,7 @@ def test_a_failure_on_one_rank_ends_all_and_keeps_the_dataset(
     assert done.returncode != 0
     assert last.name in done.stderr
     assert "damaged" in done.stderr
-    assert target.read_bytes() == b"the previous dataset"
+    assert target.read_bytes() == PREVIOUS
     assert [path.name for path in root.glob(".*.tmp")] == []
 
 
@@ -107,9 +110,9 @@ def test_a_rank_that_is_killed_takes_the_merge_with_it_and_nothing_else(
 ) -> None:
     root = tmp_path / "exp"
     shutil.copytree(experiment.paths.root, root)
-    (root / "dataset.h5").write_bytes(b"the previous dataset")
+    (root / "dataset.h5").write_bytes(PREVIOUS)
     assert mpi(2, "-c", KILLED, root).returncode != 0
-    assert (root / "dataset.h5").read_bytes() == b"the previous dataset"
+    assert (root / "dataset.h5").read_bytes() == PREVIOUS
     assert merge(2, root, "--allow-missing").returncode == 0
     with panic_hpc.open(root / "dataset.h5") as dataset:
         dataset.file.check_all()

@@ -11,8 +11,9 @@ from synthetic import SENSE, SIGHT, Experiment
 import panic_hpc
 from panic_hpc.errors import ConflictError, PanicError, ShardError
 from panic_hpc.store.dataset.dataset import Dataset
-from panic_hpc.store.format.schema import DIAGRAM_STATUS, INCOMPLETE, required_names
-from panic_hpc.store.format.shard import DIGEST, open_shard, publish_shard
+from panic_hpc.store.format.shard import open_shard, publish_shard
+from panic_hpc.store.results.base import DIGEST, kind_of
+from panic_hpc.store.results.diagrams import DIAGRAM_STATUS, INCOMPLETE
 from panic_hpc.types import Prompt
 
 LAYOUTS = ([12], [6, 6], [1] * 12, [5, 1, 4, 2])
@@ -185,7 +186,7 @@ def test_a_conflict_found_late_leaves_the_previous_dataset(tmp_path: Path) -> No
 def make_incomplete(path: Path) -> None:
     """Say of all diagrams of a shard that time or memory stopped them."""
     with open_shard(path) as file:
-        arrays = {name: file.array(name) for name in file.entries if name != DIGEST}
+        arrays = {name: file.array(name) for name in file.entries if name != DIGEST.name}
         header = file.shard_header
     arrays["runs/status"][:] = DIAGRAM_STATUS[INCOMPLETE]
     path.unlink()
@@ -229,7 +230,7 @@ def test_a_flipped_bit_in_an_incomplete_diagram_is_found(tmp_path: Path) -> None
         synthetic.merged(tmp_path / "d.h5", (experiment, inputs))
 
 
-@pytest.mark.parametrize("name", sorted(required_names("runs")))
+@pytest.mark.parametrize("name", sorted(kind_of("runs").required))
 def test_no_flipped_bit_of_a_shard_gets_into_a_dataset(tmp_path: Path, name: str) -> None:
     experiment = Experiment(tmp_path / "1")
     inputs = synthetic.write(experiment, [12])

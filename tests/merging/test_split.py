@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import experiments
+import needs
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -13,8 +14,8 @@ import panic_hpc
 from panic_hpc.cli import app, register_verbs
 from panic_hpc.errors import PanicError
 from panic_hpc.merging.assembling import MergeOptions
-from panic_hpc.merging.merge import merge
 from panic_hpc.merging.split import split
+from panic_hpc.stages.merge.experiments import merge
 from panic_hpc.store.checks.verify import verify_file
 
 register_verbs(app)
@@ -56,9 +57,9 @@ def test_parts_have_every_run_once(whole: Path, tmp_path: Path) -> None:
         found |= own
     assert found == everything(whole)
     assert list(found) == list(everything(whole))
-    with panic_hpc.open(parts[1]) as part, panic_hpc.open(whole) as dataset:
-        assert part.metadata["part_of"]["content_key"] == dataset.content_key
-        assert np.array_equal(part.members()["run"], np.arange(part.n_runs))
+    with panic_hpc.open(parts[1]) as second, panic_hpc.open(whole) as dataset:
+        assert second.metadata["part_of"]["content_key"] == dataset.content_key
+        assert np.array_equal(second.members()["run"], np.arange(second.n_runs))
 
 
 def test_limits_that_no_run_fits_are_refused(whole: Path, tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_limits_that_no_run_fits_are_refused(whole: Path, tmp_path: Path) -> Non
 
 
 def test_a_crate_of_parts(whole: Path, tmp_path: Path) -> None:
-    pytest.importorskip("rocrate")
+    needs.library("rocrate", "publish")
     limit = f"{whole.stat().st_size * 3 // 4}B"
     about = ["--title", "T", "--author", "D, J", "--max-file", limit, "--json"]
     command = ["export", "crate", str(whole), "-o", str(tmp_path / "c"), *about]

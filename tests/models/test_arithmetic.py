@@ -1,5 +1,7 @@
 """The stand-ins behave like the real thing in form: read their input, drift, and cycle."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ FAMILY = installed.plugins("families")["arithmetic"]
 ENTRIES = {entry.name: entry for entry in FAMILY.entries}
 
 
-def model(name: str, **settings: object) -> object:
+def model(name: str, **settings: object) -> Any:
     entry = ENTRIES[name]
     values = {**entry.defaults, **settings}
     spec = ModelSpec(name, "arithmetic", entry.consumes, entry.produces, "", "", "", 1, values)

@@ -231,6 +231,6 @@ class TestWeights:
         import torch
 
         if torch.cuda.is_available():
-            pytest.skip("this host has a GPU")
+            pytest.skip("needs a machine without a GPU")
         with pytest.raises(ModelError, match="no GPU"):
             load(checkpoints.captioner(), "cuda")

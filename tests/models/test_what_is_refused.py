@@ -15,7 +15,6 @@ from panic_hpc.models.families.image_embedding import ImageEmbeddingModel
 from panic_hpc.models.loading import load
 from panic_hpc.models.needs import needs_of_config, needs_of_folder
 from panic_hpc.models.pipelines.classes import known_classes
-from panic_hpc.models.weights import file_problem
 
 pytestmark = [
     pytest.mark.compute,
@@ -117,28 +116,6 @@ def _image(pixels: np.ndarray) -> Any:
     from PIL import Image
 
     return Image.fromarray(pixels)
-
-
-class TestFilesOfWeights:
-    def test_one_that_is_not_whole_is_named(self, checkpoints: Checkpoints, tmp_path: Path) -> None:
-        spec = copied(checkpoints.captioner(), tmp_path / "copy")
-        file = Path(spec.path) / "model.safetensors"
-        content = file.read_bytes()
-        pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
-        for broken, says in (
-            (content[:-1], "its header says"),
-            (content + b"x", "its header says"),
-            (content[:5], "ends after 5 bytes"),
-            (content[:8] + b"{" * (len(content) - 8), "header is damaged"),
-            (pointer, "pointer of git-lfs"),
-        ):
-            file.write_bytes(broken)
-            with pytest.raises(ModelError, match=f"model.safetensors is no whole .*{says}"):
-                load(redigested(spec), "cpu")
-
-    def test_a_whole_one_has_no_problem(self, checkpoints: Checkpoints) -> None:
-        file = Path(checkpoints.captioner().path) / "model.safetensors"
-        assert file_problem(file) == ""
 
 
 def test_needs_are_found_in_a_checkpoints_parts(tmp_path: Path) -> None:

@@ -136,10 +136,20 @@ def test_a_file_in_its_place_is_refused(paths: ExperimentPaths) -> None:
 
 def test_an_interrupted_plan_can_be_planned_again(paths: ExperimentPaths) -> None:
     paths.root.mkdir()
-    paths.prompts.write_text("half of somebody's prom")
+    whole = manifest.write(planned(), ExperimentPaths(paths.root.parent / "other"))
+    paths.prompts.write_bytes((paths.root.parent / "other/prompts.json").read_bytes()[:40])
     (paths.root / ".manifest.json.123-abc.tmp").write_text("")
-    manifest.write(planned(), paths)
+    assert manifest.write(planned(), paths).key == whole.key
     assert manifest.read(paths.root).n_runs == 12
+
+
+def test_somebody_s_prompts_json_is_not_replaced(paths: ExperimentPaths) -> None:
+    paths.root.mkdir()
+    for prompts in ("a red fox\na blue boat\n", '{"text": "a"}\n{"text": "b"}\n', '["a"]'):
+        paths.prompts.write_text(prompts)
+        with pytest.raises(ManifestError, match=r"holds 'prompts\.json'"):
+            manifest.write(planned(), paths)
+        assert paths.prompts.read_text() == prompts
 
 
 def test_no_experiment_is_no_experiment(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The testbed behaves like the cluster that it stands for."""
 
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -87,7 +88,7 @@ def test_jobs_run_as_the_user_who_submitted_them(slurm: Any, shared_directory: P
         for user in ("games", "news")
     }
     for user, job in jobs.items():
-        wait(lambda job=job: finished(slurm, job))
+        wait(functools.partial(finished, slurm, job))
         assert (shared_directory / user).read_text().strip() == user
 
 

@@ -9,9 +9,10 @@ from panic_hpc.errors import HomologyError, Interrupted
 from panic_hpc.homology.api import diagrams
 from panic_hpc.homology.entropy import persistence_entropies
 from panic_hpc.stages.diagrams import one_diagram
-from panic_hpc.store.format import schema
+from panic_hpc.stages.diagrams.clouds import RunCloud
 from panic_hpc.store.format.ragged import unpack_texts
 from panic_hpc.store.format.shard import ShardFile, open_shard
+from panic_hpc.store.results.diagrams import DIAGRAM_STATUS
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
 
 STAGES = (RUNS, EMBEDDINGS, DIAGRAMS)
@@ -44,7 +45,7 @@ def test_diagrams_are_those_of_each_run_s_own_steps(tmp_path: Path) -> None:
                 assert np.array_equal(bars[offsets[place] : offsets[place + 1]], dgm)
             entropies = persistence_entropies(expected.dgms)
             assert np.array_equal(shard.array("diagrams/entropy")[position], entropies, True)
-        assert set(shard.array("runs/status")) == {schema.DIAGRAM_STATUS["computed"]}
+        assert set(shard.array("runs/status")) == {DIAGRAM_STATUS["computed"]}
         assert set(reasons(shard)) == {""}
 
 
@@ -102,7 +103,7 @@ def test_a_trajectory_with_a_failed_embedding_is_skipped_and_says_so(
     )
     experiment.work(*STAGES)
     with opened(experiment, DIAGRAMS) as shard:
-        status = [schema.DIAGRAM_STATUS["skipped"], schema.DIAGRAM_STATUS["computed"]]
+        status = [DIAGRAM_STATUS["skipped"], DIAGRAM_STATUS["computed"]]
         assert shard.array("runs/status").tolist() == status
         assert reasons(shard) == ["1 of 6 embeddings failed", ""]
         assert shard.array("runs/complete_dimensions").tolist() == [0, 2]
@@ -140,7 +141,7 @@ def test_one_diagram_that_fails_leaves_a_record(
     experiment.work(RUNS, EMBEDDINGS)
     honest = one_diagram._computed
 
-    def fail_on_one(cloud: one_diagram.Cloud, *how: object) -> one_diagram.Diagram:
+    def fail_on_one(cloud: RunCloud, *how: object) -> one_diagram.Diagram:
         if cloud.position == 3:
             raise ArithmeticError("overflow")
         return honest(cloud, *how)  # type: ignore[arg-type]
@@ -149,7 +150,7 @@ def test_one_diagram_that_fails_leaves_a_record(
     experiment.work(DIAGRAMS)
     with opened(experiment, DIAGRAMS) as shard:
         assert np.flatnonzero(shard.array("runs/status")).tolist() == [3]
-        assert shard.array("runs/status")[3] == schema.DIAGRAM_STATUS["failed"]
+        assert shard.array("runs/status")[3] == DIAGRAM_STATUS["failed"]
         assert reasons(shard)[3].startswith("ArithmeticError: overflow\nTraceback")
         assert shard.array("runs/points")[3] > 0
         assert shard.array("runs/distinct_points")[3] == -1

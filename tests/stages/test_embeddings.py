@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from killing import kill_until_done
 from panic_hpc.errors import Interrupted, ShardError
 from panic_hpc.models.loading import load
 from panic_hpc.stages.embeddings.outputs import Outputs
-from panic_hpc.store.format import schema
 from panic_hpc.store.format.shard import ShardFile, open_shard
+from panic_hpc.store.results.embeddings import EMBEDDING_FAILED
 from panic_hpc.types import EMBEDDINGS, IMAGE, RUNS, TEXT
 
 
@@ -90,7 +91,7 @@ def test_stopping_between_runs_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path) -> None:
-    changes = {
+    changes: dict[str, Any] = {
         "embedding_models": ["DummyVision"],
         "models": {"DummyVision": {"delay_s": 0.01}},
         "noise": "per_step",
@@ -119,7 +120,7 @@ def test_a_vector_that_is_not_finite_is_a_failure_and_never_zero(
     with opened(experiment, EMBEDDINGS) as shard:
         vectors, flags = shard.array("embeddings/vector"), shard.array("embeddings/flags")
         assert shard.array("embeddings/step").tolist() == [-1, 1, 3, 5]
-        assert flags.tolist() == [0, 0, schema.EMBEDDING_FAILED, 0]
+        assert flags.tolist() == [0, 0, EMBEDDING_FAILED, 0]
         assert np.isnan(vectors).any(axis=1).tolist() == [False, False, True, False]
         assert np.isnan(vectors[2]).all()
         [failure] = shard.header["provenance"]["failures"]

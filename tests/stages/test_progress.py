@@ -1,10 +1,13 @@
+"""How far runs are, and what journal records make of that."""
+
 import pytest
 
-from panic_hpc.errors import ConflictError
+from panic_hpc.errors import ConflictError, ShardError
 from panic_hpc.stages.runs.loops import LoopFinder
 from panic_hpc.stages.runs.progress import (
     RunLimits,
     RunProgress,
+    add_rows,
     apply,
     seed_of,
     take_back_unstored,
@@ -44,7 +47,9 @@ def test_a_run_ends_by_length_loop_or_failure() -> None:
         apply(record(step, (1, digest, True)), runs, LIMITS)
     apply(record(0, failed=[[2, "for a reason"]]), runs, LIMITS)
     assert [run.ended for run in runs] == ["length", "loop", "failed"]
-    assert (runs[1].loop.start, runs[1].loop.length) == (0, 2)
+    loop = runs[1].loop
+    assert loop is not None
+    assert (loop.start, loop.length) == (0, 2)
     assert (runs[2].failure, runs[2].n_steps) == ("for a reason", 0)
     assert not any(run.is_ready(run.n_steps) for run in runs)
 
@@ -66,6 +71,23 @@ def test_what_is_done_again_must_come_out_the_same() -> None:
     take_back_unstored(run)
     with pytest.raises(ConflictError, match="Run 7 differs at step 0"):
         apply(record(0, (0, "other", False)), [run], LIMITS)
+
+
+def test_a_journal_with_a_hole_is_refused() -> None:
+    run = progress()
+    apply(record(0, (0, "a", True)), [run], LIMITS)
+    with pytest.raises(ShardError, match="step 2 of run 7"):
+        apply(record(2, (0, "c", True)), [run], LIMITS)
+
+
+def test_a_run_goes_on_before_its_outputs_are_recorded() -> None:
+    run = progress()
+    for digest in "xyx":
+        run.advance(digest, LIMITS)
+    assert (run.ended, run.n_unrecorded, run.is_complete) == ("loop", 3, False)
+    for step, digest in enumerate("xyx"):
+        add_rows(record(step, (0, digest, True)), [run])
+    assert run.is_complete
 
 
 def test_a_journal_that_did_a_step_twice_is_read_like_one_that_did_it_once() -> None:

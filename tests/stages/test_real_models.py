@@ -9,8 +9,8 @@ from experiments import Planned, planned, stage_named
 from tiny_checkpoints import SIDE, Checkpoints, git, sentence_bert, stable_diffusion, vit
 
 from panic_hpc.errors import Interrupted
-from panic_hpc.store.format.schema import ENDED
 from panic_hpc.store.format.shard import open_shard
+from panic_hpc.store.results.runs import ENDED
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
 
 pytestmark = pytest.mark.compute

@@ -1,22 +1,48 @@
+"""The recorder: what the next model reads is what is stored, in order, and nothing is lost."""
+
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from panic_hpc.errors import ConflictError
 from panic_hpc.models.base import Output
 from panic_hpc.stages.codecs.image import ImageCodec
 from panic_hpc.stages.runs.recorder import CallResult, Item, Recorder
-from panic_hpc.store.format.schema import NOT_KEPT
 from panic_hpc.store.format.shard import ShardHeader
 from panic_hpc.store.journal import Journal, open_journal
+from panic_hpc.store.results.runs import NOT_KEPT
 
 
 class Coarse(ImageCodec):
-    """A codec that loses the low bits, to see who reads what."""
+    """A codec that loses the low bits, and says so by having nothing to be read at once."""
+
+    readable_at_once: Any = None
 
     def encode(self, value: np.ndarray, option: str) -> bytes:
         return super().encode(value & 0xF0, option)
+
+
+class Lying(ImageCodec):
+    """A codec that says it is lossless and changes one pixel of one picture in three."""
+
+    def encode(self, value: np.ndarray, option: str) -> bytes:
+        changed = value.copy()
+        changed[0, 0, 0] += value[0, 0, 0] % 3 == 0
+        return super().encode(changed, option)
+
+
+class Waiting(ImageCodec):
+    """A codec that encodes once it is told to."""
+
+    def __init__(self) -> None:
+        self.may_encode = threading.Event()
+
+    def encode(self, value: np.ndarray, option: str) -> bytes:
+        assert self.may_encode.wait(60)
+        return super().encode(value, option)
 
 
 class Broken(ImageCodec):
@@ -38,18 +64,58 @@ def result(*kept: bool) -> CallResult:
     return CallResult(3, items, [(9, "bad")], 1.0, 0.5)
 
 
-def test_the_next_model_reads_what_is_stored(journal: Journal) -> None:
+def test_the_next_model_reads_what_a_lossy_codec_stores(journal: Journal) -> None:
     call = result(True)
     with Recorder(journal, "png", 60.0) as recorder:
-        record, values = recorder.submit(call, Coarse()).result()
-    assert np.array_equal(values[0], call.items[0].output.value & 0xF0)
-    assert np.array_equal(values[0], Coarse().decode(journal.read(record.blobs[0])))
+        submitted = recorder.submit(call, Coarse())
+        value = submitted.handed_on[0].result().value
+        record = submitted.record.result()
+    assert np.array_equal(value, call.items[0].output.value & 0xF0)
+    assert np.array_equal(value, Coarse().decode(journal.read(record.blobs[0])))
+
+
+def test_the_next_model_reads_a_lossless_output_before_it_is_encoded(journal: Journal) -> None:
+    call, codec = result(True, True), Waiting()
+    with Recorder(journal, "webp-lossless", 60.0) as recorder:
+        submitted = recorder.submit(call, codec)
+        values = [submitted.handed_on[place].result().value for place in (0, 1)]
+        assert not submitted.record.done()
+        assert not any(value.flags.writeable for value in values)
+        codec.may_encode.set()
+        record = submitted.record.result()
+    for place, value in enumerate(values):
+        assert np.array_equal(value, codec.decode(journal.read(record.blobs[place])))
+        assert record.value["rows"][place][1] == codec.digest(value)
+
+
+def test_what_is_stored_otherwise_than_read_ends_the_work(journal: Journal) -> None:
+    with Recorder(journal, "png", 60.0) as recorder:
+        calls = [recorder.submit(result(True, True, True), Lying())]
+        calls.append(recorder.submit(result(True), ImageCodec()))
+        with pytest.raises(ConflictError, match="is not what the next model read"):
+            calls[0].record.result()
+        # The record behind it would be taken for the step of the lost one.
+        with pytest.raises(ConflictError, match="could not be written"):
+            calls[1].record.result()
+    assert journal.records == []
+
+
+def test_a_model_that_changes_what_it_reads_ends_the_work(journal: Journal) -> None:
+    call, codec = result(True), Waiting()
+    with Recorder(journal, "png", 60.0) as recorder:
+        submitted = recorder.submit(call, codec)
+        submitted.handed_on[0].result()
+        call.items[0].output.value[2, 3] += 1
+        codec.may_encode.set()
+        with pytest.raises(ConflictError):
+            submitted.record.result()
 
 
 def test_what_is_not_kept_is_flagged_and_not_stored(journal: Journal) -> None:
     with Recorder(journal, "png", 60.0) as recorder:
-        record, values = recorder.submit(result(True, False, True), ImageCodec()).result()
-    assert sorted(values) == [0, 1, 2]
+        submitted = recorder.submit(result(True, False, True), ImageCodec())
+        record = submitted.record.result()
+    assert sorted(submitted.handed_on) == [0, 1, 2]
     assert len(record.blobs) == 2
     assert [row[4] for row in record.value["rows"]] == [0, NOT_KEPT, 0]
     assert [row[5] for row in record.value["rows"]] == [True, False, True]
@@ -65,7 +131,7 @@ def test_records_are_in_order_of_submission(journal: Journal) -> None:
 
 def test_what_goes_wrong_beside_the_calls_is_not_lost(journal: Journal) -> None:
     with Recorder(journal, "png", 60.0) as recorder:
-        future = recorder.submit(result(True), Broken())
+        future = recorder.submit(result(True), Broken()).record
         with pytest.raises(OSError, match="disk is full"):
             future.result()
     assert journal.records == []

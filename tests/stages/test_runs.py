@@ -10,7 +10,7 @@ from experiments import Planned, planned, stage_named
 from killing import kill_until_done
 
 from panic_hpc import keys
-from panic_hpc.errors import Interrupted, ModelError, NumericsError
+from panic_hpc.errors import ConflictError, Interrupted, ModelError, NumericsError
 from panic_hpc.models.base import Output
 from panic_hpc.models.loading import load
 from panic_hpc.stages.calls import ItemFailure
@@ -18,9 +18,10 @@ from panic_hpc.stages.codecs.image import ImageCodec
 from panic_hpc.stages.codecs.text import TextCodec
 from panic_hpc.stages.embeddings.outputs import Outputs
 from panic_hpc.stages.runs.lockstep import position_of
-from panic_hpc.store.format import schema
+from panic_hpc.store.format.column import MODALITIES
 from panic_hpc.store.format.ragged import unpack_texts
 from panic_hpc.store.format.shard import ShardFile, open_shard
+from panic_hpc.store.results.runs import ENDED, NOT_KEPT, OUTPUT_EMPTY
 from panic_hpc.types import IMAGE, RUNS, TEXT, ModelSpec
 
 FOUR = [["DummyT2I", "DummyI2T", "DummyT2I2", "DummyI2T2"]]
@@ -37,7 +38,7 @@ def texts(shard: ShardFile, position: int) -> list[str]:
 
 
 def flags(shard: ShardFile, modality: str) -> np.ndarray:
-    of_modality = shard.array("invocations/modality") == schema.MODALITIES[modality]
+    of_modality = shard.array("invocations/modality") == MODALITIES[modality]
     return shard.array("invocations/flags")[of_modality]
 
 
@@ -73,7 +74,7 @@ def test_runs_are_those_of_a_bare_loop(tmp_path: Path, noise: str, networks: lis
         for position in range(experiment.manifest.n_runs):
             written, end, start, length = bare_loop(experiment, position)
             assert texts(shard, position) == written
-            assert shard.array("runs/ended")[position] == schema.ENDED[end]
+            assert shard.array("runs/ended")[position] == ENDED[end]
             assert shard.array("runs/loop_start")[position] == start
             assert shard.array("runs/loop_length")[position] == length
 
@@ -84,7 +85,7 @@ def test_fixed_noise_ends_in_loops_and_noise_per_step_does_not(tmp_path: Path) -
     for experiment in (fixed, per_step):
         experiment.work(RUNS)
     with only_shard(fixed) as shard:
-        assert set(shard.array("runs/ended")) == {schema.ENDED["loop"]}
+        assert set(shard.array("runs/ended")) == {ENDED["loop"]}
         assert (shard.array("runs/n_steps") < 60).all()
     with only_shard(per_step) as shard:
         assert set(shard.array("runs/n_steps")) == {60}
@@ -96,7 +97,7 @@ def test_without_loop_stop_a_loop_is_noted_and_the_run_goes_on(tmp_path: Path) -
     experiment.work(RUNS)
     with only_shard(experiment) as shard:
         assert set(shard.array("runs/n_steps")) == {60}
-        assert set(shard.array("runs/ended")) == {schema.ENDED["length"]}
+        assert set(shard.array("runs/ended")) == {ENDED["length"]}
         assert (shard.array("runs/loop_length") > 0).all()
 
 
@@ -146,7 +147,7 @@ class TestKeepEvery:
             kept = [item.step for item in Outputs(shard, IMAGE).of_run(0)]
             assert kept == (list(range(0, 20, 2 * keep_every)) if keep_every else [])
             assert len(texts(shard, 0)) == 10
-            lacking = flags(shard, IMAGE) & schema.NOT_KEPT
+            lacking = flags(shard, IMAGE) & NOT_KEPT
             assert np.count_nonzero(lacking == 0) == 9 * len(kept)
             assert not flags(shard, TEXT).any()
 
@@ -155,7 +156,7 @@ class TestKeepEvery:
         for keep_every in (0, 1):
             root = tmp_path / str(keep_every)
             images = {"keep_every": keep_every}
-            changes = {"noise": "per_step", "embedding_models": ["DummyText"]}
+            changes: dict[str, Any] = {"noise": "per_step", "embedding_models": ["DummyText"]}
             experiment = planned(root, images=images, **changes)
             experiment.work(RUNS)
             with only_shard(experiment) as shard:
@@ -177,7 +178,7 @@ class StopAfter:
 class TestInterruption:
     @pytest.mark.parametrize("keep_every", [0, 1, 2])
     def test_stopping_at_every_call_changes_nothing(self, tmp_path: Path, keep_every: int) -> None:
-        changes = {
+        changes: dict[str, Any] = {
             "images": {"keep_every": keep_every},
             "models": {"DummyT2I": {"batch_size": 2}},
             "embedding_models": ["DummyText"],
@@ -239,7 +240,7 @@ class TestInterruption:
 
 @pytest.mark.parametrize("keep_every", [1, 3])
 def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, keep_every: int) -> None:
-    changes = {
+    changes: dict[str, Any] = {
         "images": {"keep_every": keep_every},
         "embedding_models": ["DummyText"],
         "max_length": 30,
@@ -253,9 +254,31 @@ def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, keep_every: int) -
     assert killed.digests(RUNS) == whole.digests(RUNS)
 
 
+@pytest.mark.parametrize("noise", ["fixed", "per_step"])
+def test_a_picture_stored_otherwise_than_read_is_never_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noise: str
+) -> None:
+    whole, troubled = (planned(tmp_path / name, noise=noise) for name in ("whole", "troubled"))
+    whole.work(RUNS)
+    honest, calls = ImageCodec.encode, iter(range(1000))
+
+    def encode(self: ImageCodec, value: np.ndarray, option: str) -> bytes:
+        return honest(self, 255 - value if next(calls) == 20 else value, option)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageCodec, "encode", encode)
+        with pytest.raises(ConflictError, match="is not what the next model read"):
+            troubled.work(RUNS)
+    [shard] = stage_named(RUNS).shards(troubled.manifest)
+    assert not troubled.paths.shard(shard).exists()
+    assert troubled.paths.checkpoint(shard).exists()
+    troubled.work(RUNS)
+    assert troubled.digests(RUNS) == whole.digests(RUNS)
+
+
 class TestTrouble:
     def test_a_bad_item_fails_alone(self, tmp_path: Path, spelling: None) -> None:
-        changes = {
+        changes: dict[str, Any] = {
             "networks": [["Painter", "Namer"]],
             "prompts": ["abcdefgh", "xxxx poison", "stuvwxyz"],
             "embedding_models": ["Lengths"],
@@ -268,9 +291,7 @@ class TestTrouble:
         clean.work(RUNS)
         with only_shard(troubled) as shard, only_shard(clean) as expected:
             ended = shard.array("runs/ended").tolist()
-            assert ended == [
-                schema.ENDED[e] for e in ["length"] * 3 + ["failed"] * 3 + ["length"] * 3
-            ]
+            assert ended == [ENDED[e] for e in ["length"] * 3 + ["failed"] * 3 + ["length"] * 3]
             assert shard.array("failures/run").tolist() == [3, 4, 5]
             assert set(shard.array("failures/step")) == {0}
             [*reasons] = unpack_texts(
@@ -307,9 +328,9 @@ class TestTrouble:
         experiment.work(RUNS)
         with only_shard(experiment) as shard:
             assert texts(shard, 0) == ["a", "", "", ""]
-            is_empty = flags(shard, TEXT) & schema.OUTPUT_EMPTY
+            is_empty = flags(shard, TEXT) & OUTPUT_EMPTY
             assert (is_empty > 0).tolist() == [False, True, True, True]
-            assert set(shard.array("runs/ended")) == {schema.ENDED["length"]}
+            assert set(shard.array("runs/ended")) == {ENDED["length"]}
 
     def test_a_model_that_cannot_be_loaded_is_named(self, tmp_path: Path, spelling: None) -> None:
         experiment = planned(

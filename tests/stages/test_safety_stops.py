@@ -12,9 +12,7 @@ from typer.testing import CliRunner
 
 from panic_hpc.cli import register_verbs
 from panic_hpc.errors import Interrupted
-from panic_hpc.homology.native_core import find_native
 from panic_hpc.merging.assembling import MergeOptions
-from panic_hpc.merging.merge import merge
 from panic_hpc.stages.diagrams import job
 from panic_hpc.stages.diagrams.clouds import RunCloud
 from panic_hpc.stages.diagrams.one_diagram import (
@@ -24,11 +22,13 @@ from panic_hpc.stages.diagrams.one_diagram import (
     compute,
 )
 from panic_hpc.stages.diagrams.stops import had_the_job, is_final, remark, safety_stops
-from panic_hpc.store.format.schema import DIAGRAM_STATUS
-from panic_hpc.store.format.shard import DIGEST, open_shard, publish_shard
+from panic_hpc.stages.merge.experiments import merge
+from panic_hpc.store.format.shard import open_shard, publish_shard
+from panic_hpc.store.results.base import DIGEST
+from panic_hpc.store.results.diagrams import DIAGRAM_STATUS
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
 
-pytestmark = pytest.mark.skipif(find_native() is None, reason="installed without a compiler")
+pytestmark = pytest.mark.native
 
 STAGES = (RUNS, EMBEDDINGS, DIAGRAMS)
 LAZY = {"engine": "lazy", "maxdim": 2}
@@ -51,7 +51,7 @@ def noisy(root: Path) -> Planned:
     experiment.work(RUNS, EMBEDDINGS)
     path = experiment.paths.shard(stage_named(EMBEDDINGS).shards(experiment.manifest)[0])
     with open_shard(path) as file:
-        arrays = {name: file.array(name) for name in file.entries if name != DIGEST}
+        arrays = {name: file.array(name) for name in file.entries if name != DIGEST.name}
         header = file.shard_header
     shape = (len(arrays["embeddings/vector"]), 300)
     noise = np.random.default_rng(0).standard_normal(shape)

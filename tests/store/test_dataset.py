@@ -6,6 +6,7 @@ import os
 import pickle
 from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
 import synthetic
@@ -60,7 +61,7 @@ def test_provenance_travels_with_the_dataset(path: Path) -> None:
 
 
 def test_frames_become_pandas(path: Path) -> None:
-    pytest.importorskip("pandas")
+    needs.library("pandas", "dev")
     with panic_hpc.open(path) as dataset:
         assert list(dataset.runs().to_pandas()["seed"]) == [1, 2, 3] * 4
 

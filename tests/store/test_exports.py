@@ -4,6 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
 import synthetic
@@ -18,8 +19,8 @@ from panic_hpc.store.exports.crate import Description, export_crate, require_emp
 from panic_hpc.store.exports.images import export_images
 from panic_hpc.store.exports.parquet import export_parquet
 
-polars = pytest.importorskip("polars")
-pytest.importorskip("pyarrow")
+polars = needs.library("polars", "analysis")
+needs.library("pyarrow", "analysis")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_parquet_in_polars(path: Path, tables: Path) -> None:
 
 
 def test_parquet_in_duckdb(path: Path, tables: Path) -> None:
-    duckdb = pytest.importorskip("duckdb")
+    duckdb = needs.library("duckdb", "dev")
     with panic_hpc.open(path) as dataset, duckdb.connect() as connection:
         query = f"select birth, death from '{tables}/diagrams.parquet' where model = 'Sight' and "
         for row in (0, 1, 3):
@@ -73,7 +74,7 @@ def test_parquet_in_duckdb(path: Path, tables: Path) -> None:
 
 
 def test_parquet_in_pandas_with_units_and_key(path: Path, tables: Path) -> None:
-    pandas = pytest.importorskip("pandas")
+    pandas = needs.library("pandas", "dev")
     import pyarrow.parquet as pq
 
     frame = pandas.read_parquet(tables / "diagram_runs.parquet")
@@ -85,7 +86,7 @@ def test_parquet_in_pandas_with_units_and_key(path: Path, tables: Path) -> None:
 
 
 def test_parquet_does_not_overwrite(path: Path, tables: Path) -> None:
-    with panic_hpc.open(path) as dataset, pytest.raises(PanicError, match="exists"):
+    with panic_hpc.open(path) as dataset, pytest.raises(PanicError, match="is there already"):
         export_parquet(dataset, tables)
 
 
@@ -121,7 +122,7 @@ def crate_of(path: Path, directory: Path) -> list[Path]:
 
 
 def test_crate_checks_itself_and_describes_the_data(path: Path, tmp_path: Path) -> None:
-    pytest.importorskip("rocrate")
+    needs.library("rocrate", "publish")
     crate_of(path, tmp_path / "crate")
     subprocess.run(["sha256sum", "-c", "--strict", "SHA256SUMS"], cwd=tmp_path / "crate",
                    check=True, capture_output=True)  # fmt: skip

@@ -15,7 +15,7 @@ from panic_hpc.store.format.shard import open_shard
 
 PLACES = [str(Path(__file__).parent), str(Path(synthetic.__file__).parent)]
 STRACE = shutil.which("strace")
-pytestmark = pytest.mark.skipif(STRACE is None, reason="no strace here")
+pytestmark = pytest.mark.programs("strace")
 
 PUBLISH = """
 import sys

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
 import synthetic
@@ -9,8 +10,8 @@ from synthetic import Experiment
 
 import panic_hpc
 
-xarray = pytest.importorskip("xarray")
-pytest.importorskip("h5netcdf")
+xarray = needs.library("xarray", "dev")
+needs.library("h5netcdf", "dev")
 
 
 @pytest.fixture(scope="module")

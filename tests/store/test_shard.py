@@ -309,7 +309,7 @@ def test_a_full_disk_is_noticed_before_and_during(
 
 
 def test_filters_from_files_cannot_be_loaded(tmp_path: Path) -> None:
-    code = "import h5py; from panic_hpc.store import hdf5; print(h5py.h5pl.size())"
+    code = "import h5py; from panic_hpc.store.format import hdf5; print(h5py.h5pl.size())"
     environment = os.environ | {"HDF5_PLUGIN_PATH": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True

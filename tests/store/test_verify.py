@@ -104,9 +104,13 @@ def not_a_text(path: Path) -> None:
 def redo_digests(path: Path) -> None:
     from panic_hpc.store.checks.content import content_key_problems
     from panic_hpc.store.format.digest import run_digests
+    from panic_hpc.store.results.base import kind_of
+    from panic_hpc.store.results.section import Section
 
     with ArrayFile(path) as file:
-        found = np.array([digest.encode() for _, digest in run_digests(file, "runs")], "S64")
+        found = np.array(
+            [digest.encode() for _, digest in run_digests(Section(file, kind_of("runs")))], "S64"
+        )
     forge.overwrite(path, "runs/digest", lambda _: found)
     with ArrayFile(path) as file:
         ((_, sentence),) = content_key_problems(file)
@@ -126,7 +130,7 @@ def new_unit(file: h5py.File) -> None:
     file["runs/seed"].attrs["long_name"] = "something else"
 
 
-DATASET_FORGERIES: dict[str, Callable[[Path], None]] = {
+DATASET_FORGERIES: dict[str, Callable[[Path], object]] = {
     "F01": lambda path: path.write_bytes(b"not HDF5 at all"),
     "F02": header(version=[2, 0]),
     "F03": lambda path: forge.restamp(path, overlapping),

@@ -27,9 +27,11 @@ def spec_of(tiny: TinyClass, folder: Path, **changes: Any) -> ModelSpec:
     filled = family.settings.model_validate(settings)
     values = identity_of(filled)
     size = values.pop("batch_size")
-    kinds = family.modalities(filled)
+    consumes, produces = family.modalities(filled)
     digest = folder_digest(folder)
-    return ModelSpec(tiny.name, tiny.family, *kinds, "", digest, str(folder), size, values)
+    return ModelSpec(
+        tiny.name, tiny.family, consumes, produces, "", digest, str(folder), size, values
+    )
 
 
 def is_coupled(folder: Path) -> bool:

@@ -16,8 +16,9 @@ from panic_hpc.merging.inputs import Input, MergeInputs
 from panic_hpc.merging.merge import Merged, join
 from panic_hpc.merging.ranks import Alone, Ranks
 from panic_hpc.merging.unify import ExperimentInfo, NetworkInfo
-from panic_hpc.store.format import ragged, schema
+from panic_hpc.store.format import ragged
 from panic_hpc.store.format.shard import ShardHeader, publish_shard
+from panic_hpc.store.results.base import kind_of
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, RUNS, TEXT, ModelSpec, Prompt, Run, Shard
 
 Arrays = dict[str, Any]
@@ -204,7 +205,7 @@ def diagrams_arrays(first: int, runs: Sequence[Run]) -> Arrays:
 
 
 def typed(stage: str, arrays: Arrays) -> Arrays:
-    columns = schema.shard_columns(stage)
+    columns = kind_of(stage).by_name
     return {name: np.asarray(list(v) if isinstance(v, range) else v, columns[name].dtype)
             for name, v in arrays.items()}  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Upstream's databases become datasets with everything that was in them, or a word on what not."""
 
+import io
 import sqlite3
 import time
 from contextlib import closing
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import upstream_databases as upstream
+from PIL import Image
 from upstream_databases import DGMS, ENTROPY, PROMPTS, Writer, caption, vector
 
 import panic_hpc
@@ -112,3 +114,22 @@ def test_a_million_invocations(tmp_path: Path) -> None:
     with panic_hpc.open(tmp_path / "d.h5") as dataset:
         assert dataset.file.rows("invocations/step") == 1_000_000
         assert dataset.trajectory(999, "Nomic").shape == (500, 4)
+
+
+def test_pictures_of_other_formats_are_stored_as_all_others(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "AVIF", quality=50)
+    expected = np.asarray(Image.open(io.BytesIO(stream.getvalue())).convert("RGB"))
+    writer = Writer(tmp_path / "db.sqlite", "elixir", n_runs=1, length=3)
+    change = "update invocations set output_image = ? where sequence_number = ?"
+    writer.connection.execute(change, (stream.getvalue(), 0))
+    writer.connection.execute(change, (b"%!PS-Adobe-3.0 EPSF-3.0", 2))
+    writer.connection.commit()
+    writer.connection.close()
+    imported = import_upstream(tmp_path / "db.sqlite", tmp_path / "d.h5")
+    assert "the picture of step 2 is none (" in imported.problems[0]
+    assert verify_file(tmp_path / "d.h5").findings == ()
+    with panic_hpc.open(tmp_path / "d.h5") as dataset:
+        assert dataset.image_steps(0) == [0]
+        assert np.array_equal(dataset.image(0, 0), expected)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from panic_hpc.worker import stopper
 from panic_hpc.worker import worker as worker_module
 from panic_hpc.worker.stopper import write_halt
 from panic_hpc.worker.worker import Worker, WorkerOptions, exit_code
@@ -98,7 +99,7 @@ def test_the_deadline_stops_between_steps_and_two_stops_without_progress_fail(
     path = counted.paths.lease(shard(counted, "runs", 0))
 
     def attempt(seconds: float) -> list[str]:
-        end = time.time() + worker_module.Stopper.__call__.__globals__["RESERVE_S"] + seconds
+        end = time.time() + stopper.RESERVE_S + seconds
         monkeypatch.setenv("PANIC_HPC_DEADLINE", str(int(end) + 1))
         return outcomes(counted, "runs", [0])
 

@@ -73,7 +73,8 @@ def coverage(place: str, count: int, size: int, shape: int) -> NDArray[np.float3
         x, y = (x0, y0 + offset) if place in ALONG_Y else (x0 + offset, y0)
         corners = outline(SHAPES[shape], x, y, RADIUS[size])
         pen.polygon([(a * OVERSAMPLING, b * OVERSAMPLING) for a, b in corners], fill=255)
-    return np.asarray(big.resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float32) / 255
+    shrunk = big.resize((SIDE, SIDE), Image.Resampling.BOX)
+    return np.asarray(shrunk, dtype=np.float32) / np.float32(255)
 
 
 @cache

@@ -127,7 +127,7 @@ def advance(
         group["lr"] = rate_at(progress.step, schedule)
     loss = loss_at(progress.step)
     progress.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     nn.utils.clip_grad_norm_(progress.module.parameters(), 1.0)
     progress.optimiser.step()
     progress.step += 1

@@ -32,7 +32,7 @@ def merges_of(words: tuple[str, ...]) -> list[tuple[str, str]]:
         show_progress=False,
     )
     bpe.train_from_iterator(words, trainer)
-    return [tuple(m) for m in json.loads(bpe.to_str())["model"]["merges"]]  # type: ignore[misc]
+    return [tuple(m) for m in json.loads(bpe.to_str())["model"]["merges"]]
 
 
 def clip_tokenizer() -> CLIPTokenizer:

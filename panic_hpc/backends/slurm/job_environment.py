@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from panic_hpc.clusters.cluster import Cluster
-from panic_hpc.models.hub_cache import cache_directory
+from panic_hpc.models.hub.cache import cache_directory
 
 
 def job_environment(cluster: Cluster) -> dict[str, str]:

@@ -8,6 +8,9 @@ import typer
 Root = Annotated[Path, typer.Argument(metavar="EXP", help="The experiment's directory.")]
 Stages = Annotated[list[str] | None, typer.Option("--stage", help="Only this one (repeatable).")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace what stands at the output, unless it is an input.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ClusterName = Annotated[
     str, typer.Option("--cluster", help="A cluster profile; see `panic-hpc clusters list`.")

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "adjacency.hpp"
 #include "kernels.hpp"
 
 namespace lazy {
@@ -10,32 +11,10 @@ namespace {
 constexpr Rank kAhead = 6;         // edges whose rows are fetched into the cache in advance
 constexpr Rank kPiece = 4096;      // edges between looks at the clock
 
-std::size_t words_of(std::size_t n) { return (n + 511) / 512 * kWordsPerLine; }
-
-class Graph {
- public:
-  Graph(std::size_t n, Account& account) : words_(words_of(n)), bits_(n * words_, account) {
-    std::memset(bits_.data(), 0, bits_.bytes());
-  }
-  const std::uint64_t* row(Vertex v) const { return bits_.data() + v * words_; }
-  void join(Vertex a, Vertex b) {
-    bits_[a * words_ + b / 64] |= std::uint64_t{1} << b % 64;
-    bits_[b * words_ + a / 64] |= std::uint64_t{1} << a % 64;
-  }
-  void prefetch(Vertex v) const {
-    for (std::size_t w = 0; w < words_; w += kWordsPerLine) __builtin_prefetch(row(v) + w);
-  }
-  std::size_t words() const { return words_; }
-
- private:
-  std::size_t words_;
-  Array<std::uint64_t> bits_;
-};
-
 // Finds the critical triangles of one edge after another.
 class Sieve {
  public:
-  explicit Sieve(const Graph& graph) : graph_(graph), lune_(graph.words()), rest_(graph.words()) {}
+  explicit Sieve(const Adjacency& graph) : graph_(graph), lune_(graph.words()), rest_(graph.words()) {}
 
   void sift(Rank edge, Vertex a, Vertex b, std::vector<Simplex>& found) {
     if (!kernels_.intersect(graph_.row(a), graph_.row(b), lune_.data(), lune_.size())) return;
@@ -73,10 +52,6 @@ class Sieve {
  private:
   static constexpr int kRounds = 4;
 
-  static Vertex vertex_of(std::size_t word, std::uint64_t bits) {
-    return static_cast<Vertex>(word * 64 + static_cast<unsigned>(__builtin_ctzll(bits)));
-  }
-
   // Critical: no earlier vertex of the lune is adjacent.
   void test(Rank edge, Vertex vertex, std::vector<Simplex>& found) const {
     const std::uint64_t* row = graph_.row(vertex);
@@ -87,7 +62,7 @@ class Sieve {
       found.push_back(simplex(edge, vertex));
   }
 
-  const Graph& graph_;
+  const Adjacency& graph_;
   const Kernels& kernels_ = kernels();
   std::vector<std::uint64_t> lune_, rest_;
   std::size_t first_word_ = 0;
@@ -96,13 +71,13 @@ class Sieve {
 }  // namespace
 
 std::size_t critical_triangle_bytes(std::size_t n, int threads) {
-  return static_cast<std::size_t>(threads) * n * words_of(n) * sizeof(std::uint64_t);
+  return static_cast<std::size_t>(threads) * Adjacency::bytes(n);
 }
 
 std::vector<Simplex> critical_triangles(const Filtration& filtration, Watch& watch) {
   const std::size_t n_parts = static_cast<std::size_t>(watch.threads());
   const std::size_t n_edges = filtration.n_edges();
-  std::vector<Graph> graphs;
+  std::vector<Adjacency> graphs;
   for (std::size_t part = 0; part < n_parts; ++part) graphs.emplace_back(filtration.size(), watch.account);
 
   // Each thread has its own graph and part of the edges; it first adds those before its part.
@@ -110,7 +85,7 @@ std::vector<Simplex> critical_triangles(const Filtration& filtration, Watch& wat
   watch.parallel(n_parts, 1, [&](std::size_t part, std::size_t) {
     const Rank begin = static_cast<Rank>(part * n_edges / n_parts);
     const Rank end = static_cast<Rank>((part + 1) * n_edges / n_parts);
-    Graph& graph = graphs[part];
+    Adjacency& graph = graphs[part];
     Sieve sieve(graph);
     for (Rank edge = 0; edge < end; ++edge) {
       if (edge % kPiece == 0) watch.look();

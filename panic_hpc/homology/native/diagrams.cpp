@@ -2,17 +2,29 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <new>
 
+#include "annotated_loops.hpp"
+#include "annotated_voids.hpp"
 #include "components.hpp"
 #include "critical_triangles.hpp"
 #include "distances.hpp"
+#include "late_edges.hpp"
 #include "neighbourhood_graph.hpp"
 
 namespace lazy {
 namespace {
+
+// Most points whose triangles may get a row each: 400 uniform ones take 0.25 GB, 500 take 1 GB.
+constexpr std::size_t kMostAnnotated = 400;  // also in cost.py
+
+// Operations an edge that the reduction of H2 may take where a sweep could take over.
+constexpr std::uint64_t kPatience = 4;
+constexpr std::uint64_t kForEver = std::numeric_limits<std::uint64_t>::max();
 
 // One run of the computation; the steps follow each other in run().
 class Computation {
@@ -38,15 +50,10 @@ class Computation {
     measure();
     components();
     if (question_.maxdim == 0) return;
-    filter();
-    const std::vector<Simplex> edges = columns_of_edges();
-    Reduction<2> loops(*filtration_, watch_);
-    answer_.diagrams.push_back(loops.run(edges));
-    lap("reduction_1");
+    Pairs loops = all_loops();
+    answer_.diagrams.push_back(std::move(loops.bars));
     if (question_.maxdim == 1) return;
-    const std::vector<Simplex> triangles = columns_of_triangles(loops);
-    Reduction<3> voids(*filtration_, watch_);
-    answer_.diagrams.push_back(voids.run(triangles));
+    answer_.diagrams.push_back(voids_of(loops.ends));
     lap("reduction_2");
   }
 
@@ -66,7 +73,8 @@ class Computation {
   void components() {
     std::vector<Bar> bars;
     std::size_t essential = 1;
-    for (const float length : spanning_tree_lengths(matrix_, question_.n, watch_)) {
+    tree_ = spanning_tree_lengths(matrix_, question_.n, watch_);
+    for (const float length : tree_) {
       if (length > question_.thresh)
         ++essential;
       else if (length > 0)
@@ -78,10 +86,34 @@ class Computation {
     lap("components");
   }
 
-  void filter() {
-    const float limit = std::min(question_.thresh, enclosing_radius(matrix_, question_.n));
+  // The loops of the edges up to a guess after which nothing happens to loops; where that is not so,
+  // of all edges. H2 needs them all.
+  Pairs all_loops() {
+    const float radius = enclosing_radius(matrix_, question_.n), limit = std::min(question_.thresh, radius);
+    const bool may_guess = question_.maxdim == 1 && question_.n > 1 && limit == radius;
+    const float guess = may_guess ? guess_last_death(matrix_, question_.n, tree_, limit) : limit;
+    if (guess < limit && no_loop_begins_after(matrix_, question_.n, guess, watch_)) {
+      Pairs loops = loops_up_to(guess);
+      const auto lives = [](const Bar& bar) { return std::isinf(bar.death); };
+      if (std::none_of(loops.bars.begin(), loops.bars.end(), lives)) return loops;
+      answer_.columns.pop_back();
+      filtration_.reset();
+      measure();
+    }
+    return loops_up_to(limit);
+  }
+
+  Pairs loops_up_to(float limit) {
+    filter(limit);
+    Pairs loops = loops_of(columns_of_edges());
+    lap("reduction_1");
+    return loops;
+  }
+
+  void filter(float limit) {
+    const float shortest = tree_.empty() ? 0 : *std::min_element(tree_.begin(), tree_.end());
     watch_.need(Filtration::edge_bytes(question_.n));
-    filtration_ = std::make_unique<Filtration>(matrix_, question_.n, limit, watch_);
+    filtration_ = std::make_unique<Filtration>(matrix_, question_.n, shortest, limit, watch_);
     own_matrix_ = Array<float>();
     watch_.need(Filtration::rank_bytes(question_.n));
     filtration_->rank_edges(watch_);
@@ -97,21 +129,49 @@ class Computation {
       if (!components.join(filtration_->high(edge), filtration_->low(edge)))
         columns.push_back(simplex(edge, 0));
     answer_.columns.push_back(columns.size());
+    is_noise_ = static_cast<double>(columns.size()) > question_.noise_ratio * static_cast<double>(question_.n);
     lap("neighbourhood_graph");
     return columns;
   }
 
+  // Noise is swept, anything else reduced; what fills in unexpectedly is swept after all. All that
+  // decides is counted, so that it is decided alike everywhere.
+  Pairs loops_of(const std::vector<Simplex>& columns) {
+    if (!is_noise_) {
+      Reduction<2> reduction(*filtration_, watch_);
+      if (std::optional<Pairs> loops = reduction.run(columns, n_pairs())) return std::move(*loops);
+    }
+    return annotated_loops(*filtration_, columns, watch_);
+  }
+
+  std::vector<Bar> voids_of(const std::vector<Simplex>& ends) {
+    const bool small = question_.n <= kMostAnnotated;
+    if (!is_noise_ || !small) {
+      const std::vector<Simplex> triangles = columns_of_triangles(ends);
+      answer_.columns.push_back(triangles.size());
+      Reduction<3> reduction(*filtration_, watch_);
+      const std::uint64_t most = small ? kPatience * n_pairs() : kForEver;
+      if (std::optional<Pairs> voids = reduction.run(triangles, most)) return std::move(voids->bars);
+      answer_.columns.pop_back();
+    }
+    std::size_t n_begun = 0;
+    Pairs voids = annotated_voids(*filtration_, ends, watch_, n_begun);
+    answer_.columns.push_back(n_begun);
+    return std::move(voids.bars);
+  }
+
   // Critical triangles without those that ended a bar of H1.
-  std::vector<Simplex> columns_of_triangles(const Reduction<2>& loops) {
+  std::vector<Simplex> columns_of_triangles(const std::vector<Simplex>& ends) {
     watch_.need(critical_triangle_bytes(question_.n, watch_.threads()));
-    std::vector<Simplex> columns = critical_triangles(*filtration_, watch_);
-    columns.erase(std::remove_if(columns.begin(), columns.end(),
-                                 [&](Simplex triangle) { return loops.is_pivot(triangle); }),
-                  columns.end());
-    answer_.columns.push_back(columns.size());
+    const std::vector<Simplex> critical = critical_triangles(*filtration_, watch_);
+    std::vector<Simplex> columns;
+    std::set_difference(critical.begin(), critical.end(), ends.begin(), ends.end(),
+                        std::back_inserter(columns));
     lap("critical_triangles");
     return columns;
   }
+
+  std::uint64_t n_pairs() const { return std::uint64_t{question_.n} * (question_.n - 1) / 2; }
 
   void lap(const char* phase) {
     const auto now = Clock::now();
@@ -124,7 +184,9 @@ class Computation {
   Watch watch_;
   Array<float> own_matrix_;
   const float* matrix_ = nullptr;
+  std::vector<float> tree_;  // lengths of the minimum spanning tree
   std::unique_ptr<Filtration> filtration_;
+  bool is_noise_ = false;
   Answer answer_;
   Clock::time_point last_ = Clock::now();
 };

@@ -18,6 +18,7 @@ struct Question {
   std::size_t n = 0, d = 0;
   int maxdim = 2;
   float thresh = 0;
+  double noise_ratio = 3;  // columns of H1 a point above which the cloud is taken for noise
 };
 
 struct Answer {

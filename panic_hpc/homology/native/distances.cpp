@@ -7,8 +7,8 @@
 // is symmetric and a permutation of the rows permutes it.
 #include "distances.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "kernels.hpp"
@@ -34,9 +34,12 @@ Points widen(const float* rows, std::size_t n, std::size_t d, Watch& watch) {
   const std::size_t padded = (n + kTile - 1) / kTile * kTile;
   watch.need(padded * (width + 1) * sizeof(double));
   Points points{Array<double>(padded * width, watch.account), Array<double>(padded, watch.account), width};
-  std::memset(points.numbers.data(), 0, points.numbers.bytes());
-  for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t k = 0; k < d; ++k) points.numbers[i * width + k] = rows[i * d + k];
+  for (std::size_t i = 0; i < padded; ++i) {
+    double* row = points.numbers.data() + i * width;
+    const std::size_t filled = i < n ? d : 0;
+    for (std::size_t k = 0; k < filled; ++k) row[k] = rows[i * d + k];
+    std::fill(row + filled, row + width, 0.0);
+  }
   for (std::size_t i = 0; i < padded; i += kTile) {
     double tile[kTile * kTile];
     const double* x = points.numbers.data() + i * width;
@@ -56,26 +59,33 @@ float distance(const Points& points, std::size_t i, std::size_t j, double produc
   return static_cast<float>(std::sqrt(squared));
 }
 
-// Rows [i, i + 4) against columns [j, j + 4), and their mirror image.
-void fill_tile(const Points& points, std::size_t i, std::size_t j, std::size_t n, float* matrix) {
-  double tile[kTile * kTile];
+// Rows [i, i + 4) against columns [j, j + 4), into a tile of a block.
+void fill_tile(const Points& points, std::size_t i, std::size_t j, float* block) {
+  double products[kTile * kTile];
+  float lengths[kTile * kTile];
   const double* x = points.numbers.data();
-  kernels().products(x + i * points.width, x + j * points.width, points.width, tile);
-  for (std::size_t r = 0; r < kTile && i + r < n; ++r)
-    for (std::size_t c = 0; c < kTile && j + c < n; ++c) {
-      if (i + r == j + c) continue;
-      const float length = distance(points, i + r, j + c, tile[r * kTile + c]);
-      matrix[(i + r) * n + j + c] = length;
-      matrix[(j + c) * n + i + r] = length;
-    }
+  const double* squares = points.squares.data();
+  kernels().products(x + i * points.width, x + j * points.width, points.width, products);
+  if (!kernels().lengths(products, squares + i, squares + j, kClose, lengths))
+    for (std::size_t k = 0; k < kTile * kTile; ++k)
+      lengths[k] = distance(points, i + k / kTile, j + k % kTile, products[k]);
+  for (std::size_t r = 0; r < kTile; ++r)
+    std::copy(lengths + r * kTile, lengths + (r + 1) * kTile, block + r * kBlock);
 }
 
+// The block at `row` and `column`, and its mirror image; filled in the cache, then written row by row.
 void fill_block(const Points& points, std::size_t row, std::size_t column, std::size_t n, float* matrix) {
-  const std::size_t bottom = row + kBlock < n ? row + kBlock : n;
-  const std::size_t right = column + kBlock < n ? column + kBlock : n;
-  for (std::size_t i = row; i < bottom; i += kTile)
-    for (std::size_t j = row == column ? i : column; j < right; j += kTile)
-      fill_tile(points, i, j, n, matrix);
+  float block[kBlock * kBlock];
+  const std::size_t height = std::min(kBlock, n - row), width = std::min(kBlock, n - column);
+  for (std::size_t r = 0; r < height; r += kTile)
+    for (std::size_t c = row == column ? r : 0; c < width; c += kTile)
+      fill_tile(points, row + r, column + c, block + r * kBlock + c);
+  for (std::size_t r = 0; r < height; ++r)
+    for (std::size_t c = row == column ? r + 1 : 0; c < width; ++c)
+      matrix[(row + r) * n + column + c] = block[r * kBlock + c];
+  for (std::size_t c = 0; c < width; ++c)
+    for (std::size_t r = 0, end = row == column ? c : height; r < end; ++r)
+      matrix[(column + c) * n + row + r] = block[r * kBlock + c];
 }
 
 }  // namespace

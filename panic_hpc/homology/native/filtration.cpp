@@ -20,10 +20,10 @@ struct Layout {
   unsigned bucket_bits;
 };
 
-Layout choose_layout(std::size_t n) {
-  unsigned bits = 0;  // buckets of about 64 edges, at most 8192 of them
-  while (bits < 13 && n * n >> (bits + 7)) ++bits;
-  return {std::clamp<std::size_t>(n / 64, 1, 64), bits};
+Layout choose_layout(std::size_t n, int threads) {
+  unsigned bits = 0;  // buckets of about 256 edges if these were evenly spread, at most 4096 of them
+  while (bits < 12 && n * n >> (bits + 9)) ++bits;
+  return {threads == 1 ? 1 : std::clamp<std::size_t>(n / 64, 1, 64), bits};
 }
 
 std::uint32_t bits_of(float length) {
@@ -37,13 +37,10 @@ constexpr float kSoftening = 0.125f;
 
 // New number of each vertex: by the sum of the bit patterns of its distances, which grow like their
 // logarithms. As a sum of integers it is the same in any order; ties go by the order of the matrix.
-std::vector<Vertex> central_first(const float* matrix, std::size_t n) {
-  float longest = 0;
-  for (std::size_t i = 0; i < n; ++i) longest = std::max(longest, kernels().largest(matrix + i * n, n));
+std::vector<Vertex> central_first(const float* matrix, std::size_t n, float longest) {
   const float scale = longest > 0 ? longest : 1;
-  std::vector<std::uint64_t> remoteness(n, 0);
-  for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t j = 0; j < n; ++j) remoteness[i] += bits_of(matrix[i * n + j] / scale + kSoftening);
+  std::vector<std::uint64_t> remoteness(n);
+  for (std::size_t i = 0; i < n; ++i) remoteness[i] = kernels().remoteness(matrix + i * n, scale, kSoftening, n);
   std::vector<Vertex> order(n);
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
@@ -53,13 +50,21 @@ std::vector<Vertex> central_first(const float* matrix, std::size_t n) {
   return number;
 }
 
-// Calls visit(bits, i, j) for the edges of the rows [begin, end), in the order of the matrix.
+// Calls visit(bits, i, j) for the edges of the rows [begin, end), in the order of the matrix. Which
+// lengths are within the limit is random to the processor, so it is asked of 64 at once.
 template <class Visit>
 void for_edges(const float* matrix, std::size_t n, std::size_t begin, std::size_t end, float limit,
                const Visit& visit) {
-  for (std::size_t i = begin; i < end; ++i)
-    for (std::size_t j = 0; j < i; ++j)
-      if (const float length = matrix[i * n + j]; length <= limit) visit(bits_of(length), i, j);
+  std::vector<std::uint64_t> within((n + 63) / 64);
+  for (std::size_t i = begin; i < end; ++i) {
+    const float* row = matrix + i * n;
+    kernels().within(row, i, limit, within.data());
+    for (std::size_t w = 0; w * 64 < i; ++w)
+      for (std::uint64_t bits = within[w]; bits != 0; bits &= bits - 1) {
+        const std::size_t j = w * 64 + static_cast<unsigned>(__builtin_ctzll(bits));
+        visit(bits_of(row[j]), i, j);
+      }
+  }
 }
 
 struct Buckets {
@@ -68,15 +73,22 @@ struct Buckets {
   std::size_t operator()(std::uint32_t bits) const { return (bits - first) >> shift; }
 };
 
-Buckets choose_buckets(const float* matrix, std::size_t n, float limit, unsigned bucket_bits) {
-  std::uint32_t first = std::numeric_limits<std::uint32_t>::max(), last = 0;
-  for_edges(matrix, n, 0, n, limit, [&](std::uint32_t bits, std::size_t, std::size_t) {
-    first = std::min(first, bits);
-    last = std::max(last, bits);
-  });
-  Buckets buckets{std::min(first, last), 0};
-  while (((last - buckets.first) >> buckets.shift) >> bucket_bits) ++buckets.shift;
+Buckets choose_buckets(float shortest, float longest, unsigned bucket_bits) {
+  const std::uint32_t first = bits_of(shortest), last = std::max(first, bits_of(longest));
+  Buckets buckets{first, 0};
+  while (((last - first) >> buckets.shift) >> bucket_bits) ++buckets.shift;
   return buckets;
+}
+
+std::uint32_t length_bits(std::uint64_t edge) { return static_cast<std::uint32_t>(edge >> 32); }
+
+void insertion_sort(std::uint64_t* begin, std::uint64_t* end) {
+  for (std::uint64_t* next = begin + 1; next < end; ++next) {
+    const std::uint64_t edge = *next;
+    std::uint64_t* place = next;
+    for (; place != begin && length_bits(place[-1]) > length_bits(edge); --place) *place = place[-1];
+    *place = edge;
+  }
 }
 
 // Stable sort of one bucket by the bits of the length that its bucket does not fix.
@@ -84,20 +96,17 @@ void sort_bucket(std::uint64_t* begin, std::uint64_t* end, std::uint32_t first, 
                  std::vector<std::uint64_t>& scratch) {
   const std::size_t size = static_cast<std::size_t>(end - begin);
   if (size < 2 || n_bits == 0) return;
-  if (size < 64) {
-    std::stable_sort(begin, end, [](std::uint64_t a, std::uint64_t b) { return a >> 32 < b >> 32; });
-    return;
-  }
-  constexpr unsigned kDigit = 8;
+  if (size < 32) return insertion_sort(begin, end);
+  constexpr unsigned kMostBits = 10;  // of a digit
+  const unsigned n_digits = (n_bits + kMostBits - 1) / kMostBits, width = (n_bits + n_digits - 1) / n_digits;
+  const std::uint32_t mask = (std::uint32_t{1} << width) - 1;
   scratch.resize(std::max(scratch.size(), size));
   std::uint64_t *from = begin, *to = scratch.data();
-  for (unsigned shift = 0; shift < n_bits; shift += kDigit) {
-    const auto digit = [&](std::uint64_t e) {
-      return ((static_cast<std::uint32_t>(e >> 32) - first) >> shift) & ((1u << kDigit) - 1);
-    };
-    std::size_t place[(1 << kDigit) + 1] = {};
+  for (unsigned shift = 0; shift < n_digits * width; shift += width) {
+    const auto digit = [&](std::uint64_t edge) { return (length_bits(edge) - first) >> shift & mask; };
+    std::uint32_t place[(1 << kMostBits) + 1] = {};
     for (std::size_t k = 0; k < size; ++k) ++place[digit(from[k]) + 1];
-    for (std::size_t v = 0; v < 1 << kDigit; ++v) place[v + 1] += place[v];
+    for (std::size_t v = 0; v < mask; ++v) place[v + 1] += place[v];
     for (std::size_t k = 0; k < size; ++k) to[place[digit(from[k])]++] = from[k];
     std::swap(from, to);
   }
@@ -106,11 +115,13 @@ void sort_bucket(std::uint64_t* begin, std::uint64_t* end, std::uint32_t first, 
 
 }  // namespace
 
-Filtration::Filtration(const float* matrix, std::size_t n, float limit, Watch& watch)
+Filtration::Filtration(const float* matrix, std::size_t n, float shortest, float limit, Watch& watch)
     : n_(n), stride_((n + kCodesPerLine - 1) / kCodesPerLine * kCodesPerLine) {
-  const Layout layout = choose_layout(n);
-  const std::vector<Vertex> number = central_first(matrix, n);
-  const Buckets bucket = choose_buckets(matrix, n, limit, layout.bucket_bits);
+  const Layout layout = choose_layout(n, watch.threads());
+  float longest = 0;
+  for (std::size_t i = 0; i < n; ++i) longest = std::max(longest, kernels().largest(matrix + i * n, n));
+  const std::vector<Vertex> number = central_first(matrix, n, longest);
+  const Buckets bucket = choose_buckets(shortest, std::min(limit, longest), layout.bucket_bits);
   const std::size_t n_buckets = std::size_t{1} << layout.bucket_bits;
   const auto for_strips = [&](const auto& visit) {
     watch.parallel(layout.n_strips, 1, [&](std::size_t strip, std::size_t) {
@@ -164,7 +175,7 @@ void Filtration::rank_edges(Watch& watch) {
   watch.parallel(n_, 64, [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
       Code* codes = codes_.data() + i * stride_;
-      for (std::size_t j = 0; j < n_; ++j) codes[j] = code(ranks_[i * n_ + j]);
+      kernels().encode(ranks_of(static_cast<Vertex>(i)), n_, shift_, codes);
       std::fill(codes + n_, codes + stride_, Code{0xFFFF});
     }
   });

@@ -1,7 +1,7 @@
 // The inner loops, compiled once per instruction set and chosen at run time.
 //
-// Every kernel returns the same bits on every instruction set: all but two work on integers, and the
-// two that sum do so in eight lanes whose order is fixed, over products that are exact in float64, so
+// Every kernel returns the same bits on every instruction set: all but a few work on integers, and those
+// that sum floats do so in eight lanes whose order is fixed, over products that are exact in float64, so
 // that fused and unfused multiply-add agree.
 #pragma once
 
@@ -24,6 +24,10 @@ struct Kernels {
   // of kLanes; out is 4 x 4, row-major. The numbers are float32 widened to float64.
   void (*products)(const double* a, const double* b, std::size_t d, double* out);
 
+  // out = square roots of a[r] + b[c] - 2 products[r][c], 4 x 4; returns whether every one of these
+  // squares is at least `close` of a[r] + b[c]. Where not, some of `out` mean nothing.
+  bool (*lengths)(const double* products, const double* a, const double* b, double close, float* out);
+
   // Sum of squared differences of two rows of length d; differences are rounded to float32, which is
   // exact for numbers within a factor of two, so that their squares are exact.
   double (*squared_difference)(const double* a, const double* b, std::size_t d);
@@ -31,7 +35,16 @@ struct Kernels {
   // best[k] = max(min(best[k], row[k]), closed[k]); returns the smallest.
   float (*relax)(float* best, const float* row, const float* closed, std::size_t n);
 
+  // Sum of the bit patterns of row[k] / scale + softening, none of which is negative.
+  std::uint64_t (*remoteness)(const float* row, float scale, float softening, std::size_t n);
+
   float (*largest)(const float* row, std::size_t n);
+
+  // Bit k of out says whether row[k] <= limit; other bits of its last word are zero.
+  void (*within)(const float* row, std::size_t n, float limit, std::uint64_t* out);
+
+  // codes[k] = ranks[k] >> shift, kNoCode where the rank is all ones.
+  void (*encode)(const std::uint32_t* ranks, std::size_t n, unsigned shift, std::uint16_t* codes);
 
   // out[q] = max(a[q], b[q], c[q]); returns the smallest of those greater than `floor`, or kNoCode.
   std::uint16_t (*join)(const std::uint16_t* a, const std::uint16_t* b, const std::uint16_t* c,
@@ -59,6 +72,10 @@ struct Kernels {
   // rest = set without four rows; returns whether any bit is left.
   bool (*remove)(const std::uint64_t* set, const std::uint64_t* const* rows, std::uint64_t* rest,
                  std::size_t words);
+
+  // out = sum (exclusive or) of n_rows rows, of which the first may be `out`; returns whether any bit is
+  // set.
+  bool (*sum)(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_rows, std::size_t words);
 };
 
 // The best kernels this CPU can run; the environment variable PANIC_HPC_SIMD (baseline, avx2,

@@ -95,6 +95,25 @@ inline double total(const Lanes& lanes) {
   return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
+#if VECTOR_BYTES == 64
+// The totals of eight sums at once, in the same order of additions.
+inline Vector totals(const Lanes* sums) {
+  const auto halves = [](Vector x, Vector y) {
+    return __builtin_shufflevector(x, y, 0, 1, 2, 3, 8, 9, 10, 11) +
+           __builtin_shufflevector(x, y, 4, 5, 6, 7, 12, 13, 14, 15);
+  };
+  const auto quarters = [](Vector x, Vector y) {
+    return __builtin_shufflevector(x, y, 0, 1, 4, 5, 8, 9, 12, 13) +
+           __builtin_shufflevector(x, y, 2, 3, 6, 7, 10, 11, 14, 15);
+  };
+  Vector pair[4];
+  for (int k = 0; k < 4; ++k) pair[k] = halves(sums[2 * k].piece[0], sums[2 * k + 1].piece[0]);
+  const Vector x = quarters(pair[0], pair[1]), y = quarters(pair[2], pair[3]);
+  return __builtin_shufflevector(x, y, 0, 2, 4, 6, 8, 10, 12, 14) +
+         __builtin_shufflevector(x, y, 1, 3, 5, 7, 9, 11, 13, 15);
+}
+#endif
+
 template <std::size_t kRows, std::size_t kColumns>
 inline void products_tile(const double* a, const double* b, std::size_t d, double* out) {
   Lanes sum[kRows][kColumns] = {};
@@ -108,8 +127,14 @@ inline void products_tile(const double* a, const double* b, std::size_t d, doubl
         for (std::size_t c = 0; c < kColumns; ++c) sum[r][c].piece[p] += left * right[c];
       }
     }
+#if VECTOR_BYTES == 64
+  static_assert(kRows == 4 && kColumns == 4, "two times eight sums");
+  store(out, totals(sum[0]));
+  store(out + 8, totals(sum[2]));
+#else
   for (std::size_t r = 0; r < kRows; ++r)
     for (std::size_t c = 0; c < kColumns; ++c) out[r * 4 + c] = total(sum[r][c]);
+#endif
 }
 
 // As large as the registers allow; a smaller tile changes no sum.
@@ -118,6 +143,17 @@ void products(const double* a, const double* b, std::size_t d, double* out) {
   for (std::size_t r = 0; r < 4; r += kTile)
     for (std::size_t c = 0; c < 4; c += kTile)
       products_tile<kTile, kTile>(a + r * d, b + c * d, d, out + r * 4 + c);
+}
+
+bool lengths(const double* products, const double* a, const double* b, double close, float* out) {
+  bool all_far = true;
+  for (std::size_t r = 0; r < 4; ++r)
+    for (std::size_t c = 0; c < 4; ++c) {
+      const double scale = a[r] + b[c], squared = scale - 2 * products[r * 4 + c];
+      all_far &= squared >= close * scale;
+      out[r * 4 + c] = static_cast<float>(__builtin_sqrt(squared));
+    }
+  return all_far;
 }
 
 double squared_difference(const double* a, const double* b, std::size_t d) {
@@ -146,6 +182,17 @@ float relax(float* best, const float* row, const float* closed, std::size_t n) {
   return found;
 }
 
+std::uint64_t remoteness(const float* row, float scale, float softening, std::size_t n) {
+  std::uint64_t sum = 0;
+  for (std::size_t k = 0; k < n; ++k) {
+    const float share = row[k] / scale + softening;
+    std::uint32_t bits;
+    __builtin_memcpy(&bits, &share, sizeof bits);
+    sum += bits;
+  }
+  return sum;
+}
+
 float largest(const float* row, std::size_t n) {
   Floats most = {};
   std::size_t k = 0;
@@ -153,6 +200,31 @@ float largest(const float* row, std::size_t n) {
   float found = -smallest_of<float>(-most);
   for (; k < n; ++k) found = larger(found, row[k]);
   return found;
+}
+
+void within(const float* row, std::size_t n, float limit, std::uint64_t* out) {
+  for (std::size_t k = 0; k < n; k += 64) {
+    std::uint64_t bits = 0;
+    const std::size_t end = n - k < 64 ? n - k : 64;
+#if VECTOR_BYTES == 64
+    if (end == 64) {
+      const __m512 most = _mm512_set1_ps(limit);
+      for (std::size_t p = 0; p < 4; ++p)
+        bits |= static_cast<std::uint64_t>(_mm512_cmp_ps_mask(_mm512_loadu_ps(row + k + 16 * p), most, _CMP_LE_OQ)) << 16 * p;
+      out[k / 64] = bits;
+      continue;
+    }
+#endif
+    for (std::size_t l = 0; l < end; ++l) bits |= static_cast<std::uint64_t>(row[k + l] <= limit) << l;
+    out[k / 64] = bits;
+  }
+}
+
+void encode(const std::uint32_t* ranks, std::size_t n, unsigned shift, Code* codes) {
+  for (std::size_t k = 0; k < n; ++k) {
+    const std::uint32_t code = ranks[k] == 0xFFFFFFFF ? std::uint32_t{kNoCode} : ranks[k] >> shift;
+    codes[k] = static_cast<Code>(code);
+  }
 }
 
 inline Codes join_at(const Code* a, const Code* b, const Code* c, std::size_t q) {
@@ -242,9 +314,20 @@ bool remove(const std::uint64_t* set, const std::uint64_t* const* rows, std::uin
   return any_bit(any);
 }
 
+bool sum(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_rows, std::size_t words) {
+  Words any = {};
+  for (std::size_t w = 0; w < words; w += kWords) {
+    Words x = load<Words>(rows[0] + w);
+    for (std::size_t r = 1; r < n_rows; ++r) x ^= load<Words>(rows[r] + w);
+    store(out + w, x);
+    any |= x;
+  }
+  return any_bit(any);
+}
+
 }  // namespace
 
-const Kernels KERNEL_TABLE = {KERNEL_NAME, products, squared_difference, relax,     largest, join, collect,
-                              first_within, witness, fold_minima,        intersect, remove};
+const Kernels KERNEL_TABLE = {KERNEL_NAME, products, lengths, squared_difference, relax, remoteness, largest, within, encode, join, collect,
+                              first_within, witness, fold_minima,        intersect, remove, sum};
 
 }  // namespace lazy

@@ -9,7 +9,7 @@
 namespace lazy {
 namespace {
 
-constexpr std::size_t kWitnesses = 16;
+constexpr std::size_t kWitnesses = 12;
 
 // Near neighbours of a vertex: the nearest of each class modulo 256, and of those the nearest 16. Any
 // vertices would do; the nearer, the more lunes they are in.

@@ -8,22 +8,25 @@
 namespace lazy {
 
 template <int kVertices>
-std::vector<Bar> Reduction<kVertices>::run(const std::vector<Simplex>& columns) {
-  std::vector<Bar> bars;
+std::optional<Pairs> Reduction<kVertices>::run(const std::vector<Simplex>& columns, std::uint64_t most) {
+  Pairs pairs;
+  const std::uint64_t before = watch_.operations();
   pivots_ = FlatMap(columns.size());
   chain_of_.clear();
   for (auto column = columns.rbegin(); column != columns.rend(); ++column) {
+    if (watch_.operations() - before > most) return std::nullopt;
     const Simplex pivot = reduce(*column);
     const float birth = filtration_.length(longest_edge(*column));
-    float death = std::numeric_limits<float>::infinity();
-    if (pivot != Stream::kEnd) {
-      pivots_.put(pivot, static_cast<std::uint32_t>(chain_of_.size()));
-      chain_of_.push_back(store_chain());
-      death = filtration_.length(longest_edge(pivot));
+    if (pivot == Stream::kEnd) {
+      pairs.add_bar(birth, std::numeric_limits<float>::infinity());
+      continue;
     }
-    if (death > birth) bars.push_back({birth, death});
+    pivots_.put(pivot, static_cast<std::uint32_t>(chain_of_.size()));
+    chain_of_.push_back(store_chain());
+    pairs.add(birth, filtration_.length(longest_edge(pivot)), pivot);
   }
-  return bars;
+  std::sort(pairs.ends.begin(), pairs.ends.end());
+  return pairs;
 }
 
 // Adds columns until the smallest coface that does not cancel is the pivot of no other; returns it,
@@ -153,12 +156,6 @@ std::uint32_t Reduction<kVertices>::find_stream(Simplex simplex) const {
 // Keeps the simplices of the chain at work.
 template <int kVertices>
 typename Reduction<kVertices>::Chain Reduction<kVertices>::store_chain() {
-  if (chains_.size() + n_alive_ > chains_.capacity()) {
-    const std::size_t capacity = std::max(2 * chains_.capacity(), chains_.size() + n_alive_);
-    watch_.need(capacity * sizeof(Simplex));
-    watch_.account.add((capacity - chains_.capacity()) * sizeof(Simplex));
-    chains_.reserve(capacity);
-  }
   const Chain chain{chains_.size(), n_alive_};
   for (const Stream& stream : streams_)
     if (stream.alive) chains_.push_back(stream.simplex());

@@ -1,6 +1,8 @@
 // Matrix reduction over Z/2 with columns that are streams.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "coface_stream.hpp"
@@ -13,6 +15,22 @@ struct Bar {
   float birth, death;
 };
 
+// What is known of one dimension when it is finished.
+struct Pairs {
+  std::vector<Bar> bars;  // those of length zero are left out
+  // Cofaces that end a bar, those of length zero included, ascending. They begin none of the next
+  // dimension ("clearing": Chen and Kerber 2011).
+  std::vector<Simplex> ends;
+
+  void add_bar(float birth, float death) {
+    if (death > birth) bars.push_back({birth, death});
+  }
+  void add(float birth, float death, Simplex end) {
+    add_bar(birth, death);
+    ends.push_back(end);
+  }
+};
+
 // Persistent cohomology (de Silva, Morozov, Vejdemo-Johansson 2011) as Ripser does it: columns are the
 // coboundaries of simplices, reduced in decreasing order of the simplices, and the pivot of a column
 // is its smallest coface. A sum of columns is the heap of the heads of their streams. When column P is
@@ -21,18 +39,11 @@ struct Bar {
 template <int kVertices>
 class Reduction {
  public:
-  Reduction(const Filtration& filtration, Watch& watch) : filtration_(filtration), watch_(watch) {}
+  Reduction(const Filtration& filtration, Watch& watch)
+      : filtration_(filtration), watch_(watch), chains_(watch) {}
 
-  ~Reduction() { watch_.account.subtract(chains_.capacity() * sizeof(Simplex)); }
-  Reduction(const Reduction&) = delete;
-  Reduction& operator=(const Reduction&) = delete;
-
-  // Bars of `columns`, which are in ascending order; those of length zero are left out.
-  std::vector<Bar> run(const std::vector<Simplex>& columns);
-
-  // Whether a coface was found to end a bar of this dimension, and can thus begin none of the next
-  // ("clearing": Chen and Kerber 2011).
-  bool is_pivot(Simplex coface) const { return pivots_.find(coface) != nullptr; }
+  // `columns` are in ascending order. Gives up, with nothing, soon after `most` operations.
+  std::optional<Pairs> run(const std::vector<Simplex>& columns, std::uint64_t most);
 
  private:
   using Stream = CofaceStream<kVertices>;
@@ -68,7 +79,7 @@ class Reduction {
 
   FlatMap pivots_;             // pivot to number of the finished column
   std::vector<Chain> chain_of_;
-  std::vector<Simplex> chains_;
+  List<Simplex> chains_;
 
   // The column at work.
   std::vector<Stream> streams_;

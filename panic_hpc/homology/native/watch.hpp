@@ -91,6 +91,48 @@ class Watch {
   std::atomic<bool> abandoned_{false};
 };
 
+// A list that asks for memory before it grows, and is on the account.
+template <class T>
+class List {
+ public:
+  explicit List(Watch& watch) : watch_(&watch) {}
+  ~List() { watch_->account.subtract(values_.capacity() * sizeof(T)); }
+  List(const List&) = delete;
+  List& operator=(const List&) = delete;
+
+  void push_back(T value) {
+    reserve(values_.size() + 1);
+    values_.push_back(value);
+  }
+  void append(std::size_t count, T value) {
+    reserve(values_.size() + count);
+    values_.insert(values_.end(), count, value);
+  }
+  void append(const std::vector<T>& values) {
+    reserve(values_.size() + values.size());
+    values_.insert(values_.end(), values.begin(), values.end());
+  }
+  void clear() { values_.clear(); }
+
+  std::size_t size() const { return values_.size(); }
+  const T* data() const { return values_.data(); }
+  T& operator[](std::size_t i) { return values_[i]; }
+  const T& operator[](std::size_t i) const { return values_[i]; }
+  T& back() { return values_.back(); }
+
+ private:
+  void reserve(std::size_t size) {
+    if (size <= values_.capacity()) return;
+    const std::size_t old = values_.capacity(), capacity = size < 2 * old ? 2 * old : size;
+    watch_->need(capacity * sizeof(T));
+    watch_->account.add((capacity - old) * sizeof(T));
+    values_.reserve(capacity);
+  }
+
+  Watch* watch_;
+  std::vector<T> values_;
+};
+
 template <class Work>
 void Watch::parallel(std::size_t count, std::size_t grain, const Work& work) {
   std::atomic<std::size_t> next{0};

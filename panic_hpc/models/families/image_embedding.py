@@ -65,6 +65,10 @@ class ImageEmbeddingModel:
             "image_processor": type(self._processor).__name__,
         }
 
+    def move(self, device: str) -> None:
+        """Bring the weights to `device`, the host's memory ("cpu") included."""
+        self._model.to(device)
+
     def embed(self, inputs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return the (B, D) float32 vectors; images are never truncated."""
         return self._vectors(inputs), np.zeros(len(inputs), dtype=bool)

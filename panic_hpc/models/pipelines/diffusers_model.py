@@ -53,7 +53,7 @@ class DiffusersModel:
         self._torch = torch_for(device)
         quiet_loaders()
         variant = self.settings.variant
-        folder = open_folder(self.spec, find_weights(self.spec), variant)
+        folder = open_folder(self.spec, find_weights(self.spec))
         self._kind = folder.kind.__name__
         self._require_alone()
         require_installed(self.spec.name, pipeline_class(self._kind).needs)
@@ -69,6 +69,10 @@ class DiffusersModel:
         self._try()
         scheduler = getattr(self._pipeline, "scheduler", None)
         self.details = {"pipeline": self._kind, "scheduler": type(scheduler).__name__}
+
+    def move(self, device: str) -> None:
+        """Bring the weights to `device`, the host's memory ("cpu") included."""
+        self._pipeline.to(device)
 
     def generate(self, inputs: Sequence[str], seeds: Sequence[int]) -> list[Output]:
         """Return a picture for each prompt and seed."""

@@ -6,7 +6,10 @@ from panic_hpc import installed
 
 
 class Codec(Protocol):
-    """A plugin: one modality, which is its `name`; `option` is the experiment's choice of codec."""
+    """A plugin: one modality, which is its `name`; `option` is the experiment's choice of codec.
+
+    A codec that loses nothing may have `readable_at_once(value, option)`: see the function.
+    """
 
     name: str
 
@@ -17,13 +20,22 @@ class Codec(Protocol):
         """Return the bytes that are stored."""
 
     def decode(self, content: bytes) -> Any:
-        """Return the value that the next model reads."""
+        """Return the value that the next model reads; ValueError where the bytes are none."""
 
     def plain(self, value: Any) -> Any:
         """Return an ordinary value of `value`'s kind: any sound model can work on it."""
 
     def digest(self, value: Any) -> str:
         """Return 32 hex digits that are equal where two decoded values are."""
+
+
+def readable_at_once(codec: Codec, value: Any, option: str) -> Any:
+    """Return what the next model may read of `value` before it is stored, None to wait for that.
+
+    Only a lossless codec can tell; what it stores is compared all the same.
+    """
+    own = getattr(codec, "readable_at_once", None)
+    return own(value, option) if own else None
 
 
 def codec_of(modality: str) -> Codec:

@@ -1,7 +1,6 @@
 """Images are stored losslessly: WebP at method 0 and quality 0, or PNG at level 1.
 
-At 1024² the former takes a quarter of PNG's time and 15 % less space. Quality is the encoder's
-effort here; nothing is lost at any.
+At 1024² the former takes a quarter of PNG's time and 15 % less space.
 """
 
 import hashlib
@@ -11,17 +10,10 @@ from typing import Any
 import numpy as np
 
 from panic_hpc.keys import KEY_HEX
+from panic_hpc.store.pictures import FAST_PNG, LOSSLESS_WEBP, MAX_PIXELS, WEBP_SIDE, decoded
 from panic_hpc.types import IMAGE
 
-SIDE_LIMIT = 16_383
-"""Pixels; WebP's own limit."""
-
-_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    # exact: without it the encoder may change colours where alpha is 0. Method 4, Pillow's default,
-    # takes ten times as long for 5 % fewer bytes.
-    "webp-lossless": {"format": "WEBP", "lossless": True, "method": 0, "quality": 0, "exact": True},
-    "png": {"format": "PNG", "compress_level": 1},
-}
+_SAVE_OPTIONS = {"webp-lossless": LOSSLESS_WEBP, "png": FAST_PNG}
 
 
 class ImageCodec:
@@ -35,7 +27,16 @@ class ImageCodec:
             return f"an array of uint8 was expected, not {_described(value)}"
         if value.ndim != 3 or value.shape[2] != 3 or value.size == 0:
             return f"an image of shape (H, W, 3) was expected, not {value.shape}"
-        return "" if max(value.shape) <= SIDE_LIMIT else f"an image of {value.shape} is too large"
+        height, width = value.shape[:2]
+        is_small = max(height, width) <= WEBP_SIDE and height * width <= MAX_PIXELS
+        return "" if is_small else f"an image of {value.shape} is too large"
+
+    def readable_at_once(self, value: np.ndarray, option: str) -> np.ndarray:
+        """Return the pixels, not to be written to: both formats are lossless."""
+        view = value.view()
+        # As decoded ones are: the next model must not change what is being encoded.
+        view.flags.writeable = False
+        return view
 
     def encode(self, value: np.ndarray, option: str) -> bytes:
         """Return the file's bytes; `option` is "webp-lossless" or "png"."""
@@ -46,12 +47,8 @@ class ImageCodec:
         return stream.getvalue()
 
     def decode(self, content: bytes) -> np.ndarray:
-        """Return the (H, W, 3) uint8 pixels, whichever of the formats they are in."""
-        from PIL import Image
-
-        # Two decoders instead of Pillow's forty: shards may come from strangers.
-        with Image.open(io.BytesIO(content), formats=("WEBP", "PNG")) as image:
-            return np.asarray(image.convert("RGB"))
+        """Return the (H, W, 3) uint8 pixels; ValueError where they are no stored picture."""
+        return decoded(content)
 
     def plain(self, value: np.ndarray) -> np.ndarray:
         """Return a grey picture of the same size."""

@@ -24,6 +24,10 @@ class TextCodec:
         n = len(value)
         return "" if n <= LENGTH_LIMIT else f"a text of {n} characters is more than {LENGTH_LIMIT}"
 
+    def readable_at_once(self, value: str, option: str) -> str:
+        """Return the text: UTF-8 is lossless."""
+        return value
+
     def encode(self, value: str, option: str = "") -> bytes:
         """Return the UTF-8 of a text."""
         # Byte-level tokenizers cut in the middle of a character; an error here would end the run.

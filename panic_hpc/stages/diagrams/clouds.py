@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from panic_hpc.errors import ShardError
 from panic_hpc.stages.base import Context
-from panic_hpc.store.format.schema import EMBEDDING_FAILED
 from panic_hpc.store.format.shard import ShardFile, open_shard
+from panic_hpc.store.results.embeddings import EMBEDDING_FAILED
 from panic_hpc.types import EMBEDDINGS, Shard
 
 SAMPLED_NUMBERS = 8

@@ -66,7 +66,7 @@ NO_STOPS = SafetyStops()
 class Diagram:
     """What became of one run: `dgms` has (n, 2) float32 bars for each dimension that is complete.
 
-    `status` is a name of schema.DIAGRAM_STATUS; `distinct_points` is -1 where nobody counted.
+    `status` is a name of DIAGRAM_STATUS; `distinct_points` is -1 where nobody counted.
     `stopped_by` is "deadline" or "memory" where `status` is incomplete for it, else "". `elapsed`
     are the seconds with null models, `seconds` those without.
     """
@@ -203,7 +203,7 @@ def _diagrams(points: NDArray[np.float32], settings: DiagramSettings, stops: Saf
         engine=settings.engine,
         thresh=settings.thresh,
         # Seconds since the epoch cross processes; a monotonic clock's zero need not be the same.
-        deadline=None if stops.deadline is None else max(0.0, stops.deadline - time.time()),
+        time_limit_s=None if stops.deadline is None else max(0.0, stops.deadline - time.time()),
         memory_limit_gb=None if stops.memory_bytes is None else stops.memory_bytes / 1e9,
         budget=settings.budget_of(len(points)),
     )

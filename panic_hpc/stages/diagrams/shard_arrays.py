@@ -10,8 +10,8 @@ from panic_hpc.homology.null_models import NULL_MODELS
 from panic_hpc.stages.diagrams.clouds import Clouds
 from panic_hpc.stages.diagrams.one_diagram import Diagram, DiagramSettings
 from panic_hpc.store.format.ragged import offsets_of, pack_texts
-from panic_hpc.store.format.schema import DIAGRAM_STATUS
 from panic_hpc.store.journal import Journal, JournalRecord
+from panic_hpc.store.results.diagrams import DIAGRAM_STATUS
 
 N_BEFORE_BARS = 2
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from panic_hpc.disk.files import replace_file, to_json
 from panic_hpc.models.numerics import numerics_class
-from panic_hpc.stages import sizes
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.diagrams.clouds import open_clouds
+from panic_hpc.stages.diagrams.estimate import estimate_diagrams
 from panic_hpc.stages.diagrams.job import DiagramsJob
 from panic_hpc.stages.diagrams.one_diagram import DiagramSettings, probe
 from panic_hpc.stages.diagrams.shard_arrays import diagrams_arrays, results
 from panic_hpc.stages.diagrams.stops import remark
 from panic_hpc.stages.shard_header import begin_header, finish_header
-from panic_hpc.store.format.schema import INCOMPLETE
 from panic_hpc.store.format.shard import publish_shard
 from panic_hpc.store.journal import Journal, open_journal
+from panic_hpc.store.results.diagrams import INCOMPLETE
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, Shard, ShardId
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class DiagramsStage:
 
     def estimate(self, manifest: "Manifest") -> Estimate:
         """Return the core seconds that trajectories of these lengths take, and their bytes."""
-        return sizes.estimate_diagrams(manifest)
+        return estimate_diagrams(manifest)
 
     def execute(self, context: Context, shard: Shard) -> None:
         """Compute the diagrams of the shard's runs and publish them; goes on from its journal."""

@@ -6,13 +6,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.errors import ModelError
+from panic_hpc.errors import ModelError, ShardError
 from panic_hpc.models.base import EmbeddingModel
+from panic_hpc.models.loading import on_device
 from panic_hpc.stages.calls import Caller, ItemFailure
 from panic_hpc.stages.codecs.base import Codec
-from panic_hpc.stages.embeddings.outputs import Outputs
+from panic_hpc.stages.embeddings.outputs import Outputs, Stored
 from panic_hpc.stages.embeddings.shard_arrays import MAX_FAILURES
-from panic_hpc.store.format.schema import EMBEDDING_FAILED, EMBEDDING_TRUNCATED
+from panic_hpc.store.checks.rules import REDO_SHARD
+from panic_hpc.store.results.embeddings import EMBEDDING_FAILED, EMBEDDING_TRUNCATED
 
 
 class Inputs(NamedTuple):
@@ -43,12 +45,20 @@ class Reader:
         """Return the inputs of the run at `position` in its shard."""
         stored = self.outputs.of_run(position)
         steps = [item.step for item in stored]
-        values = [self.codec.decode(item.content) for item in stored]
+        values = [self._decoded(position, item) for item in stored]
         if self.prompts is None:
             return Inputs(position, steps, values)
         # Step -1 in the first batch of the run, so that which slots the outputs have depends on the
         # run alone.
         return Inputs(position, [-1, *steps], [self.prompts[position], *values])
+
+    def _decoded(self, position: int, item: Stored) -> Any:
+        try:
+            return self.codec.decode(item.content)
+        except ValueError as error:
+            run = int(self.outputs.indices[position])
+            place = f"{self.outputs.shard.path}: {self.codec.name} of run {run}, step {item.step}"
+            raise ShardError(f"{place}, cannot be decoded ({error})", hint=REDO_SHARD) from error
 
 
 def caller_of(model: EmbeddingModel, codec: Codec) -> Caller:
@@ -56,7 +66,7 @@ def caller_of(model: EmbeddingModel, codec: Codec) -> Caller:
     size = model.spec.batch_size
 
     def call(items: Sequence[Any]) -> Sequence[tuple[NDArray[np.float32], bool]]:
-        vectors, truncated = model.embed(list(items))
+        vectors, truncated = on_device(model, lambda: model.embed(list(items)))
         # Told at the first call; a wider dtype would be stored as noise, since the journal holds
         # bare bytes.
         if vectors.shape != (size, model.dimension) or vectors.dtype != np.float32:

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.store.format.column import OUTPUT_GROUPS
 from panic_hpc.store.format.ragged import unpack
-from panic_hpc.store.format.schema import OUTPUT_GROUPS
 from panic_hpc.store.format.shard import ShardFile
 
 

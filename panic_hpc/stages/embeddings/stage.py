@@ -9,9 +9,9 @@ from panic_hpc.models.base import EmbeddingModel
 from panic_hpc.models.loading import load_all
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.models.torch_setup import fix_threads
-from panic_hpc.stages import sizes
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.base import codec_of
+from panic_hpc.stages.embeddings.estimate import estimate_embeddings
 from panic_hpc.stages.embeddings.one_run import Reader, caller_of, embed, recorded
 from panic_hpc.stages.embeddings.outputs import Outputs
 from panic_hpc.stages.embeddings.shard_arrays import embeddings_arrays
@@ -51,7 +51,7 @@ class EmbeddingsStage:
 
     def estimate(self, manifest: "Manifest") -> Estimate:
         """Return the seconds that all outputs take by their models' costs, and their bytes."""
-        return sizes.estimate_embeddings(manifest)
+        return estimate_embeddings(manifest)
 
     def execute(self, context: Context, shard: Shard) -> None:
         """Embed the shard's outputs and publish the vectors; goes on from its journal."""

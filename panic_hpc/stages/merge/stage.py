@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from panic_hpc import installed
 from panic_hpc.merging.assembling import MergeOptions
-from panic_hpc.merging.merge import merge
 from panic_hpc.stages.base import Context, Estimate
+from panic_hpc.stages.merge.experiments import merge, merged_stages
 from panic_hpc.store.completeness import dataset_problem
-from panic_hpc.types import DIAGRAMS, EMBEDDINGS, MERGE, RUNS, Shard
+from panic_hpc.store.results.base import all_kinds
+from panic_hpc.types import MERGE, Shard
 
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
@@ -21,25 +21,20 @@ class MergeStage:
     """Joins the shards of an experiment into its dataset."""
 
     name = MERGE
-    after = (RUNS, EMBEDDINGS, DIAGRAMS)
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """All stages whose results go into a dataset."""
+        return tuple(all_kinds())
 
     def shards(self, manifest: "Manifest") -> Sequence[Shard]:
         """Return the one shard, whose file is the dataset and whose inputs are all others."""
-        stages = installed.plugins("stages")
-        inputs = tuple(
-            shard.id
-            for name in self.after
-            if name in stages
-            for shard in stages[name].shards(manifest)
-        )
+        inputs = tuple(shard.id for stage in merged_stages() for shard in stage.shards(manifest))
         return (Shard(MERGE, 0, "", 0, manifest.n_runs, inputs),)
 
     def estimate(self, manifest: "Manifest") -> Estimate:
         """Return the time to copy what the other stages are estimated to publish."""
-        stages = installed.plugins("stages")
-        nbytes = sum(
-            stages[name].estimate(manifest).nbytes for name in self.after if name in stages
-        )
+        nbytes = sum(stage.estimate(manifest).nbytes for stage in merged_stages())
         return Estimate(0.0, nbytes / COPY_BYTES_PER_S, nbytes)
 
     def execute(self, context: Context, shard: Shard) -> None:

@@ -3,20 +3,24 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 from panic_hpc.errors import Interrupted
 from panic_hpc.models.base import GenerativeModel, Output
+from panic_hpc.models.loading import on_device
 from panic_hpc.stages.calls import Caller, ItemFailure
 from panic_hpc.stages.codecs.base import Codec
-from panic_hpc.stages.runs.progress import RunLimits, RunProgress, apply, seed_of
-from panic_hpc.stages.runs.recorder import CallResult, Item, Recorded, Recorder
+from panic_hpc.stages.runs.progress import RunLimits, RunProgress, add_rows, seed_of
+from panic_hpc.stages.runs.recorder import CallResult, Item, Recorder, Submitted
 from panic_hpc.stages.throttle import Slowest, Throttle
 from panic_hpc.types import IMAGE
 
 REPORT_INTERVAL_S = 1.0
+# A picture may so be encoded during two calls, the captioner's and the next of its own model, and
+# a run has at most two pictures in memory.
+MAX_UNRECORDED = 3
+"""Outputs of one run that may be under way into the journal when its next step begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ def position_of(model: GenerativeModel, codec: Codec, input_codec: Codec) -> Cyc
     def call(items: Sequence[tuple[Any, int]]) -> Sequence[Output | ItemFailure]:
         # A pair is one item, so that a copy that fills a slot brings its seed along.
         inputs, seeds = zip(*items, strict=True)
-        outputs = model.generate(list(inputs), list(seeds))
+        outputs = on_device(model, lambda: model.generate(list(inputs), list(seeds)))
         return [_checked(codec, output) for output in outputs]
 
     def plain(item: tuple[Any, int]) -> tuple[Any, int]:
@@ -76,7 +80,8 @@ def is_kept(course: NetworkCycle, step: int) -> bool:
 class Lockstep:
     """The work on one shard; `should_stop` and `report` are the context's.
 
-    Holds one decoded output a run in memory: 3 MB each for images of 1024 by 1024.
+    Holds one decoded output a run in memory, and those that are being encoded: 3 MB each for images
+    of 1024 by 1024.
     """
 
     course: NetworkCycle
@@ -86,7 +91,10 @@ class Lockstep:
     report: Callable[[int, int], None]
     _slowest: Slowest = field(default_factory=Slowest)
     _pace: Throttle = field(default_factory=lambda: Throttle(REPORT_INTERVAL_S))
-    _pending: "deque[Future[Recorded]]" = field(default_factory=deque)
+    # Calls in their order: those whose outputs the next models wait for, then those that are only
+    # being recorded.
+    _pending: deque[Submitted] = field(default_factory=deque)
+    _unrecorded: deque[Submitted] = field(default_factory=deque)
 
     def advance(self) -> None:
         """Go on until every run has ended; Interrupted, in a consistent state, where asked."""
@@ -104,10 +112,13 @@ class Lockstep:
         self._report()
 
     def _attend(self, step: int, place: CyclePosition, positions: range) -> None:
-        # The wait that lets encoding overlap: a batch needs its own last outputs only, while other
-        # batches are still being written.
-        while any(self.runs[position].is_pending for position in positions):
-            self._settle(self._pending.popleft())
+        runs = [self.runs[position] for position in positions]
+        # The waits that let encoding overlap: a batch needs its own last outputs only, while those
+        # before and of other batches are still being written.
+        while any(run.is_pending for run in runs):
+            self._hand_on()
+        while any(run.n_unrecorded >= MAX_UNRECORDED for run in runs):
+            self._settle()
         ready = [position for position in positions if self.runs[position].is_ready(step)]
         if not ready:
             return
@@ -116,8 +127,10 @@ class Lockstep:
         self._stop_if_asked()
         with self._slowest.timed():
             result = self._call(step, place, positions.start, ready)
-        for position in ready:
-            self.runs[position].is_pending = True
+        for position, reason in result.failed:
+            self.runs[position].fail(reason)
+        for item in result.items:
+            self.runs[item.position].is_pending = True
         self._pending.append(self.recorder.submit(result, place.codec))
 
     def _call(
@@ -134,26 +147,34 @@ class Lockstep:
         done = [Item(p, a, kept) for p, a in answers.items() if isinstance(a, Output)]
         return CallResult(step, done, failed, started, seconds)
 
-    def _settle(self, future: "Future[Recorded]") -> None:
-        recorded = future.result()
-        value = recorded.record.value
-        apply(recorded.record, self.runs, self.course.limits)
-        for position, current in recorded.values.items():
-            run = self.runs[position]
+    def _hand_on(self) -> None:
+        """Let the runs of the oldest pending call have what their next models read."""
+        call = self._pending.popleft()
+        for position, future in call.handed_on.items():
+            run, handed_on = self.runs[position], future.result()
+            run.advance(handed_on.digest, self.course.limits)
             # An ended run gives its picture back; the others hold one each.
-            run.current = None if run.ended else current
-        for position in (*recorded.values, *(position for position, _ in value["failed"])):
-            self.runs[position].is_pending = False
+            run.current = None if run.ended else handed_on.value
+            run.is_pending = False
+        self._unrecorded.append(call)
+
+    def _settle(self) -> None:
+        """Wait for the oldest call to be recorded."""
+        if not self._unrecorded:
+            self._hand_on()
+        add_rows(self._unrecorded.popleft().record.result(), self.runs)
         if self._pace.is_due():
             self._report()
 
     def _settle_all(self) -> None:
-        while self._pending:
-            self._settle(self._pending.popleft())
+        while self._pending or self._unrecorded:
+            self._settle()
 
     def _stop_if_asked(self) -> None:
-        # The slowest call and the slowest fsync seen: both may lie between this look and the next.
-        reason = self.should_stop(self._slowest.seconds + self.recorder.slowest.seconds)
+        # The slowest call, the longest way into the journal and the slowest fsync seen: all may lie
+        # between this look and the end.
+        recording = self.recorder.latest.seconds + self.recorder.slowest.seconds
+        reason = self.should_stop(self._slowest.seconds + recording)
         if reason:
             self._settle_all()
             self._report()
@@ -161,7 +182,8 @@ class Lockstep:
 
     def _report(self) -> None:
         total = self.course.limits.max_length
-        done = sum(total if run.ended else run.n_steps for run in self.runs)
+        # What is recorded, since a process that was killed is judged by what the next one finds.
+        done = sum(total if run.is_complete else len(run.rows) for run in self.runs)
         self.report(done, total * len(self.runs))
 
 

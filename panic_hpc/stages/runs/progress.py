@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from panic_hpc.errors import ConflictError
+from panic_hpc.errors import ConflictError, ShardError
 from panic_hpc.keys import step_seed
 from panic_hpc.stages.runs.loops import LoopFinder
 from panic_hpc.store.journal import Blob, JournalRecord
@@ -40,7 +40,9 @@ class RunLimits:
 class RunProgress:
     """One run on its way; `current` is what its next model reads.
 
-    `ended` is "" while the run goes on. `redone` holds digests of rows taken back on resuming,
+    `n_steps` counts the invocations done, which is the next step; `rows` are those of them that
+    are recorded, the last few perhaps not yet. `ended` is "" while the run goes on; `is_pending`
+    while its last output is not known yet. `redone` holds digests of rows taken back on resuming,
     by step: done again, they must come out the same.
     """
 
@@ -48,29 +50,35 @@ class RunProgress:
     current: Any
     loop: LoopFinder | None = None
     rows: list[InvocationRow] = field(default_factory=list)
+    n_steps: int = 0
     ended: str = ""
     failure: str = ""
     is_pending: bool = False
     redone: dict[int, str] = field(default_factory=dict)
 
     @property
-    def n_steps(self) -> int:
-        """The number of recorded invocations, which is the next step."""
-        return len(self.rows)
+    def n_unrecorded(self) -> int:
+        """The number of invocations that were done and have no row yet."""
+        return self.n_steps - len(self.rows)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run has ended and all of it is recorded."""
+        return bool(self.ended) and not self.n_unrecorded
 
     def is_ready(self, step: int) -> bool:
         """Return whether `step` is the next thing to do for this run."""
         return not self.ended and self.n_steps == step
 
-    def add(self, row: InvocationRow, limits: RunLimits) -> None:
-        """Append the row of the next step, and end the run where it is long enough or loops."""
+    def advance(self, digest: str, limits: RunLimits) -> None:
+        """Take note of the next step's output; the run ends where it is long enough or loops."""
         step = self.n_steps
         # The cheapest proof of promise 1 there is: work that is done twice anyway must come out the
         # same.
-        if self.redone.pop(step, row.digest) != row.digest:
+        if self.redone.pop(step, digest) != digest:
             raise ConflictError(f"Run {self.run.index} differs at step {step} when done again")
-        self.rows.append(row)
-        found = self.loop is not None and self.loop.see(step, row.digest)
+        self.n_steps += 1
+        found = self.loop is not None and self.loop.see(step, digest)
         if found and limits.loop_stop:
             self.ended = "loop"
         elif self.n_steps == limits.max_length:
@@ -87,17 +95,25 @@ def seed_of(run: Run, step: int) -> int:
 
 
 def apply(record: JournalRecord, runs: Sequence[RunProgress], limits: RunLimits) -> None:
-    """Add the rows and failures of a journal record to the runs they belong to."""
+    """Let runs go through a call that a journal tells of."""
+    value = record.value
+    for position in (*(row[0] for row in value["rows"]), *(run for run, _ in value["failed"])):
+        _go_back(runs[position], value["step"])
+    for position, digest, *_ in value["rows"]:
+        runs[position].advance(digest, limits)
+    for position, reason in value["failed"]:
+        runs[position].fail(reason)
+    add_rows(record, runs)
+
+
+def add_rows(record: JournalRecord, runs: Sequence[RunProgress]) -> None:
+    """Add the rows of a recorded call to the runs that went through it."""
     value, blobs = record.value, iter(record.blobs)
     for position, digest, input_tokens, output_tokens, flags, is_stored in value["rows"]:
         # Blobs are there for stored rows only, in their order.
         blob = next(blobs) if is_stored else None
         counts = (digest, input_tokens, output_tokens, flags, blob)
-        _take_back(runs[position], value["step"])
-        runs[position].add(InvocationRow(value["started"], value["seconds"], *counts), limits)
-    for position, reason in value["failed"]:
-        _take_back(runs[position], value["step"])
-        runs[position].fail(reason)
+        runs[position].rows.append(InvocationRow(value["started"], value["seconds"], *counts))
 
 
 def take_back_unstored(run: RunProgress) -> None:
@@ -110,12 +126,21 @@ def take_back_unstored(run: RunProgress) -> None:
         _take_back(run, kept)
 
 
+def _go_back(run: RunProgress, step: int) -> None:
+    """Make `step` the next one of a run; ShardError where the run has not come so far."""
+    if run.n_steps < step:
+        where = f"step {step} of run {run.run.index}, and the one before is missing"
+        raise ShardError(f"A checkpoint has {where}", hint="Remove it to start its shard anew")
+    _take_back(run, step)
+
+
 def _take_back(run: RunProgress, step: int) -> None:
     """Make `step` the next one of a run that was further: its rows are to be done again."""
     if run.n_steps <= step:
         return
     run.redone |= {place: run.rows[place].digest for place in range(step, run.n_steps)}
     del run.rows[step:]
+    run.n_steps = step
     run.loop = LoopFinder(run.loop.network_length) if run.loop else None
     for place, row in enumerate(run.rows):
         if run.loop:

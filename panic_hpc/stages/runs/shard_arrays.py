@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 
 from panic_hpc.planning.networks import Network
 from panic_hpc.stages.runs.progress import InvocationRow, RunProgress, seed_of
-from panic_hpc.store.format import schema
+from panic_hpc.store.format.column import MODALITIES, OUTPUT_GROUPS, REQUIRED_OUTPUTS
 from panic_hpc.store.format.ragged import offsets_of, pack_texts
 from panic_hpc.store.format.shard import Stream
 from panic_hpc.store.journal import Blob, Journal
+from panic_hpc.store.results.base import kind_of
+from panic_hpc.store.results.runs import ENDED, NOISE
+from panic_hpc.types import RUNS
 
 Array = NDArray[Any] | Stream
 
@@ -41,9 +44,9 @@ def _run_columns(runs: Sequence[RunProgress]) -> dict[str, Array]:
         "network": [run.run.network for run in runs],
         "prompt": [run.run.prompt for run in runs],
         "seed": [run.run.seed for run in runs],
-        "noise": [schema.NOISE[run.run.noise] for run in runs],
+        "noise": [NOISE[run.run.noise] for run in runs],
         "n_steps": [run.n_steps for run in runs],
-        "ended": [schema.ENDED[run.ended] for run in runs],
+        "ended": [ENDED[run.ended] for run in runs],
         "loop_start": [run.loop.start if run.loop else -1 for run in runs],
         "loop_length": [run.loop.length if run.loop else 0 for run in runs],
     }
@@ -60,7 +63,7 @@ def _invocation_columns(
     values: dict[str, Sequence[Any]] = {
         "step": steps,
         "model": [step % len(network.models) for step in steps],
-        "modality": [schema.MODALITIES[modality] for modality in produced],
+        "modality": [MODALITIES[modality] for modality in produced],
         "seed": [seed_of(run.run, step) for run in runs for step in range(run.n_steps)],
         "started": [row.started for row in rows],
         "seconds": [row.seconds for row in rows],
@@ -76,14 +79,14 @@ def _output_columns(
 ) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
     # The required ones even where empty, so that readers need not ask.
-    for modality in sorted({*schema.REQUIRED_OUTPUTS, *produced}):
+    for modality in sorted({*REQUIRED_OUTPUTS, *produced}):
         kept = [
             (place, row.blob)
             for place, (row, made) in enumerate(zip(rows, produced, strict=True))
             if made == modality and row.blob is not None
         ]
         blobs = [blob for _, blob in kept]
-        group = schema.OUTPUT_GROUPS[modality]
+        group = OUTPUT_GROUPS[modality]
         arrays |= _typed(group, {"invocation": [place for place, _ in kept]})
         arrays |= _ragged(group, blobs, journal)
     return arrays
@@ -110,8 +113,8 @@ def _failure_columns(runs: Sequence[RunProgress]) -> dict[str, Array]:
 
 
 def _typed(group: str, values: "dict[str, Any]") -> dict[str, Array]:
-    """Return columns of `group` in the dtypes that the schema gives them."""
-    columns = schema.shard_columns("runs")
+    """Return columns of `group` in the dtypes that their kind of result gives them."""
+    columns = kind_of(RUNS).by_name
     return {
         f"{group}/{name}": np.array(column, dtype=columns[f"{group}/{name}"].dtype)
         for name, column in values.items()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from panic_hpc.models.loading import load_all
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.models.torch_setup import fix_threads
-from panic_hpc.stages import sizes
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.base import codec_of
+from panic_hpc.stages.runs.estimate import estimate_runs
 from panic_hpc.stages.runs.lockstep import Lockstep, NetworkCycle, position_of
 from panic_hpc.stages.runs.loops import LoopFinder
 from panic_hpc.stages.runs.progress import RunLimits, RunProgress, apply, take_back_unstored
@@ -37,7 +37,7 @@ class RunsStage:
 
     def estimate(self, manifest: "Manifest") -> Estimate:
         """Return the seconds that all invocations take by their models' costs, and their bytes."""
-        return sizes.estimate_runs(manifest)
+        return estimate_runs(manifest)
 
     def execute(self, context: Context, shard: Shard) -> None:
         """Follow the shard's runs to their ends and publish them; goes on from its journal."""
@@ -63,7 +63,8 @@ def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
     with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
         runs = _resumed(context.manifest, shard, course, journal)
         # The recorder ends before the arrays are made: its threads still write records.
-        with Recorder(journal, experiment.images.codec, context.checkpoint_s) as recorder:
+        codec, n_threads = experiment.images.codec, context.cpus
+        with Recorder(journal, codec, context.checkpoint_s, n_threads) as recorder:
             Lockstep(course, runs, recorder, context.should_stop, context.report).advance()
         arrays = runs_arrays(runs, network, journal)
         publish_shard(path, finish_header(header, journal), arrays)

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 
 from panic_hpc.errors import ShardError
 from panic_hpc.store.checks.sampling import Sample
-from panic_hpc.store.checks.structure import Problem, type_problems
+from panic_hpc.store.checks.structure import type_problems
 from panic_hpc.store.dataset.schema import dataset_column
 from panic_hpc.store.format import hdf5
 from panic_hpc.store.format.header import DATASET
 from panic_hpc.store.format.netcdf import scale_places
 from panic_hpc.store.format.reader import ArrayFile
+from panic_hpc.store.results.base import Problem
+from panic_hpc.store.results.section import unknown_stages
 
 
 def hdf5_problems(file: ArrayFile) -> Iterator[Problem]:
@@ -21,8 +23,11 @@ def hdf5_problems(file: ArrayFile) -> Iterator[Problem]:
     for name, reason in hdf5.disagreements(file.path, wanted):
         yield "F04", f"{name}: {reason}"
     allowed = {*file.entries, hdf5.HEADER, hdf5.HEADER_SHA256, *_scales(file)}
+    unknown = unknown_stages(file)
     for name in hdf5.strangers(file.path, allowed):
-        yield "F05", f"{name} is unknown to the format"
+        # Of these a single finding is enough: see known_problems.
+        if name.partition("/")[0] not in unknown:
+            yield "F05", f"{name} is unknown to the format"
 
 
 def _scales(file: ArrayFile) -> set[str]:
@@ -36,8 +41,12 @@ def known_problems(file: ArrayFile) -> Iterator[Problem]:
     """Yield arrays of a dataset that the format does not know, or knows with another type."""
     if file.kind != DATASET:
         return
+    for stage in (unknown := unknown_stages(file)):
+        yield "F05", f"it has results of stage {stage!r}, which nothing installed here declares"
     for name, entry in file.entries.items():
         column = dataset_column(name)
+        if column is None and name.partition("/")[0] in unknown:
+            continue
         if column is None:
             yield "F05", f"{name} is not an array of a dataset"
         else:

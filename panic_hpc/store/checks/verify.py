@@ -13,15 +13,12 @@ from panic_hpc.store.checks.content import (
 from panic_hpc.store.checks.file import hdf5_problems, known_problems, sum_problems
 from panic_hpc.store.checks.rules import REDO_DATASET, REDO_SHARD, Finding, RefusedError
 from panic_hpc.store.checks.sampling import ALL, Sample
-from panic_hpc.store.checks.structure import Problem
-from panic_hpc.store.checks.tables import (
-    dataset_problems,
-    n_incomplete_diagrams,
-    shard_problems,
-)
+from panic_hpc.store.checks.tables import dataset_problems, shard_problems
 from panic_hpc.store.format.file_digest import digest_path, digest_problem
 from panic_hpc.store.format.header import DATASET
 from panic_hpc.store.format.reader import ArrayFile
+from panic_hpc.store.results.base import Problem
+from panic_hpc.store.results.section import n_undigested
 
 # One cause can break a rule for each of 100,000 runs.
 MAX_PER_RULE = 20
@@ -63,7 +60,7 @@ def verify_file(
             for rule, sentence in _limited(_problems(file, sample, report))
         )
         key = str(file.header.get("content_key", ""))
-        return Verified(path, file.kind, key, found, 0 if found else n_incomplete_diagrams(file))
+        return Verified(path, file.kind, key, found, 0 if found else n_undigested(file))
 
 
 def _limited(problems: Iterator[Problem]) -> Iterator[Problem]:

@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from panic_hpc.closing import Closing
 from panic_hpc.errors import PanicError, ShardError
+from panic_hpc.store.dataset.bulk import Result
 from panic_hpc.store.dataset.outputs import output_rows, read_texts
+from panic_hpc.store.format.column import OUTPUT_GROUPS
 from panic_hpc.store.format.header import DATASET
 from panic_hpc.store.format.reader import ArrayFile
-from panic_hpc.store.format.schema import OUTPUT_GROUPS, shard_columns
-from panic_hpc.store.pictures import opened_picture
+from panic_hpc.store.pictures import decoded
+from panic_hpc.store.results.base import kind_of
+from panic_hpc.store.results.section import Section, dataset_sections
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, TEXT
 
 if TYPE_CHECKING:
@@ -140,6 +143,24 @@ class Dataset(Closing):
         first, last = self.file.slice("runs/offsets", row, row + 2).tolist()
         return first, last
 
+    def results(self) -> list[tuple[str, str]]:
+        """Return the (stage, embedding model) of all that `result` gives here; "" for no model."""
+        return [(section.kind.stage, section.model) for section in dataset_sections(self.file)]
+
+    def result(self, stage: str, model: str = "") -> Result:
+        """Return what is here of a stage and embedding model, a run's or all of it at once.
+
+        Of any stage that is installed. PanicError where the dataset has nothing of it.
+
+        Example:
+            >>> vectors = dataset.result("embeddings", "MicroText").column("vector")
+        """
+        found = Section(self.file, kind_of(stage), model, in_dataset=True)
+        if (stage, model) not in self.results():
+            known = ", ".join(" of ".join(filter(None, pair)) for pair in self.results())
+            raise PanicError(f"{self.path} has no {found}", hint=f"It has {known}")
+        return Result(self, found)
+
     def trajectory(self, run: Run, model: str) -> NDArray[np.float32]:
         """Return the run's embeddings in step order, without the prompt: (T, D) float32."""
         # Steps ascend (rule S05) and the prompt's is -1, so that it can only be the first row.
@@ -192,7 +213,7 @@ class Dataset(Closing):
         name = f"{group}/surrogates/statistics"
         if name not in self.file:
             return {}
-        codes = shard_columns(DIAGRAMS)["surrogates/statistics"].codes
+        codes = kind_of(DIAGRAMS).by_name["surrogates/statistics"].codes
         found = self.file.slice(name, row, row + 1)[0]
         return {word: found[code] for word, code in codes.items() if code < len(found)}
 
@@ -215,10 +236,9 @@ class Dataset(Closing):
         return self.file.slice("images/values", first, last).tobytes()
 
     def image(self, run: Run, step: int) -> NDArray[np.uint8]:
-        """Return an image as (H, W, 3) uint8."""
+        """Return an image as (H, W, 3) uint8; ShardError where it is not one as they are stored."""
         try:
-            with opened_picture(self.image_bytes(run, step)) as picture:
-                return np.asarray(picture.convert("RGB"))
+            return decoded(self.image_bytes(run, step))
         except ValueError as error:
             raise ShardError(f"{self.path}: image of run {run}, step {step}: {error}") from error
 

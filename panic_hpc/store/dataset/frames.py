@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from panic_hpc.errors import PanicError, nearest
 from panic_hpc.store.dataset.outputs import read_texts
 from panic_hpc.store.dataset.schema import dataset_column
-from panic_hpc.store.format.schema import INVOCATION_COLUMNS, RUN_COLUMNS, Column
+from panic_hpc.store.format.column import Column
+from panic_hpc.store.results.runs import INVOCATION_COLUMNS, RUN_COLUMNS
 
 if TYPE_CHECKING:
     import polars as pl

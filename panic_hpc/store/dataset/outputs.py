@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from panic_hpc.store.format import ragged
+from panic_hpc.store.format.column import OUTPUT_GROUPS
 from panic_hpc.store.format.reader import ArrayFile
-from panic_hpc.store.format.schema import OUTPUT_GROUPS
 
 
 def lower_bound(file: ArrayFile, name: str, value: int) -> int:

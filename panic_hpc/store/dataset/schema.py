@@ -1,35 +1,7 @@
 """Every array of a dataset: those of the shards by their names there, and tables beside them."""
 
-from collections.abc import Iterator
-from dataclasses import replace
-
-from panic_hpc.store.format.schema import Column, shard_columns
-from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
-
-_DROPPED = ("runs/index", "runs/key")
-"""Of embeddings and diagrams shards: the dataset's own runs table has them."""
-
-
-def dataset_name(stage: str, model: str, name: str) -> str:
-    """Return the name in a dataset of the array `name` of a shard, "" where it has none."""
-    if stage == RUNS:
-        return name
-    if name in _DROPPED:
-        return ""
-    group, _, column = name.partition("/")
-    if group in ("runs", stage):
-        return f"{stage}/{model}/{column}"
-    return f"{stage}/{model}/{group}/{column}"
-
-
-RUN_EXTRAS = (
-    Column(
-        "runs/offsets", "<i8", "run", "row of its first invocation; one more row",
-        index="invocation", edges=True,
-    ),
-    Column("runs/experiment", "<i4", "run", "row of the experiment it was taken from"),
-    Column("runs/shard", "<i4", "run", "row of the shard it was taken from", index="shard"),
-)  # fmt: skip
+from panic_hpc.store.format.column import Column
+from panic_hpc.store.results.base import ResultKind, all_kinds, runs_kind
 
 TABLES = (
     Column("members/experiment", "<i4", "member", "row of an experiment"),
@@ -62,35 +34,17 @@ CHECKSUMS = (
 )
 
 
-def stage_columns(stage: str, model: str) -> Iterator[tuple[str, Column]]:
-    """Yield (name in a shard, column of the dataset) of what merge takes over from shards."""
-    for name, column in shard_columns(stage).items():
-        renamed = dataset_name(stage, model, name)
-        if renamed:
-            yield name, replace(column, name=renamed)
-
-
 def dataset_column(name: str) -> Column | None:
     """Return what an array of a dataset must be by its name, None for a name that means nothing."""
-    parts = name.split("/")
-    if len(parts) > 2 and parts[0] in (EMBEDDINGS, DIAGRAMS):
-        candidates = [column for _, column in stage_columns(parts[0], parts[1])]
-        candidates += model_extras(parts[0], parts[1])
+    kind = all_kinds().get(name.partition("/")[0])
+    if kind is None or kind.defines_runs:
+        candidates = [HEADER, *TABLES, *CHECKSUMS, *kind_columns(runs_kind(), "")]
     else:
-        candidates = [HEADER, *TABLES, *RUN_EXTRAS, *CHECKSUMS, *shard_columns(RUNS).values()]
+        parts = name.split("/")
+        candidates = kind_columns(kind, parts[1] if kind.per_model else "")
     return next((column for column in candidates if column.name == name), None)
 
 
-def model_extras(stage: str, model: str) -> tuple[Column, ...]:
-    """Return the columns that merge adds beside those of an embedding model's shards."""
-    source = Column(
-        f"{stage}/{model}/shard", "<i4", "run",
-        "row of the shard it was taken from, -1: missing", index="shard",
-    )  # fmt: skip
-    if stage == DIAGRAMS:
-        return (source,)
-    offsets = Column(
-        f"{EMBEDDINGS}/{model}/offsets", "<i8", "run",
-        "row of its first embedding; one more row", index="embedding", edges=True,
-    )  # fmt: skip
-    return (source, offsets)
+def kind_columns(kind: ResultKind, model: str) -> list[Column]:
+    """Return all columns that a dataset may have of a kind and model: the shards', then merge's."""
+    return [*(column for _, column in kind.dataset_columns(model)), *kind.added_columns(model)]

@@ -11,6 +11,7 @@ from typing import Any
 
 from panic_hpc.disk.copying import copy_range
 from panic_hpc.disk.files import replace_file, to_json
+from panic_hpc.disk.overwriting import admit, admit_directory
 from panic_hpc.disk.publish import temporary_file
 from panic_hpc.errors import PanicError
 from panic_hpc.store.dataset.dataset import Dataset
@@ -19,6 +20,14 @@ from panic_hpc.store.exports import crate_texts
 from panic_hpc.store.format.file_digest import digest_path
 
 PROCESS_RUN_CRATE = "https://w3id.org/ro/wfrun/process/0.5"
+_WRITTEN = (
+    "README.md",
+    "LICENSE",
+    "CITATION.cff",
+    "datacite.json",
+    "ro-crate-metadata.json",
+    "SHA256SUMS",
+)
 _PIECE_BYTES = 8 * 2**20
 
 
@@ -46,10 +55,12 @@ class StageTimes:
 def export_crate(data: Sequence[Path], directory: Path, about: Description) -> list[Path]:
     """Put datasets, unless they are there, and their metadata into `directory`; return the files.
 
-    PanicError where rocrate is missing or nobody is named as author.
+    PanicError where rocrate is missing, nobody is named as author, or a file is there already.
     """
     if not about.authors:
         raise PanicError("A crate needs an author", hint='For example --author "Doe, Jane"')
+    for name in _WRITTEN:
+        admit(directory / name, data)
     copies = [copy_file(path, directory / path.name) for path in data]
     with Dataset(copies[0]) as dataset:
         texts = {
@@ -65,10 +76,12 @@ def export_crate(data: Sequence[Path], directory: Path, about: Description) -> l
     return sorted(directory.iterdir())
 
 
-def require_empty(directory: Path) -> None:
+def require_empty(directory: Path, inputs: Sequence[Path] = ()) -> None:
     """Create a directory; PanicError where there is one with something in it."""
-    if directory.exists() and any(directory.iterdir()):
+    # Before the other: nothing makes a crate be written over something.
+    if directory.is_dir() and any(directory.iterdir()):
         raise PanicError(f"{directory} is not empty", hint="Name a new directory")
+    admit_directory(directory, inputs)
     directory.mkdir(parents=True, exist_ok=True)
 
 
@@ -77,6 +90,7 @@ def copy_file(source: Path, target: Path) -> Path:
     if source == target:
         return target
     for path, place in ((source, target), (digest_path(source), digest_path(target))):
+        admit(place, [path])
         if path.exists():
             with path.open("rb") as stream, temporary_file(place) as temporary:
                 with temporary.open("xb") as out:

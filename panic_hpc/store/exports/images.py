@@ -2,17 +2,21 @@
 
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from panic_hpc.disk.file_names import file_name, file_names, require_within
+from panic_hpc.disk.overwriting import admit, admit_directory
+from panic_hpc.disk.publish import temporary_file
 from panic_hpc.errors import PanicError
 from panic_hpc.store.dataset.dataset import Dataset
+from panic_hpc.store.dataset.frames import ARROW
 
 FORMATS = ("webp", "png", "jpeg")
 _DESCRIPTION = 0x010E
 _SOFTWARE = 0x0131
-_NAME_CHARACTERS = 80
 
 Report = Callable[[int, int], None]
 
@@ -23,21 +27,26 @@ def export_images(
     *,
     every: int = 1,
     image_format: str = "webp",
+    force: bool = False,
     report: Report = lambda done, total: None,
 ) -> int:
     """Write every `every`-th image of each run; return how many.
 
     Files are `network/prompt/run/step`, named by numbers and models, never by prompts; what they
     show (run key, network, prompt, seed, step, model) is JSON in their EXIF description. WebP and
-    PNG lose nothing, JPEG is for looking. PanicError for an unknown format or every < 1.
+    PNG lose nothing, JPEG is for looking. PanicError for an unknown format or every < 1, and where
+    something is in the directory and `force` is not given.
     """
     if image_format not in FORMATS or every < 1:
         raise PanicError(f"Images are written as {', '.join(FORMATS)}, every n-th with n from 1")
+    admit_directory(directory, [dataset.path], force=force)
     written = 0
     runs = dataset.runs().rows(named=True)
     networks, prompts = dataset.networks()["name"].to_list(), dataset.prompt_texts()
+    models = file_names(name.replace(ARROW, "+") for name in networks)
     for place, run in enumerate(runs):
-        folder = directory / _folder(run, networks[run["network"]])
+        folder = directory / _folder(run, models[networks[run["network"]].replace(ARROW, "+")])
+        require_within(folder, directory)
         about = {
             "run": run["key"],
             "network": networks[run["network"]],
@@ -48,6 +57,7 @@ def export_images(
         for step, model in _chosen(dataset, run["run"], every):
             picture = dataset.image(run["run"], step)
             path = folder / f"step_{step:05d}.{image_format}"
+            admit(path, [dataset.path], force=force)
             _save(path, picture, {**about, "step": step, "model": model}, image_format)
             written += 1
         report(place + 1, len(runs))
@@ -61,12 +71,11 @@ def _chosen(dataset: Dataset, run: int, every: int) -> Iterator[tuple[int, str]]
         yield from ((step, models[step]) for step in steps)
 
 
-def _folder(run: dict[str, Any], network: str) -> Path:
-    models = network.replace(" → ", "+")[:_NAME_CHARACTERS]
+def _folder(run: dict[str, Any], models: str) -> Path:
     return (
         Path(f"network_{run['network']:03d}_{models}")
         / f"prompt_{run['prompt']:05d}"
-        / f"run_{run['run']:06d}_{run['key'][:8]}"
+        / f"run_{run['run']:06d}_{file_name(run['key'][:8])}"
     )
 
 
@@ -81,5 +90,8 @@ def _save(path: Path, pixels: Any, about: dict[str, Any], image_format: str) -> 
     # PNG ignores the quality.
     options: dict[str, Any] = {"lossless": True} if image_format == "webp" else {"quality": 95}
     Image.fromarray(pixels).save(stream, image_format.upper(), exif=exif, **options)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(stream.getvalue())
+    # Not synced one by one, which takes longer than encoding; yet a kill leaves no half pictures,
+    # and a link at `path` is replaced, never written through.
+    with temporary_file(path) as temporary:
+        temporary.write_bytes(stream.getvalue())
+        os.replace(temporary, path)

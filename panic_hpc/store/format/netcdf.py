@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import h5py
 import numpy as np
 
-from panic_hpc.store.format.schema import Column
+from panic_hpc.store.format.column import Column
 
 RUN_AXES = ("run", "run_edge")
 # The netCDF library's own mark: readers show such a scale as an axis and not as an array.
@@ -32,10 +32,8 @@ def scale_places(column: Column) -> Iterator[str]:
 
     Axes of an embedding model's arrays are its own, as their lengths are; runs are everybody's.
     """
-    parts = column.name.split("/")
-    home = "/".join(parts[:2]) + "/" if len(parts) > 2 else ""
     for axis in column.axes:
-        yield axis if axis in RUN_AXES else f"{home}{axis}"
+        yield axis if axis in RUN_AXES else f"{column.home}{axis}"
 
 
 def _new_scale(file: h5py.File, place: str, size: int) -> h5py.Dataset:

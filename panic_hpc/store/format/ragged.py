@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 def offsets_of(lengths: Iterable[int] | NDArray[Any]) -> NDArray[np.int64]:
     """Return where items of these lengths begin, and where the last one ends: (n + 1,) int64."""
-    steps = np.fromiter(lengths, dtype=np.int64)
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(steps)])
+    if not isinstance(lengths, np.ndarray):
+        lengths = np.fromiter(lengths, dtype=np.int64)
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
 
 
 def pack(items: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:

@@ -180,7 +180,11 @@ def gemma3n() -> tuple[Any, ...]:
         "sliding_window": 64,
         "layer_types": ["sliding_attention", "full_attention"],
     }
-    ears = {"hidden_size": 16, "conf_num_attention_heads": 2, "conf_num_hidden_layers": 1}
+    ears: dict[str, Any] = {
+        "hidden_size": 16,
+        "conf_num_attention_heads": 2,
+        "conf_num_hidden_layers": 1,
+    }
     ears |= {"vocab_size": 8, "vocab_offset": size + 8, "sscp_conv_channel_size": [4, 4]}
     eyes = {"architecture": "test_resnet", "hidden_size": 96}
     config = hf.Gemma3nConfig(

@@ -240,7 +240,7 @@ def chroma() -> tuple[Any, ...]:
     return (ChromaPipeline(transformer=transformer, scheduler=flow(), vae=vae, **t5_reader()),)
 
 
-UNBINNED = {"arguments": {"use_resolution_binning": False, "clean_caption": False}}
+UNBINNED: dict[str, Any] = {"arguments": {"use_resolution_binning": False, "clean_caption": False}}
 
 
 @tiny("diffusers", **UNBINNED, **SMALL)

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from panic_hpc.errors import HomologyError
-from panic_hpc.homology.api import Outcome, Request
 from panic_hpc.homology.cloud import Cloud
 from panic_hpc.homology.distance_matrix import distance_matrix
+from panic_hpc.homology.engine import Outcome, Request
 
 BYTES_PER_ENTRY = 30
 """Peak bytes of giotto-ph and gudhi per entry of the matrix: measured 22 to 29 at n >= 5000."""
@@ -70,9 +70,24 @@ def _solve(cloud: Cloud, request: Request, compute: Callable[[Matrix], list[Any]
     matrix = cloud.matrix if cloud.rows is None else distance_matrix(cloud.rows, request.threads)
     assert matrix is not None  # a cloud has rows or a matrix
     between = time.perf_counter()
-    dgms = _lone_point(request) if cloud.n_distinct == 1 else compute(matrix)
+    dgms = _lone_point(request) if cloud.n_distinct == 1 else _guarded(compute, matrix, request)
     seconds = {"distances": between - start, "reduction": time.perf_counter() - between}
     return Outcome(dgms, seconds, peak_bytes=_peak_bytes() - peak)
+
+
+def _guarded(compute: Callable[[Matrix], list[Any]], matrix: Matrix, request: Request) -> list[Any]:
+    """What the package answers; an error of its own is told with the cloud it was given."""
+    try:
+        return compute(matrix)
+    except MemoryError:
+        raise
+    # For example giotto-ph's OverflowError, where the numbers of simplices exceed 64 bits.
+    except Exception as error:
+        raise HomologyError(
+            f"the engine cannot compute {len(matrix)} points up to dimension {request.maxdim}:"
+            f" {type(error).__name__}: {error}",
+            hint="Use a smaller maxdim or fewer points.",
+        ) from error
 
 
 def _lone_point(request: Request) -> list[npt.NDArray[np.float32]]:

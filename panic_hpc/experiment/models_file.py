@@ -1,0 +1,75 @@
+"""Rows of models beside an experiment: `models_file`, and paths as they are meant in a file."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from panic_hpc.errors import ConfigError
+from panic_hpc.experiment.tables import read_table
+from panic_hpc.validation.problems import shown
+
+
+def with_models_file(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the table with the rows that it uses of its `models_file` among its models.
+
+    The file has a table a name, as `[models.NAME]` has; a file may serve many experiments, so rows
+    of names that this one does not use are passed over.
+    """
+    if "models_file" not in table:
+        return table, []
+    rest = {key: value for key, value in table.items() if key != "models_file"}
+    name, own = table["models_file"], table.get("models", {})
+    try:
+        rows = read_models(folder, name)
+    except ConfigError as error:
+        return rest, [f"models_file = {shown(name)}: {problem}" for problem in error.problems]
+    used = names_in([table.get("networks"), table.get("embedding_models")])
+    rows = {model: row for model, row in rows.items() if model in set(used)}
+    if not isinstance(own, dict):
+        return rest, []
+    twice = [f"models.{model}: in {name} too; keep one" for model in rows if model in own]
+    return {**rest, "models": {**rows, **own}}, twice
+
+
+def read_models(folder: Path, name: object) -> dict[str, Any]:
+    """Return the rows in the file `name`, a path from `folder`; ConfigError where it has none."""
+    if not isinstance(name, str):
+        raise ConfigError("models_file", ["the name of a file was expected"])
+    path = folder / os.path.expanduser(name)
+    rows = read_table(path)
+    wrong = {key: row for key, row in rows.items() if not isinstance(row, dict)}
+    if wrong:
+        lines = [f"{key} = {shown(row)}: a table was expected" for key, row in wrong.items()]
+        raise ConfigError(str(path), lines)
+    return _with_paths(rows, path.parent)
+
+
+def names_in(value: object) -> Iterator[str]:
+    """Yield every text in nested lists and tables, so that a typo beside it hides no name."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from names_in(list(value.values()))
+    elif isinstance(value, list):
+        for item in value:
+            yield from names_in(item)
+
+
+def with_absolute_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Read a model's relative `path` from where the file is, not from where the command is."""
+    models = table.get("models")
+    if not isinstance(models, dict):
+        return dict(table)
+    return {**table, "models": _with_paths(models, folder)}
+
+
+def _with_paths(models: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    return {name: _with_path(row, folder) for name, row in models.items()}
+
+
+def _with_path(row: Any, folder: Path) -> Any:
+    # os.path.expanduser leaves an unknown user's ~name as it is, where Path.expanduser raises.
+    if not isinstance(row, dict) or not isinstance(row.get("path"), str) or not row["path"]:
+        return row
+    return {**row, "path": str(folder.absolute() / os.path.expanduser(row["path"]))}

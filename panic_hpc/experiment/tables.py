@@ -1,0 +1,102 @@
+"""Tables of keys and values in files: TOML, or JSON as people write it; else a ConfigError."""
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from panic_hpc.errors import ConfigError
+from panic_hpc.experiment.text_file import read_text
+from panic_hpc.validation.problems import shown
+
+MAX_BYTES = 64 * 2**20
+MAX_DEPTH = 16
+
+# tomllib takes quadratic time over a dotted key: half a minute over 64 kB. Nobody writes one of 64
+# parts; each repetition is possessive, so that the search itself stays linear.
+_LONG_KEY = re.compile(
+    r"""(?<![A-Za-z0-9_-])(?:(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}"""
+)
+
+# A string as a whole, or what JSON does not have outside of one. Unterminated strings and comments
+# end with the file, so that nothing is searched twice.
+_STRING = r'"(?:[^"\\]|\\.)*+(?:"|\Z)'
+_COMMENT = re.compile(rf"{_STRING}|//[^\n]*+|\#[^\n]*+|/\*(?s:.*?)(?:\*/|\Z)")
+_LAST_COMMA = re.compile(rf"{_STRING}|,(?=\s*+[\]}}])")
+
+NOTHING: Mapping[str, Any] = {}
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Return the top-level table of a file; ConfigError where there is none to be had."""
+    text = read_text(path, MAX_BYTES)
+    parse = _parse_json if _looks_like_json(path, text) else _parse_toml
+    try:
+        table = parse(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(str(path), [_parse_problem(error)]) from error
+    if not isinstance(table, dict):
+        text = f"a table of keys and values was expected, not {shown(table)}"
+        raise ConfigError(str(path), [text])
+    # Before any recursive walk: both parsers accept some hundred levels, and repr and pydantic
+    # recurse.
+    if depth_exceeds(table, MAX_DEPTH):
+        raise ConfigError(str(path), [f"nested more than {MAX_DEPTH} deep"])
+    return table
+
+
+def depth_exceeds(value: Any, limit: int) -> bool:
+    """Say whether lists and tables are nested more than `limit` deep, without recursion."""
+    level = [value]
+    for _ in range(limit):
+        level = [inner for outer in level for inner in _children(outer)]
+    return bool(level)
+
+
+def _children(value: Any) -> list[Any]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [item for item in inner if isinstance(item, dict | list)]
+
+
+def _looks_like_json(path: Path, text: str) -> bool:
+    # By content too, for JSON under another ending: no TOML begins with a brace or a slash.
+    return path.suffix.lower() == ".json" or text.lstrip()[:1] in ("{", "/")
+
+
+def _parse_toml(text: str) -> Any:
+    if _LONG_KEY.search(text):
+        raise ValueError("a dotted key of more than 64 parts")
+    return tomllib.loads(text)
+
+
+def _parse_json(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_table_of_distinct_keys)
+    except json.JSONDecodeError:
+        # As people write it, and as upstream's README does. Second, so that what is JSON is read as
+        # JSON; blanks keep the places that an error names.
+        plain = _LAST_COMMA.sub(_blanked, _COMMENT.sub(_blanked, text))
+        return json.loads(plain, object_pairs_hook=_table_of_distinct_keys)
+
+
+def _blanked(found: re.Match[str]) -> str:
+    whole = found[0]
+    return whole if whole[0] == '"' else re.sub(r"[^\n]", " ", whole)
+
+
+def _table_of_distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # json keeps the last of equal keys without a word; TOML refuses them.
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {shown(twice)} is there twice")
+    return table
+
+
+def _parse_problem(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested absurdly deep"
+    return f"does not parse: {error}"

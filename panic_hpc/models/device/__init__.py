@@ -1,0 +1,1 @@
+"""What is between a model and its GPU: errors, memory, energy."""

@@ -1,0 +1,84 @@
+"""Merging experiments by their directories: which shards they should have, and those there are."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from panic_hpc.merging.assembling import MergeOptions
+from panic_hpc.merging.inputs import Input, MergeInputs, as_missing, require_enough, split_missing
+from panic_hpc.merging.merge import Merged, join
+from panic_hpc.merging.ranks import Alone, Ranks, first
+from panic_hpc.merging.unify import ExperimentInfo, NetworkInfo, unify
+from panic_hpc.paths import ExperimentPaths
+from panic_hpc.stages.base import Stage, installed_stages
+from panic_hpc.store.results.base import all_kinds
+
+if TYPE_CHECKING:
+    from panic_hpc.planning.manifest import Manifest
+
+
+def merge(
+    roots: Sequence[Path], target: Path, options: MergeOptions, ranks: Ranks | None = None
+) -> Merged:
+    """Merge the experiments in `roots` into the dataset `target`, replacing it atomically.
+
+    Raises ManifestError where shards are missing, and what `join` raises.
+    """
+    ranks = ranks or Alone()
+    return join(first(ranks, lambda: _inputs(roots, options)), target, options, ranks)
+
+
+def merged_stages() -> list[Stage]:
+    """Return the stages whose results go into a dataset, each after those it reads."""
+    return [stage for name, stage in installed_stages().items() if name in all_kinds()]
+
+
+def expected(
+    manifest: "Manifest", paths: ExperimentPaths, number: int, labels: dict[str, str]
+) -> Iterator[Input]:
+    """Yield the shards of every stage that a dataset takes in, by stage and number."""
+    for stage in merged_stages():
+        for shard in stage.shards(manifest):
+            label = labels.get(shard.model, shard.model)
+            yield Input(number, shard, paths.shard(shard), manifest.key, label)
+
+
+def _inputs(roots: Sequence[Path], options: MergeOptions) -> MergeInputs:
+    from panic_hpc.planning import manifest
+
+    manifests = [manifest.read(root) for root in roots]
+    experiments = [
+        experiment_info(one, root.resolve().name)
+        for one, root in zip(manifests, roots, strict=True)
+    ]
+    labels = unify(experiments).labels
+    inputs = [
+        one
+        for number, root in enumerate(roots)
+        for one in expected(manifests[number], ExperimentPaths(root), number, labels[number])
+    ]
+    there, missing = split_missing(inputs)
+    require_enough(there, missing, options.allow_missing)
+    paths = [ExperimentPaths(root) for root in roots]
+    return MergeInputs(
+        experiments,
+        there,
+        [as_missing(one) for one in missing],
+        [path for one in paths for path in (one.manifest, one.prompts)],
+        paths[0].dataset if len(paths) == 1 else None,
+    )
+
+
+def experiment_info(manifest: "Manifest", source: str) -> ExperimentInfo:
+    """Return what a dataset keeps of a manifest; `source` names its directory for people."""
+    config = manifest.experiment.model_dump(mode="json", exclude={"prompts"})
+    return ExperimentInfo(
+        manifest.key,
+        str(config.get("name") or ""),
+        source,
+        config,
+        tuple(manifest.prompts),
+        tuple(NetworkInfo(network.key, tuple(network.models)) for network in manifest.networks),
+        tuple(manifest.embedding_models),
+        manifest.n_runs,
+    )
