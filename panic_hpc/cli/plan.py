@@ -83,7 +83,7 @@ def summary_of(manifest: "Manifest") -> dict[str, Any]:
     """Return what will happen, as a JSON value."""
     from panic_hpc.models.checks.records import unchecked
     from panic_hpc.models.hub.cache import cache_directory, missing
-    from panic_hpc.planning.availability import absent_needs, obstacles
+    from panic_hpc.planning.availability import missing_libraries, obstacles
     from panic_hpc.stages.base import installed_stages
 
     return {
@@ -105,9 +105,9 @@ def summary_of(manifest: "Manifest") -> dict[str, Any]:
             name: _stage_summary(stage, manifest) for name, stage in installed_stages().items()
         },
         "cannot_be_submitted": obstacles(manifest),
-        "not_installed_here": absent_needs(manifest),
         "to_fetch": [spec.name for spec in missing(manifest.specs, cache_directory())],
         "unchecked": unchecked(manifest.specs, cache_directory()),
+        "not_installed_here": missing_libraries(manifest, cache_directory()),
     }
 
 
@@ -179,8 +179,8 @@ def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> 
     refusals = summary["cannot_be_submitted"]
     if refusals:
         warn(f"Planned, but it cannot be submitted: {'; '.join(refusals)}")
-    if summary["not_installed_here"]:
-        warn(f"Not installed here: {'; '.join(summary['not_installed_here'])}")
+    for name, libraries in summary["not_installed_here"].items():
+        warn(f"{name} needs {' and '.join(libraries)}, not installed here: see where jobs run")
     if refusals or dry_run:
         return
     place = shlex.quote(directory)

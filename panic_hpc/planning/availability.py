@@ -7,10 +7,11 @@ from panic_hpc import installed
 from panic_hpc.errors import ModelError
 from panic_hpc.models.checks import records
 from panic_hpc.models.hub import cache as hub_cache
-from panic_hpc.models.needs import not_installed
+from panic_hpc.models.needs import needs_of_folder, not_installed
 
 if TYPE_CHECKING:
     from panic_hpc.planning.plan import Plan
+    from panic_hpc.types import ModelSpec
 
 
 def obstacles(plan: "Plan") -> list[str]:
@@ -34,19 +35,6 @@ def _remote_code(plan: "Plan") -> list[str]:
     return [f"{name} {what} ({how})" for name in runs]
 
 
-def absent_needs(plan: "Plan") -> list[str]:
-    """Return a sentence for each model known by name that needs a library which is not here.
-
-    Told without importing anything. Jobs may run in an environment that has it.
-    """
-    from panic_hpc.experiment import catalogue
-
-    entries = catalogue.load().entries
-    needs = {spec.name: entries[spec.name].needs for spec in plan.specs if spec.name in entries}
-    absent = {name: not_installed(wanted) for name, wanted in needs.items()}
-    return [f"{name} needs {' and '.join(libs)}" for name, libs in absent.items() if libs]
-
-
 def refuse_unavailable(plan: "Plan") -> None:
     """Raise ModelError that names every model of a plan that cannot be loaded, and why."""
     if reasons := obstacles(plan):
@@ -54,6 +42,32 @@ def refuse_unavailable(plan: "Plan") -> None:
             "This experiment cannot be submitted: " + "; ".join(reasons),
             hint="See `panic-hpc models list`",
         )
+
+
+def missing_libraries(plan: "Plan", cache: Path) -> dict[str, list[str]]:
+    """Return the libraries that a model here needs and this environment lacks, by model.
+
+    A model known by name says what it needs; others do where their checkpoint is on this machine.
+    Nothing is imported.
+    """
+    from panic_hpc.experiment import catalogue
+
+    entries = catalogue.load().entries
+    needs = {
+        spec.name: {
+            *(entries[spec.name].needs if spec.name in entries else ()),
+            *needs_of_folder(_folder_of(spec, cache)),
+        }
+        for spec in plan.specs
+    }
+    found = {name: not_installed(sorted(libraries)) for name, libraries in needs.items()}
+    return {name: libraries for name, libraries in found.items() if libraries}
+
+
+def _folder_of(spec: "ModelSpec", cache: Path) -> Path:
+    if spec.path:
+        return Path(spec.path)
+    return hub_cache.snapshot_folder(spec.repository, spec.revision, cache)
 
 
 def refuse_unready(plan: "Plan", cache: Path, cluster: str) -> None:

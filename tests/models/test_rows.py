@@ -11,8 +11,8 @@ from panic_hpc.experiment.catalogue import catalogue_of
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.models import needs
 from panic_hpc.models.known.rows import known_rows
-from panic_hpc.models.pipeline_classes import pipeline_class
-from panic_hpc.planning.availability import absent_needs, obstacles
+from panic_hpc.models.pipelines.classes import pipeline_class
+from panic_hpc.planning.availability import missing_libraries, obstacles
 from panic_hpc.planning.plan import Plan, make_plan
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT
 
@@ -100,11 +100,11 @@ def test_rows_say_of_a_class_what_is_known_of_it() -> None:
 
 
 def test_what_is_not_installed_is_told_without_importing_it(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(needs, "find_spec", lambda name: None if name == "num2words" else name)
-    assert absent_needs(plan_with("SmolVLM")) == ["SmolVLM needs num2words"]
-    assert absent_needs(plan_with("BLIP")) == []
+    assert missing_libraries(plan_with("SmolVLM"), tmp_path) == {"SmolVLM": ["num2words"]}
+    assert missing_libraries(plan_with("BLIP"), tmp_path) == {}
 
 
 @pytest.mark.compute
