@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from panic_hpc.types import MERGE, Shard
+from panic_hpc.types import Shard
+
+DATASET = "dataset.h5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,14 @@ class ExperimentPaths:
         return self.root / "prompts.json"
 
     @property
+    def lock(self) -> Path:
+        """The files of the experiment's models by digest, where they come from a hub."""
+        return self.root / "models.lock.json"
+
+    @property
     def dataset(self) -> Path:
         """The merged product."""
-        return self.root / "dataset.h5"
+        return self.root / DATASET
 
     @property
     def report(self) -> Path:
@@ -47,7 +54,7 @@ class ExperimentPaths:
     def work(self) -> tuple[Path, ...]:
         """The plan and what the stages before merge left: no verb's output may go there."""
         parts = ("shards", "checkpoints", "failed", "remarks", "jobs", "prompts.json")
-        return (*(self.root / part for part in parts), self.manifest)
+        return (*(self.root / part for part in parts), self.lock, self.manifest)
 
     @property
     def halt(self) -> Path:
@@ -90,9 +97,9 @@ class ExperimentPaths:
         return directory / model if model else directory
 
     def shard(self, shard: Shard) -> Path:
-        """Return the file whose existence means that `shard` is completed."""
-        if shard.stage == MERGE:
-            return self.dataset
+        """Return the file of `shard`: where it is there, the work is done (see `Stage.lacking`)."""
+        if shard.file:
+            return self.root / shard.file
         directory = self.stage_directory(shard.stage, shard.model)
         return directory / f"{shard.stage}_{shard.index:05d}.h5"
 

@@ -1,18 +1,23 @@
-"""Persistence diagrams: this package's engine beside giotto-ph, gudhi and ripser.py.
+"""Persistence diagrams: this package's engine beside every peer that is installed.
 
-    python tools/bench_homology.py --quick            a minute or two: what make bench runs
-    python tools/bench_homology.py --markdown         the table of docs/benchmarks.md
-    python tools/bench_homology.py --cloud traj 5000 1 --engines lazy giotto-ph
+    python tools/bench_homology.py                    what make bench runs, ten minutes or so
+    python tools/bench_homology.py --full             the table of docs/benchmarks.md
+    python tools/bench_homology.py --cloud traj 5000 1 --engines lazy redzed-tda
 
-Every time is end to end from the points, as each package's own user calls it, in a process of its
-own, the median of up to five calls there and of a few processes taken in turn, so that a busy
-machine slows all alike. Seconds are CPU seconds; with more than one thread, wall seconds. The
-answers are compared by number of bars and total persistence. `predicted` is what cost() says, its
-safety factor included, over what was measured, in seconds and in bytes.
+    pip install redzed-tda holos-tda oineus ripser    peers that no extra of this package brings
+
+Every time is end to end from the points, as each package's own user calls it, on one thread and in
+a process of its own: the median of up to five calls there, and of a few processes taken in turn, so
+that a busy machine slows all alike. Seconds are CPU seconds; with more than one thread, wall
+seconds. Bars longer than 1e-6 are compared: `equal` is bit for bit, `same` by number and by total
+persistence, since the packages sum distances in different ways. `predicted` is what cost() says,
+its safety factor included, over what was measured, in seconds and in bytes.
 """
 
 import argparse
 import json
+import os
+import platform
 import resource
 import statistics
 import subprocess
@@ -20,6 +25,8 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -27,31 +34,37 @@ import numpy as np
 import point_clouds
 
 from panic_hpc.homology.cost import cost
+from panic_hpc.homology.distance_matrix import spread
 
-QUICK = [("traj", 300, 2), ("absorb", 300, 2)]
-FULL = [
-    *[(kind, 1000, maxdim) for kind in ("traj", "traj0", "absorb") for maxdim in (1, 2)],
-    ("unif", 1000, 1),
+QUICK = [
+    *[(kind, 1000, 1) for kind in ("traj", "traj0", "absorb")],
+    ("traj", 2000, 1),
+    ("traj", 300, 2),
     ("unif", 300, 1),
+    ("unif", 500, 1),
     ("unif", 100, 2),
-    ("traj", 2000, 2),
-    ("traj", 5000, 1),
-    ("traj", 5000, 2),
-    ("traj", 10000, 2),
+    ("unif", 150, 2),
 ]
-LONGEST_S = 900.0
-"""A measurement that takes longer is given up and not repeated."""
+FULL = [
+    *[(kind, n, 1) for kind in ("traj", "traj0", "absorb") for n in (1000, 2000, 5000)],
+    *[(kind, 1000, 2) for kind in ("traj", "traj0", "absorb")],
+    ("traj", 2000, 2),
+    ("traj", 10000, 2),
+    *[("unif", n, 1) for n in (300, 500, 1000)],
+    *[("unif", n, 2) for n in (100, 150, 300)],
+]
+LONGEST_S = 300.0
+"""A measurement that takes longer is given up; one of a tenth is not repeated."""
 
 LARGEST_BYTES = 15_000_000_000
 """Address space that a measurement may take, so that it leaves the machine to others."""
 
-HOPELESS = {("unif", 1000, 1), ("traj", 5000, 2), ("traj", 10000, 2)}
-"""Hours or more memory than most machines have: only the lazy engine is asked."""
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
 
 
 def lazy(points: Any, maxdim: int, threads: int) -> Any:
     """This package."""
-    from panic_hpc.homology.api import diagrams
+    from panic_hpc.homology import diagrams
 
     return diagrams(points, maxdim, threads=threads).dgms
 
@@ -78,14 +91,58 @@ def ripser(points: Any, maxdim: int, threads: int) -> Any:
     return package.ripser(points, maxdim=maxdim)["dgms"]
 
 
-ENGINES: dict[str, tuple[Callable[[Any, int, int], Any], int]] = {
-    "lazy": (lazy, 1),
-    "lazy, 2 threads": (lazy, 2),
-    "giotto-ph": (giotto_ph, 1),
-    "giotto-ph, 2 threads": (giotto_ph, 2),
-    "gudhi": (gudhi, 1),
-    "ripser.py": (ripser, 1),
+def redzed(points: Any, maxdim: int, threads: int) -> Any:
+    """As its page shows it, distances included."""
+    import redzed_tda
+
+    return redzed_tda.rips(redzed_tda.pairwise_distances(points), maxdim=maxdim)
+
+
+def holos(points: Any, maxdim: int, threads: int) -> Any:
+    """From points; its answer is a list of (dimension, birth, death)."""
+    from holos_tda import rips_points
+
+    bars = np.array(rips_points(points, max_dim=maxdim, threads=threads), np.float64).reshape(-1, 3)
+    return [bars[bars[:, 0] == k, 1:] for k in range(maxdim + 1)]
+
+
+def oineus(points: Any, maxdim: int, threads: int) -> Any:
+    """It counts dimensions of simplices, one more than those of bars."""
+    import oineus as package
+
+    found = package.compute_diagrams_vr(points.astype(np.float64), max_dim=maxdim + 1)
+    return [found.in_dimension(k) for k in range(maxdim + 1)]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How an engine is called, and up to which sizes it can be waited for (and fed)."""
+
+    function: Callable[[Any, int, int], Any]
+    package: str
+    threads: int = 1
+    most_points: tuple[int, int] = (10**9, 10**9)
+    """Of trajectories up to H1 and up to H2."""
+    most_noise: tuple[int, int] = (10**9, 10**9)
+
+    def can_be_asked(self, kind: str, n: int, maxdim: int) -> bool:
+        """Whether an answer is to be hoped for within LONGEST_S."""
+        most = self.most_noise if kind == "unif" else self.most_points
+        return maxdim == 0 or n <= most[maxdim > 1]
+
+
+ENGINES = {
+    "lazy": Engine(lazy, "panic-hpc"),
+    "lazy, 2 threads": Engine(lazy, "panic-hpc", 2),
+    "redzed-tda": Engine(redzed, "redzed-tda", 1, (5000, 1000), (1000, 150)),
+    "giotto-ph": Engine(giotto_ph, "giotto-ph", 1, (5000, 1000), (300, 150)),
+    "giotto-ph, 2 threads": Engine(giotto_ph, "giotto-ph", 2, (5000, 1000), (300, 150)),
+    "gudhi": Engine(gudhi, "gudhi", 1, (5000, 1000), (300, 150)),
+    "ripser.py": Engine(ripser, "ripser", 1, (2000, 500), (300, 150)),
+    "holos-tda": Engine(holos, "holos-tda", 1, (2000, 300), (300, 150)),
+    "oineus": Engine(oineus, "oineus", 1, (500, 100), (100, 50)),
 }
+ONE_THREAD = [name for name, engine in ENGINES.items() if engine.threads == 1]
 
 
 @dataclass(frozen=True)
@@ -94,16 +151,17 @@ class Measurement:
 
     seconds: float | None
     peak_mb: float = 0.0
-    bars: tuple[int, ...] = ()
-    persistence: tuple[float, ...] = ()
+    bars: tuple[tuple[tuple[float, float], ...], ...] = ()
+    """Of H1 on, by birth, then death."""
     why: str = ""
     distinct: int = 0
     dimension: int = 0
+    spread: float = 0.0
 
 
 def measure_here(engine: str, kind: str, n: int, maxdim: int) -> None:
     """Run one engine in this process, after a warm-up on 30 points; print JSON."""
-    function, threads = ENGINES[engine]
+    function, threads = ENGINES[engine].function, ENGINES[engine].threads
     clock = time.process_time if threads == 1 else time.perf_counter
     points = load(kind, n)
     function(points[:30], maxdim, threads)
@@ -112,16 +170,23 @@ def measure_here(engine: str, kind: str, n: int, maxdim: int) -> None:
         start = clock()
         dgms = function(points, maxdim, threads)
         seconds.append(clock() - start)
-    lengths = [np.diff(np.asarray(dgm, np.float64), axis=1) for dgm in dgms]
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     answer = Measurement(
         statistics.median(seconds),
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
-        tuple(int(np.count_nonzero(length > 1e-6)) for length in lengths),
-        tuple(float(length[np.isfinite(length)].sum()) for length in lengths),
+        peak_mb,
+        tuple(sorted_bars(dgm) for dgm in dgms[1:]),
         distinct=len(np.unique(points, axis=0)),
         dimension=points.shape[1],
+        spread=spread(points),
     )
     print(json.dumps(asdict(answer)))
+
+
+def sorted_bars(dgm: Any) -> tuple[tuple[float, float], ...]:
+    """Bars longer than 1e-6 as float32, by birth, then death."""
+    bars = np.asarray(dgm, np.float32).reshape(-1, 2)
+    bars = bars[bars[:, 1] - bars[:, 0] > 1e-6]
+    return tuple(map(tuple, bars[np.lexsort((bars[:, 1], bars[:, 0]))].tolist()))
 
 
 def load(kind: str, n: int) -> Any:
@@ -135,14 +200,18 @@ def measure(engine: str, kind: str, n: int, maxdim: int) -> Measurement:
     """Measure in a process of its own."""
     command = [sys.executable, __file__, "--one", engine, "--cloud", kind, str(n), str(maxdim)]
     command = ["prlimit", f"--as={LARGEST_BYTES}", *command]
+    environ = {**os.environ, **dict.fromkeys(THREADS, str(ENGINES[engine].threads))}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S)
+        done = subprocess.run(
+            command, env=environ, capture_output=True, text=True, timeout=LONGEST_S
+        )
     except subprocess.TimeoutExpired:
         return Measurement(None, why=f"> {LONGEST_S:.0f} s")
     if done.returncode:
         last = (done.stderr.splitlines() or ["killed"])[-1]
         memory = "MemoryError" in last or "alloc" in last
         return Measurement(None, why=f"> {LARGEST_BYTES / 1e9:.0f} GB" if memory else last)
+    # JSON knows no tuples, but both sides come this way.
     return Measurement(**json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -160,7 +229,7 @@ def compare(kind: str, n: int, maxdim: int, engines: list[str], repeats: int) ->
     found: dict[str, list[Measurement]] = {engine: [] for engine in engines}
     for _ in range(repeats):
         for engine, so_far in found.items():
-            if not so_far or so_far[-1].seconds is not None:
+            if not so_far or (so_far[-1].seconds or LONGEST_S) < LONGEST_S / 10:
                 so_far.append(measure(engine, kind, n, maxdim))
     ours = median_of(found["lazy"])
     return [row((kind, n, maxdim), engine, median_of(m), ours) for engine, m in found.items()]
@@ -172,28 +241,59 @@ def row(case: tuple[str, int, int], engine: str, found: Measurement, ours: Measu
     head = f"| {Path(kind).stem} {n} | H{maxdim} | {engine} |"
     if found.seconds is None or ours.seconds is None:
         return f"{head} {found.why} | | | | |"
-    agree = np.allclose(found.persistence[1:], ours.persistence[1:], rtol=1e-4, atol=1e-4)
-    ratio = found.seconds / ours.seconds
-    numbers = f"{found.seconds:.4f} | {ratio:.1f} | {found.peak_mb:.0f}"
-    answer = f"{'same' if agree else 'DIFFERENT'} {list(found.bars)}"
+    numbers = f"{found.seconds:.4f} | {found.seconds / ours.seconds:.2f} | {found.peak_mb:.0f}"
+    answer = f"{agreement(found, ours)} {[len(bars) for bars in found.bars]}"
     return f"{head} {numbers} | {answer} | {predicted(engine, maxdim, found)} |"
+
+
+def agreement(found: Measurement, ours: Measurement) -> str:
+    """How the bars of two engines compare."""
+    if found.bars == ours.bars:
+        return "equal"
+    for theirs, own in zip(found.bars, ours.bars, strict=True):
+        total, own_total = (sum(death - birth for birth, death in bars) for bars in (theirs, own))
+        if len(theirs) != len(own) or not np.isclose(total, own_total, rtol=1e-4, atol=1e-4):
+            return "DIFFERENT"
+    return "same"
 
 
 def predicted(engine: str, maxdim: int, found: Measurement) -> str:
     """What the planner would have said of the lazy engine, over what was measured."""
     if engine != "lazy" or found.seconds is None:
         return ""
-    said = cost(found.distinct, found.dimension, maxdim)
+    said = cost(found.distinct, found.dimension, maxdim, found.spread)
     return f"{said.seconds / found.seconds:.1f}, {said.bytes / 1e6 / found.peak_mb:.1f}"
+
+
+def installed(engines: list[str]) -> list[str]:
+    """Those of `engines` that are there; says which are and which are not."""
+    there, missing = [], []
+    for name in engines:
+        package = ENGINES[name].package
+        try:
+            there.append((name, f"{package} {version(package)}"))
+        except PackageNotFoundError:
+            missing.append(package)
+    print(f"{date.today()}, {processor()}, load {os.getloadavg()[0]:.1f}")
+    print(", ".join(dict.fromkeys(text for _, text in there)))
+    if missing:
+        print(f"Not installed, so not compared: pip install {' '.join(dict.fromkeys(missing))}")
+    return [name for name, _ in there]
+
+
+def processor() -> str:
+    """The processor's name and the number of cores."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} x {names[0] if names else platform.machine()}"
 
 
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small clouds")
-    parser.add_argument("--markdown", action="store_true", help="the table of docs/benchmarks.md")
+    parser.add_argument("--full", action="store_true", help="the table of docs/benchmarks.md")
     parser.add_argument("--cloud", nargs=3, metavar=("KIND", "N", "MAXDIM"), action="append")
-    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ONE_THREAD)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--one", choices=ENGINES, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -201,12 +301,12 @@ def main() -> None:
     if asked.one:
         measure_here(asked.one, *chosen[0])
         return
-    print("| cloud | to | engine | seconds | times ours | peak MB | answer, bars | predicted |")
+    engines = installed(list(dict.fromkeys(["lazy", *asked.engines])))
+    print("\n| cloud | to | engine | CPU s | times ours | peak MB | bars | predicted |")
     print("|---|---|---|---:|---:|---:|---|---|")
-    for kind, n, maxdim in chosen or (FULL if asked.markdown else QUICK):
-        hopeless = (kind, n, maxdim) in HOPELESS
-        engines = [e for e in asked.engines if e.startswith("lazy") or not hopeless]
-        for line in compare(kind, n, maxdim, engines, 1 if asked.quick else asked.repeats):
+    for case in chosen or (FULL if asked.full else QUICK):
+        able = [name for name in engines if ENGINES[name].can_be_asked(*case)]
+        for line in compare(*case, able, asked.repeats):
             print(line, flush=True)
 
 

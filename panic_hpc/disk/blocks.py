@@ -57,6 +57,11 @@ def byte_view(array: "np.ndarray[Any, Any]") -> memoryview:
     return flat.view(np.uint8).data
 
 
+def n_blocks(nbytes: int) -> int:
+    """Return how many blocks `nbytes` are checksummed in."""
+    return -(-nbytes // BLOCK_BYTES)
+
+
 def block_spans(nbytes: int) -> Iterator[tuple[int, int]]:
     """Yield (start, length) of the blocks of an array of `nbytes`; none for an empty one."""
     for start in range(0, nbytes, BLOCK_BYTES):

@@ -3,11 +3,13 @@
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import PanicError
 
 JSON_LIMIT_BYTES = 512 * 2**20
@@ -69,13 +71,30 @@ def to_json(value: Any) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, limit: int = JSON_LIMIT_BYTES) -> Any:
     """Return the JSON value in `path`; PanicError where it is absent, too large or not JSON."""
     try:
-        if path.stat().st_size > JSON_LIMIT_BYTES:
-            raise PanicError(f"{path} is larger than {JSON_LIMIT_BYTES} bytes")
-        return json.loads(path.read_bytes())
+        return parse_json(read_regular(path, limit))
     except FileNotFoundError as error:
         raise PanicError(f"{path} does not exist") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise PanicError(f"{path} cannot be read as JSON ({error})") from error
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """Return the bytes of a regular file of at most `limit` bytes.
+
+    Raises OSError where it cannot be read, ValueError where it is something else or larger.
+    """
+    # Opening a FIFO for reading waits for a writer, else for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("not a regular file")
+        if status.st_size > limit:
+            raise ValueError(f"larger than {limit} bytes")
+        with open(descriptor, "rb", closefd=False) as stream:
+            return stream.read()
+    finally:
+        os.close(descriptor)

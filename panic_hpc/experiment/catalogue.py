@@ -7,7 +7,8 @@ from typing import Any
 
 from panic_hpc import installed
 from panic_hpc.errors import PanicError
-from panic_hpc.models.rows import KnownRow, entry_of, known_rows
+from panic_hpc.models.base import find_family
+from panic_hpc.models.known.rows import KnownRow, entry_of, known_rows
 from panic_hpc.types import ModelEntry, ModelSpec
 
 Rows = Mapping[str, tuple[KnownRow, Mapping[str, Any]]]
@@ -54,6 +55,6 @@ def _from_rows(families: Mapping[str, Any], rows: Rows) -> Iterator[tuple[str, M
         if row.unavailable:
             yield "", entry_of(name, row, settings, (row.consumes, row.produces))
             continue
-        family = families[row.family]
+        family = find_family(families, row.family)
         told = family.modalities(family.settings.model_validate(settings, strict=True))
         yield family.name, entry_of(name, row, settings, told)

@@ -13,7 +13,7 @@ from panic_hpc.experiment.catalogue import Catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.models.base import find_family, loader_of
 from panic_hpc.models.folder_digest import folder_digest
-from panic_hpc.models.rows import ModelRow, split
+from panic_hpc.models.known.rows import ModelRow, split
 from panic_hpc.models.settings import identity_of
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
 from panic_hpc.validation.problems import explained, shown
@@ -64,6 +64,13 @@ def resolve(
         except ConfigError as error:
             problems += error.problems
     return Resolved(specs, seconds, tuple(problems or _unread_limit(experiment, specs)))
+
+
+def ref_of(name: str, experiment: Experiment, catalogue: Catalogue) -> str:
+    """Return the branch or tag that a lock asks for where a model has no commit, "" for none."""
+    table, entry = experiment.models.get(name, {}), catalogue.entries.get(name)
+    is_known = entry and table.get("repository", entry.repository) == entry.repository
+    return str(table.get("ref", "") or (entry.ref if entry and is_known else ""))
 
 
 def _unread_limit(experiment: Experiment, specs: Mapping[str, ModelSpec]) -> list[str]:

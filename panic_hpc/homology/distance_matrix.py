@@ -9,6 +9,7 @@ CLOSE = 1e-5
 """Below this share of the squared lengths, differences are summed instead of products."""
 
 _BLOCK = 256
+_SAMPLE = 2000
 
 
 def distance_matrix(rows: npt.NDArray[np.float32], threads: int = 1) -> npt.NDArray[np.float32]:
@@ -22,6 +23,17 @@ def distance_matrix(rows: npt.NDArray[np.float32], threads: int = 1) -> npt.NDAr
         matrix: npt.NDArray[np.float32] = native.distances(rows, threads)
         return matrix
     return _numpy_distances(rows)
+
+
+def spread(rows: npt.NDArray[np.float32]) -> float:
+    """Standard deviation over mean of the distances of `rows` (n, d), from a sample; for `cost`.
+
+    Equal rows are left out. 0 where no two rows differ.
+    """
+    i, j = np.random.default_rng(0).integers(0, max(len(rows), 1), (2, _SAMPLE if len(rows) else 0))
+    lengths = np.linalg.norm(rows[i].astype(np.float64) - rows[j], axis=1)
+    lengths = lengths[lengths > 0]
+    return float(lengths.std() / lengths.mean()) if len(lengths) else 0.0
 
 
 def _numpy_distances(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from panic_hpc import installed
 from panic_hpc.errors import ModelError
-from panic_hpc.models import hub_cache
+from panic_hpc.models.hub import cache as hub_cache
 
 if TYPE_CHECKING:
     from panic_hpc.planning.plan import Plan

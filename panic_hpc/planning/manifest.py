@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.disk.files import create_file, read_json, replace_file, to_json
-from panic_hpc.errors import ManifestError, PanicError
+from panic_hpc.errors import ConfigError, ManifestError, PanicError
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.resolution import Resolved
 from panic_hpc.keys import content_key
@@ -35,6 +35,31 @@ def manifest_of(plan: Plan) -> Manifest:
     return Manifest(**values, key=content_key(described(plan)))
 
 
+def laid_out_again(manifest: Manifest, options: PlanOptions) -> Manifest:
+    """Return what `manifest` would be with other shards; reads and writes nothing."""
+    specs = {spec.name: spec for spec in manifest.specs}
+    resolved = Resolved(specs, manifest.seconds, ())
+    return manifest_of(lay_out(manifest.experiment, resolved, options))
+
+
+def layout_options(
+    paths: ExperimentPaths, runs_per_shard: int | None, target_minutes: float | None
+) -> PlanOptions:
+    """Return the layout asked for; without a word on it, that of an existing manifest.
+
+    Raises ConfigError where both are given.
+    """
+    if runs_per_shard is not None and target_minutes is not None:
+        raise ConfigError("plan", ["--runs-per-shard and --target-minutes: give one of them"])
+    options = PlanOptions(runs_per_shard, target_minutes)
+    # Planning again without a word must be no change, though costs of models are updated between
+    # releases.
+    if options.is_default and paths.manifest.exists():
+        networks = read_document(paths.root)["plan"]["networks"]
+        return PlanOptions(layout=tuple(network["runs_per_shard"] for network in networks))
+    return options
+
+
 def write(plan: Plan, paths: ExperimentPaths) -> Manifest:
     """Write `plan` as the experiment's manifest, or find the very same one there already.
 
@@ -52,6 +77,28 @@ def write(plan: Plan, paths: ExperimentPaths) -> Manifest:
         if not create_file(paths.manifest, to_json(_document(manifest))):
             return _same(manifest, paths)
     return manifest
+
+
+def settle(manifest: Manifest, revisions: Mapping[str, str], paths: ExperimentPaths) -> Manifest:
+    """Put commits, by name, into a plan that was made without them, and write it anew.
+
+    Such a plan cannot have been submitted, so nothing refers to its keys. Revisions that the plan
+    has are not changed.
+    """
+    settled = _settled(manifest, revisions)
+    if settled.key != manifest.key:
+        with _only_planner(paths.root):
+            replace_file(paths.manifest, to_json(_document(settled)))
+    return settled
+
+
+def _settled(manifest: Manifest, revisions: Mapping[str, str]) -> Manifest:
+    specs = {
+        spec.name: replace(spec, revision=spec.revision or revisions.get(spec.name, ""))
+        for spec in manifest.specs
+    }
+    options = PlanOptions(layout=tuple(network.runs_per_shard for network in manifest.networks))
+    return manifest_of(lay_out(manifest.experiment, Resolved(specs, manifest.seconds, ()), options))
 
 
 def read(root: Path) -> Manifest:
@@ -193,6 +240,11 @@ def _same(manifest: Manifest, paths: ExperimentPaths) -> Manifest:
     # Only now: reading prompts and laying out takes seconds for a million runs, the keys a
     # millisecond.
     old = read(paths.root)
+    revisions = {spec.name: spec.revision for spec in manifest.specs}
+    is_open = any(spec.repository and not spec.revision for spec in old.specs)
+    if is_open and _settled(old, revisions).key == manifest.key:
+        replace_file(paths.manifest, to_json(_document(manifest)))
+        return manifest
     lines = "\n".join(f"  - {line}" for line in differences(old, manifest))
     if not lines:
         return old

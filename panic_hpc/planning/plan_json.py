@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from panic_hpc.keys import content_key
-from panic_hpc.models.rows import LABELS
+from panic_hpc.models.known.rows import LABELS
 from panic_hpc.planning.plan import Plan
 from panic_hpc.types import ModelSpec, Prompt
 from panic_hpc.validation.problems import shown

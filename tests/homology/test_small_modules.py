@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from panic_hpc.errors import HomologyError
-from panic_hpc.homology.cost import cost, default_budget
+from panic_hpc.homology.cost import NOISE_SPREAD, cost, default_budget
+from panic_hpc.homology.distance_matrix import spread
 from panic_hpc.homology.distances import bottleneck, pairwise, wasserstein
 from panic_hpc.homology.entropy import persistence_entropies, persistence_entropy
 
@@ -45,6 +46,21 @@ def test_cost_grows_with_everything() -> None:
         assert larger.seconds > small.seconds
         assert larger.bytes >= small.bytes
     assert default_budget(2000) == 2 * default_budget(1000)
+
+
+def test_cost_tells_noise_from_trajectories_by_the_spread_of_distances() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((200, 768))
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    walk = np.cumsum(rng.standard_normal((200, 768)), axis=0)
+    assert spread(noise.astype(np.float32)) == pytest.approx(0.5 / 768**0.5, rel=0.1)
+    assert spread(walk.astype(np.float32)) > NOISE_SPREAD
+    assert spread(np.ones((5, 3), np.float32)) == 0
+    assert spread(np.empty((0, 3), np.float32)) == 0
+    as_noise, as_walk = cost(1000, 768, 1, 0.018), cost(1000, 768, 1)
+    assert as_noise.seconds > 3 * as_walk.seconds
+    assert as_noise.bytes > as_walk.bytes
+    assert cost(10_000, 768, 2, 0.018).seconds < 2 * default_budget(10_000) * 1e-6
 
 
 def test_cost_imports_the_standard_library_only() -> None:

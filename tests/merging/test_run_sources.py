@@ -11,8 +11,8 @@ from synthetic import SENSE, SIGHT, Experiment
 import panic_hpc
 from panic_hpc.errors import ConflictError, PanicError, ShardError
 from panic_hpc.store.dataset.dataset import Dataset
-from panic_hpc.store.format.shard import DIGEST, open_shard, publish_shard
-from panic_hpc.store.results.base import kind_of
+from panic_hpc.store.format.shard import open_shard, publish_shard
+from panic_hpc.store.results.base import DIGEST, kind_of
 from panic_hpc.store.results.diagrams import DIAGRAM_STATUS, INCOMPLETE
 from panic_hpc.types import Prompt
 
@@ -186,7 +186,7 @@ def test_a_conflict_found_late_leaves_the_previous_dataset(tmp_path: Path) -> No
 def make_incomplete(path: Path) -> None:
     """Say of all diagrams of a shard that time or memory stopped them."""
     with open_shard(path) as file:
-        arrays = {name: file.array(name) for name in file.entries if name != DIGEST}
+        arrays = {name: file.array(name) for name in file.entries if name != DIGEST.name}
         header = file.shard_header
     arrays["runs/status"][:] = DIAGRAM_STATUS[INCOMPLETE]
     path.unlink()

@@ -9,7 +9,7 @@ from panic_hpc.errors import PanicError
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.catalogue import catalogue_of
 from panic_hpc.experiment.config import Experiment
-from panic_hpc.models.rows import known_rows
+from panic_hpc.models.known.rows import known_rows
 from panic_hpc.planning.availability import obstacles
 from panic_hpc.planning.plan import Plan, make_plan
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT

@@ -1,7 +1,6 @@
 """The testbed as a fixture: a real Slurm on this host, started once for all tests that use it."""
 
 import importlib
-import os
 import shutil
 import sys
 import tempfile
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
 from little_experiment import Digests, digests, plan_little, run_command
 
@@ -103,8 +103,4 @@ def slow(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def image() -> Path:
     """The container image, built by `make image` or named by PANIC_HPC_TEST_IMAGE."""
-    named = os.environ.get("PANIC_HPC_TEST_IMAGE", "")
-    path = Path(named or Path(__file__).parents[2] / "panic-hpc-cpu.sif")
-    if not named and not path.exists():
-        pytest.skip("needs a container image (make image builds it, PANIC_HPC_TEST_IMAGE names it)")
-    return path
+    return needs.IMAGE

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from experiments import Planned, planned, stage_named
-from plugins import plugin_file
+from plugins import package_beside, plugin_file
 
 import panic_hpc
 from panic_hpc.errors import ConflictError, PanicError, ShardError
@@ -22,7 +22,7 @@ from panic_hpc.store.format.shard import ShardHeader, open_shard, publish_shard
 from panic_hpc.types import RUNS, TEXT
 
 WORDS_STAGE = """
-from panic_hpc.stages.base import Estimate
+from panic_hpc.stages.base import Estimate, ShardStage
 from panic_hpc.stages.embeddings.outputs import Outputs
 from panic_hpc.store.format.ragged import pack_texts
 from panic_hpc.store.format.shard import ShardHeader, open_shard, publish_shard
@@ -31,7 +31,7 @@ from panic_hpc.types import TEXT, Shard, ShardId
 import numpy as np
 
 
-class Words:
+class Words(ShardStage):
     name = "words"
     after = ("runs",)
 
@@ -319,17 +319,19 @@ def test_the_checks_and_settings_of_a_plugin_hold(tmp_path: Path, words: None) -
         merge([one.paths.root, other.paths.root], tmp_path / "d.h5", MergeOptions())
 
 
-def test_without_the_plugin_a_dataset_is_read_and_nothing_is_dropped_unsaid(tmp_path: Path) -> None:
-    stages, results = tmp_path / "stages", tmp_path / "results"
-    stages.mkdir()
-    results.mkdir()
-    with (
-        plugin_file("panic_hpc.stages", stages, "words.stage", WORDS_STAGE),
-        plugin_file("panic_hpc.store.results", results, "words", WORDS_RESULTS),
-    ):
+def test_another_package_brings_a_stage_and_nothing_of_it_is_dropped_unsaid(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    modules = {"words_stage": WORDS_STAGE, "words_results": WORDS_RESULTS}
+    groups = {"panic_hpc.stages": "words_stage", "panic_hpc.results": "words_results"}
+    with package_beside(folder, modules, groups):
         experiment = worked(tmp_path / "experiment")
         experiment.work("merge")
         [shard, *_] = stage_named("words").shards(experiment.manifest)
+        assert not verify_file(experiment.paths.dataset).findings
+    # From here on that package is no longer there.
     # The content key covers the unknown results too, and still agrees.
     [finding] = verify_file(experiment.paths.dataset).findings
     assert (finding.rule, "stage 'words'" in finding.message) == ("F05", True)

@@ -23,7 +23,8 @@ from panic_hpc.stages.diagrams.one_diagram import (
 )
 from panic_hpc.stages.diagrams.stops import had_the_job, is_final, remark, safety_stops
 from panic_hpc.stages.merge.experiments import merge
-from panic_hpc.store.format.shard import DIGEST, open_shard, publish_shard
+from panic_hpc.store.format.shard import open_shard, publish_shard
+from panic_hpc.store.results.base import DIGEST
 from panic_hpc.store.results.diagrams import DIAGRAM_STATUS
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
 
@@ -50,7 +51,7 @@ def noisy(root: Path) -> Planned:
     experiment.work(RUNS, EMBEDDINGS)
     path = experiment.paths.shard(stage_named(EMBEDDINGS).shards(experiment.manifest)[0])
     with open_shard(path) as file:
-        arrays = {name: file.array(name) for name in file.entries if name != DIGEST}
+        arrays = {name: file.array(name) for name in file.entries if name != DIGEST.name}
         header = file.shard_header
     shape = (len(arrays["embeddings/vector"]), 300)
     noise = np.random.default_rng(0).standard_normal(shape)

@@ -4,14 +4,17 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import forge
 import numpy as np
 import pytest
 import synthetic
 from synthetic import Experiment
 
 import panic_hpc
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import PanicError, ShardError
+from panic_hpc.store.checks.verify import verify_file
 from panic_hpc.store.format.column import Column, ragged_columns
+from panic_hpc.store.format.shard import ShardHeader, publish_shard
 from panic_hpc.store.results.base import (
     IDENTITY,
     INDEX,
@@ -21,6 +24,7 @@ from panic_hpc.store.results.base import (
     all_kinds,
     kind_of,
 )
+from panic_hpc.store.results.diagrams import DIAGRAM_STATUS
 from panic_hpc.store.results.rows import ONE, Counted
 
 SPARE = Column("runs/spare", "<i4", "run", "a number")
@@ -128,3 +132,63 @@ def test_columns_outlive_the_dataset_and_cannot_be_written(tmp_path: Any) -> Non
     assert np.array_equal(vectors, wanted)
     with pytest.raises(ValueError, match="read-only"):
         vectors[0] = 0
+
+
+def test_steps_of_embeddings_that_do_not_ascend_are_found(tmp_path: Any) -> None:
+    experiment = Experiment(tmp_path / "exp")
+    shards = synthetic.write(experiment, [12])
+    dataset = synthetic.merged(tmp_path / "dataset.h5", (experiment, shards)).path
+    (shard, *_) = [one.path for one in shards if one.shard.stage == "embeddings"]
+    for path, name in ((dataset, "embeddings/Sense/step"), (shard, "embeddings/step")):
+        forge.overwrite(path, name, lambda steps: np.roll(steps, 1))
+        sentence = f"{name} does not ascend from -1 within each run"
+        assert ("S05", sentence) in [(f.rule, f.message) for f in verify_file(path).findings]
+
+
+def test_diagrams_of_missing_shards_say_so(tmp_path: Any) -> None:
+    experiment = Experiment(tmp_path / "exp", has_real_images=True)
+    shards = synthetic.write(experiment, [12], [8, 4])
+    left = [s for s in shards if (s.shard.stage, s.shard.first_run) != ("diagrams", 8)]
+    path = synthetic.merged(tmp_path / "dataset.h5", (experiment, left)).path
+    assert not verify_file(path).findings
+    with panic_hpc.open(path) as dataset:
+        diagrams = dataset.result("diagrams", "Sight")
+        assert diagrams.has_run.tolist() == [True] * 8 + [False] * 4
+        assert (diagrams.column("status") == DIAGRAM_STATUS["missing"]).tolist() == [
+            not there for there in diagrams.has_run
+        ]
+        assert np.isnan(diagrams.column("entropy")[8:]).all()
+        assert diagrams.edges("bar")[8] == diagrams.edges("bar")[12]
+
+
+def test_two_texts_of_one_invocation_are_found(tmp_path: Any) -> None:
+    experiment = Experiment(tmp_path / "exp")
+    path = synthetic.write(experiment, [12])[0].path
+    forge.overwrite(path, "texts/invocation", lambda rows: np.r_[rows[1], rows[1:]])
+    found = [(finding.rule, finding.message) for finding in verify_file(path).findings]
+    assert ("S04", "texts/invocation is not in ascending order") in found
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "found"),
+    [
+        ("runs/offsets", 1, ("S03", "runs/offsets is not the running sum of runs/n_steps")),
+        ("runs/shard", -1, ("S04", "runs/shard points outside of its table of 5 rows")),
+    ],
+)
+def test_what_merge_adds_is_checked(
+    tmp_path: Any, name: str, change: int, found: tuple[str, str]
+) -> None:
+    experiment = Experiment(tmp_path / "exp")
+    shards = synthetic.write(experiment, [12])
+    path = synthetic.merged(tmp_path / "dataset.h5", (experiment, shards)).path
+    forge.overwrite(path, name, lambda rows: np.r_[rows[:1], rows[1:] + change])
+    assert found in [(finding.rule, finding.message) for finding in verify_file(path).findings]
+
+
+def test_offsets_that_are_too_few_are_told_in_words(tmp_path: Any) -> None:
+    experiment = Experiment(tmp_path / "exp")
+    arrays = synthetic.runs_arrays(experiment, 0, experiment.runs)
+    short = {**arrays, "texts/offsets": arrays["texts/offsets"][:-2]}
+    with pytest.raises(ShardError, match=r"texts/offsets has \d+ rows, not"):
+        publish_shard(tmp_path / "x.h5", ShardHeader("runs", 0, "", experiment.key), short)

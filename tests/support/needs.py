@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,11 @@ PACKAGES = {
     "qemu-aarch64": "qemu-user",
 }
 """Debian's package of a program."""
+
+IMAGE = Path(
+    os.environ.get("PANIC_HPC_TEST_IMAGE") or Path(__file__).parents[2] / "panic-hpc-cpu.sif"
+)
+"""The container image that tests run."""
 
 DAEMONS_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 """Where Slurm's daemons lie, which an ordinary user's PATH does not name."""
@@ -59,9 +65,12 @@ def _slurm() -> list[str]:
 
 
 def _apptainer() -> list[str]:
-    if shutil.which("apptainer") is not None:
+    if shutil.which("apptainer") is None:
+        return ["needs Apptainer (as root on Debian: slurm/testbed/install-apptainer)"]
+    # A named image that is not there is a mistake, which the test then says.
+    if IMAGE.exists() or "PANIC_HPC_TEST_IMAGE" in os.environ:
         return []
-    return ["needs Apptainer (as root on Debian: slurm/testbed/install-apptainer)"]
+    return ["needs a container image (make image builds it, PANIC_HPC_TEST_IMAGE names it)"]
 
 
 def _native() -> list[str]:

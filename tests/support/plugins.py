@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -119,6 +119,30 @@ def plugin_file(package: str, folder: Path, name: str, source: str) -> Iterator[
         module.__path__.remove(str(folder))
         for loaded in [module for module in sys.modules if _is_within(module, package, name)]:
             del sys.modules[loaded]
+        installed.forget()
+
+
+@contextmanager
+def package_beside(
+    folder: Path, modules: Mapping[str, str], groups: Mapping[str, str]
+) -> Iterator[None]:
+    """Make `modules` another installed package, with {group of entry points: its module}."""
+    for name, source in modules.items():
+        (folder / f"{name}.py").write_text(source)
+    about = folder / "plugin_of_a_test-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin-of-a-test\nVersion: 1.0\n")
+    lines = [f"[{group}]\nanything = {module}\n" for group, module in groups.items()]
+    (about / "entry_points.txt").write_text("".join(lines))
+    sys.path.append(str(folder))
+    importlib.invalidate_caches()
+    installed.forget()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in modules:
+            sys.modules.pop(name, None)
         installed.forget()
 
 

@@ -20,7 +20,7 @@ namespace lazy {
 namespace {
 
 // Most points whose triangles may get a row each: 400 uniform ones take 0.25 GB, 500 take 1 GB.
-constexpr std::size_t kMostAnnotated = 400;
+constexpr std::size_t kMostAnnotated = 400;  // also in cost.py
 
 // Operations an edge that the reduction of H2 may take where a sweep could take over.
 constexpr std::uint64_t kPatience = 4;

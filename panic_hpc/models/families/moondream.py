@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from panic_hpc.errors import ModelError
 from panic_hpc.models.base import Output
+from panic_hpc.models.settings import settings_of
 from panic_hpc.models.torch_setup import Dtype, quiet_loaders, torch_for
 from panic_hpc.models.weights import find_weights
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
@@ -34,7 +35,7 @@ class Moondream:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
-        self.settings = MoondreamSettings(**{**spec.settings, "batch_size": spec.batch_size})
+        self.settings = settings_of(spec, MoondreamSettings)
         self.details: dict[str, Any] = {}
 
     def load(self, device: str) -> None:

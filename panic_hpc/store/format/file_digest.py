@@ -6,14 +6,35 @@ was there before, so that neither is ever without one while one replaces the oth
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from panic_hpc.disk.files import read_json, replace_file, to_json
+from panic_hpc.disk.files import replace_file, to_json
 from panic_hpc.errors import PanicError
+from panic_hpc.store.format.header import Sha256
 from panic_hpc.store.format.reader import ArrayFile
+from panic_hpc.validation.record import Count, read_record
 
-DIGEST_FORMAT = "panic_hpc digest"
+DIGEST_FORMAT: Literal["panic_hpc digest"] = "panic_hpc digest"
+# An entry has about 200 bytes, and there are two.
+_LIMIT_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class RestDigest:
+    """The size of a file and the SHA-256 of its bytes that are no array's."""
+
+    size: Count
+    rest_sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True)
+class DigestFile:
+    """A digest file: an entry for each version of the dataset, by its header's SHA-256."""
+
+    format: Literal["panic_hpc digest"]
+    files: dict[Sha256, RestDigest]
 
 
 def digest_path(path: Path) -> Path:
@@ -34,13 +55,13 @@ def rest_spans(file: ArrayFile) -> Iterator[tuple[int, int]]:
         yield at, file.size
 
 
-def rest_digest(file: ArrayFile) -> dict[str, Any]:
-    """Return the size of the file and the SHA-256 of the bytes that are no array's."""
+def rest_digest(file: ArrayFile) -> RestDigest:
+    """Return what the bytes are that belong to no array."""
     hasher = hashlib.sha256()
     for start, stop in rest_spans(file):
         for piece in file.byte_pieces(start, stop):
             hasher.update(piece)
-    return {"size": file.size, "rest_sha256": hasher.hexdigest()}
+    return RestDigest(file.size, hasher.hexdigest())
 
 
 def write_digest(file: ArrayFile, path: Path) -> None:
@@ -54,13 +75,11 @@ def write_digest(file: ArrayFile, path: Path) -> None:
         except (PanicError, KeyError):
             kept = {}
     entries = kept | {file.header_sha256: rest_digest(file)}
-    replace_file(digest_path(path), to_json({"format": DIGEST_FORMAT, "files": entries}))
+    replace_file(digest_path(path), to_json(asdict(DigestFile(DIGEST_FORMAT, entries))))
 
 
-def _known(path: Path) -> dict[str, Any]:
-    value = read_json(digest_path(path))
-    files = value.get("files") if isinstance(value, dict) else None
-    return files if isinstance(files, dict) else {}
+def _known(path: Path) -> dict[str, RestDigest]:
+    return read_record(DigestFile, digest_path(path), limit=_LIMIT_BYTES).files
 
 
 def digest_problem(file: ArrayFile) -> str:

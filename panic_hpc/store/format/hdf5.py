@@ -5,7 +5,9 @@ bytes are written and read by position. A failed write is then an OSError at the
 not one that h5py swallows when it closes an object.
 """
 
+import errno
 import os
+import stat
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,7 @@ def _create(file: h5py.File, name: str, dtype: "np.dtype[Any]", shape: tuple[int
 
 def open_read(path: Path) -> h5py.File:
     """Open a published file for reading; ShardError where it is absent or not HDF5."""
+    require_regular(path)
     try:
         return _open_unlocked(path)
     except FileNotFoundError as error:
@@ -107,8 +110,21 @@ def open_read(path: Path) -> h5py.File:
     except PermissionError as error:
         raise ShardError(f"{path} may not be read ({error.strerror})") from error
     except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise ShardError(f"{path} cannot be opened: too many files are open") from error
         raise RefusedError("F01", f"{path} is not a readable HDF5 file ({reason})") from error
+
+
+def require_regular(path: Path) -> None:
+    """Raise RefusedError where `path` is there and no regular file: opening a FIFO waits."""
+    try:
+        mode = path.stat().st_mode
+    # Opening it gives the reason.
+    except (OSError, ValueError):
+        return
+    if not stat.S_ISREG(mode):
+        raise RefusedError("F01", f"{path} is not a regular file")
 
 
 def _open_unlocked(path: Path) -> h5py.File:
@@ -181,7 +197,8 @@ def _link_names(file: h5py.File, group: str) -> list[str]:
             return []
         holder = file[group or "/"]
         return list(holder) if isinstance(holder, h5py.Group) else []
-    except (KeyError, OSError, RuntimeError, ValueError):
+    # TypeError for a link of a kind that h5py does not know.
+    except (KeyError, OSError, RuntimeError, ValueError, TypeError):
         return []
 
 

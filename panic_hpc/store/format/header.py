@@ -1,17 +1,27 @@
 """The header inside every file: one JSON text that says where each array lies and its checksums."""
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
+from panic_hpc.disk.blocks import n_blocks
+from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.keys import canonical_json
 from panic_hpc.store.checks.rules import RefusedError
 from panic_hpc.store.format.column import FORMAT, FORMAT_MAJOR, FORMAT_MINOR
+from panic_hpc.validation.problems import explained
 
 # It is read into memory before its checksum can be looked at.
 HEADER_LIMIT_BYTES = 2**30
@@ -19,6 +29,66 @@ SHARD = "shard"
 DATASET = "dataset"
 # No larger number is accepted, so none has more digits, and sums of two stay within int64.
 _LARGEST_OFFSET = 2**62
+
+
+Whole = Annotated[int, Field(ge=0, le=_LARGEST_OFFSET)]
+Label = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""A name as it stands in messages, paths and tables: on one line."""
+Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+ArrayName = Annotated[
+    str, StringConstraints(max_length=1000, pattern=r"^[^/\x00-\x1f\x7f]+(/[^/\x00-\x1f\x7f]+)*$")
+]
+# Of the kinds refused, objects would be read as pointers, and NumPy runs a parser of Python's on
+# names with commas.
+DtypeName = Annotated[
+    str, StringConstraints(pattern=r"^([|<>]?[iu]1|[<>][iu][248]|[<>]f[248]|\|?S[1-9][0-9]{0,3})$")
+]
+
+
+class _Model(BaseModel):
+    # Readers ignore members that a later minor version added.
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class EntryModel(_Model):
+    """An array as it stands in a header."""
+
+    dtype: DtypeName
+    shape: Annotated[list[Whole], Field(max_length=4)]
+    offset: Whole
+    sha256: list[Sha256] | None = None
+    blocks: Annotated[list[Whole], Field(min_length=2, max_length=2)] | None = None
+
+
+class _HeaderModel(_Model):
+    arrays: dict[ArrayName, EntryModel]
+
+
+class ShardModel(_HeaderModel):
+    """The header of a shard."""
+
+    kind: Literal["shard"]
+    stage: Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
+    index: Annotated[int, Field(ge=0, le=2**31)]
+    model: Label
+    manifest_key: Label
+    numerics: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+class DatasetModel(_HeaderModel):
+    """The header of a dataset."""
+
+    kind: Literal["dataset"]
+    content_key: Key
+    inputs_key: Label
+    n_missing: Annotated[int, Field(ge=0, le=2**31)]
+
+
+HEADERS: TypeAdapter[ShardModel | DatasetModel] = TypeAdapter(
+    Annotated[ShardModel | DatasetModel, Field(discriminator="kind")]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +149,27 @@ def reserved_bytes(kind: str, values: Mapping[str, Any], shapes: Mapping[str, Ar
 def decode(content: bytes | bytearray, checksum: str, source: str) -> dict[str, Any]:
     """Return the checked header; its "arrays" become {name: ArrayEntry}.
 
-    Raises RefusedError, naming `source`, where it is damaged, foreign or of a newer format.
+    Raises RefusedError, naming `source`, where it is damaged, foreign or of a newer format, or
+    where a member is of another type than the format says.
     """
     if hashlib.sha256(content).hexdigest() != checksum:
         raise RefusedError("F02", f"{source} is damaged: the checksum of its header does not match")
     try:
-        value = json.loads(content)
-    # A text of a million brackets ends Python's recursion, not its parser.
-    except (ValueError, RecursionError) as error:
+        value = parse_json(content)
+    except ValueError as error:
         raise RefusedError("F02", f"{source} has a header that is not JSON ({error})") from error
     _check_version(value, source)
-    value["arrays"] = _entries(value.get("arrays"), source)
-    return dict(value)
+    try:
+        checked = HEADERS.validate_python(value)
+        entries = {name: _entry(name, entry) for name, entry in checked.arrays.items()}
+    except ValidationError as error:
+        said = "; ".join(explained(error, ("header",))[:3])
+        raise RefusedError("F02", f"{source} has a header that is malformed: {said}") from None
+    except ValueError as error:
+        raise RefusedError(
+            "F02", f"{source} has a header with a wrong array entry ({error})"
+        ) from None
+    return {**value, "arrays": entries}
 
 
 def _check_version(value: Any, source: str) -> None:
@@ -98,7 +177,7 @@ def _check_version(value: Any, source: str) -> None:
         raise RefusedError("F02", f"{source} is not a file of {FORMAT}")
     version = value.get("version")
     # type(), since True is an int to isinstance.
-    if not (isinstance(version, list) and len(version) == 2 and type(version[0]) is int):
+    if not (isinstance(version, list) and [type(part) for part in version] == [int, int]):
         raise RefusedError("F02", f"{source} does not say which version of the format it has")
     if version[0] != FORMAT_MAJOR:
         raise RefusedError(
@@ -109,32 +188,19 @@ def _check_version(value: Any, source: str) -> None:
         )
 
 
-def _entries(value: Any, source: str) -> dict[str, ArrayEntry]:
-    if not isinstance(value, dict):
-        raise RefusedError("F02", f"{source} has a header without a list of arrays")
-    try:
-        return {str(name): _entry(entry) for name, entry in value.items()}
-    except (KeyError, TypeError, ValueError) as error:
-        raise RefusedError(
-            "F02", f"{source} has a header with a wrong array entry ({error})"
-        ) from error
-
-
-def _entry(value: Mapping[str, Any]) -> ArrayEntry:
-    shape, offset, blocks = value["shape"], value["offset"], value.get("blocks")
-    # Of the kinds refused, objects would be read as pointers.
-    if not _whole_numbers([*shape, offset]) or np.dtype(value["dtype"]).kind not in "iufS":
-        raise ValueError(f"shape {shape}, offset {offset}, dtype {value['dtype']}")
-    if blocks is not None and not (_whole_numbers(blocks) and len(blocks) == 2):
-        raise ValueError(f"blocks {blocks}")
-    return ArrayEntry(
-        str(value["dtype"]),
-        tuple(shape),
-        offset,
-        tuple(str(digest) for digest in value.get("sha256", ())),
-        None if blocks is None else (blocks[0], blocks[1]),
-    )
-
-
-def _whole_numbers(values: Sequence[Any]) -> bool:
-    return all(type(value) is int and 0 <= value <= _LARGEST_OFFSET for value in values)
+def _entry(name: str, value: EntryModel) -> ArrayEntry:
+    shape, dtype = tuple(value.shape), np.dtype(value.dtype)
+    # Without the axes of length 0: numpy refuses (0, 2**62) too.
+    if prod(size for size in shape if size) * dtype.itemsize > _LARGEST_OFFSET:
+        raise ValueError(f"{name} has shape {shape}")
+    if (value.sha256 is None) == (value.blocks is None):
+        raise ValueError(f"{name} must have either sha256 or blocks")
+    entry = ArrayEntry(value.dtype, shape, value.offset, tuple(value.sha256 or ()))
+    if value.blocks is not None:
+        first, last = value.blocks
+        if first > last:
+            raise ValueError(f"{name} has blocks {first} to {last}")
+        return replace(entry, blocks=(first, last))
+    if len(entry.sha256) != (expected := n_blocks(entry.nbytes)):
+        raise ValueError(f"{name} has {len(entry.sha256)} checksums, not {expected}")
+    return entry

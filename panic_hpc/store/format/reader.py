@@ -26,6 +26,7 @@ from panic_hpc.store.format.header import ArrayEntry
 PIECE_BYTES = 256 * 1024
 """What is read at once: it is still in the processor's cache when it is hashed."""
 CHECKSUM_COLUMNS = ("checksums/length", "checksums/sha256")
+_CHECKSUM_DTYPES = ("<i8", "|S64")
 
 
 class ArrayFile(Closing):
@@ -44,6 +45,7 @@ class ArrayFile(Closing):
             self.header_sha256, self.header = self._read_header(place, size, checksum_place)
             self.entries: Mapping[str, ArrayEntry] = self.header["arrays"]
             _check_places(self.entries, self.size, str(path))
+            _check_sums_table(self.entries, str(path))
         except BaseException:
             self.close()
             raise
@@ -60,7 +62,7 @@ class ArrayFile(Closing):
     @property
     def kind(self) -> str:
         """`shard` or `dataset`."""
-        return str(self.header.get("kind"))
+        return str(self.header["kind"])
 
     def close(self) -> None:
         """Close the descriptor; reading afterwards is an error."""
@@ -190,3 +192,21 @@ def _check_places(entries: Mapping[str, ArrayEntry], size: int, source: str) -> 
                 "F03", f"{source} is malformed: {name} overlaps {before or 'the file head'}"
             )
         end, before = entry.offset + entry.nbytes, name
+
+
+def _check_sums_table(entries: Mapping[str, ArrayEntry], source: str) -> None:
+    """Raise RefusedError where arrays point into a table of checksums that cannot be one."""
+    users = [(name, entry.blocks) for name, entry in entries.items() if entry.blocks is not None]
+    if not users:
+        return
+    rows = 0
+    for name, dtype in zip(CHECKSUM_COLUMNS, _CHECKSUM_DTYPES, strict=True):
+        entry = entries.get(name)
+        if entry is None or entry.blocks is not None or len(entry.shape) != 1:
+            raise RefusedError("F02", f"{source} has no usable {name}")
+        if np.dtype(entry.dtype) != np.dtype(dtype):
+            raise RefusedError("F02", f"{source} has {name} of dtype {entry.dtype}, not {dtype}")
+        rows = min(entry.shape[0], rows) if name != CHECKSUM_COLUMNS[0] else entry.shape[0]
+    for name, (_, last) in users:
+        if last > rows:
+            raise RefusedError("F02", f"{source} has checksums for {name} beyond their table")

@@ -20,11 +20,9 @@ from panic_hpc.store.format import hdf5
 from panic_hpc.store.format.digest import run_digests
 from panic_hpc.store.format.header import SHARD, ArrayEntry, encode, reserved_bytes
 from panic_hpc.store.format.reader import ArrayFile, OpenArrays
-from panic_hpc.store.results.base import DIGEST as DIGEST_COLUMN
-from panic_hpc.store.results.base import all_kinds, kind_of
+from panic_hpc.store.results.base import DIGEST, all_kinds, kind_of
 from panic_hpc.store.results.section import Section
 
-DIGEST = DIGEST_COLUMN.name
 # As long as any checksum, so that the header's size is known before there is one.
 _UNKNOWN_SHA256 = "0" * 64
 
@@ -85,7 +83,7 @@ def in_words(problems: Iterable[tuple[str, str]]) -> str:
 
 
 def _require_shard(shard: ShardFile, manifest_key: str) -> None:
-    if shard.kind != SHARD or not set(ShardHeader.__slots__) <= shard.header.keys():
+    if shard.kind != SHARD:
         raise ShardError(f"{shard.path} is not a shard but a {shard.kind}")
     found = shard.header["manifest_key"]
     if manifest_key and found != manifest_key:
@@ -123,7 +121,7 @@ def publish_shard(path: Path, header: ShardHeader, arrays: Arrays) -> bool:
 def _require_same(written: ShardFile, path: Path) -> None:
     with open_shard(path) as published:
         # By digests: times and hosts of two workers of one shard differ, and are no conflict.
-        if np.array_equal(published.array(DIGEST), written.array(DIGEST)):
+        if np.array_equal(published.array(DIGEST.name), written.array(DIGEST.name)):
             return
         raise ConflictError(
             f"{path} exists with other content: made by {published.header['numerics']}, "
@@ -146,7 +144,7 @@ def _write(temporary: Path, header: ShardHeader, arrays: Arrays) -> None:
             entries[name] = _write_array(descriptor, places[name], array, name)
         # From the file: that is what will be read, and the blocks of a Stream are gone by now.
         digests = _digests(OpenArrays(temporary, descriptor, entries), header)
-        entries[DIGEST] = _write_array(descriptor, places[DIGEST], digests, DIGEST)
+        entries[DIGEST.name] = _write_array(descriptor, places[DIGEST.name], digests, DIGEST.name)
         content = encode(SHARD, values, entries).ljust(reserved)
         write_header(descriptor, places, content)
 
@@ -175,12 +173,12 @@ def write_header(descriptor: int, places: Mapping[str, int], content: bytes) -> 
 
 
 def _planned(temporary: Path, header: ShardHeader, arrays: Arrays) -> dict[str, ArrayEntry]:
-    if DIGEST in arrays:
-        raise ShardError(f"{DIGEST} is made when a shard is published, it cannot be given")
+    if DIGEST.name in arrays:
+        raise ShardError(f"{DIGEST.name} is made when a shard is published, it cannot be given")
     if "runs/index" not in arrays:
         raise ShardError(f"{temporary.name}: runs/index is missing")
     shapes = {name: (np.dtype(a.dtype).str, tuple(a.shape)) for name, a in arrays.items()}
-    shapes[DIGEST] = ("|S64", shapes["runs/index"][1])
+    shapes[DIGEST.name] = ("|S64", shapes["runs/index"][1])
     problems = list(name_problems(kind_of(header.stage), shapes))
     if problems:
         raise ShardError(f"{header.stage} {header.index} is malformed: {in_words(problems)}")

@@ -25,7 +25,7 @@ from pydantic_core import PydanticCustomError
 from panic_hpc.types import ModelEntry
 
 COMMIT = r"^[0-9a-f]{40}\z"
-FOLDER = Path(__file__).with_name("known")
+FOLDER = Path(__file__).parent
 
 TIMINGS = {
     "measured": "measured by upstream on an RTX 6000 Ada",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import wrap_documents
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCUMENTS = [str(path.relative_to(ROOT)) for path in wrap_documents.documents()]
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
 

@@ -1,0 +1,1 @@
+"""Models of a hub: locked, fetched, and found in its cache."""

@@ -1,0 +1,1 @@
+"""Models known by name: rows of data, and what reads them."""

@@ -1,0 +1,199 @@
+"""A header whose checksum is right and whose contents are wrong is refused in one sentence."""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import forge
+import pytest
+import synthetic
+from synthetic import Experiment
+
+from panic_hpc.errors import PanicError
+from panic_hpc.store.checks.verify import verify_file
+from panic_hpc.store.dataset.dataset import open_dataset
+from panic_hpc.store.format.shard import open_shard
+
+WRONG: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    2**62,
+    1.5,
+    "",
+    "i4,",
+    "O",
+    [],
+    {},
+    [None],
+    ["x"],
+    "\x1b[2J",
+)
+"""Values of every type of JSON, and of dtypes that NumPy reads as something else."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset, and the shards that it was merged from beside it."""
+    root = tmp_path_factory.mktemp("made")
+    experiment = Experiment(
+        root / "exp", seeds=(1, 3), embedding_models=(synthetic.SENSE,), has_real_images=True
+    )
+    inputs = synthetic.write(experiment, [5, 3])
+    path = synthetic.merged(root / "made.h5", (experiment, inputs)).path
+    for one in (path, *root.rglob("*.h5")):
+        one.chmod(0o644)
+    return path
+
+
+def files(made: Path) -> list[Path]:
+    return [made, *sorted(made.parent.joinpath("exp").rglob("*.h5"))]
+
+
+def one_of_each_stage(made: Path) -> list[Path]:
+    return [path for path in files(made) if path == made or path.stem.endswith("_00000")]
+
+
+def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the place of every value in a JSON value, itself included."""
+    if place:
+        yield place
+    inner = value.items() if isinstance(value, dict) else ()
+    for key, item in inner:
+        yield from places(item, (*place, key))
+
+
+def replaced(value: Any, place: tuple[Any, ...], new: Any) -> Any:
+    """Return `value` with `new` at a place; the key is taken out where `new` is the class Gone."""
+    key, *rest = place
+    if rest:
+        return {**value, key: replaced(value[key], tuple(rest), new)}
+    if new is Gone:
+        return {name: item for name, item in value.items() if name != key}
+    return {**value, key: new}
+
+
+class Gone:
+    """Stands for a key that is not there."""
+
+
+def outcome(path: Path, use: Callable[[Path], object]) -> str:
+    """Return what using a file said; anything but a PanicError is a fault and comes through."""
+    try:
+        use(path)
+    except PanicError as error:
+        return error.message
+    return ""
+
+
+def as_dataset(path: Path) -> None:
+    with open_dataset(path) as dataset:
+        assert isinstance(dataset.n_runs, int)
+        assert len(dataset.content_key) == 32
+
+
+def as_shard(path: Path) -> None:
+    with open_shard(path, manifest_key="k") as shard:
+        assert isinstance(shard.shard_header.index, int)
+
+
+def test_every_member_of_a_header_with_a_value_of_another_type_is_refused_or_read(
+    made: Path, tmp_path: Path
+) -> None:
+    n_refused = n = 0
+    for source in one_of_each_stage(made):
+        header = forge_header(source)
+        tops = [place for place in places(header) if place[0] not in ("numerics", "provenance")]
+        # Every array says the same, so a few of them are enough.
+        chosen = [p for p in tops if p[0] != "arrays" or p[1:2] in ((), *FEW)]
+        for place in chosen:
+            for new in (*WRONG, Gone):
+                path = forge.copied(source, tmp_path / "forged.h5")
+                if not fits(source, replaced(header, place, new)):
+                    continue
+                forge.restamp(path, partial(replaced, place=place, new=new))
+                n += 1
+                refused = outcome(path, as_dataset if source == made else as_shard)
+                found = verify_file(path).findings
+                n_refused += bool(refused or found)
+                path.unlink()
+    assert n > 300
+    # An empty numerics class or a label of another name are as good as those that were there.
+    assert n_refused > 0.9 * n
+
+
+FEW = (("runs/key",), ("images/values",), ("embeddings/vector",), ("diagrams/bars",),
+       ("checksums/sha256",), ("checksums/length",))  # fmt: skip
+
+
+def forge_header(path: Path) -> Any:
+    from panic_hpc.store.format import hdf5
+
+    place, size, _ = hdf5.locate_header(path)
+    return json.loads(path.read_bytes()[place : place + size])
+
+
+def fits(path: Path, header: Any) -> bool:
+    """Say whether a header is no longer than the room that the file has for it."""
+    from panic_hpc.store.format import hdf5
+
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return len(text.encode()) <= hdf5.locate_header(path)[1]
+
+
+@pytest.mark.parametrize("raw", ['"\\ud800"', "NaN", "1e999", "9" * 30, "[" * 90 + "]" * 90])
+@pytest.mark.parametrize("key", ["stage", "index", "model", "manifest_key", "numerics", "kind"])
+def test_json_that_other_parsers_would_not_take_is_refused(
+    made: Path, tmp_path: Path, key: str, raw: str
+) -> None:
+    import hashlib
+
+    from panic_hpc.store.format import hdf5
+
+    source = files(made)[1]
+    path = forge.copied(source, tmp_path / "forged.h5")
+    place, size, checksum_place = hdf5.locate_header(path)
+    content = bytearray(path.read_bytes())
+    header = forge_header(path)
+    # Room for the longer value: checksums of arrays that nobody comes to.
+    header["arrays"] = {}
+    text = json.dumps({**header, key: "HERE"}).replace('"HERE"', raw).encode()
+    if len(text) > size:
+        pytest.skip("the file has no room for it")
+    content[place : place + size] = text.ljust(size)
+    content[checksum_place : checksum_place + 64] = (
+        hashlib.sha256(text.ljust(size)).hexdigest().encode()
+    )
+    path.write_bytes(content)
+    assert "header" in outcome(path, as_shard)
+    assert [finding.rule for finding in verify_file(path).findings] == ["F02"]
+
+
+def test_a_list_of_checksums_that_does_not_cover_its_array_is_refused(
+    made: Path, tmp_path: Path
+) -> None:
+    for change in ([], ["0" * 63], ["0" * 64] * 2, ["Z" * 64], "0" * 64, None):
+        path = forge.copied(files(made)[-1], tmp_path / "forged.h5")
+        header = forge_header(path)
+        name = next(n for n, entry in header["arrays"].items() if entry["sha256"])
+        wanted = replaced(header, ("arrays", name, "sha256"), change)
+        # Made shorter elsewhere where it is longer.
+        wanted = replaced(wanted, ("provenance",), {})
+        forge.restamp(path, partial(_instead, wanted))
+        assert "header" in outcome(path, as_shard), change
+
+
+def test_a_digest_file_of_another_shape_is_a_finding(made: Path, tmp_path: Path) -> None:
+    from panic_hpc.store.format.file_digest import digest_path
+
+    for content in ("[]", '{"format": "panic_hpc digest", "files": [1]}', "{" * 99, '{"files": 1}',
+                    '{"format": "panic_hpc digest", "files": {"x": 3}}'):  # fmt: skip
+        path = forge.copied(made, tmp_path / "forged.h5")
+        digest_path(path).write_text(content)
+        assert {finding.rule for finding in verify_file(path).findings} == {"F07"}
+
+
+def _instead(wanted: Any, old: Any) -> Any:
+    return wanted
