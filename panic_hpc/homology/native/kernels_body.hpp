@@ -314,6 +314,19 @@ bool remove(const std::uint64_t* set, const std::uint64_t* const* rows, std::uin
   return any_bit(any);
 }
 
+bool uncovered(const std::uint64_t* a, const std::uint64_t* b, const std::uint64_t* const* rows,
+               std::uint64_t* rest, std::size_t words) {
+  const std::uint64_t *p = rows[0], *q = rows[1], *r = rows[2], *s = rows[3];
+  Words any = {};
+  for (std::size_t w = 0; w < words; w += kWords) {
+    const Words taken = (load<Words>(p + w) | load<Words>(q + w)) | (load<Words>(r + w) | load<Words>(s + w));
+    const Words left = load<Words>(a + w) & load<Words>(b + w) & ~taken;
+    store(rest + w, left);
+    any |= left;
+  }
+  return any_bit(any);
+}
+
 bool sum(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_rows, std::size_t words) {
   Words any = {};
   for (std::size_t w = 0; w < words; w += kWords) {
@@ -328,6 +341,6 @@ bool sum(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_row
 }  // namespace
 
 const Kernels KERNEL_TABLE = {KERNEL_NAME, products, lengths, squared_difference, relax, remoteness, largest, within, encode, join, collect,
-                              first_within, witness, fold_minima,        intersect, remove, sum};
+                              first_within, witness, fold_minima,        intersect, remove, uncovered, sum};
 
 }  // namespace lazy
