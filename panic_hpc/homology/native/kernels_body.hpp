@@ -210,7 +210,9 @@ void within(const float* row, std::size_t n, float limit, std::uint64_t* out) {
     if (end == 64) {
       const __m512 most = _mm512_set1_ps(limit);
       for (std::size_t p = 0; p < 4; ++p)
-        bits |= static_cast<std::uint64_t>(_mm512_cmp_ps_mask(_mm512_loadu_ps(row + k + 16 * p), most, _CMP_LE_OQ)) << 16 * p;
+        bits |= static_cast<std::uint64_t>(
+                    _mm512_cmp_ps_mask(_mm512_loadu_ps(row + k + 16 * p), most, _CMP_LE_OQ))
+                << 16 * p;
       out[k / 64] = bits;
       continue;
     }
@@ -340,7 +342,9 @@ bool sum(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_row
 
 }  // namespace
 
-const Kernels KERNEL_TABLE = {KERNEL_NAME, products, lengths, squared_difference, relax, remoteness, largest, within, encode, join, collect,
-                              first_within, witness, fold_minima,        intersect, remove, uncovered, sum};
+const Kernels KERNEL_TABLE = {KERNEL_NAME, products,    lengths,      squared_difference, relax,
+                              remoteness,  largest,     within,       encode,             join,
+                              collect,     first_within, witness,     fold_minima,        intersect,
+                              remove,      uncovered,   sum};
 
 }  // namespace lazy

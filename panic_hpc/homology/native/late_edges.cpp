@@ -25,8 +25,8 @@ std::vector<float> sample_lengths(const float* matrix, std::size_t n) {
   return lengths;
 }
 
-// The vertices that are neither joined with `i` nor with a neighbour of it.
-const std::vector<std::uint64_t>& out_of_reach(const Adjacency& graph, Vertex i, std::vector<std::uint64_t>& left) {
+// Sets `left` to the vertices that are neither joined with `i` nor with a neighbour of it.
+void find_out_of_reach(const Adjacency& graph, Vertex i, std::vector<std::uint64_t>& left) {
   const std::uint64_t* row = graph.row(i);
   const std::size_t last = graph.size() / 64;
   for (std::size_t w = 0; w < left.size(); ++w) left[w] = w < last ? ~row[w] : 0;
@@ -38,9 +38,8 @@ const std::vector<std::uint64_t>& out_of_reach(const Adjacency& graph, Vertex i,
       neighbours[n_waiting++] = graph.row(vertex_of(w, bits));
       if (n_waiting < 4) continue;
       n_waiting = 0;
-      if (!kernels().remove(left.data(), neighbours, left.data(), left.size())) return left;
+      if (!kernels().remove(left.data(), neighbours, left.data(), left.size())) return;
     }
-  return left;
 }
 
 bool has_a_nearer_vertex(const float* a, const float* b, std::size_t n, float length) {
@@ -93,7 +92,8 @@ class Lunes {
   // Rows of the next four hubs, of the first where there are fewer.
   void take(std::uint64_t& common, Vertex first, const std::uint64_t** rows) const {
     for (int k = 0; k < 4; ++k) {
-      rows[k] = lower_.row(common == 0 ? first : hubs_.vertices[static_cast<unsigned>(__builtin_ctzll(common))]);
+      const Vertex hub = common == 0 ? first : hubs_.vertices[static_cast<unsigned>(__builtin_ctzll(common))];
+      rows[k] = lower_.row(hub);
       common &= common - 1;
     }
   }
@@ -165,7 +165,8 @@ class Lunes {
 constexpr std::size_t kTileRows = 64;
 constexpr std::size_t kTileWords = 8;
 
-bool all_connected(const float* matrix, std::size_t n, const Adjacency& lower, const Adjacency& upper, Watch& watch) {
+bool all_connected(const float* matrix, std::size_t n, const Adjacency& lower, const Adjacency& upper,
+                   Watch& watch) {
   const Hubs hubs(lower);
   std::atomic<bool> sure{true};
   watch.parallel(n, kTileRows, [&](std::size_t begin, std::size_t end) {
@@ -173,8 +174,8 @@ bool all_connected(const float* matrix, std::size_t n, const Adjacency& lower, c
     for (std::size_t tile = 0; tile * 64 < end; tile += kTileWords)
       for (std::size_t a = begin; a < end && sure; ++a)
         for (std::size_t w = tile; w < tile + kTileWords && w * 64 < a; ++w) {
-          std::uint64_t bits = upper.row(static_cast<Vertex>(a))[w] & ~lower.row(static_cast<Vertex>(a))[w];
-          for (; bits != 0; bits &= bits - 1) {
+          const Vertex row = static_cast<Vertex>(a);
+          for (std::uint64_t bits = upper.row(row)[w] & ~lower.row(row)[w]; bits != 0; bits &= bits - 1) {
             const Vertex b = vertex_of(w, bits);
             if (b < a && !lunes.is_connected(static_cast<Vertex>(a), b)) sure = false;
           }
@@ -185,7 +186,8 @@ bool all_connected(const float* matrix, std::size_t n, const Adjacency& lower, c
 
 }  // namespace
 
-float guess_last_death(const float* matrix, std::size_t n, const std::vector<float>& tree, int maxdim, float limit) {
+float guess_last_death(const float* matrix, std::size_t n, const std::vector<float>& tree, int maxdim,
+                       float limit) {
   constexpr std::size_t kFew = 128;  // vertices that are not worth it
   if (n < kFew) return limit;
   const std::vector<float> lengths = sample_lengths(matrix, n);
@@ -207,7 +209,7 @@ bool no_loop_begins_after(const float* matrix, std::size_t n, float length, Watc
   watch.parallel(n, 64, [&](std::size_t begin, std::size_t end) {
     std::vector<std::uint64_t> left(graph.words());
     for (std::size_t i = begin; i < end && sure; ++i) {
-      out_of_reach(graph, static_cast<Vertex>(i), left);
+      find_out_of_reach(graph, static_cast<Vertex>(i), left);
       for (std::size_t w = 0; w * 64 < i; ++w)
         for (std::uint64_t bits = left[w]; bits != 0; bits &= bits - 1) {
           const std::size_t j = vertex_of(w, bits);

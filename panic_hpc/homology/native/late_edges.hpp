@@ -12,7 +12,8 @@ namespace lazy {
 // from the longest edge of the minimum spanning tree and a sample of the lengths; `limit` where the
 // guess would save little. On trajectories the last loop ends at 14 to 28 % of the edges, the last void
 // at 23 to 29 %, the spanning tree at 5 to 9 %.
-float guess_last_death(const float* matrix, std::size_t n, const std::vector<float>& tree, int maxdim, float limit);
+float guess_last_death(const float* matrix, std::size_t n, const std::vector<float>& tree, int maxdim,
+                       float limit);
 
 // Whether every edge longer than `length` has a vertex strictly nearer to both its ends than these are
 // to each other: then it begins no loop. Nearly always two edges up to `length` lead there.
