@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from class_contract import (
     LONG,
+    MARKS,
     SHORT,
     answers,
     class_of,
@@ -33,13 +34,7 @@ from panic_hpc.models.loading import load
 from panic_hpc.models.needs import needs_of_folder
 from panic_hpc.types import EMBEDDING, EMBEDDINGS, IMAGE, RUNS, TEXT
 
-pytestmark = [
-    pytest.mark.compute,
-    # The libraries' own words about numpy and torch of today.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:(diffusers|transformers|torch)"),
-    pytest.mark.filterwarnings("ignore::FutureWarning:(diffusers|transformers|torch)"),
-    pytest.mark.filterwarnings("ignore::UserWarning:(diffusers|transformers|torch)"),
-]
+pytestmark = MARKS
 
 HANDFUL = ("sdxl_turbo", "flux", "z_image", "blip", "joycaption", "nomic", "dinov2_registers")
 CLASSES = all_classes()

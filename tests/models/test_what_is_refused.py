@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from class_contract import copied, redigested, spec_of, without
+from class_contract import MARKS, copied, redigested, spec_of, without
 from tiny_checkpoints import Checkpoints, vision_encoder_decoder
 from tiny_checkpoints.classes import all_classes
 
@@ -16,10 +16,7 @@ from panic_hpc.models.loading import load
 from panic_hpc.models.needs import needs_of_config, needs_of_folder
 from panic_hpc.models.pipelines.classes import known_classes
 
-pytestmark = [
-    pytest.mark.compute,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:(diffusers|transformers|torch)"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from experiments import Planned, planned
 from tiny_checkpoints.classes import SIDE, TinyClass
 
@@ -16,6 +17,14 @@ from panic_hpc.models.pipelines.classes import pipeline_class
 from panic_hpc.models.settings import identity_of
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT, ModelSpec
 
+MARKS = [
+    pytest.mark.compute,
+    # The libraries' own words about numpy, torch and each other.
+    *(
+        pytest.mark.filterwarnings(f"ignore::{kind}:(diffusers|transformers|torch|timm)")
+        for kind in ("DeprecationWarning", "FutureWarning", "UserWarning")
+    ),
+]
 SHORT, LONG = "a red fox", "boat " * 900
 TEXTS = (SHORT, LONG, "", 'a sign that says "open"', "ünïcode ☃ on the grey")
 
