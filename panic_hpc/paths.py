@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from panic_hpc.types import MERGE, Shard
+from panic_hpc.types import Shard
+
+DATASET = "dataset.h5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class ExperimentPaths:
     @property
     def dataset(self) -> Path:
         """The merged product."""
-        return self.root / "dataset.h5"
+        return self.root / DATASET
 
     @property
     def report(self) -> Path:
@@ -95,9 +97,9 @@ class ExperimentPaths:
         return directory / model if model else directory
 
     def shard(self, shard: Shard) -> Path:
-        """Return the file whose existence means that `shard` is completed."""
-        if shard.stage == MERGE:
-            return self.dataset
+        """Return the file of `shard`: where it is there, the work is done (see `Stage.lacking`)."""
+        if shard.file:
+            return self.root / shard.file
         directory = self.stage_directory(shard.stage, shard.model)
         return directory / f"{shard.stage}_{shard.index:05d}.h5"
 

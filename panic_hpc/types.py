@@ -129,7 +129,8 @@ class Shard:
     """The unit of work and of publishing: consecutive runs, seen by one stage (and model).
 
     `model` names the embedding model, "" in the runs stage. `inputs` are the shards whose files
-    must be there first.
+    must be there first. `file` is where its file lies in the experiment's directory, "" for the
+    place that shards have by their stage, model and number.
     """
 
     stage: str
@@ -138,6 +139,7 @@ class Shard:
     first_run: int
     n_runs: int
     inputs: tuple[ShardId, ...] = ()
+    file: str = ""
 
     @property
     def id(self) -> ShardId:

@@ -11,7 +11,18 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "panic_hpc"
 
 LAYERS = (
-    ("errors", "types", "keys", "paths", "memory", "versions", "closing", "installed", "disk"),
+    (
+        "errors",
+        "exit_codes",
+        "types",
+        "keys",
+        "paths",
+        "memory",
+        "versions",
+        "closing",
+        "installed",
+        "disk",
+    ),
     ("models", "homology"),
     ("validation", "clusters", "experiment"),
     ("planning",),
@@ -25,7 +36,7 @@ LAYERS = (
     ("health",),
     ("analysis",),
     ("report",),
-    ("cli", "__main__"),
+    ("cli", "api", "__main__"),
 )
 STRANGERS = {
     "analysis": ("stages", "workspace", "worker", "backends", "models"),

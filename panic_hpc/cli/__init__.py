@@ -9,15 +9,9 @@ import typer
 from typer.core import TyperGroup
 from typer.models import CommandInfo, TyperInfo
 
-from panic_hpc import installed
+from panic_hpc import exit_codes, installed
 from panic_hpc.errors import Interrupted, PanicError
 from panic_hpc.versions import own_version
-
-EXIT_ERROR = 1
-EXIT_USAGE = 2
-# Any number that neither a shell nor Slurm uses; batch scripts requeue on it.
-EXIT_INTERRUPTED = 85
-"""Worker stopped in a consistent state and wants to be started again."""
 
 _places: dict[str, tuple[int, int]] = {}
 
@@ -66,7 +60,9 @@ def _global_options(
     ] = False,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Say which it is."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
     global _verbose
@@ -111,19 +107,13 @@ def main() -> None:
         app()
     except Interrupted as error:
         err.print(literal(str(error), "yellow"))
-        sys.exit(EXIT_INTERRUPTED)
-    except PanicError as error:
-        if _verbose:
-            traceback.print_exc()
-        err.print(literal(f"panic-hpc: {error}", "red"))
-        sys.exit(EXIT_ERROR)
+        sys.exit(exit_codes.INTERRUPTED)
     # `panic-hpc show | head` ends here; a trace would be no news.
     except BrokenPipeError:
-        sys.exit(EXIT_ERROR)
-    except OSError as error:
-        # A disk that is full or away, a name too long: the error names the file, the trace does
-        # not help.
+        sys.exit(exit_codes.ERROR)
+    # Also a disk that is full or away, a name too long: such an error names its file.
+    except (PanicError, OSError) as error:
         if _verbose:
             traceback.print_exc()
         err.print(literal(f"panic-hpc: {error}", "red"))
-        sys.exit(EXIT_ERROR)
+        sys.exit(exit_codes.ERROR)

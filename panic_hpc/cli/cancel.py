@@ -21,21 +21,22 @@ def cancel(
     yes: Yes = False,
 ) -> None:
     """Cancel what is submitted, of some stages or all; checkpoints stay, `submit` goes on."""
-    from panic_hpc.backends.slurm import cancel
-    from panic_hpc.backends.slurm.status_query import query_status
+    from panic_hpc.backends.base import backends
+    from panic_hpc.backends.status_query import query_status
     from panic_hpc.workspace.workspace import open_workspace
 
     workspace = open_workspace(experiment)
     stages = workspace.known_stages(stage or ())
-    # One look for both: jobs from the scheduler, workers from their leases.
+    # One look for all: jobs from the scheduler, workers from their leases.
     found = query_status(workspace)
-    jobs = cancel.active_jobs(found, stages)
-    pids = cancel.local_workers(found, stages)
-    if not jobs and not pids:
+    active = [(backend, backend.active(found, stages)) for backend in backends().values()]
+    if not any(ids for _, ids in active):
         say("Nothing is submitted.")
         return
-    doomed = f"{counted(len(jobs), 'job')} and {counted(len(pids), 'local worker')}"
+    doomed = " and ".join(counted(len(ids), backend.noun) for backend, ids in active)
     if not yes:
         typer.confirm(f"Cancel {doomed}?", default=False, abort=True)
-    cancel.cancel(workspace, jobs, pids)
+    for backend, ids in active:
+        if ids:
+            backend.cancel(workspace, ids)
     say(f"Cancelled {doomed}.")

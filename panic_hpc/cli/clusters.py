@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from panic_hpc import exit_codes
 from panic_hpc.cli.console.options import Json
 
 if TYPE_CHECKING:
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
 
 PANEL = ("What there is to run on and with", 0)
 
-EXIT_NOT_USABLE = 1
 STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 
 Name = Annotated[str, typer.Argument(help="A profile's name, or a file that ends in .toml.")]
@@ -91,7 +91,7 @@ def check(name: Name, as_json: Json = False) -> None:
     if as_json:
         say_json([[one.subject, one.verdict, one.text] for one in findings])
     if any(one.verdict == "error" for one in findings):
-        raise typer.Exit(EXIT_NOT_USABLE)
+        raise typer.Exit(exit_codes.ERROR)
 
 
 def _print(finding: "SiteFinding") -> None:

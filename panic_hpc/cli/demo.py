@@ -35,14 +35,17 @@ def demo(
 
     Interrupted, it goes on where it stopped when typed again.
     """
-    from panic_hpc.cli.plan import plan
-    from panic_hpc.cli.submit import submit
-    from panic_hpc.paths import ExperimentPaths, shipped_configs
+    import panic_hpc
+    from panic_hpc.cli.plan import print_summary, summary_of
+    from panic_hpc.cli.submission import report_what_is_left
+    from panic_hpc.paths import shipped_configs
 
-    # The functions behind the verbs, so that what is shown is what a user would have typed.
-    plan(shipped_configs() / "experiments" / EXPERIMENT, directory)
-    submit(directory, workers=workers)
-    show(ExperimentPaths(directory))
+    workspace = panic_hpc.plan(shipped_configs() / "experiments" / EXPERIMENT, directory)
+    print_summary(summary_of(workspace.manifest), workspace.manifest)
+    request = panic_hpc.request_for("local", workers=workers)
+    panic_hpc.submit(workspace, request, wait=True, progress=True)
+    report_what_is_left(workspace, tuple(workspace.stages))
+    show(workspace.paths)
 
 
 def show(paths: "ExperimentPaths") -> None:

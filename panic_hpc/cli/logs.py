@@ -24,7 +24,7 @@ def logs(
     path_only: Annotated[bool, typer.Option("--path", help="Print where the logs are.")] = False,
 ) -> None:
     """Print the log of a shard's last attempt, the oldest file first where it had several."""
-    from panic_hpc.backends.slurm.status_query import parse_shard
+    from panic_hpc.backends.status_query import parse_shard
     from panic_hpc.workspace.logs import log_tail, logs_of
     from panic_hpc.workspace.workspace import open_workspace
 

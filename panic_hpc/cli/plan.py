@@ -10,9 +10,7 @@ import typer
 from panic_hpc.cli.console.options import Json
 
 if TYPE_CHECKING:
-    from panic_hpc.paths import ExperimentPaths
     from panic_hpc.planning.manifest import Manifest
-    from panic_hpc.planning.plan import PlanOptions
 
 PANEL = ("The main job", 1)
 
@@ -50,70 +48,40 @@ def plan(
 
     Planning the same experiment again changes nothing; another one in its place is refused.
     """
+    from panic_hpc import api
     from panic_hpc.cli.console.output import err, say_json
     from panic_hpc.paths import ExperimentPaths
 
     paths = ExperimentPaths(directory or Path(file.stem))
-    extra: dict[str, Any] = {"models_file": str(models.absolute())} if models else {}
-    extra |= {"allow_remote_code": True} if allow_remote_code else {}
-    options = _options(runs_per_shard, target_minutes, paths)
+    extra: dict[str, Any] = {"models_file": models, "allow_remote_code": allow_remote_code}
     # Before planning: afterwards it is there in any case.
     existed = paths.manifest.exists()
     with err.status("Planning …"):
-        manifest = _planned(file, options, extra, paths, dry_run)
-        summary = _summary(manifest)
+        function = api.preview if dry_run else _plan
+        manifest = function(
+            file,
+            paths.root,
+            runs_per_shard=runs_per_shard,
+            target_minutes=target_minutes,
+            **extra,
+        )
+        summary = summary_of(manifest)
     summary |= {"directory": str(paths.root), "written": not (existed or dry_run)}
     if as_json:
-        say_json(summary)
-    else:
-        _print_summary(summary, manifest)
-        _print_outcome(summary, existed, dry_run)
+        return say_json(summary)
+    print_summary(summary, manifest)
+    return _print_outcome(summary, existed, dry_run)
 
 
-def _options(
-    runs_per_shard: int | None, target_minutes: float | None, paths: "ExperimentPaths"
-) -> "PlanOptions":
-    """Return the layout asked for; without a word on it, that of an existing manifest."""
-    from panic_hpc.errors import ConfigError
-    from panic_hpc.planning import manifest
-    from panic_hpc.planning.plan import PlanOptions
+def _plan(file: Path, directory: Path, **layout: Any) -> "Manifest":
+    from panic_hpc import api
 
-    if runs_per_shard is not None and target_minutes is not None:
-        raise ConfigError("plan", ["--runs-per-shard and --target-minutes: give one of them"])
-    options = PlanOptions(runs_per_shard, target_minutes)
-    # Planning again without a word must be no change, though costs of models are updated between
-    # releases.
-    if options.is_default and paths.manifest.exists():
-        networks = manifest.read_document(paths.root)["plan"]["networks"]
-        return PlanOptions(layout=tuple(network["runs_per_shard"] for network in networks))
-    return options
+    return api.plan(file, directory, **layout).manifest
 
 
-def _planned(
-    file: Path,
-    options: "PlanOptions",
-    extra: Mapping[str, Any],
-    paths: "ExperimentPaths",
-    dry_run: bool,
-) -> "Manifest":
-    from panic_hpc.experiment import catalogue
-    from panic_hpc.models.hub.lock import commits_of, lock_beside, read_lock, used_of, write_lock
-    from panic_hpc.planning.manifest import manifest_of, write
-    from panic_hpc.planning.plan import plan_file
-
-    # The file's own lock last, which goes before what an earlier fetch left in the directory.
-    locked = [*read_lock(paths.lock), *read_lock(lock_beside(file))]
-    planned = plan_file(file, catalogue.load(), options, extra, commits_of(locked))
-    if dry_run:
-        return manifest_of(planned)
-    written = write(planned, paths)
-    if kept := used_of(locked, written.specs):
-        write_lock(paths.lock, kept)
-    return written
-
-
-def _summary(manifest: "Manifest") -> dict[str, Any]:
+def summary_of(manifest: "Manifest") -> dict[str, Any]:
     """Return what will happen, as a JSON value."""
+    from panic_hpc.models.checks.records import unchecked
     from panic_hpc.models.hub.cache import cache_directory, missing
     from panic_hpc.planning.availability import missing_libraries, obstacles
     from panic_hpc.stages.base import installed_stages
@@ -138,6 +106,7 @@ def _summary(manifest: "Manifest") -> dict[str, Any]:
         },
         "cannot_be_submitted": obstacles(manifest),
         "to_fetch": [spec.name for spec in missing(manifest.specs, cache_directory())],
+        "unchecked": unchecked(manifest.specs, cache_directory()),
         "not_installed_here": missing_libraries(manifest, cache_directory()),
     }
 
@@ -152,12 +121,13 @@ def _stage_summary(stage: Any, manifest: "Manifest") -> dict[str, float]:
     }
 
 
-def _print_summary(summary: Mapping[str, Any], manifest: "Manifest") -> None:
-    from panic_hpc.cli.console.output import say
+def print_summary(summary: Mapping[str, Any], manifest: "Manifest") -> None:
+    """Print what will happen."""
+    from panic_hpc.cli.console.output import counted, say
 
     parts = (manifest.networks, "network"), (manifest.prompts, "prompt"), (manifest.seeds, "seed")
-    counts = ", ".join(_counted(len(things), noun) for things, noun in parts)
-    say(f"{_counted(summary['runs'], 'run')} of {manifest.experiment.max_length:,} steps: {counts}")
+    counts = ", ".join(counted(len(things), noun) for things, noun in parts)
+    say(f"{counted(summary['runs'], 'run')} of {manifest.experiment.max_length:,} steps: {counts}")
     may_loop = any("fixed" in manifest.noises(network) for network in manifest.networks)
     stops = manifest.experiment.loop_stop and may_loop
     fewer = ", fewer where runs stop on a loop" if stops else ""
@@ -166,12 +136,8 @@ def _print_summary(summary: Mapping[str, Any], manifest: "Manifest") -> None:
         models = " → ".join(network["models"])
         say(f"  {models} ({network['noise']} noise): {network['runs_per_shard']:,} runs a shard")
     if (left := len(summary["networks"]) - SHOWN_NETWORKS) > 0:
-        say(f"  … and {_counted(left, 'network')} more (--json has them all)")
+        say(f"  … and {counted(left, 'network')} more (--json has them all)")
     _print_stages(summary["stages"])
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _print_stages(stages: Mapping[str, Mapping[str, float]]) -> None:
@@ -221,5 +187,8 @@ def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> 
     if summary["to_fetch"]:
         say(f"{', '.join(summary['to_fetch'])}: not in the cache here")
         say(f"Next: panic-hpc models fetch {place} (with --cluster NAME for a cluster's cache)")
-    else:
-        say(f"Next: panic-hpc submit {place}")
+        return
+    if summary["unchecked"]:
+        say(f"{', '.join(summary['unchecked'])}: checked on no machine yet")
+        say(f"Perhaps first: panic-hpc models check {place}")
+    say(f"Next: panic-hpc submit {place}")

@@ -33,7 +33,7 @@ def status(
     experiment: Root = Path("."),
     as_json: Json = False,
     why: Annotated[
-        str, typer.Option(metavar="SHARD", help="Say why a shard (runs_00042) is not completed.")
+        str, typer.Option(metavar="SHARD", help="Explain why a shard (runs_00042) is not done.")
     ] = "",
     show_usage: Annotated[
         bool, typer.Option("--usage", help="What was asked for and what was used.")
@@ -41,17 +41,17 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Look again every 10 s.")] = False,
 ) -> None:
     """Show what is completed, submitted, eligible, waiting, failed and lost."""
-    from panic_hpc.backends.slurm.status_query import query_status
+    from panic_hpc.backends.status_query import query_status
     from panic_hpc.workspace.workspace import open_workspace
 
     workspace = open_workspace(experiment)
     if show_usage:
         return _show_usage(workspace, as_json=as_json)
     while True:
-        inquiry = query_status(workspace)
-        found = inquiry.status
-        if inquiry.trouble:
-            warn(f"The scheduler gave no answer: {inquiry.trouble}")
+        snapshot = query_status(workspace)
+        found = snapshot.status
+        if snapshot.scheduler_error:
+            warn(f"The scheduler gave no answer: {snapshot.scheduler_error}")
         if why:
             return _explain(workspace, found, why)
         _show(workspace, found, as_json=as_json)
@@ -199,7 +199,7 @@ def _shard_json(one: "ShardStatus") -> dict[str, Any]:
 
 
 def _explain(workspace: "Workspace", found: "Status", name: str) -> None:
-    from panic_hpc.backends.slurm.status_query import explain, parse_shard
+    from panic_hpc.backends.status_query import explain, parse_shard
 
     one = found.of(parse_shard(workspace, name))
     say(f"{one.name} is {one.state}" + (f": {one.detail}" if one.detail else ""))

@@ -1,162 +1,155 @@
-"""What `submit` and `retry` have in common: work here, or send the work to a cluster."""
+"""What `submit` and `retry` have in common: carry a request out, and say what came of it."""
 
+import inspect
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from panic_hpc.cli.console.output import counted, say, warn
+from panic_hpc import exit_codes
+from panic_hpc.cli.console.options import (
+    ClusterName,
+    DryRun,
+    ExecutorName,
+    Image,
+    OtherNumerics,
+    Root,
+    ShortWalltime,
+    Stages,
+    Workers,
+    Yes,
+)
+from panic_hpc.cli.console.output import say, warn
 from panic_hpc.errors import LaunchError
-from panic_hpc.types import MERGE
 
 if TYPE_CHECKING:
-    from panic_hpc.backends.local.backend import LocalOptions
-    from panic_hpc.backends.slurm.backend import Proposal, SlurmOptions
-    from panic_hpc.workspace.status import Status
+    from panic_hpc.backends.base import Proposal, SubmitRequest
     from panic_hpc.workspace.workspace import Workspace
 
-# 2 is what a mistyped option exits with.
-EXIT_INCOMPLETE = 3
 
+def carry_out(
+    experiment: Root = Path("."),
+    cluster: ClusterName = "local",
+    executor: ExecutorName = "local",
+    workers: Workers = 0,
+    stage: Stages = None,
+    image: Image = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    allow_other_numerics: OtherNumerics = False,
+    allow_short_walltime: ShortWalltime = False,
+    *,
+    retry: bool = False,
+    any_node: bool = False,
+) -> None:
+    """Carry out what was typed after `submit` or `retry`."""
+    from panic_hpc.api import request_for
+    from panic_hpc.workspace.workspace import open_workspace
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What was typed after `submit` or `retry`."""
-
-    cluster: str
-    executor: str
-    workers: int
-    stages: tuple[str, ...]
-    image: str
-    dry_run: bool
-    yes: bool
-    allow_other_numerics: bool
-    retry: bool = False
-    any_node: bool = False
-
-
-def send(workspace: "Workspace", asked: Asked) -> None:
-    """Do the work of `opened` that is asked for, here or on a cluster, and say what came of it."""
-    from panic_hpc.backends.local.backend import clear_halt
-
-    # Before anything starts, or new workers would leave at once.
-    if not asked.dry_run and clear_halt(workspace):
-        warn("There was a request to stop; it is withdrawn by this submission.")
-    if asked.cluster == "local":
-        return _work_here(workspace, asked)
-    options = _slurm_options(workspace, asked)
-    return (
-        _rehearse(workspace, options)
-        if asked.dry_run
-        else _submit(workspace, options, yes=asked.yes)
+    workspace = open_workspace(experiment)
+    request = request_for(
+        cluster,
+        stages=workspace.known_stages(stage or ()),
+        retry=retry,
+        executor=_executor(executor),
+        workers=workers,
+        image=image,
+        any_node=any_node,
+        allow_other_numerics=allow_other_numerics,
+        allow_short_walltime=allow_short_walltime,
     )
+    if dry_run:
+        return show_proposal(workspace, request)
+    return submit_and_report(workspace, request, yes=yes)
 
 
-def _work_here(workspace: "Workspace", asked: Asked) -> None:
-    from panic_hpc.backends.local.backend import current_status, submit_locally
-    from panic_hpc.cli.console.progress import summary, watcher
-    from panic_hpc.models.hub.cache import cache_directory
-    from panic_hpc.planning.availability import refuse_missing
+def shares_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give `verb`, whose last parameter is `**typed`, the options of `carry_out` besides its own.
 
-    options = _local_options(asked)
-    refuse_missing(workspace.manifest, cache_directory(), "local")
-    if asked.dry_run:
-        found = current_status(workspace)
-        for stage in options.stages:
-            say(summary(found, stage))
-        return
-    with watcher() as shown:
-        state = submit_locally(workspace, options, shown)
-    _conclude(workspace, state, options.stages)
-
-
-def _local_options(asked: Asked) -> "LocalOptions":
-    from panic_hpc.backends.local.backend import LocalOptions, executor_name
-
-    return LocalOptions(
-        executor=executor_name(asked.executor),
-        workers=asked.workers,
-        stages=asked.stages,
-        retry=asked.retry,
-        allow_other_numerics=asked.allow_other_numerics,
-    )
+    typer reads the signature, and hands all that was typed on by name.
+    """
+    typed: Any = verb
+    own = [p for p in inspect.signature(verb).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    shared = [
+        p.replace(kind=p.KEYWORD_ONLY)
+        for p in inspect.signature(carry_out).parameters.values()
+        if p.kind is not p.KEYWORD_ONLY
+    ]
+    typed.__signature__ = inspect.Signature([*shared, *own])
+    typed.__annotations__ = {p.name: p.annotation for p in (*shared, *own)}
+    return verb
 
 
-def _slurm_options(workspace: "Workspace", asked: Asked) -> "SlurmOptions":
-    from panic_hpc.backends.slurm.backend import SlurmOptions
-    from panic_hpc.backends.slurm.job_environment import model_cache
-    from panic_hpc.clusters.profiles import load_cluster, resolved
-    from panic_hpc.container.submitted import submitted_image
-    from panic_hpc.planning.availability import refuse_missing
+def _executor(name: str) -> Any:
+    from panic_hpc.backends.base import EXECUTORS
 
-    profile = resolved(load_cluster(asked.cluster))
-    # Before the image, whose digest takes reading the whole of it.
-    refuse_missing(workspace.manifest, model_cache(profile), asked.cluster)
-    return SlurmOptions(
-        cluster=profile,
-        stages=asked.stages,
-        retry=asked.retry,
-        image=submitted_image(profile, asked.image or None, binds=(str(workspace.paths.root),)),
-        exclude_bad_nodes=not asked.any_node,
-        allow_other_numerics=asked.allow_other_numerics,
-    )
+    if name not in EXECUTORS:
+        raise LaunchError(f"There is no executor {name!r}", hint=f"Known: {', '.join(EXECUTORS)}")
+    return name
 
 
-def _submit(workspace: "Workspace", options: "SlurmOptions", *, yes: bool) -> None:
-    from panic_hpc.backends.slurm.backend import submit_to_slurm
+def show_proposal(workspace: "Workspace", request: "SubmitRequest") -> None:
+    """Print what a submission would do, and do nothing."""
+    from panic_hpc.backends.base import backend_of
+
+    proposal = backend_of(request.cluster).propose(workspace, request)
+    for script in proposal.scripts:
+        say(script)
+    _print_summary(proposal)
+
+
+def submit_and_report(workspace: "Workspace", request: "SubmitRequest", *, yes: bool) -> None:
+    """Submit; where the work is done here, say what came of it and end with its exit code."""
+    from panic_hpc import api
+    from panic_hpc.backends.base import backend_of
+    from panic_hpc.cli.console.progress import Lines
 
     def agree(proposal: "Proposal") -> bool:
-        _describe(proposal)
+        _print_summary(proposal)
         # A prompt that nobody answers would end a script with a bare "Aborted".
         if not yes and not sys.stdin.isatty():
             raise LaunchError("There is nobody to ask here", hint="Look at this, then give --yes")
         return yes or typer.confirm("Submit?", default=False)
 
-    if submit_to_slurm(workspace, options, agree, say) is None:
+    backend = backend_of(request.cluster)
+    here = backend.is_synchronous
+    # Bars would be drawn over the question.
+    progress = True if here else Lines()
+    submission = api.submit(workspace, request, wait=here, progress=progress, agree=agree)
+    if here:
+        report_what_is_left(workspace, request.stages)
+    elif submission is None:
         say("Nothing was submitted; `panic-hpc status` says what there is.")
 
 
-def _rehearse(workspace: "Workspace", options: "SlurmOptions") -> None:
-    from panic_hpc.backends.slurm import sbatch
-    from panic_hpc.backends.slurm.backend import jobs_of, propose
-    from panic_hpc.backends.slurm.status_query import query_status
-    from panic_hpc.workspace.ledger import new_submission
-
-    # Without the submit lock, for it writes nothing; a submission at the same time may change the
-    # plan.
-    proposal = propose(workspace, options, query_status(workspace))
-    jobs = jobs_of(workspace, options, proposal, new_submission("slurm", options.cluster.name))
-    for job, array in zip(jobs, proposal.arrays, strict=True):
-        say(sbatch.script(job))
-        # Names in place of ids, which only sbatch can give.
-        names = [*(jobs[position].name for position in array.after), *array.queued]
-        if names:
-            say(f"# waits for {', '.join(names)}")
-        say(f"# sbatch says: {sbatch.test_only(job)}\n")
-    _describe(proposal)
+def _print_summary(proposal: "Proposal") -> None:
+    for line in proposal.summary:
+        say(line)
+    for warning in proposal.warnings:
+        warn(warning)
 
 
-def _describe(proposal: "Proposal") -> None:
-    cost = proposal.cost
-    tasks = sum(len(array.elements) for array in proposal.arrays)
-    calls = counted(len(proposal.arrays), "array")
-    say(
-        f"{counted(proposal.shards, 'shard')} in {counted(tasks, 'job')} ({calls}); "
-        f"at most {cost.gpu_hours:.1f} GPU-hours and {cost.cpu_hours:.1f} CPU-hours"
-    )
-    if proposal.exclude:
-        say(f"Left out, because shards failed there repeatedly: {', '.join(proposal.exclude)}")
+def report_what_is_left(workspace: "Workspace", stages: tuple[str, ...]) -> None:
+    """Say which shards of `stages` failed, and where products are; typer.Exit where any is left."""
+    from panic_hpc.backends.status_query import query_status
 
-
-def _conclude(workspace: "Workspace", state: "Status", stages: tuple[str, ...]) -> None:
-    left = [one for one in state.all() if one.state != "completed" and one.shard.stage in stages]
-    failed = [one for one in left if one.state == "failed"]
-    for one in failed[:5]:
-        warn(f"{one.name} failed: {one.detail}")
+    state = query_status(workspace).status
+    left = [shard for shard in state.all() if shard.state != "completed"]
+    left = [shard for shard in left if shard.shard.stage in stages]
+    failed = [shard for shard in left if shard.state == "failed"]
+    for shard in failed[:5]:
+        warn(f"{shard.name} failed: {shard.detail}")
     if failed:
         warn(f"{len(failed)} shards failed. `panic-hpc status` lists them, `retry` tries again.")
     if left:
-        raise typer.Exit(EXIT_INCOMPLETE)
-    if MERGE in stages:
-        say(f"dataset {workspace.paths.dataset}")
+        raise typer.Exit(exit_codes.INCOMPLETE)
+    for path in _products(workspace, stages):
+        say(f"{path.stem} {path}")
+
+
+def _products(workspace: "Workspace", stages: tuple[str, ...]) -> list[Path]:
+    """Return the files that stages leave outside of the shards' own places."""
+    shards = (shard for stage in stages for shard in workspace.shards(stage))
+    return [workspace.paths.shard(shard) for shard in shards if shard.file]

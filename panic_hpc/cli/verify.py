@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from panic_hpc import exit_codes
 from panic_hpc.cli.console.byte_bar import byte_bar
 from panic_hpc.cli.console.options import Json
 from panic_hpc.cli.console.output import say, say_json, warn
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from panic_hpc.store.checks.verify import Verified
 
 PANEL = ("The dataset", 0)
-
-EXIT_FINDINGS = 1
-EXIT_NOT_CHECKED = 2
 
 
 def register(app: typer.Typer) -> None:
@@ -52,13 +50,14 @@ def verify(
         results = list(_results(paths, _sample(sample, part), untrusted))
     except PanicError as error:
         warn(f"panic-hpc: {error}")
-        raise typer.Exit(EXIT_NOT_CHECKED) from error
+        raise typer.Exit(exit_codes.USAGE) from error
     if as_json:
         say_json([_to_json(result) for result in results])
     else:
         for result in results:
             _print(result)
-    sys.exit(EXIT_FINDINGS if any(result.findings for result in results) else 0)
+    found = any(result.findings for result in results)
+    sys.exit(exit_codes.ERROR if found else exit_codes.OK)
 
 
 def _sample(share: str, part: str) -> "Sample":

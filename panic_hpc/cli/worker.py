@@ -28,9 +28,8 @@ def worker(
     Exit codes: 0 done, 1 some failed, 85 the walltime (PANIC_HPC_DEADLINE, in seconds since the
     epoch) ends and the same command goes on, 143 stopped by a signal.
     """
-    from panic_hpc.types import MERGE
-    from panic_hpc.worker.array_task import run_merge
-    from panic_hpc.worker.worker import WorkerOptions, run_shards
+    from panic_hpc.worker.array_task import run_stage
+    from panic_hpc.worker.worker import WorkerOptions
     from panic_hpc.workspace.workspace import adopt_sharing, open_workspace
 
     workspace = open_workspace(experiment)
@@ -44,6 +43,4 @@ def worker(
     indices = numbers or range(n_shards)
     # Without a build to compare with: no submission of ours stands behind it.
     options = WorkerOptions(allow_other_numerics=allow_other_numerics)
-    if stage == MERGE:
-        raise typer.Exit(run_merge(str(workspace.paths.root), options))
-    raise typer.Exit(run_shards(str(workspace.paths.root), stage, indices, options))
+    raise typer.Exit(run_stage(str(workspace.paths.root), stage, indices, options))

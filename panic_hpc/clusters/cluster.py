@@ -1,15 +1,22 @@
 """Cluster profiles: what a site is like, as closed and frozen models of a TOML file."""
 
 import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 
 from panic_hpc.clusters.resources import (
-    MergeResources,
     OptionName,
     ProfileTable,
-    ShardStage,
+    RankResources,
+    ShardResources,
     StageResources,
     sbatch_options,
 )
@@ -45,6 +52,20 @@ class Paths(ProfileTable):
     node_tmp: NodePath | None = None
     # False for Lustre mounted without flock, where HDF5 fails with errno 37, 38 or 524.
     hdf5_file_locking: bool = True
+
+    @property
+    def cache_variables(self) -> dict[str, str]:
+        """The variables by which libraries find their caches below `cache`."""
+        if self.cache is None:
+            return {}
+        return {
+            # Moves the Xet chunk cache too, which has filled quotas of home directories.
+            "HF_HOME": f"{self.cache}/huggingface",
+            "XDG_CACHE_HOME": f"{self.cache}/xdg",
+            "TORCHINDUCTOR_CACHE_DIR": f"{self.cache}/inductor",
+            "TRITON_CACHE_DIR": f"{self.cache}/triton",
+            "MPLCONFIGDIR": f"{self.cache}/matplotlib",
+        }
 
 
 class Limits(ProfileTable):
@@ -100,16 +121,29 @@ class ProfileSource(ProfileTable):
     read_on: datetime.date | None = None
 
 
+def _launch_of(table: Any) -> str:
+    return "ranks" if "ranks_per_node" in table else "shards"
+
+
+PluginResources = Annotated[
+    Annotated[ShardResources, Tag("shards")] | Annotated[RankResources, Tag("ranks")],
+    Discriminator(_launch_of),
+]
+
+
 class Stages(ProfileTable):
-    """The stages' resources; a stage that came as a plugin has a table of its own name."""
+    """The stages' resources; a stage that came as a plugin has a table of its own name.
+
+    A plugin's table with `ranks_per_node` is that of a stage which MPI ranks share.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    __pydantic_extra__: dict[str, ShardStage] = Field(init=False)
+    __pydantic_extra__: dict[str, PluginResources] = Field(init=False)
 
-    runs: ShardStage = ShardStage()
-    embeddings: ShardStage = ShardStage()
-    diagrams: ShardStage = ShardStage()
-    merge: MergeResources = MergeResources()
+    runs: ShardResources = ShardResources()
+    embeddings: ShardResources = ShardResources()
+    diagrams: ShardResources = ShardResources()
+    merge: RankResources = RankResources()
 
 
 class Cluster(ProfileTable):
@@ -132,8 +166,10 @@ class Cluster(ProfileTable):
 
     @model_validator(mode="after")
     def _launchable(self) -> Self:
-        if self.mpi.launcher == "mpiexec" and (self.stages.merge.nodes or 1) > 1:
-            raise ValueError("mpi.launcher 'mpiexec' stays on one node: merge.nodes must be 1")
+        wide = [name for name, stage in self.stages if not stage.stays_on_one_node]
+        if self.mpi.launcher == "mpiexec" and wide:
+            nodes = ", ".join(f"{name}.nodes" for name in wide)
+            raise ValueError(f"mpi.launcher 'mpiexec' stays on one node: {nodes} must be 1")
         return self
 
     def stage(self, name: str) -> StageResources:
@@ -146,24 +182,9 @@ class Cluster(ProfileTable):
     def sbatch_options(self, name: str) -> dict[str, str | bool]:
         """Return the resource options of a job of stage `name`; see resources.sbatch_options.
 
-        Where mpiexec starts the merge's ranks inside one task, the job is asked for as that task.
+        Where mpiexec starts ranks inside one task, the job is asked for as that task.
         """
-        stage = self.stage(name)
-        if isinstance(stage, MergeResources) and self.mpi.launcher != "srun":
-            stage = _one_task(stage)
-        return sbatch_options(stage)
-
-
-def _one_task(stage: MergeResources) -> MergeResources:
-    ranks = stage.ranks_per_node
-    return stage.model_copy(
-        update={
-            "ranks_per_node": 1,
-            "cpus": stage.cpus and stage.cpus * ranks,
-            "mem_gb": stage.mem_gb and stage.mem_gb * ranks,
-            "gpus": stage.gpus * ranks,
-        }
-    )
+        return sbatch_options(self.stage(name).launched_by(self.mpi.launcher))
 
 
 KEYS = tuple(
@@ -176,8 +197,8 @@ KEYS = tuple(
             Limits,
             Container,
             Mpi,
-            ShardStage,
-            MergeResources,
+            ShardResources,
+            RankResources,
         )
         for name in table.model_fields
     )

@@ -23,6 +23,8 @@ SEARCH_VARIABLE = "PANIC_HPC_CLUSTERS"
 # Nowhere else: a $ in a Slurm option or a description is meant as written.
 EXPANDED_TABLES = ("python", "paths", "environment", "container")
 _TOLD = {"string_pattern_mismatch": "it has characters that a batch script must not hold here"}
+# The kind of a plugin's table (`PluginResources`), which pydantic puts into a problem's place.
+_KIND = re.compile(r"^(stages\.\w+)\.(shards|ranks)\b")
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -151,7 +153,7 @@ def _validated(source: str, data: dict[str, Any]) -> Cluster:
     try:
         cluster = Cluster.model_validate(data)
     except ValidationError as error:
-        problems += explained(error, (), KEYS, _TOLD)
+        problems += [_KIND.sub(r"\1", line) for line in explained(error, (), KEYS, _TOLD)]
         raise ConfigError(source, problems) from error
     if problems:
         raise ConfigError(source, problems, hint=nearest(unknown[0], stage_names()))

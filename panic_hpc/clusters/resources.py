@@ -63,6 +63,15 @@ class StageResources(ProfileTable):
         """Tasks that one job starts on each node."""
         return 1
 
+    def launched_by(self, launcher: str) -> "StageResources":
+        """Return what a job asks for where `launcher` (of `Mpi`) starts its processes."""
+        return self
+
+    @property
+    def stays_on_one_node(self) -> bool:
+        """Whether a job has one node, so that any launcher can start its processes."""
+        return (self.nodes or 1) == 1
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         ours = sorted(OPTIONS_THAT_ARE_OURS & set(self.extra))
@@ -75,7 +84,7 @@ class StageResources(ProfileTable):
         return self
 
 
-class ShardStage(StageResources):
+class ShardResources(StageResources):
     """A stage that runs as array jobs: `shards_per_job` shards side by side, one task each."""
 
     shards_per_job: Annotated[int, Field(ge=1)] = 1
@@ -93,8 +102,8 @@ class ShardStage(StageResources):
         return self
 
 
-class MergeResources(StageResources):
-    """The merge: one job, `ranks_per_node` MPI ranks on each of `nodes` nodes."""
+class RankResources(StageResources):
+    """A stage that MPI ranks share: one job, `ranks_per_node` ranks on each of `nodes` nodes."""
 
     ranks_per_node: Annotated[int, Field(ge=1)] = 1
 
@@ -102,6 +111,20 @@ class MergeResources(StageResources):
     def tasks_per_node(self) -> int:
         """Tasks that the job starts on each node: its MPI ranks there."""
         return self.ranks_per_node
+
+    def launched_by(self, launcher: str) -> "RankResources":
+        """Return one task with the resources of all ranks, unless srun starts a task for each."""
+        if launcher == "srun":
+            return self
+        ranks = self.ranks_per_node
+        return self.model_copy(
+            update={
+                "ranks_per_node": 1,
+                "cpus": self.cpus and self.cpus * ranks,
+                "mem_gb": self.mem_gb and self.mem_gb * ranks,
+                "gpus": self.gpus * ranks,
+            }
+        )
 
 
 def sbatch_options(stage: StageResources) -> dict[str, str | bool]:

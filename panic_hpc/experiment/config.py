@@ -9,8 +9,10 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    SerializerFunctionWrapHandler,
     Strict,
     StringConstraints,
+    model_serializer,
     model_validator,
 )
 
@@ -24,6 +26,7 @@ from panic_hpc.experiment.entries import (
     filled,
     wrong,
 )
+from panic_hpc.experiment.stage_settings import ALIASES
 from panic_hpc.homology.cost import LAZY_MAXDIM
 from panic_hpc.types import Noise, Prompt
 from panic_hpc.validation.closed import Closed
@@ -155,9 +158,24 @@ class Experiment(Closed):
     i2t_max_new_tokens: Annotated[int, Field(ge=1, le=10**6)] | None = None
     images: Images = Images()
     homology: Homology = Homology()
+    # Raw and complete: each stage's own class has checked them when the file was read.
+    stages: dict[Name, dict[str, Any]] = Field(default_factory=dict)
     # Raw tables: the families know their settings, and importing them here would turn the layers
     # round.
     models: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+
+    def stage_table(self, name: str) -> dict[str, Any]:
+        """Return what is set for a stage, a table that `Stage.settings` validates; may be empty."""
+        if name in ALIASES:
+            table: dict[str, Any] = getattr(self, ALIASES[name]).model_dump()
+            return table
+        return self.stages.get(name, {})
+
+    @model_serializer(mode="wrap")
+    def _without_empty_stages(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `stages` out where it is empty: an experiment without it keeps its key."""
+        table: dict[str, Any] = dump(self)
+        return {key: value for key, value in table.items() if key != "stages" or value}
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

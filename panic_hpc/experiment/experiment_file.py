@@ -9,6 +9,7 @@ from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.models_file import with_absolute_paths, with_models_file
 from panic_hpc.experiment.partial import drafted
 from panic_hpc.experiment.prompts_file import read_prompts
+from panic_hpc.experiment.stage_settings import with_stage_tables
 from panic_hpc.experiment.tables import NOTHING, read_table
 from panic_hpc.validation.problems import at_most, shown
 
@@ -28,6 +29,8 @@ def load_experiment(
     for read in (_with_networks, _with_prompts, with_models_file):
         table, found = read(table, path.parent)
         problems += found
+    table, found = with_stage_tables(table)
+    problems += found
     experiment, found = drafted(table)
     problems += found
     problems += check(experiment)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from panic_hpc.backends.slurm.commands import ask, parse_config, read_limits
+from panic_hpc.backends.slurm.commands import ask, parse_config, read_limits, sbatch_verdict
 from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.container.sif import check_image
 from panic_hpc.errors import PanicError
@@ -67,9 +67,8 @@ def _partition(cluster: Cluster, stage: str, partitions: set[str]) -> SiteFindin
 
 
 def _test_only(cluster: Cluster, stage: str) -> SiteFinding:
-    answer = ask("sbatch", "--test-only", *option_words(cluster, stage), stdin="#!/bin/sh\n")
-    verdict: Literal["ok", "error"] = "error" if answer.code else "ok"
-    return SiteFinding(f"{stage} sbatch", verdict, re.sub(r"^sbatch: ", "", answer.problem))
+    would_start, words = sbatch_verdict("#!/bin/sh\n", *option_words(cluster, stage))
+    return SiteFinding(f"{stage} sbatch", "ok" if would_start else "error", words)
 
 
 def option_words(cluster: Cluster, stage: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from panic_hpc import installed
 from panic_hpc.errors import ModelError
+from panic_hpc.models.checks import records
 from panic_hpc.models.hub import cache as hub_cache
 from panic_hpc.models.needs import needs_of_folder, not_installed
 
@@ -69,12 +70,20 @@ def _folder_of(spec: "ModelSpec", cache: Path) -> Path:
     return hub_cache.snapshot_folder(spec.repository, spec.revision, cache)
 
 
-def refuse_missing(plan: "Plan", cache: Path, cluster: str) -> None:
-    """Raise ModelError that names every model which workers, that are offline, would not find."""
+def refuse_unready(plan: "Plan", cache: Path, cluster: str) -> None:
+    """Raise ModelError where workers would not find a model, or it failed its checks everywhere.
+
+    Each such model is named. Workers are offline, so what is not in `cache` is not there for them.
+    """
     names = [spec.name for spec in hub_cache.missing(plan.specs, cache)]
+    where = "" if cluster == "local" else f" --cluster {cluster}"
     if names:
-        where = "" if cluster == "local" else f" --cluster {cluster}"
         raise ModelError(
             f"{', '.join(names)}: not in {cache}, and workers do not reach a hub",
             hint=f"Fetch them here first: panic-hpc models fetch EXP{where}",
+        )
+    if lines := records.failures(plan.specs, cache):
+        raise ModelError(
+            "Models of this experiment failed their checks: " + "; ".join(lines),
+            hint=f"Check them again after a change: panic-hpc models check EXP{where}",
         )

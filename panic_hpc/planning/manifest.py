@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.disk.files import create_file, read_json, replace_file, to_json
-from panic_hpc.errors import ManifestError, PanicError
+from panic_hpc.errors import ConfigError, ManifestError, PanicError
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.resolution import Resolved
 from panic_hpc.keys import content_key
@@ -33,6 +33,31 @@ def manifest_of(plan: Plan) -> Manifest:
     """Return the manifest that `write` would write."""
     values = {field.name: getattr(plan, field.name) for field in fields(Plan)}
     return Manifest(**values, key=content_key(described(plan)))
+
+
+def laid_out_again(manifest: Manifest, options: PlanOptions) -> Manifest:
+    """Return what `manifest` would be with other shards; reads and writes nothing."""
+    specs = {spec.name: spec for spec in manifest.specs}
+    resolved = Resolved(specs, manifest.seconds, ())
+    return manifest_of(lay_out(manifest.experiment, resolved, options))
+
+
+def layout_options(
+    paths: ExperimentPaths, runs_per_shard: int | None, target_minutes: float | None
+) -> PlanOptions:
+    """Return the layout asked for; without a word on it, that of an existing manifest.
+
+    Raises ConfigError where both are given.
+    """
+    if runs_per_shard is not None and target_minutes is not None:
+        raise ConfigError("plan", ["--runs-per-shard and --target-minutes: give one of them"])
+    options = PlanOptions(runs_per_shard, target_minutes)
+    # Planning again without a word must be no change, though costs of models are updated between
+    # releases.
+    if options.is_default and paths.manifest.exists():
+        networks = read_document(paths.root)["plan"]["networks"]
+        return PlanOptions(layout=tuple(network["runs_per_shard"] for network in networks))
+    return options
 
 
 def write(plan: Plan, paths: ExperimentPaths) -> Manifest:

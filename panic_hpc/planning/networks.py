@@ -49,6 +49,15 @@ class Network:
     max_length: int
 
 
+def longest_shard_minutes(networks: Sequence[Network], seconds: Mapping[str, float]) -> float:
+    """Return how long the costliest shard of runs takes, by the models' seconds an item."""
+    return max(
+        min(network.runs_per_shard, network.n_runs)
+        * _seconds_per_run([model.name for model in network.models], network.max_length, seconds)
+        for network in networks
+    ) / 60  # fmt: skip
+
+
 def plan_networks(
     experiment: Experiment, resolved: Resolved, n_seeds: int, options: PlanOptions
 ) -> tuple[Network, ...]:

@@ -13,6 +13,7 @@ from panic_hpc.experiment.chaining import chaining_problems
 from panic_hpc.experiment.config import MAX_RUNS, Experiment
 from panic_hpc.experiment.experiment_file import load_experiment
 from panic_hpc.experiment.resolution import NO_COMMITS, Commits, Resolved, resolve
+from panic_hpc.experiment.stage_settings import with_stage_tables
 from panic_hpc.experiment.tables import NOTHING
 from panic_hpc.keys import run_key
 from panic_hpc.planning.networks import Network, PlanOptions, plan_networks
@@ -144,8 +145,10 @@ def make_plan(experiment: Experiment, catalogue: Catalogue, options: PlanOptions
 
     Reads the local folders of models to digest them, and nothing else.
     """
+    tables, problems = with_stage_tables({"stages": experiment.stages})
+    experiment = experiment.model_copy(update={"stages": tables.get("stages", {})})
     resolved = resolve(experiment, catalogue)
-    if problems := _model_problems(experiment, resolved):
+    if problems := [*problems, *_model_problems(experiment, resolved)]:
         raise ConfigError(_named(experiment), at_most(problems))
     return lay_out(experiment, resolved, options)
 

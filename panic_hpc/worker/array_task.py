@@ -1,4 +1,4 @@
-"""What submitit calls in a job or a local process: one element, from primitives to an exit code."""
+"""What submitit calls in a job or local process: one array task, from primitives to exit code."""
 
 import os
 import sys
@@ -7,11 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from panic_hpc import exit_codes
 from panic_hpc.container.sif import refuse_other_build, running_build
 from panic_hpc.errors import LaunchError, PanicError
-from panic_hpc.types import MERGE
+from panic_hpc.stages.base import installed_stages
 from panic_hpc.worker.device import own_gpu
-from panic_hpc.worker.worker import EXIT_FAILED, WorkerOptions, run_shards
+from panic_hpc.worker.mpi_ranks import work_as_ranks
+from panic_hpc.worker.worker import WorkerOptions, run_shards
 from panic_hpc.workspace.failures import failure_of, write_failure
 from panic_hpc.workspace.process import this_process
 from panic_hpc.workspace.workspace import open_workspace
@@ -20,7 +22,7 @@ from panic_hpc.workspace.workspace import open_workspace
 def run_array_task(
     root: str, stage: str, indices: Sequence[int], options: Mapping[str, Any]
 ) -> None:
-    """Do this task's share of one array element, and end the process with `run_shards`' code.
+    """Do this process's share of one array task, and end the process with `run_shards`' code.
 
     Ends it at once: no result is pickled, and HDF5 was seen to crash in an interpreter's exit
     after a write error. Files have the last word anyway.
@@ -30,7 +32,7 @@ def run_array_task(
     except PanicError as error:
         print(f"panic-hpc: {error}", file=sys.stderr)
         record_failures(Path(root), stage, indices, error, str(options.get("submission", "")))
-        code = EXIT_FAILED
+        code = exit_codes.ERROR
     sys.stdout.flush()
     sys.stderr.flush()
     if "mpi4py.MPI" in sys.modules:
@@ -53,24 +55,20 @@ def _understood(options: Mapping[str, Any]) -> WorkerOptions:
 def _run(root: str, stage: str, indices: Sequence[int], options: WorkerOptions) -> int:
     if options.build is not None:
         refuse_other_build(options.build, running_build())
-    if stage == MERGE:
-        return run_merge(root, options)
-    rank, ranks = _task()
+    if installed_stages()[stage].launch == "ranks":
+        return work_as_ranks(root, stage, indices, options)
+    rank, n_tasks = _place_in_job()
     # Before torch is imported, which reads it once.
-    os.environ.update(own_gpu(rank, ranks))
-    # srun starts this same call once a task, so each takes its own share of the element.
-    return run_shards(root, stage, indices[rank::ranks], options)
+    os.environ.update(own_gpu(rank, n_tasks))
+    # srun starts this same call once a task, so each takes its own share.
+    return run_shards(root, stage, indices[rank::n_tasks], options)
 
 
-def run_merge(root: str, options: WorkerOptions) -> int:
-    """Merge alone, as a rank that was started, or by becoming the ranks that `launch` starts."""
-    from panic_hpc.worker import mpi_merge
-
-    if mpi_merge.is_rank():
-        return mpi_merge.run_rank(Path(root), options)
-    if options.launch:
-        mpi_merge.exec_mpiexec(options.launch, Path(root), os.environ)
-    return run_shards(root, MERGE, [0], options)
+def run_stage(root: str, stage: str, indices: Sequence[int], options: WorkerOptions) -> int:
+    """Work on shards in this process, or with the ranks it is one of; return an exit code."""
+    if installed_stages()[stage].launch == "ranks":
+        return work_as_ranks(root, stage, indices, options)
+    return run_shards(root, stage, indices, options)
 
 
 def record_failures(
@@ -83,12 +81,12 @@ def record_failures(
         failure = failure_of(error, this_process(), submission)
         for index in indices:
             shard = workspace.shards(stage)[index]
-            if not workspace.paths.shard(shard).exists():
+            if workspace.lacking(shard):
                 write_failure(workspace.paths.failure(shard), failure)
 
 
-def _task() -> tuple[int, int]:
-    """Return this task's number and how many there are; a local worker in an allocation is one."""
+def _place_in_job() -> tuple[int, int]:
+    """Return this process's number and how many srun started; a local worker is one of one."""
     if os.environ.get("SUBMITIT_EXECUTOR") != "slurm":
         return 0, 1
     return int(os.environ.get("SLURM_PROCID", "0")), int(os.environ.get("SLURM_NTASKS", "1"))

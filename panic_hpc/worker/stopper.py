@@ -38,7 +38,7 @@ class Stopper:
     halt_file: Path
     deadline: float | None = None
     parent: int = 0
-    is_claim_lost: Callable[[], bool] = lambda: False
+    is_lease_lost: Callable[[], bool] = lambda: False
     cause: Cause = ""
     reason: str = ""
     _looked: float = 0.0
@@ -59,11 +59,11 @@ class Stopper:
             self._look()
         return self.reason
 
-    def forget_claim(self) -> None:
+    def forget_lease(self) -> None:
         """Go on after a lost lease: it concerned one shard only."""
         if self.cause == "lease":
             self.cause, self.reason = "", ""
-        self.is_claim_lost = lambda: False
+        self.is_lease_lost = lambda: False
 
     def lose_device(self, reason: str) -> None:
         """Stop before the next shard: this process has lost its GPU, and another need not."""
@@ -76,7 +76,7 @@ class Stopper:
             self._stop("signal", f"received {signal.Signals(number).name}")
 
     @property
-    def end(self) -> float | None:
+    def work_until(self) -> float | None:
         """When work must have ended (seconds since the epoch): a moment before the walltime."""
         return None if self.deadline is None else self.deadline - RESERVE_S - MARGIN_S
 
@@ -84,7 +84,7 @@ class Stopper:
         return self.deadline is not None and time.time() + margin_s + RESERVE_S >= self.deadline
 
     def _look(self) -> None:
-        if self.is_claim_lost():
+        if self.is_lease_lost():
             self._stop("lease", "another process has taken this shard over")
         elif reason := halt_reason(self.halt_file, time.time()):
             self._stop("halt", reason)
@@ -135,6 +135,14 @@ def halt_reason(path: Path, now: float) -> str:
     request = read_json(path)
     at = request.get("at") or 0.0
     return "" if now < at else f"{request.get('by', 'somebody')} asked to stop"
+
+
+def clear_halt(path: Path) -> bool:
+    """Remove a halt file that asks to stop now; return whether there was one."""
+    is_asked = bool(halt_reason(path, time.time()))
+    if is_asked:
+        path.unlink(missing_ok=True)
+    return is_asked
 
 
 def write_halt(path: Path, by: str, at: float | None) -> None:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from panic_hpc import exit_codes
 from panic_hpc.errors import Interrupted, PanicError
 from panic_hpc.installed import lookup
 from panic_hpc.memory import memory_bytes
 from panic_hpc.models.device.errors import find_sticky
-from panic_hpc.stages.base import Context, Stage
+from panic_hpc.stages.base import ABSENT, Context, Stage
 from panic_hpc.types import Shard
 from panic_hpc.worker.device import cores, device
 from panic_hpc.worker.provenance import provenance
@@ -28,16 +29,10 @@ from panic_hpc.workspace.events import say_event, shard_name
 from panic_hpc.workspace.failures import failure_of, read_failure, write_failure
 from panic_hpc.workspace.leases import HeldLease
 from panic_hpc.workspace.process import this_process
-from panic_hpc.workspace.published import is_published
 from panic_hpc.workspace.workspace import Workspace, adopt_sharing, open_workspace
 
 Outcome = Literal["completed", "failed", "waiting", "stopped", "elsewhere"]
 
-EXIT_OK = 0
-EXIT_FAILED = 1
-# Outside of sysexits and the shell's codes; seen to come through Apptainer and srun unchanged.
-EXIT_REQUEUE = 85
-EXIT_SIGNALLED = 143
 MAX_DEATHS = 5
 """Owners of a shard that may be lost in a row, without any progress, before it counts as failed."""
 
@@ -46,11 +41,13 @@ MAX_DEATHS = 5
 class WorkerOptions:
     """What whoever starts a worker decides; primitives only, so that it travels anywhere.
 
-    `submission` is the ledger's name of this attempt: what failed in it is not tried again by it.
-    `parent` is the pid of a process whose end is this worker's, 0 for none; `build` that of the
-    container image that the work was submitted for, "" for none, None where it does not matter;
-    `launch` the words that start the ranks of a merge. `rivals` is the number of workers that
-    share this one's cores, itself among them.
+    submission: the ledger's name of this attempt: what failed in it is not tried again by it.
+    parent: the pid of a process whose end is this worker's; 0 for none.
+    build: that of the container image that the work was submitted for; "" for none, None where it
+        does not matter.
+    launch: the words by which this process becomes the ranks of a stage that ranks share.
+    allow_other_numerics: whether checkpoints of another numerics class are continued.
+    n_workers_sharing_cores: how many workers share this one's cores and memory, itself among them.
     """
 
     submission: str = ""
@@ -58,7 +55,7 @@ class WorkerOptions:
     build: str | None = None
     launch: tuple[str, ...] = ()
     allow_other_numerics: bool = False
-    rivals: int = 1
+    n_workers_sharing_cores: int = 1
 
 
 def run_shards(root: str, stage: str, indices: Sequence[int], options: WorkerOptions) -> int:
@@ -83,10 +80,10 @@ def run_worker(worker: "Worker", stage: str, indices: Sequence[int]) -> int:
 def exit_code(outcomes: Mapping[str, int], cause: str) -> int:
     """Return what a worker tells its batch script; pure."""
     if cause in ("deadline", "device") and outcomes.get("stopped"):
-        return EXIT_REQUEUE
+        return exit_codes.INTERRUPTED
     if cause == "signal":
-        return EXIT_SIGNALLED
-    return EXIT_FAILED if outcomes.get("failed") else EXIT_OK
+        return exit_codes.SIGNALLED
+    return exit_codes.ERROR if outcomes.get("failed") else exit_codes.OK
 
 
 class Worker:
@@ -119,7 +116,7 @@ class Worker:
 
     def _attend(self, stage: Stage, shard: Shard) -> Outcome:
         paths = self.workspace.paths
-        if is_published(paths, shard):
+        if not self.workspace.lacking(shard):
             return "completed"
         if self._failed_in_this_submission(shard):
             return "failed"
@@ -131,7 +128,7 @@ class Worker:
 
     def _with_lease(self, stage: Stage, shard: Shard, held: HeldLease) -> Outcome:
         # Again: it may have been published between the look before and the lease.
-        if is_published(self.workspace.paths, shard):
+        if not self.workspace.lacking(shard):
             return "completed"
         if missing := missing_inputs(self.workspace, shard):
             held.leave("waiting", "needs " + ", ".join(missing))
@@ -157,7 +154,7 @@ class Worker:
         return outcome
 
     def _execute(self, stage: Stage, shard: Shard, held: HeldLease) -> Outcome:
-        self.stopper.is_claim_lost = held.lost
+        self.stopper.is_lease_lost = held.lost
         try:
             if reason := self.stopper(0.0):
                 raise Interrupted(reason)
@@ -171,7 +168,7 @@ class Worker:
                 self.stopper.lose_device("this process has lost its GPU")
             return self._failed(shard, error)
         finally:
-            self.stopper.forget_claim()
+            self.stopper.forget_lease()
 
     def _context(self, held: HeldLease) -> Context:
         return Context(
@@ -182,15 +179,15 @@ class Worker:
             should_stop=self.stopper,
             report=held.report,
             allow_other_numerics=self.options.allow_other_numerics,
-            cpus=max(1, cores() // self.options.rivals),
-            memory_bytes=memory_bytes() // self.options.rivals,
-            deadline=self.stopper.end,
+            cpus=max(1, cores() // self.options.n_workers_sharing_cores),
+            memory_bytes=memory_bytes() // self.options.n_workers_sharing_cores,
+            deadline=self.stopper.work_until,
         )
 
     def _completed(self, shard: Shard) -> Outcome:
         paths = self.workspace.paths
         # A stage that returns is not believed; what others read is its file.
-        if not is_published(paths, shard):
+        if self.workspace.lacking(shard):
             return self._failed(shard, PanicError(f"{paths.shard(shard)} was not published"))
         paths.failure(shard).unlink(missing_ok=True)
         return "completed"
@@ -224,8 +221,9 @@ def missing_inputs(workspace: Workspace, shard: Shard) -> list[str]:
     """
     missing = []
     for needed in shard.inputs:
-        path = workspace.paths.shard(workspace.shards(needed.stage)[needed.index])
-        if not path.exists() and not _is_listed(path):
+        source = workspace.shards(needed.stage)[needed.index]
+        lacks = workspace.lacking(source)
+        if lacks and not (lacks == ABSENT and _is_listed(workspace.paths.shard(source))):
             missing.append(shard_name(needed.stage, needed.index))
     return missing
 

@@ -1,6 +1,6 @@
 """The ledger: one JSON file a submission, true at every moment, whatever happens half-way.
 
-Each chunk is written before sbatch is called, without an id, and again with the one it gave; a
+Each array job is written before sbatch is called, without an id, and again with the one it gave; a
 submitter that dies in between leaves the job's name, by which the scheduler finds the job.
 """
 
@@ -15,19 +15,26 @@ from typing import Any
 
 from panic_hpc.disk.files import read_json, replace_file, to_json
 from panic_hpc.errors import PanicError
-from panic_hpc.workspace.process import user_name
+from panic_hpc.workspace.process import user_name, was_started_before
 
 
 @dataclass(frozen=True, slots=True)
 class ArrayJob:
-    """What one sbatch call submitted: an array, or a single job where it has one element.
+    """What one sbatch call submitted: an array, or a single job where it has one task only.
 
-    `elements[k]` are the shards (by number) of array task k. `job_id` is "" until sbatch gave one.
+    stage, job_name: what it works on, and what squeue knows it by.
+    tasks: the shards (by number) of each array task.
+    folder: where its pickles and logs are.
+    job_id: "" until sbatch gave one.
+    dependency: what it was told to wait for.
+    options: what was asked for each job: partition, cpus, gpus, mem_gb, walltime_min, tasks.
+    submitted: when, in seconds since the epoch.
+    cancelled: whether somebody cancelled it since.
     """
 
     stage: str
     job_name: str
-    elements: tuple[tuple[int, ...], ...]
+    tasks: tuple[tuple[int, ...], ...]
     folder: str
     job_id: str = ""
     dependency: str = ""
@@ -37,17 +44,25 @@ class ArrayJob:
 
     @property
     def is_array(self) -> bool:
-        """Whether the elements are array tasks; submitit submits one alone as a plain job."""
-        return len(self.elements) > 1
+        """Whether it is an array; submitit submits a task that is alone as a plain job."""
+        return len(self.tasks) > 1
 
-    def element_id(self, position: int) -> str:
-        """Return the id of an element as users type it."""
+    def task_id(self, position: int) -> str:
+        """Return the id of an array task as users type it."""
         return f"{self.job_id}_{position}" if self.is_array else self.job_id
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One call of `submit` or `retry`; `outcome` is "" while it is under way."""
+    """One call of `submit` or `retry`.
+
+    name: one that nobody else has; names in order are submissions in order.
+    executor, cluster: "slurm", "local" or "inline", and the name of the profile.
+    user, host, pid: whose call it was, and the process that made it.
+    created: when, in seconds since the epoch.
+    outcome: what became of it; "" while jobs are being submitted, "running" while it works here.
+    array_jobs: what it has submitted so far.
+    """
 
     name: str
     executor: str
@@ -57,12 +72,19 @@ class Submission:
     pid: int
     created: float
     outcome: str = ""
-    chunks: tuple[ArrayJob, ...] = ()
+    array_jobs: tuple[ArrayJob, ...] = ()
 
-    def with_chunk(self, chunk: ArrayJob) -> "Submission":
-        """Return it with `chunk` added, in place of one with the same name."""
-        others = tuple(c for c in self.chunks if c.job_name != chunk.job_name)
-        return replace(self, chunks=(*others, chunk))
+    @property
+    def is_running_here(self) -> bool:
+        """Whether the process that made the call is on this host and still works."""
+        here = self.outcome == "running" and self.host == socket.gethostname()
+        # btime is cut to a second.
+        return here and was_started_before(self.pid, self.created + 1.0)
+
+    def with_array_job(self, array_job: ArrayJob) -> "Submission":
+        """Return it with `array_job` added, in place of one with the same name."""
+        others = tuple(c for c in self.array_jobs if c.job_name != array_job.job_name)
+        return replace(self, array_jobs=(*others, array_job))
 
 
 def new_submission(executor: str, cluster: str = "") -> Submission:
@@ -77,7 +99,16 @@ def new_submission(executor: str, cluster: str = "") -> Submission:
 
 def write_submission(directory: Path, submission: Submission) -> None:
     """Make `submission` what the ledger says of it."""
-    replace_file(directory / f"{submission.name}.json", to_json(asdict(submission)))
+    replace_file(directory / f"{submission.name}.json", to_json(_value(submission)))
+
+
+def _value(submission: Submission) -> dict[str, Any]:
+    """Return the JSON value of a submission, in the words that ledgers have had from the first."""
+    value = asdict(submission)
+    value["chunks"] = value.pop("array_jobs")
+    for job in value["chunks"]:
+        job["elements"] = job.pop("tasks")
+    return value
 
 
 def read_ledger(directory: Path) -> list[Submission]:
@@ -95,12 +126,12 @@ def read_submission(path: Path) -> Submission:
         # It is written again under its name.
         if value["name"] != path.stem:
             raise ValueError(f"its name is {value['name']!r}")
-        chunks = tuple(_chunk(chunk) for chunk in value.pop("chunks"))
-        return Submission(**value, chunks=chunks)
+        array_jobs = tuple(map(_array_job, value.pop("chunks")))
+        return Submission(**value, array_jobs=array_jobs)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise PanicError(f"{path} is not a submission ({error})") from error
 
 
-def _chunk(value: dict[str, Any]) -> ArrayJob:
-    elements: Sequence[Sequence[int]] = value.pop("elements")
-    return ArrayJob(**value, elements=tuple(tuple(element) for element in elements))
+def _array_job(value: dict[str, Any]) -> ArrayJob:
+    tasks: Sequence[Sequence[int]] = value.pop("elements")
+    return ArrayJob(**value, tasks=tuple(tuple(task) for task in tasks))

@@ -18,7 +18,7 @@ def logs_of(workspace: Workspace, shard: ShardId) -> list[Path]:
 
     A local worker's log tells of many shards; an array task's of its own, requeues included.
     """
-    found = latest_elements(read_ledger(workspace.paths.ledger)).get(shard)
+    found = latest_array_tasks(read_ledger(workspace.paths.ledger)).get(shard)
     if found is None:
         return []
     paths = log_paths(*found)
@@ -34,33 +34,33 @@ def _mentions(path: Path, name: str) -> bool:
         return False
 
 
-def elements(workspace: Workspace) -> Iterator[tuple[ArrayJob, list[dict[str, Any]]]]:
-    """Yield every array element that was ever submitted, with the events of its logs."""
+def array_tasks(workspace: Workspace) -> Iterator[tuple[ArrayJob, list[dict[str, Any]]]]:
+    """Yield every array task that was ever submitted, with the events of its logs."""
     for submission in read_ledger(workspace.paths.ledger):
-        for chunk in submission.chunks:
-            for position in range(len(chunk.elements)):
+        for array_job in submission.array_jobs:
+            for position in range(len(array_job.tasks)):
                 # Tails only, for thousands of logs are read: what a long log said earlier is not
                 # counted.
-                texts = (log_tail(path) for path in log_paths(chunk, position))
-                yield chunk, [event for text in texts for event in read_events(text)]
+                texts = (log_tail(path) for path in log_paths(array_job, position))
+                yield array_job, [event for text in texts for event in read_events(text)]
 
 
-def latest_elements(ledger: Iterable[Submission]) -> Mapping[ShardId, tuple[ArrayJob, int]]:
-    """Return the chunk and position in which each shard was submitted last."""
+def latest_array_tasks(ledger: Iterable[Submission]) -> Mapping[ShardId, tuple[ArrayJob, int]]:
+    """Return the array job and the position in it in which each shard was submitted last."""
     found: dict[ShardId, tuple[ArrayJob, int]] = {}
     for submission in ledger:
-        for chunk in submission.chunks:
-            for position, element in enumerate(chunk.elements):
-                found |= {ShardId(chunk.stage, index): (chunk, position) for index in element}
+        for array_job in submission.array_jobs:
+            for position, task in enumerate(array_job.tasks):
+                found |= {ShardId(array_job.stage, index): (array_job, position) for index in task}
     return found
 
 
-def log_paths(chunk: ArrayJob, position: int) -> list[Path]:
-    """Return the logs of one element: one for each of its tasks, none where they are gone."""
-    folder = Path(chunk.folder)
-    if not chunk.job_id:
+def log_paths(array_job: ArrayJob, position: int) -> list[Path]:
+    """Return the logs of one array task: one a process of it, none where they are gone."""
+    folder = Path(array_job.folder)
+    if not array_job.job_id:
         return sorted(folder.glob("*_log.out"))
-    return sorted(folder.glob(f"{chunk.element_id(position)}_*_log.out"))
+    return sorted(folder.glob(f"{array_job.task_id(position)}_*_log.out"))
 
 
 def log_tail(path: Path, nbytes: int = LOG_TAIL_BYTES) -> str:

@@ -109,6 +109,21 @@ def start_ticks(pid: int) -> int:
     return -1 if state in "ZX" else int(rest[18])
 
 
+def was_started_before(pid: int, moment: float) -> bool:
+    """Return whether `pid` runs now and did at `moment` (seconds since the epoch).
+
+    A process that was given the pid of one that has ended since is a later one.
+    """
+    ticks = start_ticks(pid)
+    return ticks >= 0 and _boot_time() + ticks / os.sysconf("SC_CLK_TCK") <= moment
+
+
+@cache
+def _boot_time() -> float:
+    lines = Path("/proc/stat").read_text().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith("btime ")))
+
+
 @cache
 def _place() -> tuple[str, str]:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from panic_hpc.disk.files import read_json
-from panic_hpc.store.completeness import dataset_problem
-from panic_hpc.types import MERGE, Shard, ShardId
+from panic_hpc.stages.base import ABSENT
+from panic_hpc.types import Shard, ShardId
 from panic_hpc.workspace.failures import Failure, read_failure
 from panic_hpc.workspace.leases import Lease, LeaseState, holder, lease_state
 from panic_hpc.workspace.process import is_running
@@ -20,26 +20,29 @@ NUMBERED = re.compile(r"(?P<stage>[a-z_]+)_(?P<index>\d+)\.(h5|json)")
 
 @dataclass(frozen=True, slots=True)
 class ShardFiles:
-    """The files' word: shards published, failed and leased, and what each lease means.
+    """The files' word on every shard of an experiment.
 
-    `remarks` say what published shards lack, `dataset_problem` why a dataset that is there must be
-    made anew.
+    published: shards whose work is done.
+    failures: why shards failed that are not done.
+    leases: who works on a shard, and what that lease means now.
+    remarks: what is to be told of shards that are done.
+    lacking: why shards whose file is there are not done: it must be made anew.
     """
 
     published: frozenset[ShardId]
     failures: dict[ShardId, Failure]
     leases: dict[ShardId, tuple[Lease, LeaseState]]
     remarks: dict[ShardId, str] = field(default_factory=dict)
-    dataset_problem: str = ""
+    lacking: dict[ShardId, str] = field(default_factory=dict)
 
 
 def scan_shard_files(workspace: Workspace) -> ShardFiles:
     """Read the directories of an experiment once."""
     paths = workspace.paths
-    problem = dataset_problem(paths.dataset)
+    asked = {shard.id: workspace.lacking(shard) for shard in _shards_to_ask(workspace)}
     # A shard that is published between this listing and that of leases reads as eligible or lost
     # until the next look; a worker that is sent for it finds its file.
-    published = frozenset(_published(workspace, problem))
+    published = frozenset([*_listed(workspace), *(i for i, lacks in asked.items() if not lacks)])
     failures = {i: read_failure(p) for i, p in _numbered(paths.failed) if i not in published}
     # Opened for unfinished shards alone, so that the cost goes with what is under way.
     leased = {i: holder(p)[0] for i, p in _numbered(paths.leases) if i not in published}
@@ -49,7 +52,7 @@ def scan_shard_files(workspace: Workspace) -> ShardFiles:
         {i: failure for i, failure in failures.items() if failure},
         {i: (lease, _state(lease, now)) for i, lease in leased.items() if lease},
         {i: str(read_json(p)["remark"]) for i, p in _numbered(paths.remarks) if i in published},
-        problem,
+        {i: lacks for i, lacks in asked.items() if lacks not in ("", ABSENT)},
     )
 
 
@@ -57,18 +60,18 @@ def _state(lease: Lease, now: float) -> LeaseState:
     return lease_state(lease, None, is_running(lease.owner), now)
 
 
-def _published(workspace: Workspace, problem: str) -> Iterable[ShardId]:
+def _shards_to_ask(workspace: Workspace) -> Iterable[Shard]:
+    """Yield the shards whose files are in places of their own; they are few."""
+    return (s for stage in workspace.stages for s in workspace.shards(stage) if s.file)
+
+
+def _listed(workspace: Workspace) -> Iterable[ShardId]:
+    """Yield the shards whose files are where a stage's shards lie: being there is being done."""
     for stage in workspace.stages:
-        directories = {shard.model for shard in workspace.shards(stage)}
+        directories = {shard.model for shard in workspace.shards(stage) if not shard.file}
         for model in directories:
             directory = workspace.paths.stage_directory(stage, model)
             yield from (i for i, _ in _numbered(directory) if i.stage == stage)
-    if not problem and workspace.paths.dataset.exists():
-        yield from (shard.id for shard in _merge_shards(workspace))
-
-
-def _merge_shards(workspace: Workspace) -> Iterable[Shard]:
-    return workspace.shards(MERGE) if MERGE in workspace.stages else ()
 
 
 def _numbered(directory: Path) -> Iterable[tuple[ShardId, Path]]:

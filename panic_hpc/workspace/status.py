@@ -3,16 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
-from panic_hpc.types import MERGE, Shard, ShardId
+from panic_hpc.types import Shard, ShardId
 from panic_hpc.workspace.events import shard_name
 from panic_hpc.workspace.leases import Lease, Progress
 from panic_hpc.workspace.shard_files import ShardFiles
 from panic_hpc.workspace.workspace import Workspace
 
 State = Literal["completed", "submitted", "eligible", "waiting", "failed", "lost"]
-STATES: tuple[State, ...] = ("completed", "submitted", "eligible", "waiting", "failed", "lost")
+STATES: tuple[State, ...] = get_args(State)
 
 NEVER = "DependencyNeverSatisfied"
 
@@ -47,7 +47,14 @@ ACTIVE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ShardStatus:
-    """One shard's status; `detail` says why, `hint` what to type."""
+    """One shard's status.
+
+    state, detail, hint: what it is, why, and what to type.
+    job: the id of the job that works on it, or did last; "" for none.
+    running: whether somebody works on it now.
+    done, total: how far its work is, in units of its stage; 0 and 0 where nobody said.
+    stopped_by: why its lease was left: "deadline", "stopped", "waiting"; "" where it was not.
+    """
 
     shard: Shard
     state: State
@@ -83,6 +90,11 @@ class Status:
         """Return how many shards of `stage` are in each state."""
         return Counter(status.state for status in self.stages[stage])
 
+    def summary(self, stage: str) -> str:
+        """Return one stage's counts as text: `runs: 12 completed, 1 failed`."""
+        parts = [f"{number} {state}" for state, number in self.counts(stage).items() if number]
+        return f"{stage}: " + (", ".join(parts) or "nothing to do")
+
     def of(self, shard: ShardId) -> ShardStatus:
         """Return the status of one shard."""
         return self.stages[shard.stage][shard.index]
@@ -100,42 +112,43 @@ class Status:
 Queue = Mapping[ShardId, QueueEntry]
 
 
-def status(workspace: Workspace, seen: ShardFiles, queue: Queue) -> Status:
+def status(workspace: Workspace, files: ShardFiles, queue: Queue) -> Status:
     """Return the status of every shard from the files' word and the scheduler's."""
     stages = {
         stage: tuple(
-            _remarked(shard_status(shard, seen, queue), seen) for shard in workspace.shards(stage)
+            _with_what_lacks(shard_status(shard, files, queue), files)
+            for shard in workspace.shards(stage)
         )
         for stage in workspace.stages
     }
     return Status(stages, queued=bool(queue))
 
 
-def _remarked(status: ShardStatus, seen: ShardFiles) -> ShardStatus:
-    """Say of a merge to come that a dataset is there, and what is wrong with it."""
-    if status.shard.stage != MERGE or not seen.dataset_problem:
+def _with_what_lacks(status: ShardStatus, files: ShardFiles) -> ShardStatus:
+    """Say of a shard to come that its file is there already, and what is wrong with it."""
+    if status.shard.id not in files.lacking:
         return status
-    detail = "; ".join(text for text in (seen.dataset_problem, status.detail) if text)
-    hint = "`panic-hpc submit` or `panic-hpc merge` makes it anew once all shards are there"
+    detail = "; ".join(text for text in (files.lacking[status.shard.id], status.detail) if text)
+    hint = "`panic-hpc submit` makes it anew once all that it reads is there"
     return replace(status, detail=detail, hint=status.hint or hint)
 
 
-def shard_status(shard: Shard, seen: ShardFiles, queue: Queue) -> ShardStatus:
+def shard_status(shard: Shard, files: ShardFiles, queue: Queue) -> ShardStatus:
     """Return the status of one shard."""
     # Whatever the queue says: a job for a published shard finds its file and ends.
-    if shard.id in seen.published:
-        return ShardStatus(shard, "completed", seen.remarks.get(shard.id, ""))
-    lease, state = seen.leases.get(shard.id, (None, "void"))
+    if shard.id in files.published:
+        return ShardStatus(shard, "completed", files.remarks.get(shard.id, ""))
+    lease, state = files.leases.get(shard.id, (None, "void"))
     entry = queue.get(shard.id)
     if lease and state == "held" and not _is_disowned(lease, entry):
         return _running(shard, lease)
     if entry and entry.is_active:
         return _queued(shard, entry, lease)
     # Only now: an earlier attempt's record stays until the retry that is queued or runs succeeds.
-    if shard.id in seen.failures:
-        failure = seen.failures[shard.id]
+    if shard.id in files.failures:
+        failure = files.failures[shard.id]
         return ShardStatus(shard, "failed", f"{failure.kind}: {failure.reason}", job=failure.job)
-    if missing := [needed for needed in shard.inputs if needed not in seen.published]:
+    if missing := [needed for needed in shard.inputs if needed not in files.published]:
         return ShardStatus(shard, "waiting", "needs " + _some(missing))
     return _not_queued(shard, lease, entry)
 

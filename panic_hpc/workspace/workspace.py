@@ -30,6 +30,10 @@ class Workspace:
             self._shards[stage] = self.stages[stage].shards(self.manifest)
         return self._shards[stage]
 
+    def lacking(self, shard: Shard) -> str:
+        """Return "" where the work of `shard` is done, else what lacks: see `Stage.lacking`."""
+        return self.stages[shard.stage].lacking(self.paths, shard)
+
     def known_stages(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return `names` in order, all stages where there are none; PanicError if unknown."""
         wanted = {lookup(self.stages, name, "stage").name for name in names}

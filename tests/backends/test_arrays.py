@@ -52,7 +52,7 @@ def planned(
 
 def test_all_is_submitted_at_once_and_element_waits_for_element() -> None:
     runs, embeddings, merge = planned(status(["eligible"] * 4))
-    assert (runs.elements, runs.after) == (((0,), (1,), (2,), (3,)), ())
+    assert (runs.tasks, runs.after) == (((0,), (1,), (2,), (3,)), ())
     assert (embeddings.after, embeddings.correlated) == ((0,), True)
     assert (merge.after, merge.correlated) == ((0, 1), False)
     assert dependency(embeddings, ["7"], [4]) == "aftercorr:7"
@@ -62,8 +62,8 @@ def test_all_is_submitted_at_once_and_element_waits_for_element() -> None:
 def test_lists_that_differ_are_not_correlated() -> None:
     found = status(["completed", "eligible", "eligible"])
     runs, embeddings, _ = planned(found)
-    assert runs.elements == ((1,), (2,))
-    assert embeddings.elements == ((0,), (1,), (2,))
+    assert runs.tasks == ((1,), (2,))
+    assert embeddings.tasks == ((0,), (1,), (2,))
     assert not embeddings.correlated
     assert dependency(embeddings, ["7"], [2]) == "afterany:7"
 
@@ -76,17 +76,15 @@ def test_one_alone_is_no_array_to_correlate_with() -> None:
 def test_arrays_keep_to_the_limit_and_begin_at_zero() -> None:
     plan = planned(status(["eligible"] * 7), ArrayLimits(3))
     runs = [array for array in plan if array.stage == "runs"]
-    assert [len(array.elements) for array in runs] == [3, 3, 1]
-    second = next(
-        array for array in plan if array.stage == "embeddings" and array.elements[0] == (3,)
-    )
+    assert [len(array.tasks) for array in runs] == [3, 3, 1]
+    second = next(array for array in plan if array.stage == "embeddings" and array.tasks[0] == (3,))
     assert second.correlated
     assert second.after == (1,)
 
 
 def test_what_the_queue_has_no_room_for_is_left_with_its_dependents() -> None:
     plan = planned(status(["eligible"] * 4), ArrayLimits(1000, tasks=6))
-    assert [(array.stage, len(array.elements)) for array in plan] == [
+    assert [(array.stage, len(array.tasks)) for array in plan] == [
         ("runs", 4),
         ("embeddings", 2),
     ]
@@ -94,14 +92,14 @@ def test_what_the_queue_has_no_room_for_is_left_with_its_dependents() -> None:
 
 def test_several_shards_in_a_job() -> None:
     runs, embeddings, _ = planned(status(["eligible"] * 5), per_job=2)
-    assert runs.elements == ((0, 1), (2, 3), (4,))
+    assert runs.tasks == ((0, 1), (2, 3), (4,))
     assert embeddings.correlated
 
 
 def test_dependents_of_queued_shards_wait_for_their_jobs() -> None:
     found = status(["submitted", "completed"], job="40_0")
     embeddings, merge = planned(found)
-    assert embeddings.elements == ((0,), (1,))
+    assert embeddings.tasks == ((0,), (1,))
     assert embeddings.queued == ("40_0",)
     assert dependency(merge, ["50"], [2]) == "afterany:50:40_0"
 
@@ -109,16 +107,16 @@ def test_dependents_of_queued_shards_wait_for_their_jobs() -> None:
 def test_failed_shards_and_what_needs_them_are_left_to_retry() -> None:
     found = status(["failed", "eligible", "lost"])
     runs, embeddings = planned(found)
-    assert runs.elements == ((1,), (2,))
-    assert embeddings.elements == ((1,), (2,))
+    assert runs.tasks == ((1,), (2,))
+    assert embeddings.tasks == ((1,), (2,))
     runs, embeddings = planned(found, retry=True)[:2]
-    assert runs.elements == ((0,), (2,))
-    assert embeddings.elements == ((0,), (2,))
+    assert runs.tasks == ((0,), (2,))
+    assert embeddings.tasks == ((0,), (2,))
 
 
 def test_what_died_of_memory_is_submitted_apart() -> None:
     plan = planned(status(["failed"] * 3), retry=True, memory={ShardId("runs", 1): 2})
-    runs = [(array.elements, array.memory) for array in plan if array.stage == "runs"]
+    runs = [(array.tasks, array.memory) for array in plan if array.stage == "runs"]
     assert runs == [(((0,), (2,)), 1), (((1,),), 2)]
 
 

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panic_hpc.backends.slurm.batch_script import THIS_ELEMENT, BatchJob, deadline_line, parameters
+from panic_hpc.backends.slurm.batch_script import THIS_TASK, BatchJob, deadline_line, parameters
 from panic_hpc.backends.slurm.sbatch import inheritable, script
 from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.container.sif import Build
 from panic_hpc.container.submitted import SubmittedImage
 from panic_hpc.errors import LaunchError, PanicError
+from panic_hpc.stages.base import installed_stages
 
 IMAGE = SubmittedImage(Path("/i.sif"), "sha256:0", Build("b1", "0.1.0", "c", "l"))
 
@@ -29,6 +30,7 @@ def job(cluster: Cluster, stage: str = "runs", **changes: Any) -> BatchJob:
         "folder": Path("/scratch/EXP/jobs/submitit/a"),
         "root": Path("/scratch/EXP"),
         "threads": 1,
+        "launch": installed_stages()[stage].launch,
     }
     return BatchJob(**{**given_, **changes})
 
@@ -104,7 +106,7 @@ def test_only_85_asks_for_a_requeue_and_every_code_is_passed_on(
 def test_an_element_of_an_array_names_itself_and_never_the_array(
     ids: dict[str, str], named: str
 ) -> None:
-    command = ["bash", "-c", f'echo "{THIS_ELEMENT}"']
+    command = ["bash", "-c", f'echo "{THIS_TASK}"']
     done = subprocess.run(command, env=ids, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == f"{named}\n"
 

@@ -43,6 +43,7 @@ def job(cluster: Cluster, stage: str, size: int = 3) -> BatchJob:
         folder=Path(f"/scratch/me/EXP/jobs/submitit/20261120T101112-abc123-000-{stage}"),
         root=Path("/scratch/me/EXP"),
         threads=1,
+        launch=installed_stages()[stage].launch,
         parallel=2,
         dependency="afterany:17",
         image=IMAGE if cluster.container else None,

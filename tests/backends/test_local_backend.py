@@ -19,7 +19,10 @@ from little_experiment import (
     workers_of,
 )
 
+from panic_hpc.backends.local.backend import worker_environment
+from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.workspace.leases import read_lease
+from panic_hpc.workspace.ledger import read_ledger
 
 STAGE = ("--stage", "runs")
 SLOW_S = 0.25
@@ -178,3 +181,43 @@ def test_workers_that_cannot_start_are_not_started_for_ever(tmp_path: Path) -> N
     }
     told = run_command("submit", root, "--workers", "1", *STAGE, code=1, env=environment)
     assert "without doing anything" in told
+
+
+def test_a_profile_of_this_machine_says_how_many_workers(tmp_path: Path) -> None:
+    root = plan_little(tmp_path / "exp", runs_per_shard=2, seeds=[1, 2, 3, 4])
+    own = tmp_path / "own.toml"
+    own.write_text('name = "own"\nscheduler = "local"\nworkers = 3\n[environment]\nMARK = "1"\n')
+    told = run_command("submit", root, "--cluster", own, "--stage", "runs", "--dry-run")
+    assert told == "runs: 6 eligible\n"
+    run_command("submit", root, "--cluster", own, "--stage", "runs")
+    assert len(list(root.glob("jobs/submitit/*-runs/*_log.out"))) == 3
+    (submission,) = read_ledger(root / "jobs" / "ledger")
+    assert (submission.executor, submission.cluster, submission.outcome) == (
+        "local", "own", "finished",
+    )  # fmt: skip
+
+
+def test_what_only_jobs_have_is_refused_here(tmp_path: Path) -> None:
+    root = plan_little(tmp_path / "exp")
+    own = tmp_path / "own.toml"
+    own.write_text('name = "own"\nscheduler = "local"\nmodules = ["rocm"]\n[container]\n')
+    told = run_command("submit", root, "--cluster", own, code=1)
+    assert "has container, modules, and its scheduler is local" in told
+    assert "--image is for jobs" in run_command("submit", root, "--image", "x.sif", code=1)
+
+
+def test_workers_get_the_profiles_variables_and_caches() -> None:
+    cluster = Cluster.model_validate(
+        {"name": "own", "environment": {"MARK": "1"}, "paths": {"cache": "/scratch/cache"}}
+    )
+    variables = worker_environment(cluster, threads=2)
+    assert variables["MARK"] == "1"
+    assert variables["HF_HOME"] == "/scratch/cache/huggingface"
+    assert variables["OMP_NUM_THREADS"] == "2"
+
+
+def test_work_in_this_process_leaves_its_log_and_prints_no_events(tmp_path: Path) -> None:
+    root = plan_little(tmp_path)
+    told = run_command("submit", root, "--executor", "inline", *STAGE)
+    assert "panic-hpc-event" not in told
+    assert '"event": "completed"' in run_command("logs", "runs_1", root)

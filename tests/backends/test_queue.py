@@ -7,8 +7,8 @@ from panic_hpc.types import ShardId
 from panic_hpc.workspace.ledger import ArrayJob, Submission
 
 
-def ledger(*chunks: ArrayJob, executor: str = "slurm") -> list[Submission]:
-    return [Submission("s", executor, "c", "u", "h", 1, 0.0, "submitted", chunks)]
+def ledger(*array_jobs: ArrayJob, executor: str = "slurm") -> list[Submission]:
+    return [Submission("s", executor, "c", "u", "h", 1, 0.0, "submitted", array_jobs)]
 
 
 ARRAY = ArrayJob("runs", "runs-k-1", ((4,), (5, 6), (7,)), "/f", job_id="7")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from little_experiment import plan_little, run_command
 
-from panic_hpc.backends.slurm.backend import Proposal, SlurmOptions, submit_to_slurm
-from panic_hpc.backends.slurm.status_query import query_status
+from panic_hpc.backends.base import Proposal, SilentWatcher, SubmitRequest, backend_of
+from panic_hpc.backends.status_query import query_status
 from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.errors import LaunchError
 from panic_hpc.workspace import leases
@@ -56,15 +56,25 @@ def opened(tmp_path: Path) -> Workspace:
     return open_workspace(plan_little(tmp_path / "exp"))
 
 
-def options(*stages: str, **changes: Any) -> SlurmOptions:
-    cluster = Cluster.model_validate({"name": "site", "python": "/usr/bin/python3"})
-    return SlurmOptions(cluster, stages or ("runs",), **changes)
+def request(*stages: str, profile: dict[str, Any] | None = None, **changes: Any) -> SubmitRequest:
+    cluster = {"name": "site", "python": "/usr/bin/python3", **(profile or {})}
+    return SubmitRequest(Cluster.model_validate(cluster), stages or ("runs",), **changes)
+
+
+class Listener(SilentWatcher):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def tell(self, line: str) -> None:
+        self.lines.append(line)
 
 
 def submit(opened: Workspace, *stages: str, **changes: Any) -> list[str]:
-    told: list[str] = []
-    submit_to_slurm(opened, options(*stages, **changes), lambda proposal: True, told.append)
-    return told
+    listener, asked = Listener(), request(*stages, **changes)
+    backend_of(asked.cluster).submit(opened, asked, listener)
+    return listener.lines
 
 
 def states(opened: Workspace, stage: str = "runs") -> list[str]:
@@ -76,8 +86,8 @@ def test_what_was_submitted_is_in_the_ledger_and_nothing_twice(
 ) -> None:
     assert submit(opened) == ["runs: 2 jobs as 1", "runs: 1 job as 2"]
     (submission,) = read_ledger(opened.paths.ledger)
-    assert [chunk.job_id for chunk in submission.chunks] == ["1", "2"]
-    assert [chunk.elements for chunk in submission.chunks] == [((0,), (1,)), ((2,),)]
+    assert [array_job.job_id for array_job in submission.array_jobs] == ["1", "2"]
+    assert [array_job.tasks for array_job in submission.array_jobs] == [((0,), (1,)), ((2,),)]
     assert submission.outcome == "submitted"
     assert states(opened) == ["submitted"] * 3
     assert submit(opened) == []
@@ -113,7 +123,7 @@ def test_a_submitter_that_dies_behind_sbatch_leaves_a_job_that_is_found(
     root = opened.paths.root
     run_command("submit", root, "--cluster", "testbed", "--yes", "--stage", "runs", code=-9)
     (submission,) = read_ledger(opened.paths.ledger)
-    assert [chunk.job_id for chunk in submission.chunks] == [""]
+    assert [array_job.job_id for array_job in submission.array_jobs] == [""]
     assert states(opened) == ["submitted", "submitted", "eligible"]
 
 
@@ -150,8 +160,9 @@ def test_nothing_happens_without_consent(opened: Workspace, commands: Path) -> N
         shown.append(proposal)
         return False
 
-    assert submit_to_slurm(opened, options(), decline, print) is None
-    assert shown[0].shards == 3
+    asked = request()
+    assert backend_of(asked.cluster).submit(opened, asked, SilentWatcher(), decline) is None
+    assert shown[0].n_shards == 3
     assert not (commands / "state").exists()
 
 

@@ -173,13 +173,13 @@ def test_events_are_found_among_other_words(capsys: pytest.CaptureFixture[str]) 
 
 def test_the_ledger_keeps_what_it_is_told(tmp_path: Path) -> None:
     first = new_submission("slurm", "site")
-    chunk = ArrayJob("runs", "runs-k-1", ((0, 1), (2,)), "/f", options={"gpus": 1})
-    write_submission(tmp_path, first.with_chunk(chunk))
-    known = replace(chunk, job_id="7")
-    write_submission(tmp_path, first.with_chunk(chunk).with_chunk(known))
+    array_job = ArrayJob("runs", "runs-k-1", ((0, 1), (2,)), "/f", options={"gpus": 1})
+    write_submission(tmp_path, first.with_array_job(array_job))
+    known = replace(array_job, job_id="7")
+    write_submission(tmp_path, first.with_array_job(array_job).with_array_job(known))
     (found,) = read_ledger(tmp_path)
-    assert found.chunks == (known,)
-    assert (known.element_id(1), known.is_array) == ("7_1", True)
+    assert found.array_jobs == (known,)
+    assert (known.task_id(1), known.is_array) == ("7_1", True)
     assert read_ledger(tmp_path / "absent") == []
     (tmp_path / "x.json").write_text(json.dumps({"chunks": [{}]}))
     with pytest.raises(PanicError, match=r"x\.json is not a submission"):

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from panic_hpc.clusters.resources import (
     AllocationCost,
-    MergeResources,
-    ShardStage,
+    RankResources,
+    ShardResources,
     StageResources,
     cost,
     sbatch_options,
@@ -20,7 +20,7 @@ def test_what_is_left_out_is_not_said_to_sbatch() -> None:
 
 
 def test_gpus_and_memory_are_multiplied_by_the_tasks_of_a_node() -> None:
-    stage = ShardStage(
+    stage = ShardResources(
         gpus=1, gpu_type="a100", cpus=8, mem_gb=30, walltime_min=90, shards_per_job=4
     )
     assert sbatch_options(stage) == {
@@ -43,7 +43,7 @@ def test_gpus_and_memory_are_multiplied_by_the_tasks_of_a_node() -> None:
     ],
 )
 def test_every_way_of_asking_for_gpus(option: str, expected: dict[str, str]) -> None:
-    stage = ShardStage.model_validate({"gpus": 1, "gpu_option": option, "shards_per_job": 2})
+    stage = ShardResources.model_validate({"gpus": 1, "gpu_option": option, "shards_per_job": 2})
     said = sbatch_options(stage)
     assert {name: said[name] for name in said if name.startswith(("gpu", "gre"))} == expected
 
@@ -54,7 +54,7 @@ def test_every_way_of_asking_for_gpus(option: str, expected: dict[str, str]) -> 
 )
 def test_every_way_of_asking_for_memory(option: str, expected: str | None) -> None:
     fields = {"gpus": 2, "cpus": 4, "mem_gb": 8, "mem_option": option, "shards_per_job": 2}
-    assert sbatch_options(ShardStage.model_validate(fields)).get(option) == expected
+    assert sbatch_options(ShardResources.model_validate(fields)).get(option) == expected
 
 
 def test_extra_options_are_added_and_win() -> None:
@@ -79,7 +79,7 @@ def test_extra_options_are_added_and_win() -> None:
 )
 def test_contradictions_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        ShardStage.model_validate(wrong)
+        ShardResources.model_validate(wrong)
 
 
 @given(text=st.text(min_size=1))
@@ -100,13 +100,13 @@ ALLOWED = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.,:;@%
 
 def test_cost_counts_tasks_or_whole_nodes() -> None:
     fields = {"gpus": 1, "cpus": 8, "walltime_min": 30, "shards_per_job": 2}
-    assert cost(ShardStage.model_validate(fields), jobs=4) == AllocationCost(
+    assert cost(ShardResources.model_validate(fields), jobs=4) == AllocationCost(
         cpu_hours=32, gpu_hours=4
     )
-    whole = ShardStage.model_validate({**fields, "node_cpus": 48, "node_gpus": 4})
+    whole = ShardResources.model_validate({**fields, "node_cpus": 48, "node_gpus": 4})
     assert cost(whole, jobs=4) == AllocationCost(cpu_hours=96, gpu_hours=8)
 
 
 def test_cost_of_a_merge_counts_ranks_on_all_nodes() -> None:
-    merge = MergeResources(nodes=2, ranks_per_node=4, cpus=1, walltime_min=60)
+    merge = RankResources(nodes=2, ranks_per_node=4, cpus=1, walltime_min=60)
     assert cost(merge, jobs=1) == AllocationCost(cpu_hours=8, gpu_hours=0)

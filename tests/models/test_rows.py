@@ -9,8 +9,10 @@ from panic_hpc.errors import PanicError
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.catalogue import catalogue_of
 from panic_hpc.experiment.config import Experiment
+from panic_hpc.models import needs
 from panic_hpc.models.known.rows import known_rows
-from panic_hpc.planning.availability import obstacles
+from panic_hpc.models.pipelines.classes import pipeline_class
+from panic_hpc.planning.availability import missing_libraries, obstacles
 from panic_hpc.planning.plan import Plan, make_plan
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT
 
@@ -85,9 +87,24 @@ def test_settings_that_change_nothing_are_not_set() -> None:
         assert "guidance" not in ROWS[name][1]
 
 
-def test_coupled_pipelines_draw_one_picture_a_call() -> None:
-    coupled = ("ZImageTurbo", "QwenImage", "GLMImage", "HunyuanImage", "Lumina2", "CogView4")
-    assert {plan_with(name).networks[0].models[0].batch_size for name in coupled} == {1}
+def test_rows_say_of_a_class_what_is_known_of_it() -> None:
+    """Coupled pipelines draw one picture a call, and what a class needs is told at plan."""
+    coupled = set()
+    for name, (row, _) in ROWS.items():
+        known = pipeline_class(row.architecture)
+        assert set(known.needs) <= set(row.needs), name
+        if known.coupled and row.family:
+            coupled.add(name)
+            assert plan_with(name).networks[0].models[0].batch_size == 1
+    assert coupled >= {"ZImageTurbo", "QwenImage", "GLMImage", "HunyuanImage", "Lumina2"}
+
+
+def test_what_is_not_installed_is_told_without_importing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(needs, "find_spec", lambda name: None if name == "num2words" else name)
+    assert missing_libraries(plan_with("SmolVLM"), tmp_path) == {"SmolVLM": ["num2words"]}
+    assert missing_libraries(plan_with("BLIP"), tmp_path) == {}
 
 
 @pytest.mark.compute

@@ -8,7 +8,7 @@ from typing import Any
 
 from little_experiment import run_command, wait_for
 
-from panic_hpc.backends.slurm.status_query import query_status
+from panic_hpc.backends.status_query import query_status
 from panic_hpc.workspace.workspace import open_workspace
 
 

@@ -140,7 +140,7 @@ def test_requeues_without_progress_end_in_a_failure_and_a_longer_walltime_helps(
 def test_a_requeue_leaves_the_other_elements_of_the_array_alone(
     slurm: Any, slow: Path, tmp_path: Path, expected_slow: Digests
 ) -> None:
-    """The last element's job has the id of the whole array."""
+    """The last task's job has the id of the whole array."""
     last = '[ "$SLURM_ARRAY_TASK_ID" != 2 ] || [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]'
     near = f"{last} || export PANIC_HPC_DEADLINE=$(( $(date +%s) + 20 ))"
     submit(slow, profile(tmp_path, f"setup = ['{near}']"), "runs")

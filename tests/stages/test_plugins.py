@@ -22,7 +22,7 @@ from panic_hpc.store.format.shard import ShardHeader, open_shard, publish_shard
 from panic_hpc.types import RUNS, TEXT
 
 WORDS_STAGE = """
-from panic_hpc.stages.base import Estimate
+from panic_hpc.stages.base import Estimate, ShardStage
 from panic_hpc.stages.embeddings.outputs import Outputs
 from panic_hpc.store.format.ragged import pack_texts
 from panic_hpc.store.format.shard import ShardHeader, open_shard, publish_shard
@@ -31,7 +31,7 @@ from panic_hpc.types import TEXT, Shard, ShardId
 import numpy as np
 
 
-class Words:
+class Words(ShardStage):
     name = "words"
     after = ("runs",)
 

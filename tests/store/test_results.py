@@ -11,9 +11,10 @@ import synthetic
 from synthetic import Experiment
 
 import panic_hpc
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import PanicError, ShardError
 from panic_hpc.store.checks.verify import verify_file
 from panic_hpc.store.format.column import Column, ragged_columns
+from panic_hpc.store.format.shard import ShardHeader, publish_shard
 from panic_hpc.store.results.base import (
     IDENTITY,
     INDEX,
@@ -166,3 +167,28 @@ def test_two_texts_of_one_invocation_are_found(tmp_path: Any) -> None:
     forge.overwrite(path, "texts/invocation", lambda rows: np.r_[rows[1], rows[1:]])
     found = [(finding.rule, finding.message) for finding in verify_file(path).findings]
     assert ("S04", "texts/invocation is not in ascending order") in found
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "found"),
+    [
+        ("runs/offsets", 1, ("S03", "runs/offsets is not the running sum of runs/n_steps")),
+        ("runs/shard", -1, ("S04", "runs/shard points outside of its table of 5 rows")),
+    ],
+)
+def test_what_merge_adds_is_checked(
+    tmp_path: Any, name: str, change: int, found: tuple[str, str]
+) -> None:
+    experiment = Experiment(tmp_path / "exp")
+    shards = synthetic.write(experiment, [12])
+    path = synthetic.merged(tmp_path / "dataset.h5", (experiment, shards)).path
+    forge.overwrite(path, name, lambda rows: np.r_[rows[:1], rows[1:] + change])
+    assert found in [(finding.rule, finding.message) for finding in verify_file(path).findings]
+
+
+def test_offsets_that_are_too_few_are_told_in_words(tmp_path: Any) -> None:
+    experiment = Experiment(tmp_path / "exp")
+    arrays = synthetic.runs_arrays(experiment, 0, experiment.runs)
+    short = {**arrays, "texts/offsets": arrays["texts/offsets"][:-2]}
+    with pytest.raises(ShardError, match=r"texts/offsets has \d+ rows, not"):
+        publish_shard(tmp_path / "x.h5", ShardHeader("runs", 0, "", experiment.key), short)

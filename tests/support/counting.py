@@ -13,13 +13,13 @@ import pytest
 from panic_hpc.disk.files import create_file
 from panic_hpc.errors import Interrupted
 from panic_hpc.paths import ExperimentPaths
-from panic_hpc.stages.base import Context, Estimate
+from panic_hpc.stages.base import Context, Estimate, ShardStage
 from panic_hpc.types import Shard, ShardId
 from panic_hpc.workspace.workspace import Workspace
 
 
 @dataclass
-class Counting:
+class Counting(ShardStage):
     """A stage that counts to `steps` a shard, one line of its checkpoint a step."""
 
     name: str

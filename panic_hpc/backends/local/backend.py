@@ -1,20 +1,30 @@
-"""`submit` on this machine: stages in order, each by a pool of workers or in this process."""
+"""The local backend: stages in order, each by a pool of workers or in this process."""
 
 import os
+import signal
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import redirect_stdout, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Protocol
 
+from panic_hpc import exit_codes
+from panic_hpc.backends.base import Agree, Proposal, SubmitRequest, Watcher, agree_to_all
 from panic_hpc.backends.local.pool import Pool, default_workers, run_pool
+from panic_hpc.backends.status_query import StatusSnapshot
+from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.errors import Interrupted, LaunchError
+from panic_hpc.models.hub.cache import cache_directory
+from panic_hpc.planning.availability import refuse_unready
+from panic_hpc.types import ShardId
 from panic_hpc.worker.device import thread_settings
 from panic_hpc.worker.stopper import halt_reason
-from panic_hpc.worker.worker import EXIT_SIGNALLED, WorkerOptions, run_shards
+from panic_hpc.worker.worker import WorkerOptions, run_shards
 from panic_hpc.workspace.ledger import ArrayJob, Submission, new_submission, write_submission
+from panic_hpc.workspace.private_dirs import private_folder
+from panic_hpc.workspace.process import is_running
 from panic_hpc.workspace.shard_files import scan_shard_files
-from panic_hpc.workspace.status import ShardStatus, Status, status
+from panic_hpc.workspace.status import Queue, ShardStatus, Status, status
 from panic_hpc.workspace.workspace import Workspace, adopt_sharing
 
 MAX_ROUNDS = 20
@@ -22,39 +32,103 @@ MAX_ROUNDS = 20
 LOOK_EVERY_S = 1.0
 # Looking takes at most a tenth of the time, however many shards a listing has.
 LOOK_COST_RATIO = 10.0
+NOT_HERE = ("container", "python", "modules", "setup")
+"""What a profile may say of jobs, and workers on this machine do not do."""
 
 
-class Watcher(Protocol):
-    """Whoever shows the progress of a submission."""
+class LocalBackend:
+    """Worker processes on this machine; see `backends.base.Backend`."""
 
-    def begin(self, stage: str, total: int, completed: int) -> None:
-        """A stage has begun."""
+    noun = "local worker"
+    is_synchronous = True
 
-    def advance(self, stage: str, completed: float, failed: int) -> None:
-        """So many shards (with fractions of those under way) are completed now."""
+    def propose(self, workspace: Workspace, request: SubmitRequest) -> Proposal:
+        """Return how the stages stand: whatever is not completed or failed would be worked on."""
+        _refuse_what_cannot_work(workspace, request)
+        found = current_status(workspace)
+        stages = request.stages or tuple(workspace.stages)
+        n_left = sum(s.state != "completed" for stage in stages for s in found.stages[stage])
+        return Proposal(n_left, tuple(found.summary(stage) for stage in stages))
 
-    def end(self, stage: str, state: "Status") -> None:
-        """A stage is over, for now."""
+    def submit(
+        self,
+        workspace: Workspace,
+        request: SubmitRequest,
+        watcher: Watcher,
+        agree: Agree = agree_to_all,
+    ) -> Submission:
+        """Work through every stage; nobody is asked, for nothing is charged.
+
+        Raises Interrupted on Ctrl-C, on a signal and where the halt file asks, with every shard in
+        a state from which the same call goes on.
+        """
+        _refuse_what_cannot_work(workspace, request)
+        adopt_sharing(workspace.paths.root)
+        launch = _Launch(workspace, request, watcher)
+        try:
+            launch.close("running")
+            for stage in request.stages or workspace.stages:
+                launch.run_stage(stage)
+            launch.close("finished")
+        except (KeyboardInterrupt, Interrupted) as error:
+            launch.close("interrupted")
+            hint = "Type the same command to go on"
+            raise Interrupted("Stopped; everything done so far is kept", hint=hint) from error
+        except Exception:
+            launch.close("failed")
+            raise
+        return launch.submission
+
+    def queue(
+        self, ledger: Sequence[Submission], unfinished: Collection[ShardId]
+    ) -> tuple[Queue, str]:
+        """Return nothing: what works here says so itself, by its lease."""
+        return {}, ""
+
+    def active(self, found: StatusSnapshot, stages: Collection[str]) -> list[str]:
+        """Return the pids of workers on this machine, outside of Slurm, that hold a lease."""
+        pids = {
+            lease.owner.pid
+            for shard, (lease, state) in found.files.leases.items()
+            if shard.stage in stages
+            and state == "held"
+            and not lease.owner.slurm.job
+            # A fresh lease may be another host's, where the pid means something else.
+            and is_running(lease.owner)
+        }
+        return [str(pid) for pid in sorted(pids)]
+
+    def cancel(self, workspace: Workspace, ids: Sequence[str]) -> None:
+        """End workers, by their pids, at their next checkpoint."""
+        for pid in ids:
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGTERM)
 
 
-@dataclass(frozen=True, slots=True)
-class LocalOptions:
-    """What the command line decides for `--executor local` and `inline`."""
-
-    executor: Literal["local", "inline"] = "local"
-    workers: int = 0
-    stages: tuple[str, ...] = ()
-    retry: bool = False
-    allow_other_numerics: bool = False
+def _refuse_what_cannot_work(workspace: Workspace, request: SubmitRequest) -> None:
+    refuse_what_is_for_jobs(request)
+    variables = worker_environment(request.cluster, workspace.manifest.experiment.threads)
+    cache = cache_directory({**os.environ, **variables})
+    refuse_unready(workspace.manifest, cache, request.cluster.name)
 
 
-def executor_name(name: str) -> Literal["local", "inline"]:
-    """Return `name` where it is an executor on this machine, else raise LaunchError."""
-    if name == "local":
-        return "local"
-    if name == "inline":
-        return "inline"
-    raise LaunchError(f"There is no executor {name!r}", hint="Known: local, inline")
+def refuse_what_is_for_jobs(request: SubmitRequest) -> None:
+    """Raise LaunchError where a profile or request asks for what only jobs have."""
+    cluster = request.cluster
+    named = [name for name in NOT_HERE if getattr(cluster, name)]
+    if named:
+        raise LaunchError(
+            f"The profile {cluster.name} has {', '.join(named)}, and its scheduler is local: "
+            "workers on this machine run in this Python",
+            hint="Leave that out, or set scheduler to slurm",
+        )
+    if request.image:
+        raise LaunchError("--image is for jobs; workers on this machine run in this Python")
+
+
+def worker_environment(cluster: Cluster, threads: int) -> Mapping[str, str]:
+    """Return the variables of workers on this machine, in addition to this process's own; pure."""
+    return {**cluster.paths.cache_variables, **cluster.environment, **thread_settings(threads)}
 
 
 def current_status(workspace: Workspace) -> Status:
@@ -62,48 +136,23 @@ def current_status(workspace: Workspace) -> Status:
     return status(workspace, scan_shard_files(workspace), {})
 
 
-def submit_locally(workspace: Workspace, options: LocalOptions, watcher: Watcher) -> Status:
-    """Work through every stage and return the status afterwards.
-
-    Raises Interrupted on Ctrl-C, on a signal and where the halt file asks, with every shard in a
-    state from which the same call goes on.
-    """
-    adopt_sharing(workspace.paths.root)
-    submission = replace(new_submission(options.executor), outcome="running")
-    launch = _Launch(workspace, options, watcher, submission)
-    try:
-        for stage in options.stages or workspace.stages:
-            launch.run_stage(stage)
-        launch.close("finished")
-    except (KeyboardInterrupt, Interrupted) as error:
-        launch.close("interrupted")
-        hint = "Type the same command to go on"
-        raise Interrupted("Stopped; everything done so far is kept", hint=hint) from error
-    return current_status(workspace)
-
-
 class _Launch:
     """One submission on this machine, under way."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        options: LocalOptions,
-        watcher: Watcher,
-        submission: Submission,
-    ) -> None:
+    def __init__(self, workspace: Workspace, request: SubmitRequest, watcher: Watcher) -> None:
         self.workspace = workspace
-        self.options = options
+        self.request = request
         self.watcher = watcher
-        self.submission = submission
+        self.submission = new_submission(request.executor, request.cluster.name)
         self.threads = workspace.manifest.experiment.threads
+        self.environment = worker_environment(request.cluster, self.threads)
 
     def run_stage(self, stage: str) -> None:
         """Work on `stage` until nothing of it is left that could be worked on."""
         before = current_status(self.workspace)
         counts = before.counts(stage)
         self.watcher.begin(stage, sum(counts.values()), counts["completed"])
-        todo = self._todo(stage, retry=self.options.retry)
+        todo = self._todo(stage, retry=self.request.retry)
         for _ in range(MAX_ROUNDS):
             if not todo:
                 break
@@ -153,28 +202,38 @@ class _Launch:
     def _record(self, stage: str, todo: Sequence[int]) -> None:
         folder = str(self._folder(stage))
         # One name for all rounds, so that the ledger keeps the last of them.
-        chunk = ArrayJob(stage, f"{stage}-{self.submission.name}", (tuple(todo),), folder)
-        self.submission = self.submission.with_chunk(chunk)
+        job = ArrayJob(stage, f"{stage}-{self.submission.name}", (tuple(todo),), folder)
+        self.submission = self.submission.with_array_job(job)
         write_submission(self.workspace.paths.ledger, self.submission)
 
     def _folder(self, stage: str) -> Path:
         return self.workspace.paths.submitit / f"{self.submission.name}-{stage}"
 
     def _run(self, stage: str, todo: Sequence[int]) -> None:
-        root = self.workspace.paths.root
         options = WorkerOptions(
-            self.submission.name, allow_other_numerics=self.options.allow_other_numerics
+            self.submission.name, allow_other_numerics=self.request.allow_other_numerics
         )
-        if self.options.executor == "inline":
-            os.environ.update(thread_settings(self.threads))
-            code = run_shards(str(root), stage, todo, options)
-            if code == EXIT_SIGNALLED:
-                raise Interrupted("Stopped by a signal")
-            return
-        workers = min(self.options.workers or default_workers(self.threads), len(todo))
-        pool = Pool(root, self._folder(stage), workers, self.threads)
-        options = replace(options, parent=os.getpid(), rivals=workers)
-        run_pool(pool, stage, todo, options, Ticker(self.workspace, stage, self.watcher))
+        if self.request.executor == "inline":
+            return self._run_inline(stage, todo, options)
+        n_workers = min(self._n_workers(stage), len(todo))
+        folder = self._folder(stage)
+        pool = Pool(self.workspace.paths.root, folder, n_workers, self.environment)
+        options = replace(options, parent=os.getpid(), n_workers_sharing_cores=n_workers)
+        return run_pool(pool, stage, todo, options, Ticker(self.workspace, stage, self.watcher))
+
+    def _run_inline(self, stage: str, todo: Sequence[int], options: WorkerOptions) -> None:
+        os.environ.update(self.environment)
+        log = private_folder(self._folder(stage)) / f"{os.getpid()}_log.out"
+        # What a worker writes belongs into its log, here too.
+        with log.open("a") as stream, redirect_stdout(stream):
+            code = run_shards(str(self.workspace.paths.root), stage, todo, options)
+        if code == exit_codes.SIGNALLED:
+            raise Interrupted("Stopped by a signal")
+
+    def _n_workers(self, stage: str) -> int:
+        asked = self.request.workers or self.request.cluster.workers
+        n_cores = max(self.threads, self.request.cluster.stage(stage).cpus or 1)
+        return asked or default_workers(n_cores)
 
 
 class Ticker:
@@ -196,11 +255,3 @@ class Ticker:
         self.watcher.advance(self.stage, done, found.counts(self.stage)["failed"])
         cost = time.monotonic() - began
         self._next = time.monotonic() + max(LOOK_EVERY_S, LOOK_COST_RATIO * cost)
-
-
-def clear_halt(workspace: Workspace) -> bool:
-    """Remove a halt file that asks to stop now; return whether there was one."""
-    asked = bool(halt_reason(workspace.paths.halt, time.time()))
-    if asked:
-        workspace.paths.halt.unlink(missing_ok=True)
-    return asked

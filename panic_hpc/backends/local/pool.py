@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.worker.array_task import run_array_task
-from panic_hpc.worker.device import gpu_numbers, thread_settings
+from panic_hpc.worker.device import gpu_numbers
 from panic_hpc.worker.worker import WorkerOptions
 from panic_hpc.workspace.private_dirs import private_folder
 
@@ -26,12 +26,12 @@ GRACE_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """How local workers are started: where their logs go, how many, with how many threads."""
+    """How local workers are started: where their logs go, how many, with which variables."""
 
     root: Path
     folder: Path
     workers: int
-    threads: int
+    environment: Mapping[str, str]
 
 
 def run_pool(
@@ -52,9 +52,9 @@ def run_pool(
         raise
 
 
-def default_workers(threads: int) -> int:
-    """Return one worker a GPU, else one for every `threads` cores that this process may use."""
-    return len(gpu_numbers()) or max(1, len(os.sched_getaffinity(0)) // max(1, threads))
+def default_workers(n_cores: int) -> int:
+    """Return one worker a GPU, else one for every `n_cores` cores that this process may use."""
+    return len(gpu_numbers()) or max(1, len(os.sched_getaffinity(0)) // max(1, n_cores))
 
 
 def _start(
@@ -67,7 +67,7 @@ def _start(
     gpus = gpu_numbers()
     mine = {"gpus_per_node": 1, "visible_gpus": [int(gpus[slot % len(gpus)])]} if gpus else {}
     executor.update_parameters(timeout_min=NO_LIMIT_MIN, stderr_to_stdout=True, **mine)
-    with _child_environment(thread_settings(pool.threads)):
+    with _child_environment(pool.environment):
         return executor.submit(
             run_array_task, str(pool.root), stage, tuple(indices), asdict(options)
         )

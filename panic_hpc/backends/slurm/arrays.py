@@ -1,7 +1,7 @@
 """What to submit: which shards, in which arrays, after which others. Pure.
 
 Shards whose inputs are not there yet are submitted with those that make them: `aftercorr` where
-element k of one array needs nothing but element k of another, `afterany` otherwise. Dependencies
+task k of one array needs nothing but task k of another, `afterany` otherwise. Dependencies
 only order work; every worker looks for its inputs itself.
 """
 
@@ -17,7 +17,7 @@ MAX_IDS = 20
 
 @dataclass(frozen=True, slots=True)
 class ArrayLimits:
-    """`array_size`: elements an array may have; `tasks`: what may be in the queue at once, or 0."""
+    """`array_size`: tasks an array may have; `tasks`: what may be in the queue at once, or 0."""
 
     array_size: int
     tasks: int = 0
@@ -37,13 +37,13 @@ class Group:
 class PlannedArray:
     """One array to submit.
 
-    `elements[k]` are shard numbers. `after` are positions, in the plan, of arrays to wait for
-    (with `correlated`: element k for element k of the only one); `queued` are ids of jobs that are
+    `tasks[k]` are shard numbers. `after` are positions, in the plan, of arrays to wait for
+    (with `correlated`: task k for task k of the only one); `queued` are ids of jobs that are
     in the queue already.
     """
 
     stage: str
-    elements: tuple[tuple[int, ...], ...]
+    tasks: tuple[tuple[int, ...], ...]
     after: tuple[int, ...] = ()
     queued: tuple[str, ...] = ()
     correlated: bool = False
@@ -112,31 +112,31 @@ def arrays(
     places: dict[ShardId, tuple[int, int]] = {}
     room = limits.tasks or None
     for group in planned_groups:
-        elements = _in_elements(group.shards, per_job.get(group.stage, 1))
-        for chunk in _cut(elements, limits.array_size):
-            fitting = chunk if room is None else chunk[:room]
+        tasks = _in_tasks(group.shards, per_job.get(group.stage, 1))
+        for part in _cut(tasks, limits.array_size):
+            fitting = part if room is None else part[:room]
             fitting = [e for e in fitting if all(_is_placed(s, status, places) for s in e)]
             if not fitting:
                 continue
             plan.append(_array(group, fitting, status, places))
-            for element, shards in enumerate(fitting):
-                places |= {one.shard.id: (len(plan) - 1, element) for one in shards}
-            # Submit limits count every element of an array.
+            for task, shards in enumerate(fitting):
+                places |= {one.shard.id: (len(plan) - 1, task) for one in shards}
+            # Submit limits count every task of an array.
             room = None if room is None else room - len(fitting)
     return plan
 
 
-Element = tuple[ShardStatus, ...]
+ArrayTask = tuple[ShardStatus, ...]
 
 
-def _in_elements(shards: Sequence[ShardStatus], per_job: int) -> list[Element]:
+def _in_tasks(shards: Sequence[ShardStatus], per_job: int) -> list[ArrayTask]:
     return [tuple(shards[k : k + per_job]) for k in range(0, len(shards), per_job)]
 
 
-def _cut(elements: Sequence[Element], size: int) -> Iterator[Sequence[Element]]:
+def _cut(tasks: Sequence[ArrayTask], size: int) -> Iterator[Sequence[ArrayTask]]:
     # Each an array of its own, numbered from 0: MaxArraySize caps the index and not the count.
-    for start in range(0, len(elements), size):
-        yield elements[start : start + size]
+    for start in range(0, len(tasks), size):
+        yield tasks[start : start + size]
 
 
 def _is_placed(one: ShardStatus, status: Status, places: Mapping[ShardId, tuple[int, int]]) -> bool:
@@ -146,14 +146,14 @@ def _is_placed(one: ShardStatus, status: Status, places: Mapping[ShardId, tuple[
 
 def _array(
     group: Group,
-    chunk: Sequence[Element],
+    array_tasks: Sequence[ArrayTask],
     status: Status,
     places: Mapping[ShardId, tuple[int, int]],
 ) -> PlannedArray:
     needed = [
         (position, source)
-        for position, element in enumerate(chunk)
-        for one in element
+        for position, task in enumerate(array_tasks)
+        for one in task
         for source in one.shard.inputs
         if status.of(source).state != "completed"
     ]
@@ -162,16 +162,16 @@ def _array(
     alike = all(source in places and places[source][1] == position for position, source in needed)
     return PlannedArray(
         stage=group.stage,
-        elements=tuple(tuple(one.shard.index for one in element) for element in chunk),
+        tasks=tuple(tuple(one.shard.index for one in task) for task in array_tasks),
         after=tuple(after),
         queued=_whole_arrays(queued),
-        correlated=len(after) == 1 and not queued and alike and len(chunk) > 1,
+        correlated=len(after) == 1 and not queued and alike and len(array_tasks) > 1,
         memory=group.memory,
     )
 
 
 def _whole_arrays(ids: Sequence[str]) -> tuple[str, ...]:
-    """Return the ids; where there are many, arrays instead of elements: lines have a limit."""
+    """Return the ids; where there are many, arrays instead of tasks: lines have a limit."""
     if len(ids) <= MAX_IDS:
         return tuple(ids)
     return tuple(sorted({job.partition("_")[0] for job in ids}))
@@ -180,11 +180,11 @@ def _whole_arrays(ids: Sequence[str]) -> tuple[str, ...]:
 def dependency(array: PlannedArray, ids: Sequence[str], sizes: Sequence[int]) -> str:
     """Return the value of --dependency; `ids` and `sizes` are those of the arrays before it.
 
-    Arrays of one element are plain jobs, to which nothing can be correlated.
+    Arrays of one task are plain jobs, to which nothing can be correlated.
     """
     if array.correlated:
         (parent,) = array.after
-        if sizes[parent] == len(array.elements):
+        if sizes[parent] == len(array.tasks):
             # Was seen to wait through a requeue of its parent; after a real failure it waits for
             # ever, until the next submit or retry cancels it.
             return f"aftercorr:{ids[parent]}"

@@ -12,29 +12,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from panic_hpc import exit_codes
 from panic_hpc.backends.slurm.job_environment import host_lines
 from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.container.command import python_words
 from panic_hpc.container.submitted import SubmittedImage
 from panic_hpc.errors import LaunchError
-from panic_hpc.types import MERGE
+from panic_hpc.stages.base import Launch
 from panic_hpc.worker.device import thread_settings
 from panic_hpc.worker.stopper import DEADLINE_VARIABLE
-from panic_hpc.worker.worker import EXIT_REQUEUE
 
 # The batch shell gets SIGCONT a second before the end, which does nothing; nobody else gets one.
 NO_SIGNAL = "B:CONT@1"
 # A granted requeue ends the script while it sleeps; only a refused one reaches the line after it.
 WAIT_FOR_REQUEUE_S = 120
-# One element of an array has the array's own id as its SLURM_JOB_ID; a requeue by that id was seen
-# to cut off every other element too.
-THIS_ELEMENT = "${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}"
+# One task of an array has the array's own id as its SLURM_JOB_ID; a requeue by that id was seen
+# to cut off every other task too.
+THIS_TASK = "${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}"
 FORBIDDEN_IN_PATHS = "%\\\"'`$"
 
 
 @dataclass(frozen=True, slots=True)
 class BatchJob:
-    """One sbatch call: `size` elements of `stage` with the resources of `cluster`."""
+    """One sbatch call: `size` array tasks of `stage` with the resources of `cluster`.
+
+    launch: the stage's own word on how its shards are worked on.
+    name, folder: the job's, and where its pickles and logs go.
+    root, threads: the experiment's directory, and the threads of each numeric library.
+    parallel: how many array tasks may run at the same time; 0 for no limit.
+    dependency, exclude: the values of sbatch's options, exclude in parts.
+    image: the container image that tasks run in, None outside of any.
+    """
 
     cluster: Cluster
     stage: str
@@ -43,6 +51,7 @@ class BatchJob:
     folder: Path
     root: Path
     threads: int
+    launch: Launch = "shards"
     parallel: int = 0
     dependency: str = ""
     exclude: tuple[str, ...] = ()
@@ -61,7 +70,7 @@ def parameters(job: BatchJob) -> dict[str, Any]:
         "exclude": ",".join(job.exclude) or None,
         # submitit's own is --wckey=submitit, which sites that check wckeys may refuse.
         "wckey": None,
-        # submitit throttles to 256 elements where nothing is said.
+        # submitit throttles to 256 tasks where nothing is said.
         "array_parallelism": job.parallel or job.size,
         # One log a task instead of two: submitit's folder is full of small files as it is.
         "stderr_to_stdout": True,
@@ -87,7 +96,8 @@ def python_command(job: BatchJob) -> str:
 def setup_lines(job: BatchJob) -> tuple[str, ...]:
     """Return the lines that run on the node's host before the command."""
     folder = shlex.quote(str(job.folder))
-    stranger = "echo 'panic-hpc: the folder of this job is not its user'\\''s' >&2; exit 78"
+    complaint = "echo 'panic-hpc: the folder of this job is not its user'\\''s' >&2"
+    stranger = f"{complaint}; exit {exit_codes.FOREIGN_FOLDER}"
     return (
         # First, since whoever owns the folder of pickles decides what this job runs.
         f"[ -O {folder} ] || {{ {stranger}; }}",
@@ -114,7 +124,7 @@ def deadline_line(walltime_min: int | None) -> str:
 def teardown_lines(*, requeue: bool) -> tuple[str, ...]:
     """Return the lines after the command: keep its exit code, and requeue where it asks for it."""
     ask = (
-        f'  scontrol requeue "{THIS_ELEMENT}" && sleep {WAIT_FOR_REQUEUE_S}',
+        f'  scontrol requeue "{THIS_TASK}" && sleep {WAIT_FOR_REQUEUE_S}',
         "  echo 'panic-hpc: this job was not requeued; submit again to go on'",
     )
     hint = ("  echo 'panic-hpc: the walltime ended first; submit again to go on'",)
@@ -122,7 +132,7 @@ def teardown_lines(*, requeue: bool) -> tuple[str, ...]:
         # First and last line: else the batch script's code is the last command's, and a failed task
         # counts as COMPLETED.
         "rc=$?",
-        f'if [ "$rc" -eq {EXIT_REQUEUE} ]; then',
+        f'if [ "$rc" -eq {exit_codes.INTERRUPTED} ]; then',
         *(ask if requeue else hint),
         "fi",
         'exit "$rc"',
@@ -161,7 +171,7 @@ def refuse_special_characters(folder: Path) -> None:
 
 def _srun_options(job: BatchJob) -> tuple[str, ...]:
     """Return srun's options: shards side by side go on without each other, ranks do not."""
-    words = _launcher(job.cluster, job.stage)
+    words = _launcher(job)
     if words[:1] == ("srun",):
         # A rank that is gone leaves the others waiting in a collective call.
         return ("--kill-on-bad-exit=1", *words[1:])
@@ -169,21 +179,21 @@ def _srun_options(job: BatchJob) -> tuple[str, ...]:
     return ("--kill-on-bad-exit=0", "--wait=0")
 
 
-def launch_words(cluster: Cluster, stage: str) -> tuple[str, ...]:
-    """Return the words by which the one task of a merge job becomes its ranks; none elsewhere."""
-    words = _launcher(cluster, stage)
+def launch_words(job: BatchJob) -> tuple[str, ...]:
+    """Return the words by which the one task of a job becomes its ranks; none elsewhere."""
+    words = _launcher(job)
     return () if words[:1] == ("srun",) else words
 
 
-def _launcher(cluster: Cluster, stage: str) -> tuple[str, ...]:
+def _launcher(job: BatchJob) -> tuple[str, ...]:
     """Return the words that stand before a program of several ranks; none for anything else."""
-    mpi, ranks = cluster.mpi, cluster.stage(stage).tasks
-    if stage != MERGE or ranks == 1:
+    mpi, ranks = job.cluster.mpi, job.cluster.stage(job.stage).tasks
+    if job.launch != "ranks" or ranks == 1:
         return ()
     if mpi.launcher == "none":
         raise LaunchError(
-            f"The profile {cluster.name} has no MPI launcher for {ranks} ranks",
-            hint="Set mpi.launcher, or stages.merge.ranks_per_node = 1",
+            f"The profile {job.cluster.name} has no MPI launcher for {ranks} ranks",
+            hint=f"Set mpi.launcher, or stages.{job.stage}.ranks_per_node = 1",
         )
     how = (
         ("srun", f"--mpi={mpi.plugin}") if mpi.launcher == "srun" else ("mpiexec", "-n", str(ranks))

@@ -29,10 +29,16 @@ class Answer:
         return re.sub(r"^\w+: (?:error|fatal): ", "", lines[-1])
 
 
-def ask(*command: str, stdin: str = "", timeout_s: float = 60) -> Answer:
+def ask(
+    *command: str,
+    stdin: str = "",
+    timeout_s: float = 60,
+    env: Mapping[str, str] | None = None,
+) -> Answer:
     """Run one of Slurm's commands on this host, without a shell, and return what it said.
 
-    Raises LaunchError where the command is absent or does not answer.
+    `env` is its whole environment, None for that of this process. Raises LaunchError where the
+    command is absent or does not answer.
     """
     name = command[0]
     if shutil.which(name) is None:
@@ -43,13 +49,40 @@ def ask(*command: str, stdin: str = "", timeout_s: float = 60) -> Answer:
     try:
         done = subprocess.run(
             command, input=stdin, capture_output=True, text=True, errors="replace",
-            timeout=timeout_s, check=False,
+            timeout=timeout_s, check=False, env=env,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise LaunchError(
             f"{name} did not answer within {timeout_s:g} s", hint="Try again, or ask `sdiag`"
         ) from error
     return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def answer_of(*command: str, env: Mapping[str, str] | None = None) -> str:
+    """Return what a command prints; LaunchError with its complaint where it fails."""
+    answer = ask(*command, env=env)
+    if answer.code:
+        raise LaunchError(f"{command[0]} failed: {answer.problem}")
+    return answer.out
+
+
+def sbatch_verdict(
+    script: str, *options: str, env: Mapping[str, str] | None = None
+) -> tuple[bool, str]:
+    """Return whether sbatch would take `script`, and what it says: when it would start, or why not.
+
+    Checks partition, GRES and array size, and queues nothing.
+    """
+    answer = ask("sbatch", "--test-only", *options, stdin=script, timeout_s=120, env=env)
+    return not answer.code, sbatch_words(answer.err or answer.out)
+
+
+def sbatch_words(text: str) -> str:
+    """Return what sbatch said as one line, without its name before every part. Pure."""
+    lines = (
+        re.sub(r"^(sbatch|allocation failure): (error: )?", "", line) for line in text.splitlines()
+    )
+    return "; ".join(filter(None, map(str.strip, lines)))
 
 
 @dataclass(frozen=True, slots=True)

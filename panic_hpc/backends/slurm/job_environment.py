@@ -22,24 +22,11 @@ def job_environment(cluster: Cluster) -> dict[str, str]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         # ~/.local is bound into containers along with $HOME.
         "PYTHONNOUSERSITE": "1",
-        **_cache_variables(cluster.paths.cache),
+        **cluster.paths.cache_variables,
     }
     if not cluster.paths.hdf5_file_locking:
         variables["HDF5_USE_FILE_LOCKING"] = "FALSE"
     return variables | cluster.environment
-
-
-def _cache_variables(cache: str | None) -> dict[str, str]:
-    if cache is None:
-        return {}
-    return {
-        # Moves the Xet chunk cache too, which has filled quotas of home directories.
-        "HF_HOME": f"{cache}/huggingface",
-        "XDG_CACHE_HOME": f"{cache}/xdg",
-        "TORCHINDUCTOR_CACHE_DIR": f"{cache}/inductor",
-        "TRITON_CACHE_DIR": f"{cache}/triton",
-        "MPLCONFIGDIR": f"{cache}/matplotlib",
-    }
 
 
 def model_cache(cluster: Cluster) -> Path:

@@ -2,11 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from panic_hpc.backends.slurm.commands import ask
-from panic_hpc.errors import LaunchError
+from panic_hpc.backends.slurm.commands import answer_of
 from panic_hpc.types import ShardId
 from panic_hpc.workspace.ledger import ArrayJob, Submission
 from panic_hpc.workspace.status import QueueEntry
@@ -18,7 +17,7 @@ NO_ANSWER = "NO_ANSWER"
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """One line of squeue: elements `tasks` of an array, or a job without any (empty)."""
+    """One line of squeue: array tasks `tasks`, or a job without any (empty)."""
 
     job: str
     tasks: tuple[int, ...]
@@ -28,25 +27,18 @@ class QueueRow:
     reason: str
 
 
-def answer(*command: str) -> str:
-    """Return what a Slurm command prints; LaunchError with its complaint where it fails."""
-    said = ask(*command)
-    if said.code:
-        raise LaunchError(f"{command[0]} failed: {said.problem}")
-    return said.out
-
-
 def rows_of(names: Iterable[str]) -> list[QueueRow]:
     """Ask squeue, once, for the jobs with these names, ended ones too while it remembers them."""
     wanted = ",".join(sorted(names))
     if not wanted:
         return []
     # 0 asks for whole lists of array tasks; the default cuts them off after 64 characters.
-    os.environ["SLURM_BITSTR_LEN"] = "0"
+    env = {**os.environ, "SLURM_BITSTR_LEN": "0"}
     # By name, which is known even where sbatch's answer was lost; squeue and not sacct, which some
     # sites lack. All states: ended jobs are known for MinJobAge.
-    told = answer("squeue", "--noheader", "--states=all", f"--name={wanted}", "-o", FORMAT)
-    return [parse_row(line) for line in told.splitlines() if line.count("|") >= 5]
+    options = ("--noheader", "--states=all", f"--name={wanted}", "-o", FORMAT)
+    lines = answer_of("squeue", *options, env=env).splitlines()
+    return [parse_row(line) for line in lines if line.count("|") >= 5]
 
 
 def parse_row(line: str) -> QueueRow:
@@ -74,52 +66,52 @@ def queue_of(
     jobs = {row.name: row.job for row in rows or ()}
     found: dict[ShardId, QueueEntry] = {}
     for submission in ledger:
-        for chunk in submission.chunks if submission.executor == "slurm" else ():
-            for shard, entry in _entries(chunk, states, jobs, answered=rows is not None):
+        for array_job in submission.array_jobs if submission.executor == "slurm" else ():
+            for shard, entry in _entries(array_job, states, jobs, answered=rows is not None):
                 if shard not in found or not found[shard].is_active or entry.is_active:
                     found[shard] = entry
     return found
 
 
 def _entries(
-    chunk: ArrayJob,
+    array_job: ArrayJob,
     states: Mapping[tuple[str, int], QueueRow],
     jobs: Mapping[str, str],
     *,
     answered: bool,
 ) -> Iterator[tuple[ShardId, QueueEntry]]:
-    job = chunk.job_id or jobs.get(chunk.job_name, "")
+    job = array_job.job_id or jobs.get(array_job.job_name, "")
     if not job:
         return
-    for position, indices in enumerate(chunk.elements):
-        row = states.get((job, position if chunk.is_array else -1))
+    for position, indices in enumerate(array_job.tasks):
+        row = states.get((job, position if array_job.is_array else -1))
         # Nothing is lost where somebody cancelled it: its shards are eligible again.
-        if row is None and answered and chunk.cancelled:
+        if row is None and answered and array_job.cancelled:
             continue
-        label = f"{job}_{position}" if chunk.is_array else job
+        label = f"{job}_{position}" if array_job.is_array else job
         for index in indices:
-            yield ShardId(chunk.stage, index), _entry(label, row, chunk, answered=answered)
+            yield ShardId(array_job.stage, index), _entry(label, row, array_job, answered=answered)
 
 
-def _entry(job: str, row: QueueRow | None, chunk: ArrayJob, *, answered: bool) -> QueueEntry:
+def _entry(job: str, row: QueueRow | None, array_job: ArrayJob, *, answered: bool) -> QueueEntry:
     if row is not None:
-        return QueueEntry(job, row.state, row.reason, row.nodes, chunk.submitted)
-    return QueueEntry(job, "" if answered else NO_ANSWER, submitted=chunk.submitted)
+        return QueueEntry(job, row.state, row.reason, row.nodes, array_job.submitted)
+    return QueueEntry(job, "" if answered else NO_ANSWER, submitted=array_job.submitted)
 
 
-def open_names(ledger: Sequence[Submission], unfinished: frozenset[ShardId]) -> set[str]:
+def open_names(ledger: Sequence[Submission], unfinished: Collection[ShardId]) -> set[str]:
     """Return the names of the jobs that could still work on an unfinished shard; pure."""
     return {
-        chunk.job_name
+        array_job.job_name
         for submission in ledger
         if submission.executor == "slurm"
-        for chunk in submission.chunks
-        # Finished chunks are left out, or the command line would grow with every submission.
-        if any(ShardId(chunk.stage, i) in unfinished for e in chunk.elements for i in e)
+        for array_job in submission.array_jobs
+        # Finished ones are left out, or the command line would grow with every submission.
+        if any(ShardId(array_job.stage, i) in unfinished for e in array_job.tasks for i in e)
     }
 
 
 def cancel_jobs(ids: Sequence[str]) -> None:
     """Cancel jobs and array tasks by id; LaunchError where Slurm refuses."""
     if ids:
-        answer("scancel", *ids)
+        answer_of("scancel", *ids)

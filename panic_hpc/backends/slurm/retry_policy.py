@@ -8,12 +8,12 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from panic_hpc.backends.slurm.status_query import StatusSnapshot
+from panic_hpc.backends.status_query import StatusSnapshot
 from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.types import ShardId
 from panic_hpc.workspace.failures import MEMORY_WORDS, Failure
 from panic_hpc.workspace.leases import Lease
-from panic_hpc.workspace.logs import latest_elements, log_paths, log_tail
+from panic_hpc.workspace.logs import latest_array_tasks, log_paths, log_tail
 from panic_hpc.workspace.status import QueueEntry
 
 MORE_MEMORY = 2
@@ -78,13 +78,13 @@ def died_of_memory(
 
 def memory_factors(found: StatusSnapshot, cluster: Cluster) -> Mapping[ShardId, int]:
     """Return what multiplies the profile's memory for each shard that died of memory."""
-    elements = latest_elements(found.ledger)
+    latest = latest_array_tasks(found.ledger)
     factors = {}
     for shard in _ended_badly(found):
-        chunk = elements.get(shard)
-        log = "".join(log_tail(path) for path in log_paths(*chunk)) if chunk else ""
-        if died_of_memory(shard, found.seen.failures.get(shard), found.queue.get(shard), log):
-            asked = chunk[0].options.get("mem_gb") if chunk else None
+        task = latest.get(shard)
+        log = "".join(log_tail(path) for path in log_paths(*task)) if task else ""
+        if died_of_memory(shard, found.files.failures.get(shard), found.queue.get(shard), log):
+            asked = task[0].options.get("mem_gb") if task else None
             factors[shard] = memory_factor(asked, cluster.stage(shard.stage).mem_gb)
     return factors
 
@@ -102,9 +102,9 @@ def memory_factor(asked_gb: float | None, profile_gb: float | None) -> int:
 
 def shard_failures(found: StatusSnapshot, out_of_memory: Collection[ShardId]) -> list[ShardFailure]:
     """Return the bad ends of failed and lost shards that a node may be to blame for."""
-    leases_of = {shard: lease for shard, (lease, _) in found.seen.leases.items()}
+    leases_of = {shard: lease for shard, (lease, _) in found.files.leases.items()}
     return [
-        shard_failure(found.seen.failures.get(shard), leases_of.get(shard), found.queue.get(shard))
+        shard_failure(found.files.failures.get(shard), leases_of.get(shard), found.queue.get(shard))
         for shard in _ended_badly(found)
         if shard not in out_of_memory
     ]

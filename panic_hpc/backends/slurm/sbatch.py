@@ -1,9 +1,7 @@
 """The door to submitit's Slurm executor: one call is one sbatch, from primitives to job ids."""
 
 import os
-import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import asdict
@@ -12,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.backends.slurm.batch_script import BatchJob, parameters, python_command
+from panic_hpc.backends.slurm.commands import sbatch_verdict, sbatch_words
 from panic_hpc.errors import LaunchError
 from panic_hpc.worker.array_task import run_array_task
 from panic_hpc.worker.worker import WorkerOptions
 from panic_hpc.workspace.private_dirs import private_folder
 
-Elements = Sequence[Sequence[int]]
+ArrayTasks = Sequence[Sequence[int]]
 
 SECRETS = ("TOKEN", "SECRET", "PASSWORD", "API_KEY", "CREDENTIAL")
 INHERITED = ("SLURM_", "SBATCH_", "SRUN_", "SUBMITIT_", "PMI", "OMPI_")
@@ -26,21 +25,21 @@ INHERITED = ("SLURM_", "SBATCH_", "SRUN_", "SUBMITIT_", "PMI", "OMPI_")
 KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
 
 
-def submit_array(job: BatchJob, elements: Elements, options: WorkerOptions) -> str:
-    """Submit `elements` of `job` and return the id of the array, or of the job where it is one.
+def submit_array(job: BatchJob, tasks: ArrayTasks, options: WorkerOptions) -> str:
+    """Submit `tasks` of `job` and return the id of the array, or of the job where it is one.
 
     Raises LaunchError with sbatch's own words where it refuses; nothing is left behind then.
     """
     executor = _executor(job, private_folder(job.folder))
-    calls = [(str(job.root), job.stage, tuple(e), asdict(options)) for e in elements]
+    calls = [(str(job.root), job.stage, tuple(e), asdict(options)) for e in tasks]
     try:
         with submission_environment(), redirect_stderr(StringIO()):
             jobs = executor.map_array(run_array_task, *zip(*calls, strict=True))
     except Exception as error:
-        # submitit pickles every element before sbatch is called, and leaves that behind when it
+        # submitit pickles every task before sbatch is called, and leaves that behind when it
         # refuses.
         shutil.rmtree(job.folder, ignore_errors=True)
-        words = _complaint(str(error)) or type(error).__name__
+        words = sbatch_words(str(error)) or type(error).__name__
         hint = f"`retry --any-node` leaves out none of {', '.join(job.exclude)}"
         raise LaunchError(
             f"sbatch refused {job.name}: {words}", hint=hint if job.exclude else ""
@@ -59,24 +58,10 @@ def script(job: BatchJob) -> str:
     return text
 
 
-def test_only(job: BatchJob) -> str:
+def verdict(job: BatchJob) -> str:
     """Return what `sbatch --test-only` says of `job`: when it would start, or why it would not."""
-    # Checks partition, GRES and array size, and queues nothing.
-    command = ["sbatch", "--test-only"]
-    with submission_environment():
-        done = subprocess.run(
-            command, input=script(job), capture_output=True, text=True, timeout=120, check=False
-        )
-    words = _complaint(done.stderr or done.stdout)
-    return words if done.returncode == 0 else f"refused: {words}"
-
-
-def _complaint(text: str) -> str:
-    """Return what sbatch said as one line, without its name before every part."""
-    lines = (
-        re.sub(r"^(sbatch|allocation failure): (error: )?", "", one) for one in text.splitlines()
-    )
-    return "; ".join(filter(None, map(str.strip, lines)))
+    would_start, words = sbatch_verdict(script(job), env=inheritable(os.environ))
+    return words if would_start else f"refused: {words}"
 
 
 def _executor(job: BatchJob, folder: Path) -> Any:

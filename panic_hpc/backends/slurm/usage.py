@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from panic_hpc.backends.slurm.queue import answer
+from panic_hpc.backends.slurm.commands import answer_of
 from panic_hpc.errors import LaunchError
 from panic_hpc.workspace.ledger import ArrayJob
-from panic_hpc.workspace.logs import elements
+from panic_hpc.workspace.logs import array_tasks
 from panic_hpc.workspace.workspace import Workspace
 
 ENDS = ("completed", "failed", "stopped", "elsewhere")
@@ -41,18 +41,18 @@ def usage(workspace: Workspace) -> list[Usage]:
     """Return the use of every stage that has begun, with one question to sacct where jobs ran."""
     found: dict[str, Usage] = {}
     ids: dict[str, set[str]] = defaultdict(set)
-    for chunk, events in elements(workspace):
-        found[chunk.stage] = _added(found.get(chunk.stage, Usage(chunk.stage)), chunk, events)
-        ids[chunk.stage] |= {chunk.job_id} - {""}
+    for job, events in array_tasks(workspace):
+        found[job.stage] = _added(found.get(job.stage, Usage(job.stage)), job, events)
+        ids[job.stage] |= {job.job_id} - {""}
     words = _accounts(sorted(set().union(*ids.values())) if ids else [])
     return [_with_accounts(found[stage], ids[stage], words) for stage in found]
 
 
-def _added(sum_: Usage, chunk: ArrayJob, events: Iterable[Mapping[str, Any]]) -> Usage:
+def _added(sum_: Usage, job: ArrayJob, events: Iterable[Mapping[str, Any]]) -> Usage:
     ends = [event for event in events if event["event"] in ENDS and "seconds" in event]
     seconds = sum(event["seconds"] for event in ends)
-    asked_hours = (chunk.options.get("walltime_min") or 0) / 60 * chunk.options.get("tasks", 1)
-    gpus = chunk.options.get("gpus", 0)
+    asked_hours = (job.options.get("walltime_min") or 0) / 60 * job.options.get("tasks", 1)
+    gpus = job.options.get("gpus", 0)
     return replace(
         sum_,
         shards=sum_.shards + sum(event["event"] == "completed" for event in ends),
@@ -62,7 +62,7 @@ def _added(sum_: Usage, chunk: ArrayJob, events: Iterable[Mapping[str, Any]]) ->
         peak_gb=max([sum_.peak_gb, *(event["peak_gb"] for event in ends)]),
         asked_hours=sum_.asked_hours + asked_hours,
         asked_gpu_hours=sum_.asked_gpu_hours + asked_hours * gpus,
-        asked_gb=max(sum_.asked_gb, chunk.options.get("mem_gb") or 0.0),
+        asked_gb=max(sum_.asked_gb, job.options.get("mem_gb") or 0.0),
     )
 
 
@@ -73,7 +73,7 @@ def _accounts(ids: Sequence[str]) -> str:
     # No -X: sacct has times in the rows of jobs, but memory in those of their steps.
     columns = "--format=JobID,ElapsedRaw,MaxRSS"
     try:
-        return answer("sacct", "--noheader", "--parsable2", columns, "--jobs=" + ",".join(ids))
+        return answer_of("sacct", "--noheader", "--parsable2", columns, "--jobs=" + ",".join(ids))
     except LaunchError:
         return ""
 

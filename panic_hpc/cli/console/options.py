@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 Root = Annotated[Path, typer.Argument(metavar="EXP", help="The experiment's directory.")]
-Stages = Annotated[list[str] | None, typer.Option("--stage", help="Only this one (repeatable).")]
+Stages = Annotated[list[str] | None, typer.Option("--stage", help="Only this stage (repeatable).")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Replace what stands at the output, unless it is an input.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do without being asked for consent.")]
 ClusterName = Annotated[
     str, typer.Option("--cluster", help="A cluster profile; see `panic-hpc clusters list`.")
 ]
@@ -28,4 +28,11 @@ DryRun = Annotated[
 OtherNumerics = Annotated[
     bool,
     typer.Option("--allow-other-numerics", help="Continue checkpoints of another kind of machine."),
+]
+ShortWalltime = Annotated[
+    bool,
+    typer.Option(
+        "--allow-short-walltime",
+        help="Submit shards that need several walltimes though the profile does not requeue.",
+    ),
 ]

@@ -42,7 +42,7 @@ def literal(text: str, style: str = "") -> Text:
 
 def counted(number: int, noun: str) -> str:
     """Return `1 job`, `2 jobs`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def say(text: str, style: str = "") -> None:

@@ -12,13 +12,6 @@ if TYPE_CHECKING:
     from panic_hpc.workspace.status import Status
 
 
-def summary(state: "Status", stage: str) -> str:
-    """Return one stage's counts as text: `runs: 12 completed, 1 failed`."""
-    counts = state.counts(stage)
-    parts = [f"{number} {name}" for name, number in counts.items() if number]
-    return f"{stage}: " + (", ".join(parts) or "nothing to do")
-
-
 class Lines:
     """A line when a stage begins and when it is over."""
 
@@ -38,9 +31,13 @@ class Lines:
     def advance(self, stage: str, completed: float, failed: int) -> None:
         """Say nothing: this is for logs."""
 
+    def tell(self, line: str) -> None:
+        """Say it."""
+        say(line)
+
     def end(self, stage: str, state: "Status") -> None:
         """Say what came of it."""
-        say(summary(state, stage))
+        say(state.summary(stage))
 
 
 class Bars:
@@ -68,6 +65,10 @@ class Bars:
         """Move the bar."""
         note = f"{failed} failed" if failed else ""
         self._progress.update(self._tasks[stage], completed=completed, note=note)
+
+    def tell(self, line: str) -> None:
+        """Say it above the bars."""
+        say(line)
 
     def end(self, stage: str, state: "Status") -> None:
         """Leave the bar where the stage ended."""

@@ -87,6 +87,14 @@ def read_lock(path: Path) -> tuple[LockedModel, ...]:
         raise ModelError(f"{path} is no lock of models ({first})", hint=hint) from error
 
 
+def locks_of(file: Path, paths: ExperimentPaths) -> tuple[LockedModel, ...]:
+    """Return what is locked for an experiment's file that is, or will be, planned in `paths`.
+
+    The file's own lock comes last, which goes before what an earlier fetch left in the directory.
+    """
+    return (*read_lock(paths.lock), *read_lock(lock_beside(file)))
+
+
 def write_lock(path: Path, models: Iterable[LockedModel]) -> None:
     """Write a lock, in order of repositories."""
     ordered = sorted(models, key=lambda model: (model.repository, model.ref, model.revision))

@@ -5,15 +5,16 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
-from panic_hpc.errors import Interrupted
 from panic_hpc.stages.base import Context
 from panic_hpc.stages.diagrams.clouds import Clouds, RunCloud
 from panic_hpc.stages.diagrams.one_diagram import Diagram, DiagramSettings, compute, died
 from panic_hpc.stages.diagrams.restarting_pool import each
 from panic_hpc.stages.diagrams.shard_arrays import recorded, results
 from panic_hpc.stages.diagrams.stops import had_the_job, is_final, safety_stops
+from panic_hpc.stages.journalled import interrupted
 from panic_hpc.stages.throttle import Throttle
 from panic_hpc.store.journal import Journal
+from panic_hpc.types import DIAGRAMS
 
 GRACE_S = 10.0
 """How long diagrams that run may take to end after a signal or a halt file; Slurm gives 30 s."""
@@ -47,7 +48,7 @@ class DiagramsJob:
         self._journal.commit()
         if len(self._done) < len(self._clouds.indices):
             reason = self._reason or self._context.should_stop(math.inf) or "the walltime has ended"
-            raise Interrupted(f"The diagrams stopped: {reason}", hint="Submit again to continue")
+            raise interrupted(DIAGRAMS, reason)
 
     def _through(self, n_processes: int) -> None:
         context = self._context
@@ -96,7 +97,7 @@ class DiagramsJob:
         self._reason = self._reason or self._asked()
         if time.monotonic() > self._patience:
             self._journal.commit()
-            raise Interrupted(f"The diagrams stopped: {self._reason}", hint="Submit again")
+            raise interrupted(DIAGRAMS, self._reason)
 
     def _report(self) -> None:
         self._context.report(len(self._done), len(self._clouds.indices))

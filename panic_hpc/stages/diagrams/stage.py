@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from panic_hpc.disk.files import replace_file, to_json
+from panic_hpc.experiment.config import Homology
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.diagrams.clouds import open_clouds
-from panic_hpc.stages.diagrams.estimate import estimate_diagrams
+from panic_hpc.stages.diagrams.estimate import estimate_diagrams, estimate_longest_shard
 from panic_hpc.stages.diagrams.job import DiagramsJob
 from panic_hpc.stages.diagrams.one_diagram import DiagramSettings, probe
 from panic_hpc.stages.diagrams.shard_arrays import diagrams_arrays, results
 from panic_hpc.stages.diagrams.stops import remark
+from panic_hpc.stages.journalled import JournalledStage
 from panic_hpc.stages.shard_header import begin_header, finish_header
 from panic_hpc.store.format.shard import publish_shard
 from panic_hpc.store.journal import Journal, open_journal
@@ -27,11 +29,12 @@ RUNS_PER_SHARD = 256
 ENGINE_LIBRARIES = ("panic-hpc", "giotto-ph", "gudhi", "numpy")
 
 
-class DiagramsStage:
+class DiagramsStage(JournalledStage):
     """The stage of homology; a shard has up to RUNS_PER_SHARD runs under one model."""
 
     name = DIAGRAMS
     after = (EMBEDDINGS,)
+    settings = Homology
 
     def shards(self, manifest: "Manifest") -> Sequence[Shard]:
         """Return shards of consecutive runs, model by model, whatever the runs shards were."""
@@ -54,12 +57,24 @@ class DiagramsStage:
         """Return the core seconds that trajectories of these lengths take, and their bytes."""
         return estimate_diagrams(manifest)
 
-    def execute(self, context: Context, shard: Shard) -> None:
+    def longest_shard(self, manifest: "Manifest") -> Estimate:
+        """Return the estimate of a shard of the costliest network and model."""
+        return estimate_longest_shard(manifest, RUNS_PER_SHARD)
+
+    def work(self, context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
         """Compute the diagrams of the shard's runs and publish them; goes on from its journal."""
-        path, checkpoint = context.paths.shard(shard), context.paths.checkpoint(shard)
-        if not path.exists():
-            _work(context, shard, path, checkpoint)
-        checkpoint.unlink(missing_ok=True)
+        settings = DiagramSettings.of(context.manifest.experiment.homology)
+        probe(settings)
+        header = begin_header(context, shard, numerics_class("cpu", 1, ENGINE_LIBRARIES))
+        allow = context.allow_other_numerics
+        with (
+            open_clouds(context, shard) as clouds,
+            open_journal(checkpoint, header, allow_other_numerics=allow) as journal,
+        ):
+            DiagramsJob(context, settings, clouds, journal).work()
+            arrays = diagrams_arrays(clouds, settings, journal)
+            _remark(context.paths.remark(shard), journal, shard.n_runs)
+            publish_shard(path, finish_header(header, journal), arrays)
 
 
 def _inputs(starts: Sequence[int], place: int, first: int, n_runs: int) -> Iterator[ShardId]:
@@ -67,21 +82,6 @@ def _inputs(starts: Sequence[int], place: int, first: int, n_runs: int) -> Itera
     last = min(first + RUNS_PER_SHARD, n_runs) - 1
     for number in range(bisect_right(starts, first) - 1, bisect_right(starts, last)):
         yield ShardId(EMBEDDINGS, place * len(starts) + number)
-
-
-def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
-    settings = DiagramSettings.of(context.manifest.experiment.homology)
-    probe(settings)
-    header = begin_header(context, shard, numerics_class("cpu", 1, ENGINE_LIBRARIES))
-    allow = context.allow_other_numerics
-    with (
-        open_clouds(context, shard) as clouds,
-        open_journal(checkpoint, header, allow_other_numerics=allow) as journal,
-    ):
-        DiagramsJob(context, settings, clouds, journal).work()
-        arrays = diagrams_arrays(clouds, settings, journal)
-        _remark(context.paths.remark(shard), journal, shard.n_runs)
-        publish_shard(path, finish_header(header, journal), arrays)
 
 
 def _remark(path: Path, journal: Journal, n_runs: int) -> None:

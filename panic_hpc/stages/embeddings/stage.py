@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from panic_hpc.errors import Interrupted
 from panic_hpc.models.base import EmbeddingModel
 from panic_hpc.models.loading import load_all
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.models.torch_setup import fix_threads
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.base import codec_of
-from panic_hpc.stages.embeddings.estimate import estimate_embeddings
+from panic_hpc.stages.embeddings.estimate import estimate_embeddings, estimate_longest_shard
 from panic_hpc.stages.embeddings.one_run import Reader, caller_of, embed, recorded
 from panic_hpc.stages.embeddings.outputs import Outputs
 from panic_hpc.stages.embeddings.shard_arrays import embeddings_arrays
+from panic_hpc.stages.journalled import JournalledStage, interrupted
 from panic_hpc.stages.prefetch import prefetch
 from panic_hpc.stages.shard_header import begin_header, finish_header
 from panic_hpc.stages.throttle import Slowest, Throttle
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
 
 
-class EmbeddingsStage:
+class EmbeddingsStage(JournalledStage):
     """The stage that embeds; a shard has the runs of one runs shard under one model."""
 
     name = EMBEDDINGS
@@ -53,30 +53,28 @@ class EmbeddingsStage:
         """Return the seconds that all outputs take by their models' costs, and their bytes."""
         return estimate_embeddings(manifest)
 
-    def execute(self, context: Context, shard: Shard) -> None:
+    def longest_shard(self, manifest: "Manifest") -> Estimate:
+        """Return the estimate of the shard of the costliest network and model."""
+        return estimate_longest_shard(manifest)
+
+    def work(self, context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
         """Embed the shard's outputs and publish the vectors; goes on from its journal."""
-        path, checkpoint = context.paths.shard(shard), context.paths.checkpoint(shard)
-        if not path.exists():
-            _work(context, shard, path, checkpoint)
-        checkpoint.unlink(missing_ok=True)
-
-
-def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
-    manifest = context.manifest
-    spec = next(model for model in manifest.embedding_models if model.name == shard.model)
-    source = context.paths.shard(_source(shard))
-    # Before the model is loaded: a missing or damaged input is told in a second, not after minutes.
-    with open_shard(source, manifest_key=manifest.key) as runs_shard:
-        fix_threads(manifest.experiment.threads)
-        [model] = load_all([spec], context.device)
-        numerics = numerics_class(context.device, manifest.experiment.threads)
-        header = begin_header(context, shard, numerics, [(spec, model)])
-        allow = context.allow_other_numerics
-        with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
-            outputs = Outputs(runs_shard, spec.consumes)
-            _embed_runs(context, model, _prompts(manifest, shard, spec), outputs, journal)
-            arrays, failures = embeddings_arrays(outputs, journal, model.dimension)
-            publish_shard(path, finish_header(header, journal, failures=failures), arrays)
+        manifest = context.manifest
+        spec = next(model for model in manifest.embedding_models if model.name == shard.model)
+        source = context.paths.shard(_source(shard))
+        # Before the model is loaded: a missing or damaged input is told in a second, not after
+        # minutes.
+        with open_shard(source, manifest_key=manifest.key) as runs_shard:
+            fix_threads(manifest.experiment.threads)
+            [model] = load_all([spec], context.device)
+            numerics = numerics_class(context.device, manifest.experiment.threads)
+            header = begin_header(context, shard, numerics, [(spec, model)])
+            allow = context.allow_other_numerics
+            with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
+                outputs = Outputs(runs_shard, spec.consumes)
+                _embed_runs(context, model, _prompts(manifest, shard, spec), outputs, journal)
+                arrays, failures = embeddings_arrays(outputs, journal, model.dimension)
+                publish_shard(path, finish_header(header, journal, failures=failures), arrays)
 
 
 def _source(shard: Shard) -> Shard:
@@ -111,7 +109,7 @@ def _embed_runs(
         # again.
         if reason := context.should_stop(slowest.seconds):
             journal.commit()
-            raise Interrupted(f"The embeddings stopped: {reason}", hint="Submit again to continue")
+            raise interrupted(EMBEDDINGS, reason)
         with slowest.timed():
             journal.append(*recorded(inputs, embed(inputs, caller, model.dimension)))
         if pace.is_due():

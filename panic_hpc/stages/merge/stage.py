@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from panic_hpc.errors import ShardError
 from panic_hpc.merging.assembling import MergeOptions
-from panic_hpc.stages.base import Context, Estimate
+from panic_hpc.merging.ranks import first
+from panic_hpc.paths import DATASET, ExperimentPaths
+from panic_hpc.stages.base import ABSENT, Context, Estimate, Launch
 from panic_hpc.stages.merge.experiments import merge, merged_stages
-from panic_hpc.store.completeness import dataset_problem
 from panic_hpc.store.results.base import all_kinds
 from panic_hpc.types import MERGE, Shard
 
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
 
+# A merge checks between pieces of its copy, and nothing of it can be resumed.
+MARGIN_S = 30.0
 # One process that also checks what it copied; ranks on several nodes are faster.
 COPY_BYTES_PER_S = 0.5e9
 
@@ -21,6 +25,9 @@ class MergeStage:
     """Joins the shards of an experiment into its dataset."""
 
     name = MERGE
+    settings = None
+    launch: Launch = "ranks"
+    resumes = False
 
     @property
     def after(self) -> tuple[str, ...]:
@@ -30,21 +37,41 @@ class MergeStage:
     def shards(self, manifest: "Manifest") -> Sequence[Shard]:
         """Return the one shard, whose file is the dataset and whose inputs are all others."""
         inputs = tuple(shard.id for stage in merged_stages() for shard in stage.shards(manifest))
-        return (Shard(MERGE, 0, "", 0, manifest.n_runs, inputs),)
+        return (Shard(MERGE, 0, "", 0, manifest.n_runs, inputs, file=DATASET),)
 
     def estimate(self, manifest: "Manifest") -> Estimate:
         """Return the time to copy what the other stages are estimated to publish."""
         nbytes = sum(stage.estimate(manifest).nbytes for stage in merged_stages())
         return Estimate(0.0, nbytes / COPY_BYTES_PER_S, nbytes)
 
+    def longest_shard(self, manifest: "Manifest") -> Estimate:
+        """Return the estimate of the one shard there is."""
+        return self.estimate(manifest)
+
+    def lacking(self, paths: ExperimentPaths, shard: Shard) -> str:
+        """Return "" for a dataset of all shards, ABSENT, or why it must be made anew."""
+        path = paths.shard(shard)
+        if not path.exists():
+            return ABSENT
+        # Here, so that h5py is not loaded for the many experiments that have no dataset yet.
+        from panic_hpc.store.dataset.dataset import open_dataset
+
+        try:
+            with open_dataset(path) as dataset:
+                n_missing = int(dataset.file.header["n_missing"])
+        except ShardError as error:
+            return f"the dataset cannot be read: {error.message}"
+        return f"the dataset there lacks {n_missing} shards" if n_missing else ""
+
     def execute(self, context: Context, shard: Shard) -> None:
-        """Publish the dataset, unless one is there that lacks no shard."""
-        path = context.paths.dataset
-        if path.exists() and not dataset_problem(path):
+        """Publish the dataset with all ranks, unless one is there that lacks no shard."""
+        # One rank's word for all: another might find the dataset that the first has just made.
+        if not first(context.ranks, lambda: self.lacking(context.paths, shard)):
             return
-        # 30 s: a merge checks between pieces of its copy, and nothing of it can be resumed.
-        options = MergeOptions(should_stop=lambda: context.should_stop(30.0), report=context.report)
-        merge([context.paths.root], path, options)
+        options = MergeOptions(
+            should_stop=lambda: context.should_stop(MARGIN_S), report=context.report
+        )
+        merge([context.paths.root], context.paths.shard(shard), options, context.ranks)
 
 
 PLUGINS = (MergeStage(),)

@@ -1,4 +1,4 @@
-"""What the runs stage will take: seconds by the models' costs, bytes by their settings."""
+"""What the runs stage will take: seconds from the models' costs, bytes from settings; rough."""
 
 from typing import TYPE_CHECKING
 
@@ -18,23 +18,32 @@ LOSSLESS_SHARE = 0.65
 
 
 def estimate_runs(manifest: "Manifest") -> Estimate:
-    """Return what the runs stage takes if no loop ends a run early; rough on purpose."""
-    seconds = nbytes = 0.0
-    keep_every = manifest.experiment.images.keep_every
-    for network in manifest.networks:
-        for model, count in _calls(network):
-            seconds += count * manifest.seconds[model.name]
-            nbytes += count * (ROW_BYTES + _output_bytes(model, keep_every))
-    return Estimate(gpu_seconds=seconds, cpu_seconds=0.0, nbytes=nbytes)
+    """Return what all runs take if no loop ends one early."""
+    each = [(network.n_runs, _estimate_run(manifest, network)) for network in manifest.networks]
+    return Estimate(
+        gpu_seconds=sum(n * run.gpu_seconds for n, run in each),
+        cpu_seconds=0.0,
+        nbytes=sum(n * run.nbytes for n, run in each),
+    )
 
 
-def _calls(network: "Network") -> list[tuple[ModelSpec, int]]:
-    """Return how many items each place of a network sees over all of its runs."""
-    places = len(network.models)
-    return [
-        (model, network.n_runs * len(range(place, network.max_length, places)))
-        for place, model in enumerate(network.models)
+def estimate_longest_shard(manifest: "Manifest") -> Estimate:
+    """Return what the shard of the costliest network takes."""
+    shards = [
+        _estimate_run(manifest, network).times(min(network.runs_per_shard, network.n_runs))
+        for network in manifest.networks
     ]
+    return max(shards, key=lambda shard: shard.gpu_seconds)
+
+
+def _estimate_run(manifest: "Manifest", network: "Network") -> Estimate:
+    keep_every = manifest.experiment.images.keep_every
+    seconds = nbytes = 0.0
+    for place, model in enumerate(network.models):
+        count = len(range(place, network.max_length, len(network.models)))
+        seconds += count * manifest.seconds[model.name]
+        nbytes += count * (ROW_BYTES + _output_bytes(model, keep_every))
+    return Estimate(gpu_seconds=seconds, cpu_seconds=0.0, nbytes=nbytes)
 
 
 def _output_bytes(model: ModelSpec, keep_every: int) -> float:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from panic_hpc.errors import Interrupted
 from panic_hpc.models.base import GenerativeModel, Output
 from panic_hpc.models.loading import on_device
 from panic_hpc.stages.calls import Caller, ItemFailure
 from panic_hpc.stages.codecs.base import Codec
+from panic_hpc.stages.journalled import interrupted
 from panic_hpc.stages.runs.progress import RunLimits, RunProgress, add_rows, seed_of
 from panic_hpc.stages.runs.recorder import CallResult, Item, Recorder, Submitted
 from panic_hpc.stages.throttle import Slowest, Throttle
-from panic_hpc.types import IMAGE
+from panic_hpc.types import IMAGE, RUNS
 
 REPORT_INTERVAL_S = 1.0
 # A picture may so be encoded during two calls, the captioner's and the next of its own model, and
@@ -178,7 +178,7 @@ class Lockstep:
         if reason:
             self._settle_all()
             self._report()
-            raise Interrupted(f"The runs stopped: {reason}", hint="Submit again to continue")
+            raise interrupted(RUNS, reason)
 
     def _report(self) -> None:
         total = self.course.limits.max_length

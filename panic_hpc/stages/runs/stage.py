@@ -9,7 +9,8 @@ from panic_hpc.models.numerics import numerics_class
 from panic_hpc.models.torch_setup import fix_threads
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.base import codec_of
-from panic_hpc.stages.runs.estimate import estimate_runs
+from panic_hpc.stages.journalled import JournalledStage
+from panic_hpc.stages.runs.estimate import estimate_longest_shard, estimate_runs
 from panic_hpc.stages.runs.lockstep import Lockstep, NetworkCycle, position_of
 from panic_hpc.stages.runs.loops import LoopFinder
 from panic_hpc.stages.runs.progress import RunLimits, RunProgress, apply, take_back_unstored
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from panic_hpc.planning.networks import Network
 
 
-class RunsStage:
+class RunsStage(JournalledStage):
     """The stage that generates; its shards are whole blocks of one network."""
 
     name = RUNS
@@ -39,35 +40,30 @@ class RunsStage:
         """Return the seconds that all invocations take by their models' costs, and their bytes."""
         return estimate_runs(manifest)
 
-    def execute(self, context: Context, shard: Shard) -> None:
+    def longest_shard(self, manifest: "Manifest") -> Estimate:
+        """Return the estimate of the shard of the costliest network."""
+        return estimate_longest_shard(manifest)
+
+    def work(self, context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
         """Follow the shard's runs to their ends and publish them; goes on from its journal."""
-        path, checkpoint = context.paths.shard(shard), context.paths.checkpoint(shard)
-        if not path.exists():
-            _work(context, shard, path, checkpoint)
-        # After publishing, and also where the file was there: a kill between the two leaves a
-        # journal.
-        checkpoint.unlink(missing_ok=True)
-
-
-def _work(context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:
-    experiment = context.manifest.experiment
-    network = _network(context.manifest, shard)
-    # Before torch is imported, which reads the variables once.
-    fix_threads(experiment.threads)
-    models = load_all(network.models, context.device)
-    course = _course(network, models, experiment.images.keep_every)
-    # After loading: torch's precision switches are set by then, and are part of the class.
-    numerics = numerics_class(context.device, experiment.threads)
-    header = begin_header(context, shard, numerics, zip(network.models, models, strict=True))
-    allow = context.allow_other_numerics
-    with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
-        runs = _resumed(context.manifest, shard, course, journal)
-        # The recorder ends before the arrays are made: its threads still write records.
-        codec, n_threads = experiment.images.codec, context.cpus
-        with Recorder(journal, codec, context.checkpoint_s, n_threads) as recorder:
-            Lockstep(course, runs, recorder, context.should_stop, context.report).advance()
-        arrays = runs_arrays(runs, network, journal)
-        publish_shard(path, finish_header(header, journal), arrays)
+        experiment = context.manifest.experiment
+        network = _network(context.manifest, shard)
+        # Before torch is imported, which reads the variables once.
+        fix_threads(experiment.threads)
+        models = load_all(network.models, context.device)
+        course = _course(network, models, experiment.images.keep_every)
+        # After loading: torch's precision switches are set by then, and are part of the class.
+        numerics = numerics_class(context.device, experiment.threads)
+        header = begin_header(context, shard, numerics, zip(network.models, models, strict=True))
+        allow = context.allow_other_numerics
+        with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
+            runs = _resumed(context.manifest, shard, course, journal)
+            # The recorder ends before the arrays are made: its threads still write records.
+            codec, n_threads = experiment.images.codec, context.cpus
+            with Recorder(journal, codec, context.checkpoint_s, n_threads) as recorder:
+                Lockstep(course, runs, recorder, context.should_stop, context.report).advance()
+            arrays = runs_arrays(runs, network, journal)
+            publish_shard(path, finish_header(header, journal), arrays)
 
 
 def _network(manifest: "Manifest", shard: Shard) -> "Network":

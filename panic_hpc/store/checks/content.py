@@ -1,9 +1,9 @@
 """Checks of the content: digests, the content key, texts and images."""
 
-import json
 from collections.abc import Iterator
 
 from panic_hpc.store.checks.sampling import Sample
+from panic_hpc.store.dataset.metadata import read_metadata
 from panic_hpc.store.format.digest import content_key, run_digests, run_lines
 from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.pictures import decoded
@@ -26,7 +26,7 @@ def digest_problems(file: ArrayFile, sample: Sample) -> Iterator[Problem]:
 
 def content_key_problems(file: ArrayFile) -> Iterator[Problem]:
     """Yield whether the content key in the header is another than that of keys and digests."""
-    metadata = json.loads(file.whole("metadata").tobytes())
+    metadata = read_metadata(file)
     model_keys = {"": "", **{model["name"]: model["key"] for model in metadata["models"]}}
     # Of stages unknown here too: the key covers all that was merged.
     digests = {
@@ -43,7 +43,12 @@ def text_problems(file: ArrayFile) -> Iterator[Problem]:
     """Yield texts that are not UTF-8."""
     for name in file.entries:
         group, _, column = name.rpartition("/")
-        if column == "offsets" and group.rpartition("/")[2] in ("texts", "reasons", "failures"):
+        if column == "offsets" and group.rpartition("/")[2] in (
+            "texts",
+            "reasons",
+            "failures",
+            "prompts",
+        ):
             yield from _text_problems(file, group)
 
 

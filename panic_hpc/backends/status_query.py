@@ -1,70 +1,75 @@
-"""What `status` asks: files first, then one scheduler query; and why one shard is not completed."""
+"""What `status` asks: files first, then each backend at most once; why a shard is not completed."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from panic_hpc.backends.slurm.queue import QueueRow, open_names, queue_of, rows_of
-from panic_hpc.errors import LaunchError, PanicError
-from panic_hpc.types import MERGE, Shard, ShardId
+from panic_hpc.backends.base import backends
+from panic_hpc.errors import PanicError
+from panic_hpc.stages.base import ABSENT
+from panic_hpc.types import Shard, ShardId
 from panic_hpc.workspace.events import shard_name
 from panic_hpc.workspace.failures import read_failure
 from panic_hpc.workspace.ledger import Submission, read_ledger
 from panic_hpc.workspace.shard_files import ShardFiles, scan_shard_files
-from panic_hpc.workspace.status import Queue, ShardStatus, Status, status
+from panic_hpc.workspace.status import Queue, QueueEntry, ShardStatus, Status, status
 from panic_hpc.workspace.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class StatusSnapshot:
-    """Everything that was seen: the files, the ledger, the queue, and the status made of them.
+    """Everything that a status was made of, at one moment.
 
-    `trouble` says why the scheduler gave no answer, "" where it did or was not needed.
+    files: what the experiment's files say.
+    ledger: what was ever submitted.
+    queue: what schedulers say of what was submitted to them.
+    status: the status of every shard, made of the others.
+    scheduler_error: why a scheduler gave no answer, "" where it did or was not needed.
     """
 
-    seen: ShardFiles
+    files: ShardFiles
     ledger: tuple[Submission, ...]
     queue: Queue
     status: Status
-    trouble: str = ""
+    scheduler_error: str = ""
 
 
 def query_status(workspace: Workspace) -> StatusSnapshot:
-    """Return the status of every shard now, with at most one question to the scheduler."""
+    """Return the status of every shard now, with at most one question to each scheduler."""
     # Files first: where all is published nobody is asked. A job that ends between the two looks may
     # read as lost until the next one; its worker would find the file.
-    seen = scan_shard_files(workspace)
+    files = scan_shard_files(workspace)
     ledger = tuple(read_ledger(workspace.paths.ledger))
-    rows, trouble = _rows(workspace, seen, ledger)
-    queue = queue_of(ledger, rows)
-    return StatusSnapshot(seen, ledger, queue, status(workspace, seen, queue), trouble)
-
-
-def _rows(
-    workspace: Workspace, seen: ShardFiles, ledger: tuple[Submission, ...]
-) -> tuple[list[QueueRow] | None, str]:
     every = {shard.id for stage in workspace.stages for shard in workspace.shards(stage)}
-    names = open_names(ledger, frozenset(every - seen.published))
-    try:
-        return rows_of(names), ""
-    except LaunchError as error:
-        return None, str(error)
+    queue: dict[ShardId, QueueEntry] = {}
+    errors = []
+    for backend in backends().values():
+        known, error = backend.queue(ledger, every - files.published)
+        queue |= known
+        errors += [error] if error else []
+    found = status(workspace, files, queue)
+    return StatusSnapshot(files, ledger, queue, found, "; ".join(errors))
 
 
 def _condition(workspace: Workspace, shard: Shard) -> str:
     """Return whether a shard's file is absent, sound, or what of it is not as it should be."""
-    path = workspace.paths.shard(shard)
-    if not path.exists():
-        return "absent"
-    if shard.stage == MERGE:
-        return "there"
+    lacks = workspace.lacking(shard) or _damage(workspace, shard)
+    if lacks == ABSENT:
+        return lacks
+    return f"there, but: {lacks}" if lacks else "sound"
+
+
+def _damage(workspace: Workspace, shard: Shard) -> str:
+    """Return why a file that lies where shards do is not this shard of this experiment."""
+    if shard.file:
+        return ""
     from panic_hpc.store.format.shard import open_shard
 
     try:
-        with open_shard(path, manifest_key=workspace.manifest.key):
-            return "there, and of this experiment"
+        with open_shard(workspace.paths.shard(shard), manifest_key=workspace.manifest.key):
+            return ""
     except PanicError as error:
-        return f"there, but: {error}"
+        return str(error)
 
 
 def parse_shard(workspace: Workspace, name: str) -> ShardId:
@@ -85,8 +90,8 @@ def explain(workspace: Workspace, one: ShardStatus) -> Iterator[str]:
     yield f"file: {paths.shard(shard)} ({_condition(workspace, shard)})"
     for needed in shard.inputs:
         source = workspace.shards(needed.stage)[needed.index]
-        if not paths.shard(source).exists():
-            yield f"needs {shard_name(needed.stage, needed.index)}: {paths.shard(source)} (absent)"
+        if lacks := workspace.lacking(source):
+            yield f"needs {shard_name(needed.stage, needed.index)}: {paths.shard(source)} ({lacks})"
     if paths.checkpoint(shard).exists():
         yield f"checkpoint: {paths.checkpoint(shard)}, {one.done} of {one.total} done"
     if failure := read_failure(paths.failure(shard)):
