@@ -1,8 +1,10 @@
 """The command line: one verb a file, each with `register(app)`; parses, calls, prints."""
 
 import io
+import os
 import sys
 import traceback
+from collections.abc import MutableMapping
 from typing import Annotated, Any
 
 import typer
@@ -34,6 +36,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _verbose = False
+NARROWEST = 20
+"""Fewer columns than that are a mistake of whoever set COLUMNS."""
 
 PANELS = (
     "The main job",
@@ -94,8 +98,17 @@ def _panel_place(panel: str) -> int:
     return PANELS.index(panel) if panel in PANELS else len(PANELS)
 
 
+def _forget_impossible_width(environ: MutableMapping[str, str]) -> None:
+    """Take out a COLUMNS that no terminal has, so that the terminal is asked."""
+    # Some editors' shells say 0, and rich then prints nothing at all, errors neither.
+    columns = environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) < NARROWEST:
+        del environ["COLUMNS"]
+
+
 def main() -> None:
     """Run the command line; a PanicError becomes its message on standard error and exit code 1."""
+    _forget_impossible_width(os.environ)
     from panic_hpc.cli.console.output import err, literal
 
     register_verbs(app)

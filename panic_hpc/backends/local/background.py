@@ -29,7 +29,7 @@ def start(workspace: Workspace, request: SubmitRequest) -> Submission:
     """
     jobs = workspace.paths.jobs
     jobs.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", __name__, str(workspace.paths.root)]
+    command = [sys.executable, "-P", "-m", __name__, str(workspace.paths.root)]
     with (jobs / LOG).open("ab") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
