@@ -14,6 +14,7 @@ LAYERS = (
     (
         "errors",
         "exit_codes",
+        "extras",
         "types",
         "keys",
         "paths",

@@ -13,6 +13,7 @@ from typer.models import CommandInfo, TyperInfo
 
 from panic_hpc import exit_codes, installed
 from panic_hpc.errors import Interrupted, PanicError
+from panic_hpc.extras import missing_library
 from panic_hpc.versions import own_version
 
 _places: dict[str, tuple[int, int]] = {}
@@ -121,6 +122,11 @@ def main() -> None:
     except Interrupted as error:
         err.print(literal(str(error), "yellow"))
         sys.exit(exit_codes.INTERRUPTED)
+    except ModuleNotFoundError as error:
+        if (missing := missing_library(error)) is None:
+            raise
+        err.print(literal(f"panic-hpc: {missing}", "red"))
+        sys.exit(exit_codes.ERROR)
     # `panic-hpc show | head` ends here; a trace would be no news.
     except BrokenPipeError:
         sys.exit(exit_codes.ERROR)
