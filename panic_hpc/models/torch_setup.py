@@ -26,6 +26,15 @@ def fix_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
+def has_gpu() -> bool:
+    """Say whether torch is installed and sees a GPU."""
+    try:
+        import torch
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())
+
+
 def torch_for(device: str) -> Any:
     """Import torch, set up for equal bits on `device`; ModelError where there is no such device."""
     # cuBLAS reads it when its first handle is made, so before torch touches a GPU; without it GEMMs

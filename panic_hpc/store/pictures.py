@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.errors import PanicError
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -49,13 +51,22 @@ class Head(NamedTuple):
     problem: str = ""
 
 
+def pillow() -> Any:
+    """Return the module PIL.Image; PanicError, naming the extra, where it is not installed."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        hint = "pip install 'panic-hpc[pictures]'"
+        raise PanicError("Pictures need Pillow, which is not installed", hint=hint) from error
+    return Image
+
+
 def decoded(content: bytes) -> NDArray[np.uint8]:
     """Return a stored picture as (H, W, 3) uint8; ValueError with the reason where it is none.
 
     Format, size and kind are judged from the head, before a decoder allocates anything.
     """
-    from PIL import Image
-
+    Image = pillow()  # noqa: N806
     head = read_head(content)
     if head is None or head.problem:
         raise ValueError(head.problem if head else "it has no format that is stored, WebP or PNG")
@@ -138,8 +149,7 @@ def converted(content: bytes) -> bytes:
 
 
 def _reencoded(content: bytes) -> bytes:
-    from PIL import Image
-
+    Image = pillow()  # noqa: N806
     try:
         with Image.open(io.BytesIO(content), formats=FOREIGN_FORMATS) as picture:
             # Readers of AVIF and JPEG know it from the head.

@@ -208,7 +208,9 @@ class Worker:
     def _failed(self, shard: Shard, error: BaseException) -> Outcome:
         failure = failure_of(error, self.process, self.options.submission)
         write_failure(self.workspace.paths.failure(shard), failure)
-        print(failure.trace, file=sys.stderr, flush=True)
+        # What was raised on purpose says all of it; the record has the trace of both.
+        said = str(error) if isinstance(error, PanicError) else failure.trace
+        print(said, file=sys.stderr, flush=True)
         return "failed"
 
     def _failed_in_this_submission(self, shard: Shard) -> bool:

@@ -145,6 +145,7 @@ DATASET_FORGERIES: dict[str, Callable[[Path], object]] = {
     "S05": column("invocations/step", first(3)),
     "S06": column("runs/ended", first(9)),
     "S07": column("runs/index", swapped),
+    "S08": column("metadata", first(ord("["))),
     "D01": column("runs/seed", first(77)),
     "D02": header(content_key="0" * 32),
     "D03": not_an_image,

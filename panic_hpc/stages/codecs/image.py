@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from panic_hpc.keys import KEY_HEX
-from panic_hpc.store.pictures import FAST_PNG, LOSSLESS_WEBP, MAX_PIXELS, WEBP_SIDE, decoded
+from panic_hpc.store.pictures import (
+    FAST_PNG,
+    LOSSLESS_WEBP,
+    MAX_PIXELS,
+    WEBP_SIDE,
+    decoded,
+    pillow,
+)
 from panic_hpc.types import IMAGE
 
 _SAVE_OPTIONS = {"webp-lossless": LOSSLESS_WEBP, "png": FAST_PNG}
@@ -40,10 +47,8 @@ class ImageCodec:
 
     def encode(self, value: np.ndarray, option: str) -> bytes:
         """Return the file's bytes; `option` is "webp-lossless" or "png"."""
-        from PIL import Image
-
         stream = io.BytesIO()
-        Image.fromarray(value).save(stream, **_SAVE_OPTIONS[option])
+        pillow().fromarray(value).save(stream, **_SAVE_OPTIONS[option])
         return stream.getvalue()
 
     def decode(self, content: bytes) -> np.ndarray:
