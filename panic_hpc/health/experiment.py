@@ -13,6 +13,7 @@ from panic_hpc.store.checks.rules import REDO_DATASET, REDO_SHARD, Finding
 from panic_hpc.store.checks.sampling import Sample
 from panic_hpc.store.checks.verify import Verified, verify_file
 from panic_hpc.store.dataset.dataset import Dataset
+from panic_hpc.store.results.base import kind_of
 
 Report = Callable[[int, int], None]
 
@@ -52,7 +53,7 @@ def _dataset_findings(paths: ExperimentPaths, n_runs: int, found: Verified) -> I
         return
     with Dataset(paths.dataset) as dataset:
         listed = {one["first_run"]: one["n_runs"] for one in dataset.metadata["missing"]
-                  if one["stage"] == "runs"}  # fmt: skip
+                  if kind_of(one["stage"]).defines_runs}  # fmt: skip
         if dataset.n_runs + sum(listed.values()) != n_runs:
             message = f"it has {dataset.n_runs} runs and lists {sum(listed.values())} as missing"
             sentence = f"{message}, the manifest has {n_runs}"

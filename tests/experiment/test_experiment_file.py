@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from panic_hpc.disk.strict_json import depth_exceeds
 from panic_hpc.errors import ConfigError, PanicError
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.experiment_file import load_experiment
-from panic_hpc.experiment.tables import depth_exceeds
 from panic_hpc.planning.plan import plan_file
 from panic_hpc.types import Prompt
 
