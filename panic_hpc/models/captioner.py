@@ -57,6 +57,7 @@ class Captioner:
         self._device = device
         self._writer = _writer(model)
         self._ends = _ends(self._writer.generation_config, self._processor.tokenizer)
+        self._require_compilable()
         self._complete_generation_config()
         self.details = {
             "model": type(model).__name__,
@@ -86,6 +87,7 @@ class Captioner:
                 num_beams=self.settings.num_beams,
                 max_new_tokens=self.settings.max_new_tokens,
                 logits_processor=[prompt],
+                **({"cache_implementation": "static"} if self.settings.compile else {}),
             )
         return [self._output(row) for row in ids[:, prompt.n_tokens :].tolist()]
 
@@ -122,7 +124,16 @@ class Captioner:
         if config.pad_token_id is None:
             config.pad_token_id = next(iter(self._ends), None)
         # A checkpoint that asks for a static cache would compile by itself on a GPU.
-        config.disable_compile = True
+        config.disable_compile = not self.settings.compile
+
+    def _require_compilable(self) -> None:
+        kind = type(self._writer)
+        if self.settings.compile and not kind._can_compile_fullgraph:
+            raise ModelError(
+                f"{self.spec.name} cannot be compiled: {kind.__name__} has no cache of fixed "
+                "length",
+                hint=f"Remove compile from [models.{self.spec.name}]",
+            )
 
     def _features(self, inputs: Sequence[Any]) -> dict[str, Any]:
         images = [self._image(pixels) for pixels in inputs]

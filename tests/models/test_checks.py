@@ -9,9 +9,10 @@ import pytest
 from plugins import plugin_file
 
 from panic_hpc import cli
+from panic_hpc.errors import ModelError
 from panic_hpc.models import loading
 from panic_hpc.models.checks import records
-from panic_hpc.models.checks.trial import CheckRequest, check
+from panic_hpc.models.checks.trial import Checked, CheckRequest, Depth, check
 from panic_hpc.planning.locking import model_by_name
 from panic_hpc.types import ModelSpec
 
@@ -167,3 +168,21 @@ def test_submit_refuses_what_failed_and_plan_says_what_nobody_checked(
     assert code == 1
     assert "failed their checks: DummyT2I: two loads give the same: no kernel image" in told
     assert "panic-hpc models check EXP" in told
+
+
+def test_a_compiled_model_needs_a_check_of_its_bits_on_that_kind_of_machine(
+    tmp_path: Path,
+) -> None:
+    model, here = spec("none"), {"device": {"name": "H100"}}
+    good, bad = Checked("repeat", True, "equal"), Checked("repeat", False, "pixels differ")
+    kept: list[tuple[Depth, list[Checked]]] = [("load", [good]), ("bits", [good, bad])]
+    for depth, outcomes in kept:
+        with pytest.raises(ModelError, match="not known to repeat on this kind of machine"):
+            records.require_checked([model], here, tmp_path)
+        records.keep(model, depth, here, outcomes, tmp_path)
+    with pytest.raises(ModelError, match="repeat: pixels differ"):
+        records.require_checked([model], here, tmp_path)
+    records.keep(model, "bits", here, [good], tmp_path)
+    records.require_checked([model], here, tmp_path)
+    with pytest.raises(ModelError):
+        records.require_checked([model], {"device": {"name": "A100"}}, tmp_path)

@@ -235,11 +235,15 @@ class _Launch:
             code = run_shards(str(self.workspace.paths.root), stage, todo, options)
         if code == exit_codes.SIGNALLED:
             raise Interrupted("Stopped by a signal")
+        # Rounds begin in this same process, where every other shard would fail for want of a GPU.
+        if code == exit_codes.INTERRUPTED:
+            raise Interrupted("The walltime ends, or this process has lost its GPU")
 
     def _n_workers(self, stage: str) -> int:
         asked = self.request.workers or self.request.cluster.workers
-        n_cores = max(self.threads, self.request.cluster.stage(stage).cpus or 1)
-        return asked or default_workers(n_cores)
+        resources = self.request.cluster.stage(stage)
+        n_cores = max(self.threads, resources.cpus or 1)
+        return asked or default_workers(n_cores, getattr(resources, "workers_per_gpu", 1))
 
 
 class Ticker:

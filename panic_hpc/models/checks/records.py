@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.disk.files import read_json, replace_file, to_json
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import ModelError, PanicError
 from panic_hpc.keys import content_key
 from panic_hpc.models.checks.trial import Checked, Depth
 from panic_hpc.types import ModelSpec
@@ -72,6 +72,19 @@ def unchecked(specs: Iterable[ModelSpec], cache: Path) -> list[str]:
         for spec in specs
         if (spec.repository or spec.path) and not records_of(spec, cache)
     ]
+
+
+def require_checked(specs: Iterable[ModelSpec], numerics: Mapping[str, Any], cache: Path) -> None:
+    """Raise ModelError for a model whose bits were not checked, or failed, on such a machine."""
+    for spec in specs:
+        record = _record(_folder(spec, cache) / f"{content_key(dict(numerics))}.json")
+        if record is None or record.depth != "bits" or record.problem:
+            reason = record.problem if record else ""
+            raise ModelError(
+                f"{spec.name} is compiled, and its bits are not known to repeat on this kind of "
+                f"machine{': ' if reason else ''}{reason}",
+                hint="On such a machine: panic-hpc models check EXP; or leave compile out",
+            )
 
 
 def _folder(spec: ModelSpec, cache: Path) -> Path:
