@@ -79,6 +79,27 @@ def test_runs_are_those_of_a_bare_loop(tmp_path: Path, noise: str, networks: lis
             assert shard.array("runs/loop_length")[position] == length
 
 
+def test_a_bare_loop_through_a_lossy_codec_is_what_a_lossy_experiment_runs(tmp_path: Path) -> None:
+    lossy = planned(tmp_path / "lossy", images={"codec": "avif-40"}, max_length=20)
+    lossy.work(RUNS)
+    codec = ImageCodec()
+    painter, namer = (load(spec, "cpu") for spec in lossy.manifest.networks[0].models)
+    with only_shard(lossy) as shard:
+        assert shard.header["numerics"]["codecs"]["image"]["libavif"]
+        captions = texts(shard, 0)
+        pictures = [item.content for item in Outputs(shard, IMAGE).of_run(0)]
+    assert len(captions) > 1
+    run, prompt = lossy.manifest.run(0), lossy.manifest.prompts[0].text
+    for text, content, caption in zip([prompt, *captions], pictures, captions, strict=False):
+        sizes = [model.spec.batch_size for model in (painter, namer)]
+        drawn = painter.generate([text] * sizes[0], [run.seed] * sizes[0])[0].value
+        assert codec.encode(drawn, "avif-40") == content
+        read = codec.decode(content)
+        assert not np.array_equal(read, drawn)
+        said = namer.generate([read] * sizes[1], [run.seed] * sizes[1])[0].value
+        assert said == caption
+
+
 def test_fixed_noise_ends_in_loops_and_noise_per_step_does_not(tmp_path: Path) -> None:
     fixed = planned(tmp_path / "fixed", max_length=60)
     per_step = planned(tmp_path / "per_step", max_length=60, noise="per_step")
@@ -176,10 +197,14 @@ class StopAfter:
 
 
 class TestInterruption:
-    @pytest.mark.parametrize("keep_every", [0, 1, 2])
-    def test_stopping_at_every_call_changes_nothing(self, tmp_path: Path, keep_every: int) -> None:
+    @pytest.mark.parametrize(
+        ("keep_every", "codec"), [(0, "png"), (1, "png"), (2, "png"), (1, "avif-40")]
+    )
+    def test_stopping_at_every_call_changes_nothing(
+        self, tmp_path: Path, keep_every: int, codec: str
+    ) -> None:
         changes: dict[str, Any] = {
-            "images": {"keep_every": keep_every},
+            "images": {"keep_every": keep_every, "codec": codec},
             "models": {"DummyT2I": {"batch_size": 2}},
             "embedding_models": ["DummyText"],
         }

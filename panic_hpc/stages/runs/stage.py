@@ -10,7 +10,7 @@ from panic_hpc.models.loading import load_all
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.models.torch_setup import fix_threads
 from panic_hpc.stages.base import Context, Estimate
-from panic_hpc.stages.codecs.base import codec_of
+from panic_hpc.stages.codecs.base import codec_of, with_codecs
 from panic_hpc.stages.journalled import JournalledStage
 from panic_hpc.stages.runs.estimate import estimate_longest_shard, estimate_runs
 from panic_hpc.stages.runs.lockstep import Lockstep, NetworkCycle, position_of
@@ -56,7 +56,11 @@ class RunsStage(JournalledStage):
         course = _course(network, models, experiment.images.keep_every)
         require_repeatable(network.models, context.device)
         # After loading: torch's precision switches are set by then, and are part of the class.
-        numerics = numerics_class(context.device, experiment.threads)
+        numerics = with_codecs(
+            numerics_class(context.device, experiment.threads),
+            [place.codec for place in course.places],
+            experiment.images.codec,
+        )
         header = begin_header(context, shard, numerics, zip(network.models, models, strict=True))
         allow = context.allow_other_numerics
         with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
