@@ -15,6 +15,7 @@ LAYERS = (
     (
         "errors",
         "exit_codes",
+        "extras",
         "types",
         "keys",
         "paths",

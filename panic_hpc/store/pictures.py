@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.errors import PanicError
+from panic_hpc.extras import missing_library
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,13 +51,12 @@ class Head(NamedTuple):
     problem: str = ""
 
 
-def pillow() -> Any:
-    """Return the module PIL.Image; PanicError, naming the extra, where it is not installed."""
+def pillow_module() -> Any:
+    """Return Pillow's module; PanicError where it is not installed."""
     try:
         from PIL import Image
-    except ImportError as error:
-        hint = "pip install 'panic-hpc[pictures]'"
-        raise PanicError("Pictures need Pillow, which is not installed", hint=hint) from error
+    except ModuleNotFoundError as error:
+        raise missing_library(error) or error from error
     return Image
 
 
@@ -66,21 +65,21 @@ def decoded(content: bytes) -> NDArray[np.uint8]:
 
     Format, size and kind are judged from the head, before a decoder allocates anything.
     """
-    Image = pillow()  # noqa: N806
+    pillow = pillow_module()
     head = read_head(content)
     if head is None or head.problem:
         raise ValueError(head.problem if head else "it has no format that is stored, WebP or PNG")
     require_size(head.width, head.height)
     try:
         # One decoder instead of Pillow's forty, some of which start programs.
-        with Image.open(io.BytesIO(content), formats=(head.format,)) as picture:
+        with pillow.open(io.BytesIO(content), formats=(head.format,)) as picture:
             _require_plain(picture, head)
             return np.asarray(picture)
     # The warning is raised where warnings are errors; a PNG may have a second, larger head.
     except (
         *_DECODER_ERRORS,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
+        pillow.DecompressionBombError,
+        pillow.DecompressionBombWarning,
     ) as error:
         raise ValueError(str(error) or type(error).__name__) from error
 
@@ -149,9 +148,9 @@ def converted(content: bytes) -> bytes:
 
 
 def _reencoded(content: bytes) -> bytes:
-    Image = pillow()  # noqa: N806
+    pillow = pillow_module()
     try:
-        with Image.open(io.BytesIO(content), formats=FOREIGN_FORMATS) as picture:
+        with pillow.open(io.BytesIO(content), formats=FOREIGN_FORMATS) as picture:
             # Readers of AVIF and JPEG know it from the head.
             require_size(*picture.size)
             stream = io.BytesIO()
@@ -161,7 +160,7 @@ def _reencoded(content: bytes) -> bytes:
     # The warning is raised where warnings are errors; a PNG may have a second, larger head.
     except (
         *_DECODER_ERRORS,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
+        pillow.DecompressionBombError,
+        pillow.DecompressionBombWarning,
     ) as error:
         raise ValueError(str(error) or type(error).__name__) from error

@@ -139,6 +139,9 @@ def test_a_failure_survives_its_file_and_a_damaged_one_says_so(tmp_path: Path) -
         ({"CUDA_VISIBLE_DEVICES": ""}, ["nvidia0"], [], "cpu"),
         ({"CUDA_VISIBLE_DEVICES": "1,3"}, ["nvidia0"], ["1", "3"], "cuda"),
         ({"CUDA_VISIBLE_DEVICES": "0"}, [], ["0"], "cpu"),
+        ({"CUDA_VISIBLE_DEVICES": "NoDevFiles"}, ["nvidia0"], [], "cpu"),
+        ({"CUDA_VISIBLE_DEVICES": "-1"}, ["nvidia0"], [], "cpu"),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-1a, MIG-2b"}, ["nvidia0"], ["GPU-1a", "MIG-2b"], "cuda"),
         ({"PANIC_HPC_DEVICE": "cpu"}, ["nvidia0"], ["0"], "cpu"),
     ],
 )

@@ -128,7 +128,13 @@ def refuse_what_is_for_jobs(request: SubmitRequest) -> None:
 
 def worker_environment(cluster: Cluster, threads: int) -> Mapping[str, str]:
     """Return the variables of workers on this machine, in addition to this process's own; pure."""
-    return {**cluster.paths.cache_variables, **cluster.environment, **thread_settings(threads)}
+    return {
+        # submitit starts them with -m, and a random.py in the working directory would be Python's.
+        "PYTHONSAFEPATH": "1",
+        **cluster.paths.cache_variables,
+        **cluster.environment,
+        **thread_settings(threads),
+    }
 
 
 def current_status(workspace: Workspace) -> Status:

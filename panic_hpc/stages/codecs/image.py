@@ -16,7 +16,7 @@ from panic_hpc.store.pictures import (
     MAX_PIXELS,
     WEBP_SIDE,
     decoded,
-    pillow,
+    pillow_module,
 )
 from panic_hpc.types import IMAGE
 
@@ -48,7 +48,7 @@ class ImageCodec:
     def encode(self, value: np.ndarray, option: str) -> bytes:
         """Return the file's bytes; `option` is "webp-lossless" or "png"."""
         stream = io.BytesIO()
-        pillow().fromarray(value).save(stream, **_SAVE_OPTIONS[option])
+        pillow_module().fromarray(value).save(stream, **_SAVE_OPTIONS[option])
         return stream.getvalue()
 
     def decode(self, content: bytes) -> np.ndarray:

@@ -17,7 +17,7 @@ _CHILD = "from panic_hpc.store.checks.untrusted import child; child()"
 
 def verify_in_child(path: Path, sample: Sample, timeout_s: float = TIMEOUT_S) -> Verified:
     """Check a file in a child; its death, or its silence for too long, is a finding."""
-    command = [sys.executable, "-c", _CHILD, str(path), str(sample.low), str(sample.high)]
+    command = [sys.executable, "-P", "-c", _CHILD, str(path), str(sample.low), str(sample.high)]
     try:
         done = subprocess.run(
             command,
