@@ -6,9 +6,9 @@ python tools/bench_gpu.py --tiny --device cpu          the same code with models
 For each model: items a second by batch size, called alone, and what of the device's measured matrix
 rate that is. For each pair of a pipeline and a captioner: completed steps an hour through the runs
 stage, through a bare loop over the same calls, and one run at a time; `stage ÷ bare` is what the
-package adds. Where pynvml is installed, how busy the card was, and joules an item. Then two layouts
-of one experiment, one of them killed, must give the same digests; and a device-side assert must be
-known as sticky and leave a fresh process unharmed.
+package adds. `models check` is made first. Where pynvml is installed, how busy the card was, and
+joules an item. Then two layouts of one experiment, one of them killed, must give the same digests;
+and a device-side assert must be known as sticky and leave a fresh process unharmed.
 
 Weights go to a temporary folder (--folder), up to 34 GB for the largest model.
 """
@@ -36,6 +36,10 @@ from full_size import CAPTIONERS, MODELS, PIPELINES
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.models import loading
+from panic_hpc.models.checks import records
+from panic_hpc.models.checks.trial import CheckRequest, check
+from panic_hpc.models.hub.cache import cache_directory
+from panic_hpc.models.numerics import numerics_class
 from panic_hpc.models.torch_setup import fix_threads, torch_for
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
@@ -273,6 +277,19 @@ def together(
     }
 
 
+def checked(name: str, batch_size: int, checkpoints: Checkpoints) -> Table:
+    """Return what `panic-hpc models check` finds, and keep it: compiled models ask for it."""
+    options = checkpoints.options
+    spec = spec_of(name, batch_size, checkpoints)
+    outcomes = check(spec, CheckRequest("bits", options.device, sweep=not options.tiny))
+    records.keep(spec, "bits", numerics_class(options.device), outcomes, cache_directory())
+    return {
+        "model": name,
+        "batch": batch_size,
+        "outcomes": {one.question: one.answer for one in outcomes},
+    }
+
+
 def two_layouts(names: Sequence[str], checkpoints: Checkpoints, root: Path) -> Table:
     """Run one experiment whole, and cut into shards by a worker that is killed; compare digests."""
     tables = {name: checkpoints.table(name, 2) for name in names}
@@ -362,6 +379,14 @@ def measure(options: argparse.Namespace, root: Path) -> Table:
     options.rate = matrix_rate(options)
     checkpoints, card = Checkpoints(root / "weights", options), Card()
     result: Table = {"where": tried("where", lambda: described(options))}
+    result["checks"] = [
+        tried(f"check of {name} at {size}", partial(checked, name, size, checkpoints))
+        for name in options.models
+        # The runs stage asks for a compiled model's check, which is one of its batch size too.
+        for size in (
+            options.batches if MODELS[name].settings.get("compile") else [max(options.batches)]
+        )
+    ]
     result["alone"] = [
         tried(f"{name} at {size}", partial(alone, name, size, checkpoints, card))
         for name in options.models
@@ -412,6 +437,8 @@ def main(given: Sequence[str] | None = None) -> Table:
     """Measure, print a line of JSON for each figure, and write all of it to --out."""
     options = arguments(given)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        # Records of checks of random weights are nobody's.
+        os.environ["HF_HUB_CACHE"] = f"{folder}/hub"
         result = measure(options, Path(folder))
     if options.out:
         options.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")

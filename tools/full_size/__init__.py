@@ -43,6 +43,7 @@ PIPELINES = {
     ),
 }
 _CHAT = {"prompt": "Describe this image.", "max_new_tokens": 100, "image_side": 512}
+_COMPILED = {**_CHAT, "compile": True}
 _FEW = {"max_new_tokens": 4, "image_side": 56}
 
 CAPTIONERS = {
@@ -51,6 +52,8 @@ CAPTIONERS = {
     ),
     "Qwen25VL3B": FullSize("transformers", captioners.qwen25_vl_3b, _CHAT, _FEW),
     "Qwen25VL7B": FullSize("transformers", captioners.qwen25_vl_7b, _CHAT, _FEW),
+    "Qwen25VL3BCompiled": FullSize("transformers", captioners.qwen25_vl_3b, _COMPILED, _FEW),
+    "Qwen25VL7BCompiled": FullSize("transformers", captioners.qwen25_vl_7b, _COMPILED, _FEW),
 }
 EMBEDDINGS = {
     "BertBase": FullSize(
