@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from panic_hpc.store.checks.rules import RULES
-from panic_hpc.store.dataset.schema import CHECKSUMS, HEADER, TABLES, kind_columns
+from panic_hpc.store.dataset.schema import CHECKSUMS, HEADER, REFERENCES, TABLES, kind_columns
 from panic_hpc.store.format.column import Column
 from panic_hpc.store.results.base import kind_of
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
@@ -45,6 +45,7 @@ def tables() -> dict[str, str]:
         "embeddings": column_table(kind_columns(kind_of(EMBEDDINGS), MODEL)),
         "diagrams": column_table(kind_columns(kind_of(DIAGRAMS), MODEL)),
         "tables": column_table([*TABLES, HEADER, *CHECKSUMS]),
+        "references": column_table(REFERENCES),
         "embeddings-shard": column_table(kind_of(EMBEDDINGS).columns),
         "diagrams-shard": column_table(kind_of(DIAGRAMS).columns),
         "rules": rule_table(),

@@ -1,6 +1,7 @@
 """`panic-hpc merge`: shards of one experiment or of many into one dataset."""
 
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,14 @@ from panic_hpc.cli.console.output import say, say_json, size, warn
 
 if TYPE_CHECKING:
     from panic_hpc.merging.merge import Merged
+
+
+class Pictures(StrEnum):
+    """What becomes of pictures."""
+
+    copy = "copy"
+    reference = "reference"
+
 
 PANEL = ("The main job", 4)
 
@@ -38,6 +47,13 @@ def merge(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Merge what is there; the rest is recorded.")
     ] = False,
+    images: Annotated[
+        Pictures,
+        typer.Option(
+            "--images",
+            help="reference: pictures stay in their shards, to which the dataset refers.",
+        ),
+    ] = Pictures.copy,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -50,7 +66,9 @@ def merge(
     ranks = find_ranks()
     target = output or _default_target(experiments)
     with byte_bar("merge", ranks.rank == 0) as report:
-        options = MergeOptions(check, allow_missing, force, report=report)
+        options = MergeOptions(
+            check, allow_missing, force, images is Pictures.reference, report=report
+        )
         merged = merge_experiments(experiments, target, options, ranks)
     if ranks.rank == 0:
         _print(merged, as_json)

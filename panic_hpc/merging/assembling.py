@@ -25,6 +25,7 @@ THREADS = 4
 class MergeOptions:
     """What the user may choose: `check` reads all copied bytes back and compares checksums.
 
+    `refer` leaves pictures in their shards, to which the dataset then refers.
     `force` replaces what stands at the target and is no dataset of the same experiments. `admit`
     raises where the target may not be replaced, and is asked just before that happens.
     """
@@ -32,6 +33,7 @@ class MergeOptions:
     check: bool = True
     allow_missing: bool = False
     force: bool = False
+    refer: bool = False
     admit: Callable[[], None] = lambda: None
     should_stop: Callable[[], str] = str
     report: Callable[[int, int], None] = lambda done, total: None

@@ -20,7 +20,7 @@ from panic_hpc.disk.blocks import (
 )
 from panic_hpc.disk.publish import publish_over, remove_stale
 from panic_hpc.merging.layout import ArrayPlan
-from panic_hpc.store.dataset.schema import CHECKSUMS, HEADER, TABLES, kind_columns
+from panic_hpc.store.dataset.schema import CHECKSUMS, HEADER, REFERENCES, TABLES, kind_columns
 from panic_hpc.store.format import hdf5
 from panic_hpc.store.format.column import Column
 from panic_hpc.store.format.file_digest import write_digest
@@ -86,7 +86,7 @@ def made() -> dict[str, Any]:
 
 def dataset_columns(parts: Sequence[tuple[str, str]]) -> dict[str, Column]:
     """Return {name: column} of all that a dataset of these stages and models may hold."""
-    columns = [HEADER, *TABLES, *runs_kind().added_columns(""), *CHECKSUMS]
+    columns = [HEADER, *TABLES, *REFERENCES, *runs_kind().added_columns(""), *CHECKSUMS]
     for stage, model in parts:
         columns += kind_columns(kind_of(stage), model)
     return {column.name: column for column in columns}

@@ -24,7 +24,8 @@ class Table:
 
     By dimension: `spans` (n_parts, 2) are the rows of its source that each part takes, `starts`
     (n_parts + 1,) the row of the dataset at which it begins, and the end. `columns` and `trailing`
-    (sizes of the axes after the first) go by names in a shard.
+    (sizes of the axes after the first) go by names in a shard. `stays` names columns whose bytes
+    are left where they are.
     """
 
     stage: str
@@ -34,6 +35,12 @@ class Table:
     starts: Mapping[str, Rows]
     columns: Mapping[str, Column]
     trailing: Mapping[str, tuple[int, ...]]
+    stays: tuple[str, ...] = ()
+
+    @property
+    def moved(self) -> Mapping[str, Column]:
+        """The columns that come into the dataset."""
+        return {name: one for name, one in self.columns.items() if name not in self.stays}
 
     @property
     def kind(self) -> ResultKind:
@@ -57,8 +64,13 @@ def make_table(
     parts: Sequence[Part],
     sources: Sequence[Source],
     edges_of: Callable[[Source], Mapping[str, Rows]],
+    *,
+    refer: bool = False,
 ) -> Table:
-    """Return the table of a stage; `edges_of` reads a source that is taken only in part."""
+    """Return the table of a stage; `edges_of` reads a source that is taken only in part.
+
+    With `refer` what may stay in the shards stays there.
+    """
     used = [sources[part.source] for part in parts if part.source != MISSING]
     columns = {
         name: column
@@ -72,7 +84,8 @@ def make_table(
         for dimension in dict.fromkeys(column.rows for column in columns.values())
     }
     starts = {name: offsets_of(span[:, 1] - span[:, 0]) for name, span in spans.items()}
-    return Table(stage, model, parts, spans, starts, columns, trailing)
+    stays = kind_of(stage).may_stay if refer else ()
+    return Table(stage, model, parts, spans, starts, columns, trailing, stays)
 
 
 def _trailing(name: str, used: Sequence[Source]) -> tuple[int, ...]:
@@ -155,7 +168,7 @@ def plan_arrays(tables: Sequence[Table]) -> dict[str, ArrayPlan]:
     plans: dict[str, ArrayPlan] = {}
     row = 0
     for table in tables:
-        for shard_name, column in table.columns.items():
+        for shard_name, column in table.moved.items():
             shape = table.shape(shard_name)
             row_bytes = prod(shape[1:]) * np.dtype(column.dtype).itemsize
             nbytes = table.counts(column.rows) * row_bytes
@@ -179,7 +192,7 @@ def units(
     """Yield all work in order of tables and parts; copies in blocks, the rest a column a part."""
     for number, table in enumerate(tables):
         for place, part in enumerate(table.parts):
-            for shard_name, column in table.columns.items():
+            for shard_name, column in table.moved.items():
                 whole = _whole_unit(number, place, shard_name, column, plans[column.name])
                 if whole.nbytes == 0:
                     continue

@@ -1,5 +1,6 @@
 """The merge itself: the shards of one experiment, or of many, become one dataset."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from panic_hpc.merging.inputs import MergeInputs, read_source
 from panic_hpc.merging.own_dataset import admit_dataset
 from panic_hpc.merging.plan import MergePlan, make_plan
 from panic_hpc.merging.ranks import Ranks, first
+from panic_hpc.merging.run_sources import Source
 from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.results.section import n_undigested
 
@@ -54,10 +56,17 @@ def join(inputs: MergeInputs, target: Path, options: MergeOptions, ranks: Ranks)
     sources = [shared[number % ranks.size][number // ranks.size] for number in range(len(there))]
     plans: list[MergePlan] = []
     # Every rank makes the plan, and append returns None: nothing large is sent round.
-    ranks.each(lambda: plans.append(make_plan(inputs.experiments, sources, inputs.missing)))
+    ranks.each(lambda: plans.append(_plan(inputs, sources, target, options)))
     plan = plans[0]
     current = first(ranks, lambda: _up_to_date(target, plan, options))
     return current or _make(plan, target, options, ranks)
+
+
+def _plan(
+    inputs: MergeInputs, sources: Sequence[Source], target: Path, options: MergeOptions
+) -> MergePlan:
+    folder = target.parent if options.refer else None
+    return make_plan(inputs.experiments, sources, inputs.missing, folder)
 
 
 def _up_to_date(target: Path, plan: MergePlan, options: MergeOptions) -> Merged | None:
@@ -69,6 +78,8 @@ def _up_to_date(target: Path, plan: MergePlan, options: MergeOptions) -> Merged 
             # Keys of the very shard files, not of their content: other provenance is another
             # dataset.
             if file.header.get("inputs_key") != plan.inputs_key:
+                return None
+            if (file.references is not None) != options.refer:
                 return None
             if options.check:
                 file.check_all()

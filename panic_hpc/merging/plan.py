@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from panic_hpc.errors import ConflictError
 from panic_hpc.keys import content_key
 from panic_hpc.merging.dataset_file import Contents, made
 from panic_hpc.merging.layout import ArrayPlan, Table, cost, make_table, plan_arrays, units
+from panic_hpc.merging.referring import reference_arrays
 from panic_hpc.merging.run_sources import (
     MISSING,
     RunSources,
@@ -51,6 +53,7 @@ class MergePlan:
     collection: Collection
     job: CopyPlan
     inputs_key: str
+    refer_from: Path | None = None
 
     def contents(self) -> Contents:
         """Return what no shard has: tables, the header's values, and what columns mean."""
@@ -60,23 +63,30 @@ class MergePlan:
             "inputs_key": self.inputs_key,
             "n_missing": len(collection.missing),
         }
-        return Contents(own_arrays(collection, made()), values, tuple(collection.traces))
+        own = own_arrays(collection, made())
+        if self.refer_from is not None:
+            own |= reference_arrays(self.job.tables, self.job.sources, self.refer_from)
+        return Contents(own, values, tuple(collection.traces))
 
 
 def make_plan(
     experiments: Sequence[ExperimentInfo],
     sources: Sequence[Source],
     missing: Sequence[Mapping[str, Any]],
+    refer_from: Path | None = None,
 ) -> MergePlan:
-    """Return the plan; ConflictError where two shards contradict each other about one run."""
+    """Return the plan; ConflictError where two shards contradict each other about one run.
+
+    With `refer_from` pictures stay in their shards, which must lie below that folder.
+    """
     places = place_runs(sources, [experiment.n_runs for experiment in experiments])
     _require_agreement(experiments, sources)
     traces = {key: trace(sources, *key, places) for key in stage_models(sources)}
     # Shards of a model can be there for runs that are not.
     traces = {key: found for key, found in traces.items() if np.any(found.source != MISSING)}
     collection = Collection(experiments, unify(experiments), sources, places, traces, missing)
-    job = make_job(traces, sources, collection.unified)
-    return MergePlan(collection, job, _inputs_key(experiments, sources))
+    job = make_job(traces, sources, collection.unified, refer=refer_from is not None)
+    return MergePlan(collection, job, _inputs_key(experiments, sources), refer_from)
 
 
 def _require_agreement(experiments: Sequence[ExperimentInfo], sources: Sequence[Source]) -> None:
@@ -99,11 +109,15 @@ def _require_agreement(experiments: Sequence[ExperimentInfo], sources: Sequence[
 
 
 def make_job(
-    traces: Mapping[tuple[str, str], RunSources], sources: Sequence[Source], unified: Unified
+    traces: Mapping[tuple[str, str], RunSources],
+    sources: Sequence[Source],
+    unified: Unified,
+    *,
+    refer: bool = False,
 ) -> CopyPlan:
     """Return what is to be copied for runs traced to rows of sources."""
     tables = [
-        make_table(stage, model, found.parts(), sources, edges_in_file)
+        make_table(stage, model, found.parts(), sources, edges_in_file, refer=refer)
         for (stage, model), found in traces.items()
     ]
     arrays = plan_arrays(tables)

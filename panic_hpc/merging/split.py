@@ -21,6 +21,7 @@ from panic_hpc.merging.unify import Unified
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.format.digest import content_key, run_lines
 from panic_hpc.store.format.file_digest import digest_path
+from panic_hpc.store.format.references import require_whole
 from panic_hpc.store.results.base import DIGEST
 from panic_hpc.store.results.section import Section, dataset_sections, unknown_stages
 
@@ -44,6 +45,7 @@ def split(
                 f"{path} has results of {', '.join(unknown)}, which nothing installed declares",
                 hint="Install the package that made them; parts without them would lose them",
             )
+        require_whole(dataset.file)
         # Once for all parts, which are then copied without being compared again.
         dataset.file.check_all()
         ranges = list(run_ranges(dataset, limit_bytes))

@@ -57,6 +57,7 @@ def sum_problems(
     file: ArrayFile, sample: Sample, report: Callable[[int, int], None]
 ) -> Iterator[Problem]:
     """Yield arrays whose bytes are not those that their checksums were made of."""
+    yield from _reference_problems(file, sample)
     total = sum(entry.nbytes for entry in file.entries.values())
     done = 0
     for name, entry in file.entries.items():
@@ -76,3 +77,18 @@ def sum_problems(
             continue
         if covered != entry.nbytes:
             yield "F06", f"{name} has checksums for {covered} of {entry.nbytes} bytes"
+
+
+def _reference_problems(file: ArrayFile, sample: Sample) -> Iterator[Problem]:
+    """Yield blocks of pictures in other files that are not as the dataset says."""
+    try:
+        elsewhere = file.references
+    except (ShardError, ValueError) as error:
+        yield "F08", str(error)
+        return
+    for first, block in zip(*elsewhere.blocks, strict=True) if elsewhere else ():
+        if elsewhere and sample.takes("block", first):
+            try:
+                elsewhere.require(block)
+            except ShardError as error:
+                yield "F08", str(error)

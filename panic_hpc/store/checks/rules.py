@@ -62,6 +62,8 @@ RULES = (
          "the blocks cover it."),
     Rule("F07", VIOLATION, "The rest of a dataset's file is as it was published: its SHA-256 is in "
          "the digest file beside it."),
+    Rule("F08", CRITICAL, "What a dataset refers to is there, below its folder, with the "
+         "SHA-256 of its blocks."),
     Rule("S01", VIOLATION, "Every required array is there, with the dtype and the rank of its "
          "column."),
     Rule("S02", VIOLATION, "Arrays that count one dimension have equally many rows."),

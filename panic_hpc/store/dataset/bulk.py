@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from panic_hpc.errors import PanicError, nearest
 from panic_hpc.store.format.column import Column
+from panic_hpc.store.format.references import require_whole
 from panic_hpc.store.results.rows import Rows
 from panic_hpc.store.results.section import Section
 
@@ -53,6 +54,8 @@ class Result:
         It outlives the dataset. Its checksums are not verified; `dataset.file.check` does that.
         """
         file, column = self._section.file, self._column(name)
+        if file.refers_to(self._section.place(column.name)):
+            require_whole(file)
         entry = self._section.entry(column.name)
         if entry.nbytes == 0:
             return np.empty(entry.shape, entry.dtype)

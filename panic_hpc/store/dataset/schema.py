@@ -26,6 +26,22 @@ TABLES = (
     Column("metadata", "|u1", "metadata_byte", "JSON: experiments, networks, models, missing"),
 )  # fmt: skip
 
+REFERENCES = (
+    Column(
+        "references/start", "<i8", "piece",
+        "where each piece of images/values begins in it; one more row", "byte", index="image_byte",
+        edges=True,
+    ),
+    Column("references/offset", "<i8", "piece", "its first byte in its file", "byte"),
+    Column(
+        "references/offsets", "<i8", "piece", "where each path begins in values; one more row",
+        "byte", index="path_byte", edges=True,
+    ),
+    Column("references/values", "|u1", "path_byte", "UTF-8 text: its file, below this folder"),
+    Column("references/sha256", "S64", "referred_block", "SHA-256 of each disk block of a piece"),
+)  # fmt: skip
+"""In a dataset whose pictures stayed in their shards, which has these for images/values."""
+
 HEADER = Column("header", "|u1", "header_byte", "JSON: where each array lies, its checksums")
 
 CHECKSUMS = (
@@ -38,7 +54,7 @@ def dataset_column(name: str) -> Column | None:
     """Return what an array of a dataset must be by its name, None for a name that means nothing."""
     kind = all_kinds().get(name.partition("/")[0])
     if kind is None or kind.defines_runs:
-        candidates = [HEADER, *TABLES, *CHECKSUMS, *kind_columns(runs_kind(), "")]
+        candidates = [HEADER, *TABLES, *REFERENCES, *CHECKSUMS, *kind_columns(runs_kind(), "")]
     else:
         parts = name.split("/")
         candidates = kind_columns(kind, parts[1] if kind.per_model else "")

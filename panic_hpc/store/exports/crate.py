@@ -19,6 +19,7 @@ from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.dataset.metadata import read_shard_texts
 from panic_hpc.store.exports import crate_texts
 from panic_hpc.store.format.file_digest import digest_path
+from panic_hpc.store.format.references import require_whole
 
 PROCESS_RUN_CRATE = "https://w3id.org/ro/wfrun/process/0.5"
 _WRITTEN = (
@@ -93,6 +94,8 @@ def export_crate(data: Sequence[Path], directory: Path, about: Description) -> l
     for path in data:
         with Dataset(path) as dataset:
             require_sound(dataset.file)
+            # A crate is for those who do not have the shards.
+            require_whole(dataset.file)
     copies = [copy_file(path, directory / path.name) for path in data]
     with Dataset(copies[0]) as dataset:
         texts = {

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from panic_hpc.errors import ShardError
 from panic_hpc.store.checks.rules import RefusedError
 from panic_hpc.store.format import hdf5, header
 from panic_hpc.store.format.header import ArrayEntry
+from panic_hpc.store.format.references import ARRAY as REFERRED
+from panic_hpc.store.format.references import References, references_of
 
 PIECE_BYTES = 256 * 1024
 """What is read at once: it is still in the processor's cache when it is hashed."""
@@ -76,11 +79,22 @@ class ArrayFile(Closing):
             os.close(self.descriptor)
             self.descriptor = -1
 
+    @cached_property
+    def references(self) -> References | None:
+        """What a dataset refers to in files beside it; None where it has its pictures itself."""
+        return references_of(self)
+
+    def refers_to(self, name: str) -> References | None:
+        """Return where the array `name` lies if that is in other files."""
+        return self.references if name == REFERRED and name not in self.entries else None
+
     def __contains__(self, name: str) -> bool:
-        return name in self.entries
+        return name in self.entries or self.refers_to(name) is not None
 
     def entry(self, name: str) -> ArrayEntry:
         """Return where and what an array is; ShardError where there is none of that name."""
+        if elsewhere := self.refers_to(name):
+            return elsewhere.entry
         try:
             return self.entries[name]
         except KeyError as error:
@@ -107,6 +121,8 @@ class ArrayFile(Closing):
             raise ShardError(f"{self.path} is closed")
         if not 0 <= start <= stop <= self.rows(name):
             raise ShardError(f"{self.path} has no rows {start} to {stop} in {name}")
+        if elsewhere := self.refers_to(name):
+            return elsewhere.read(start, stop)
         result = np.empty((stop - start, *entry.shape[1:]), entry.dtype)
         if result.nbytes:
             place = entry.offset + start * entry.row_bytes
@@ -115,6 +131,10 @@ class ArrayFile(Closing):
 
     def pieces(self, name: str, start: int, stop: int) -> Iterator[memoryview]:
         """Yield the bytes of rows `start` to `stop` in pieces of bounded size."""
+        if elsewhere := self.refers_to(name):
+            for place in range(start, stop, PIECE_BYTES):
+                yield byte_view(elsewhere.read(place, min(place + PIECE_BYTES, stop)))
+            return
         entry = self.entry(name)
         first, last = (entry.offset + row * entry.row_bytes for row in (start, stop))
         yield from self.byte_pieces(first, last)
@@ -152,6 +172,10 @@ class ArrayFile(Closing):
 
     def check(self, name: str) -> None:
         """Verify every byte of an array; ShardError that names it where one is wrong."""
+        if elsewhere := self.refers_to(name):
+            for block in elsewhere.blocks[1]:
+                elsewhere.require(block)
+            return
         covered = 0
         for place, length, expected in self.block_sums(name):
             if self.sha256(place, length) != expected:
@@ -169,9 +193,11 @@ class ArrayFile(Closing):
                 raise ShardError(f"{self.path} is damaged: wrong bytes in {name}")
 
     def check_all(self) -> None:
-        """Verify every byte of every array."""
+        """Verify every byte of every array, of what is referred to as well."""
         for name in self.entries:
             self.check(name)
+        if self.references:
+            self.check(REFERRED)
 
 
 class OpenArrays(ArrayFile):

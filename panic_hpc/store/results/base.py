@@ -92,6 +92,7 @@ class ResultKind:
             not say so already.
         dataset_offsets: By dimension the name of a column of offsets, a run's first row each, that
             merge adds; of dimensions that are Counted.
+        may_stay: Arrays whose bytes may stay in the shards, with a dataset that refers to them.
         undigested: By column the code of runs that have no digest: what was stopped by time or
             memory differs between machines, so that no content key may cover it.
         fill: By column what a run has that no shard has; else nan, 0 or empty.
@@ -110,6 +111,7 @@ class ResultKind:
     per_model: bool = True
     rows_per_run: Mapping[str, RowCount] = field(default_factory=dict)
     dataset_offsets: Mapping[str, str] = field(default_factory=dict)
+    may_stay: tuple[str, ...] = ()
     undigested: Mapping[str, int] = field(default_factory=dict)
     fill: Mapping[str, Any] = field(default_factory=dict)
     must_agree: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from panic_hpc.store.format.column import (
     Column,
     ragged_columns,
 )
+from panic_hpc.store.format.references import ARRAY as REFERRED
 from panic_hpc.store.results.base import DIGEST, INDEX, KEY, Problem, ResultKind
 from panic_hpc.store.results.rows import Counted, Sorted
 from panic_hpc.store.results.section import Section
@@ -133,6 +134,7 @@ PLUGINS = (
             },
         },
         dataset_offsets={"invocation": "offsets"},
+        may_stay=(REFERRED,),
         checks=(step_problems,),
     ),
 )

@@ -1,0 +1,189 @@
+"""Datasets whose pictures stay in their shards: the same content, and nothing believed unread."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import forge
+import numpy as np
+import pytest
+import synthetic
+from synthetic import Experiment
+
+import panic_hpc
+from panic_hpc.errors import PanicError, ShardError
+from panic_hpc.merging.split import split
+from panic_hpc.report.overview import draw_contact_sheet
+from panic_hpc.store.checks.verify import verify_file
+from panic_hpc.store.exports.images import export_images
+
+LAYOUT = [7, 5]
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    return Experiment(tmp_path / "exp" / "shards", has_real_images=True)
+
+
+@pytest.fixture
+def both(experiment: Experiment) -> tuple[Path, Path]:
+    """A dataset that refers and one that is whole, of the same shards."""
+    inputs = synthetic.write(experiment, LAYOUT)
+    referring, whole = (experiment.root.parent / name for name in ("referring.h5", "whole.h5"))
+    one = synthetic.merged(referring, (experiment, inputs), refer=True)
+    other = synthetic.merged(whole, (experiment, inputs))
+    assert one.content_key == other.content_key
+    return referring, whole
+
+
+def test_both_forms_have_the_same_pictures_and_are_clean(both: tuple[Path, Path]) -> None:
+    for path in both:
+        assert verify_file(path).findings == ()
+    with panic_hpc.open(both[0]) as referring, panic_hpc.open(both[1]) as whole:
+        assert "images/values" not in referring.file.entries
+        assert "references/start" not in whole.file.entries
+        n_pictures = 0
+        for run in range(whole.n_runs):
+            assert referring.image_steps(run) == whole.image_steps(run)
+            for step in whole.image_steps(run):
+                n_pictures += 1
+                assert referring.image_bytes(run, step) == whole.image_bytes(run, step)
+                assert np.array_equal(referring.image(run, step), whole.image(run, step))
+        assert n_pictures > 12
+        values = referring.file.array("images/values")
+        assert np.array_equal(values, whole.file.array("images/values"))
+
+
+def test_exports_and_the_contact_sheet_are_equal(both: tuple[Path, Path], tmp_path: Path) -> None:
+    found = []
+    for path in both:
+        out = tmp_path / path.stem
+        with panic_hpc.open(path) as dataset:
+            assert export_images(dataset, out / "pictures") > 12
+            draw_contact_sheet(dataset, out / "sheet.png")
+        files = sorted(one for one in out.rglob("*") if one.is_file())
+        found.append({one.relative_to(out): one.read_bytes() for one in files})
+    assert found[0] == found[1]
+
+
+def test_the_folder_can_be_moved_and_the_dataset_alone_cannot(
+    both: tuple[Path, Path], tmp_path: Path
+) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(both[0].parent, moved)
+    shutil.rmtree(both[0].parent)
+    assert verify_file(moved / "referring.h5").findings == ()
+    alone = tmp_path / "alone" / "referring.h5"
+    alone.parent.mkdir()
+    shutil.copy(moved / "referring.h5", alone)
+    assert {finding.rule for finding in verify_file(alone).findings} == {"F08"}
+    with panic_hpc.open(alone) as dataset:
+        assert dataset.texts(0)
+        step = dataset.image_steps(0)[0]
+        with pytest.raises(ShardError, match=r"cannot be read .*No such file"):
+            dataset.image(0, step)
+
+
+def _flip(path: Path) -> None:
+    """Change a byte of the first picture."""
+    path.chmod(0o644)
+    forge.overwrite(path, "images/values", lambda values: values ^ np.uint8(1))
+
+
+def _replace_by_a_link(path: Path) -> None:
+    outside = path.parents[4] / "outside.h5"
+    shutil.move(path, outside)
+    path.symlink_to(outside)
+
+
+def _replace_by_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _truncate(path: Path) -> None:
+    path.chmod(0o644)
+    os.truncate(path, 4096)
+
+
+@pytest.mark.parametrize(
+    "harm", [_flip, _replace_by_a_link, _replace_by_a_pipe, _truncate, Path.unlink]
+)
+def test_a_shard_that_is_not_what_was_referred_to_is_never_read(
+    experiment: Experiment, both: tuple[Path, Path], harm: Callable[[Path], None]
+) -> None:
+    harm(experiment.root / "runs" / "runs_00000.h5")
+    assert {finding.rule for finding in verify_file(both[0]).findings} == {"F08"}
+    with panic_hpc.open(both[0]) as dataset:
+        step = dataset.image_steps(0)[0]
+        with pytest.raises(ShardError):
+            dataset.image(0, step)
+        # The other shard is as it was.
+        last = dataset.n_runs - 1
+        assert dataset.image(last, dataset.image_steps(last)[0]).size
+
+
+@pytest.mark.parametrize("path", ["../secret.h5", "/etc/passwd", "a/../../b.h5", "", "a\0b"])
+def test_a_path_that_could_leave_the_folder_is_refused(both: tuple[Path, Path], path: str) -> None:
+    with panic_hpc.open(both[0]) as dataset:
+        n_bytes = dataset.file.rows("references/values")
+    _set_first_path(both[0], path.encode(), n_bytes)
+    assert "F08" in {finding.rule for finding in verify_file(both[0]).findings}
+    with panic_hpc.open(both[0]) as dataset, pytest.raises(ShardError, match="below its folder"):
+        dataset.image(0, 0)
+
+
+def _set_first_path(dataset: Path, path: bytes, n_bytes: int) -> None:
+    dataset.chmod(0o644)
+    forge.overwrite(
+        dataset,
+        "references/values",
+        lambda values: np.frombuffer(path.ljust(n_bytes, b"x"), np.uint8),
+    )
+    forge.overwrite(
+        dataset,
+        "references/offsets",
+        lambda offsets: np.array([0, len(path), n_bytes], offsets.dtype),
+    )
+
+
+def test_the_same_command_makes_it_whole_and_lean_again(experiment: Experiment) -> None:
+    inputs = synthetic.write(experiment, LAYOUT)
+    target = experiment.root.parent / "dataset.h5"
+    sizes = []
+    for refer in (True, True, False, False, True):
+        merged = synthetic.merged(target, (experiment, inputs), refer=refer)
+        sizes.append((merged.is_new, merged.nbytes))
+        assert verify_file(target).findings == ()
+    assert [is_new for is_new, _ in sizes] == [True, False, True, False, True]
+    assert sizes[0][1] < sizes[2][1]
+
+
+def test_shards_elsewhere_and_whole_files_are_asked_for(
+    experiment: Experiment, both: tuple[Path, Path], tmp_path: Path
+) -> None:
+    inputs = synthetic.write(replace_root(experiment, tmp_path / "far"), LAYOUT)
+    with pytest.raises(PanicError, match="is not below"):
+        synthetic.merged(tmp_path / "other" / "d.h5", (experiment, inputs), refer=True)
+    with pytest.raises(PanicError, match="refers to pictures"):
+        split(both[0], tmp_path / "parts", 10**6)
+    with panic_hpc.open(both[0]) as dataset, pytest.raises(PanicError, match="refers to pictures"):
+        dataset.result("runs").column("images/values")
+
+
+def replace_root(experiment: Experiment, root: Path) -> Experiment:
+    return Experiment(root, has_real_images=experiment.has_real_images)
+
+
+def test_runs_that_two_experiments_share_are_referred_to_once(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    other = Experiment(tmp_path / "exp" / "more", seeds=(2, 3, 4), has_real_images=True)
+    pairs = [(one, synthetic.write(one, LAYOUT)) for one in (experiment, other)]
+    referring = synthetic.merged(tmp_path / "exp" / "a.h5", *pairs, refer=True)
+    whole = synthetic.merged(tmp_path / "exp" / "b.h5", *pairs)
+    assert referring.content_key == whole.content_key
+    assert verify_file(referring.path).findings == ()
+    with panic_hpc.open(referring.path) as one, panic_hpc.open(whole.path) as two:
+        assert np.array_equal(one.file.array("images/values"), two.file.array("images/values"))
