@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
 PYTEST_ARGS ?=
-QUICK_TESTS ?= $(wildcard $(addprefix tests/,experiment planning clusters test_layers.py))
-BASE_TESTS ?= $(addprefix tests/,experiment planning clusters cli store merging upstream stages analysis test_layers.py)
+QUICK_TESTS ?= $(wildcard $(addprefix tests/,experiment planning clusters validation test_layers.py))
+BASE_TESTS ?= $(addprefix tests/,experiment planning clusters validation disk cli store merging upstream stages analysis workspace test_layers.py)
 WITHOUT_COMPUTE := not compute and not mpi and not slurm and not apptainer and not long
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

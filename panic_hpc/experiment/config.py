@@ -1,5 +1,6 @@
 """The experiment as closed, frozen models: what may be written, and within which bounds."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -39,6 +40,9 @@ MAX_LENGTH = 10**6
 # not $, which would let a last newline through.
 NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\z"
 
+LOSSLESS_CODECS = ("webp-lossless", "png")
+_AVIF = re.compile("avif-([1-9][0-9]?|100)")
+
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """A word that may stand in file names and scripts."""
 
@@ -54,13 +58,24 @@ class NetworkConfig(Closed):
     noise: Noise | None = None
 
 
+def _as_codec(codec: str) -> str:
+    if codec in LOSSLESS_CODECS or _AVIF.fullmatch(codec):
+        return codec
+    raise wrong('a codec is "webp-lossless", "png" or "avif-Q" with a quality Q from 1 to 100')
+
+
 class Images(Closed):
     """How images are stored: every `keep_every`-th of a run, 0 for none."""
 
-    # Lossless only: the next model reads what is stored, and upstream's AVIF at quality 50 became a
-    # part of its dynamics.
-    codec: Literal["webp-lossless", "png"] = "webp-lossless"
+    # Lossless unless asked: the next model reads what is stored, so that a lossy codec becomes a
+    # part of the dynamics.
+    codec: Annotated[str, AfterValidator(_as_codec)] = LOSSLESS_CODECS[0]
     keep_every: Annotated[int, Field(ge=0, le=MAX_LENGTH)] = 1
+
+    @property
+    def quality(self) -> int | None:
+        """The quality of a lossy codec, from 1 to 100; None where nothing is lost."""
+        return None if self.codec in LOSSLESS_CODECS else int(self.codec.removeprefix("avif-"))
 
 
 class Homology(Closed):

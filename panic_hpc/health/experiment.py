@@ -14,6 +14,7 @@ from panic_hpc.store.checks.sampling import Sample
 from panic_hpc.store.checks.verify import Verified, verify_file
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.format.header import DATASET
+from panic_hpc.store.results.base import kind_of
 
 Report = Callable[[int, int], None]
 
@@ -63,7 +64,7 @@ def _dataset_findings(
             yield Finding("M02", str(paths.dataset), sentence, REDO_DATASET)
             return
         listed = {one["first_run"]: one["n_runs"] for one in dataset.metadata["missing"]
-                  if one["stage"] == "runs"}  # fmt: skip
+                  if kind_of(one["stage"]).defines_runs}  # fmt: skip
         if dataset.n_runs + sum(listed.values()) != n_runs:
             message = f"it has {dataset.n_runs} runs and lists {sum(listed.values())} as missing"
             sentence = f"{message}, the manifest has {n_runs}"

@@ -135,7 +135,8 @@ def _with_stored_pictures(
 ) -> tuple[list[UpstreamInvocation], list[str]]:
     """Return invocations with their pictures as this package stores them, and which are none.
 
-    Upstream's Elixir years stored AVIF: its pixels are kept without further loss.
+    Upstream's Elixir years stored AVIF: its pixels are kept without further loss, its bytes too
+    where they are as plain as an AVIF that is stored here.
     """
     # Decoders let go of Python's lock.
     with ThreadPoolExecutor(PICTURE_THREADS) as threads:

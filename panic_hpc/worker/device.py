@@ -55,10 +55,12 @@ def own_gpu(rank: int, ranks: int, environ: Mapping[str, str] = os.environ) -> d
     """
     for name in ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"):
         visible = [part for part in environ.get(name, "").split(",") if part]
-        # Fewer GPUs than tasks: they share what Slurm left them.
         if ranks > 1 and len(visible) >= ranks:
             share = len(visible) // ranks
             return {name: ",".join(visible[rank * share : (rank + 1) * share])}
+        # Fewer GPUs than tasks: neighbours share one, and the tasks are dealt out evenly.
+        if ranks > 1 and len(visible) > 1:
+            return {name: visible[rank * len(visible) // ranks]}
     return {}
 
 

@@ -159,6 +159,8 @@ def test_tasks_of_a_node_share_its_gpus() -> None:
     assert [own_gpu(rank, 2, two)["CUDA_VISIBLE_DEVICES"] for rank in (0, 1)] == ["4", "5"]
     assert own_gpu(0, 2, {"CUDA_VISIBLE_DEVICES": "4"}) == {}
     assert own_gpu(0, 1, two) == {}
+    shared = [own_gpu(rank, 4, two)["CUDA_VISIBLE_DEVICES"] for rank in range(4)]
+    assert shared == ["4", "4", "5", "5"]
     amd = {"ROCR_VISIBLE_DEVICES": "0,1,2,3"}
     assert own_gpu(1, 2, amd) == {"ROCR_VISIBLE_DEVICES": "2,3"}
 

@@ -72,6 +72,10 @@ def test_an_experiment_does_not_change(small: dict[str, Any]) -> None:
         ("threads", 0),
         ("name", "a b"),
         ("images", {"codec": "jpeg"}),
+        *[
+            ("images", {"codec": f"avif{q}"})
+            for q in ("", "-", "-0", "-101", "-05", "-5.0", "-5\n")
+        ],
         ("images", {"keep_every": -1}),
         ("homology", {"maxdim": -1}),
         ("homology", {"thresh": 0.0}),

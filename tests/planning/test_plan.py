@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import experiments
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.keys import run_key
 from panic_hpc.planning.plan import Plan, PlanOptions, make_plan, plan_file
+from panic_hpc.stages.runs.estimate import estimate_runs
 
 CATALOGUE = catalogue.load()
 BASE: dict[str, Any] = {
@@ -195,3 +197,16 @@ def test_a_million_runs_fit_into_a_gigabyte(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MILLION, str(path), str(tmp_path / "EXP")]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
     assert int(result.stdout.split()[1]) * 1024 < 10**9
+
+
+def test_the_estimate_of_a_lossy_experiment_is_that_of_its_quality(tmp_path: Path) -> None:
+    names = ("webp-lossless", "avif-90", "avif-50")
+    size = {"DummyT2I": {"size": 256}}
+    plans = [
+        experiments.planned(tmp_path / name, images={"codec": name}, models=size).manifest
+        for name in names
+    ]
+    lossless, high, middle = (estimate_runs(plan).nbytes for plan in plans)
+    assert lossless / 8 < high < lossless / 4
+    assert middle < high / 2
+    assert len({plan.networks[0].key for plan in plans}) == len(names)

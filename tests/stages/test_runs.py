@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,18 @@ from killing import kill_until_done
 
 from panic_hpc import keys
 from panic_hpc.errors import ConflictError, Interrupted, ModelError, NumericsError
+from panic_hpc.models.base import Output
 from panic_hpc.models.loading import load
+from panic_hpc.stages.calls import ItemFailure
 from panic_hpc.stages.codecs.image import ImageCodec
+from panic_hpc.stages.codecs.text import TextCodec
 from panic_hpc.stages.embeddings.outputs import Outputs
+from panic_hpc.stages.runs.lockstep import position_of
 from panic_hpc.store.format.column import MODALITIES
 from panic_hpc.store.format.ragged import unpack_texts
 from panic_hpc.store.format.shard import ShardFile, open_shard
 from panic_hpc.store.results.runs import ENDED, NOT_KEPT, OUTPUT_EMPTY
-from panic_hpc.types import IMAGE, RUNS, TEXT
+from panic_hpc.types import IMAGE, RUNS, TEXT, ModelSpec
 
 FOUR = [["DummyT2I", "DummyI2T", "DummyT2I2", "DummyI2T2"]]
 
@@ -72,6 +77,27 @@ def test_runs_are_those_of_a_bare_loop(tmp_path: Path, noise: str, networks: lis
             assert shard.array("runs/ended")[position] == ENDED[end]
             assert shard.array("runs/loop_start")[position] == start
             assert shard.array("runs/loop_length")[position] == length
+
+
+def test_a_bare_loop_through_a_lossy_codec_is_what_a_lossy_experiment_runs(tmp_path: Path) -> None:
+    lossy = planned(tmp_path / "lossy", images={"codec": "avif-40"}, max_length=20)
+    lossy.work(RUNS)
+    codec = ImageCodec()
+    painter, namer = (load(spec, "cpu") for spec in lossy.manifest.networks[0].models)
+    with only_shard(lossy) as shard:
+        assert shard.header["numerics"]["codecs"]["image"]["libavif"]
+        captions = texts(shard, 0)
+        pictures = [item.content for item in Outputs(shard, IMAGE).of_run(0)]
+    assert len(captions) > 1
+    run, prompt = lossy.manifest.run(0), lossy.manifest.prompts[0].text
+    for text, content, caption in zip([prompt, *captions], pictures, captions, strict=False):
+        sizes = [model.spec.batch_size for model in (painter, namer)]
+        drawn = painter.generate([text] * sizes[0], [run.seed] * sizes[0])[0].value
+        assert codec.encode(drawn, "avif-40") == content
+        read = codec.decode(content)
+        assert not np.array_equal(read, drawn)
+        said = namer.generate([read] * sizes[1], [run.seed] * sizes[1])[0].value
+        assert said == caption
 
 
 def test_fixed_noise_ends_in_loops_and_noise_per_step_does_not(tmp_path: Path) -> None:
@@ -171,10 +197,14 @@ class StopAfter:
 
 
 class TestInterruption:
-    @pytest.mark.parametrize("keep_every", [0, 1, 2])
-    def test_stopping_at_every_call_changes_nothing(self, tmp_path: Path, keep_every: int) -> None:
+    @pytest.mark.parametrize(
+        ("keep_every", "codec"), [(0, "png"), (1, "png"), (2, "png"), (1, "avif-40")]
+    )
+    def test_stopping_at_every_call_changes_nothing(
+        self, tmp_path: Path, keep_every: int, codec: str
+    ) -> None:
         changes: dict[str, Any] = {
-            "images": {"keep_every": keep_every},
+            "images": {"keep_every": keep_every, "codec": codec},
             "models": {"DummyT2I": {"batch_size": 2}},
             "embedding_models": ["DummyText"],
         }
@@ -348,3 +378,25 @@ class TestTrouble:
 
         with pytest.raises(ShardError, match="belongs to another shard"):
             mine.work(RUNS)
+
+
+class Spoiling:
+    """A painter that draws some pictures of NaN, which are no pictures."""
+
+    spec = ModelSpec("Spoiling", "made-up", "text", "image", "", "", "", 3, {})
+
+    def load(self, device: str) -> None:
+        """Do nothing."""
+
+    def generate(self, inputs: Sequence[Any], seeds: Sequence[int]) -> list[Output]:
+        """Return grey pictures, and problems for the text "nan"."""
+        grey = np.full((16, 16, 3), 90, np.uint8)
+        return [Output(grey, problem="not finite" if text == "nan" else "") for text in inputs]
+
+
+def test_a_degenerate_output_is_the_failure_of_its_item_alone() -> None:
+    place = position_of(Spoiling(), ImageCodec(), TextCodec())
+    answers = place.caller({0: ("a", 1), 1: ("nan", 2), 2: ("b", 3)})
+    assert answers[1] == ItemFailure("ValueError: not finite")
+    assert isinstance(answers[0], Output)
+    assert isinstance(answers[2], Output)

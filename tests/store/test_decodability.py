@@ -15,6 +15,8 @@ import forge
 import numpy as np
 import pytest
 import synthetic
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from synthetic import Experiment
 
@@ -50,6 +52,32 @@ def png(width: int, height: int, bits: int, colour: int, pixels: bytes) -> bytes
     head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
     chunks = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+PLAIN_AVIF = ImageCodec().encode(PIXELS, "avif-60")
+
+
+def edited_avif(old: bytes, new: bytes) -> bytes:
+    """Return an AVIF as it is stored but for a few bytes."""
+    assert PLAIN_AVIF.count(old) == 1
+    return PLAIN_AVIF.replace(old, new)
+
+
+def avif_with_frame(width: int, height: int) -> bytes:
+    """Return an AVIF whose boxes say 7 by 9 and whose sequence header says something else."""
+    # Profile 1, still picture, reduced header, level 0, then 16 bits for each side.
+    bits = f"001110000011111111{width - 1:016b}{height - 1:016b}"
+    header = int(bits.ljust(80, "0"), 2).to_bytes(10, "big")
+    at = PLAIN_AVIF.index(b"mdat") + 4
+    assert PLAIN_AVIF[at : at + 4] == b"\x12\0\x0a\x08"
+    payload = b"\x12\0\x0a\x0a" + header + PLAIN_AVIF[at + 12 :]
+    return (
+        PLAIN_AVIF[: at - 8].replace(
+            struct.pack(">II", at, len(PLAIN_AVIF) - at), struct.pack(">II", at, len(payload))
+        )
+        + struct.pack(">I4s", 8 + len(payload), b"mdat")
+        + payload
+    )
 
 
 def bomb(side: int) -> bytes:
@@ -103,8 +131,27 @@ ATTACKS: dict[str, bytes] = {
 }
 with_alpha = Image.new("RGBA", (7, 9), (1, 2, 3, 100))
 _stream = io.BytesIO()
+_SIZE = struct.pack(">II", 7, 9)
+ATTACKS |= {
+    "avif of 16,000²": edited_avif(_SIZE, struct.pack(">II", 16_000, 16_000)),
+    "avif of no pixels": edited_avif(_SIZE, struct.pack(">II", 0, 9)),
+    "avif whose frame has 16,000²": avif_with_frame(16_000, 16_000),
+    "avif with a description": saved("AVIF", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"),
+    "avif with a profile": saved("AVIF", icc_profile=b"not one"),
+    "animated avif": saved("AVIF", save_all=True, append_images=[Image.new("RGB", (7, 9))]),
+    "avif whose picture is elsewhere": edited_avif(
+        struct.pack(">I", PLAIN_AVIF.index(b"mdat") + 4), struct.pack(">I", 8)
+    ),
+    "avif with a box of no size": edited_avif(b"\0\0\0\x14ispe", b"\0\0\0\0ispe"),
+    "avif with a box beyond its end": edited_avif(b"\0\0\0\x14ispe", b"\xff\0\0\0ispe"),
+    "avif and more": PLAIN_AVIF + b"\0\0\0\x08free",
+    **{f"first {n} bytes of an avif": PLAIN_AVIF[:n] for n in range(12, len(PLAIN_AVIF), 7)},
+}
 with_alpha.save(_stream, "WEBP", lossless=True)
 ATTACKS["webp with alpha"] = _stream.getvalue()
+_stream = io.BytesIO()
+with_alpha.save(_stream, "AVIF")
+ATTACKS["avif with alpha"] = _stream.getvalue()
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -129,6 +176,26 @@ def test_lossy_webp_is_taken_as_pillow_reads_it() -> None:
         assert np.array_equal(decoded(content), np.asarray(picture))
 
 
+@given(place=st.integers(0, 330), value=st.integers(0, 255))
+@settings(max_examples=300, deadline=None)
+def test_an_avif_with_a_wrong_byte_is_a_picture_of_its_size_or_refused(
+    place: int, value: int
+) -> None:
+    content = bytearray(PLAIN_AVIF)
+    content[place] = value
+    try:
+        assert decoded(bytes(content)).shape == PIXELS.shape
+    except ValueError:
+        return
+
+
+def test_a_plain_avif_is_stored_as_it_is() -> None:
+    with Image.open(io.BytesIO(PLAIN_AVIF)) as picture:
+        assert np.array_equal(decoded(PLAIN_AVIF), np.asarray(picture))
+    assert undecodable(PLAIN_AVIF) == ""
+    assert converted(PLAIN_AVIF) == PLAIN_AVIF
+
+
 def test_the_largest_picture_of_any_setting_passes() -> None:
     assert MAX_PIXELS >= 8192**2
     value = np.zeros((8192, 8192, 3), np.uint8)
@@ -143,7 +210,7 @@ def test_the_largest_picture_of_any_setting_passes() -> None:
 BOUNDED = """
 import resource, sys
 from panic_hpc.store.pictures import decoded
-from PIL import Image, PngImagePlugin, WebPImagePlugin
+from PIL import AvifImagePlugin, Image, PngImagePlugin, WebPImagePlugin
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     decoded(sys.stdin.buffer.read())
@@ -153,7 +220,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
-@pytest.mark.parametrize("name", ["png of 12,000²", "webp of 16,000²", "png of two heads"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("png of 12,000²", "webp of 16,000²", "png of two heads"),
+        *("avif of 16,000²", "avif whose frame has 16,000²"),
+    ],
+)
 def test_a_picture_that_is_too_large_takes_no_memory(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", BOUNDED], input=ATTACKS[name], capture_output=True, check=True
@@ -169,7 +242,7 @@ def test_a_claimed_size_is_a_reason_and_no_error(side: int) -> None:
 
 
 def test_what_is_no_picture_is_told() -> None:
-    assert "no format" in undecodable(b"nothing")
+    assert "is no WebP, PNG" in undecodable(b"nothing")
 
 
 @pytest.mark.parametrize("form", ["AVIF", "JPEG"])
@@ -199,7 +272,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes]
     return make
 
 
-@pytest.mark.parametrize("name", ["eps", "TIFF", "png of 16 bits", "webp with alpha"])
+@pytest.mark.parametrize("name", ["eps", "TIFF", "webp with alpha", "avif with alpha"])
 def test_no_door_opens_a_stranger_s_picture(
     hostile: Callable[[bytes], Path], tmp_path: Path, name: str
 ) -> None:

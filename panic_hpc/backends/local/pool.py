@@ -52,9 +52,10 @@ def run_pool(
         raise
 
 
-def default_workers(n_cores: int) -> int:
-    """Return one worker a GPU, else one for every `n_cores` cores that this process may use."""
-    return len(gpu_numbers()) or max(1, len(os.sched_getaffinity(0)) // max(1, n_cores))
+def default_workers(n_cores: int, workers_per_gpu: int = 1) -> int:
+    """Return so many workers a GPU, else one for every `n_cores` of this process's cores."""
+    cores = len(os.sched_getaffinity(0))
+    return workers_per_gpu * len(gpu_numbers()) or max(1, cores // max(1, n_cores))
 
 
 def _start(

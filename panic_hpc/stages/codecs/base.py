@@ -1,5 +1,6 @@
 """The contract of codecs: how outputs of one modality become the bytes that are stored."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from panic_hpc import installed
@@ -8,7 +9,8 @@ from panic_hpc import installed
 class Codec(Protocol):
     """A plugin: one modality, which is its `name`; `option` is the experiment's choice of codec.
 
-    A codec that loses nothing may have `readable_at_once(value, option)`: see the function.
+    A codec that loses nothing may have `readable_at_once(value, option)`, one that loses something
+    should have `numerics(option)`: see the functions.
     """
 
     name: str
@@ -36,6 +38,21 @@ def readable_at_once(codec: Codec, value: Any, option: str) -> Any:
     """
     own = getattr(codec, "readable_at_once", None)
     return own(value, option) if own else None
+
+
+def with_codecs(
+    numerics: Mapping[str, Any], codecs: Iterable[Codec], option: str
+) -> Mapping[str, Any]:
+    """Return a numerics class with the versions that decide what lossy codecs make of outputs.
+
+    It stays as it is where no codec names any.
+    """
+    found = {}
+    for codec in codecs:
+        own = getattr(codec, "numerics", None)
+        if versions := own(option) if own else {}:
+            found[codec.name] = dict(versions)
+    return {**numerics, "codecs": found} if found else numerics
 
 
 def codec_of(modality: str) -> Codec:

@@ -1,15 +1,15 @@
 """The embeddings stage: every output of a model's modality, and the prompt itself, as a vector."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from panic_hpc.models.base import EmbeddingModel
 from panic_hpc.models.loading import load_all
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.models.torch_setup import fix_threads
 from panic_hpc.stages.base import Context, Estimate
-from panic_hpc.stages.codecs.base import codec_of
+from panic_hpc.stages.codecs.base import codec_of, with_codecs
 from panic_hpc.stages.embeddings.estimate import estimate_embeddings, estimate_longest_shard
 from panic_hpc.stages.embeddings.one_run import Reader, caller_of, embed, recorded
 from panic_hpc.stages.embeddings.outputs import Outputs
@@ -67,7 +67,7 @@ class EmbeddingsStage(JournalledStage):
         with open_shard(source, manifest_key=manifest.key) as runs_shard:
             fix_threads(manifest.experiment.threads)
             [model] = load_all([spec], context.device)
-            numerics = numerics_class(context.device, manifest.experiment.threads)
+            numerics = _numerics(context, spec)
             header = begin_header(context, shard, numerics, [(spec, model)])
             allow = context.allow_other_numerics
             with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
@@ -75,6 +75,12 @@ class EmbeddingsStage(JournalledStage):
                 _embed_runs(context, model, _prompts(manifest, shard, spec), outputs, journal)
                 arrays, failures = embeddings_arrays(outputs, journal, model.dimension)
                 publish_shard(path, finish_header(header, journal, failures=failures), arrays)
+
+
+def _numerics(context: Context, spec: ModelSpec) -> Mapping[str, Any]:
+    experiment = context.manifest.experiment
+    own = numerics_class(context.device, experiment.threads)
+    return with_codecs(own, [codec_of(spec.consumes)], experiment.images.codec)
 
 
 def _source(shard: Shard) -> Shard:

@@ -2,10 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from panic_hpc.stages.base import Estimate
 from panic_hpc.types import IMAGE, ModelSpec
 
 if TYPE_CHECKING:
+    from panic_hpc.experiment.config import Images
     from panic_hpc.planning.manifest import Manifest
     from panic_hpc.planning.networks import Network
 
@@ -15,6 +18,9 @@ ROW_BYTES = 64
 IMAGE_SIDE = 512
 # Of raw RGB: lossless WebP reached 0.63 to 0.68 at 1024 by 1024.
 LOSSLESS_SHARE = 0.65
+# AVIF's by its quality, for photographs at their sharpest: docs/format.md has what was measured.
+_QUALITIES = (1, 25, 50, 75, 90, 100)
+_SHARES = (0.005, 0.01, 0.03, 0.07, 0.12, 0.5)
 
 
 def estimate_runs(manifest: "Manifest") -> Estimate:
@@ -37,18 +43,26 @@ def estimate_longest_shard(manifest: "Manifest") -> Estimate:
 
 
 def _estimate_run(manifest: "Manifest", network: "Network") -> Estimate:
-    keep_every = manifest.experiment.images.keep_every
+    images = manifest.experiment.images
     seconds = nbytes = 0.0
     for place, model in enumerate(network.models):
         count = len(range(place, network.max_length, len(network.models)))
         seconds += count * manifest.seconds[model.name]
-        nbytes += count * (ROW_BYTES + _output_bytes(model, keep_every))
+        nbytes += count * (ROW_BYTES + _output_bytes(model, images))
     return Estimate(gpu_seconds=seconds, cpu_seconds=0.0, nbytes=nbytes)
 
 
-def _output_bytes(model: ModelSpec, keep_every: int) -> float:
+def _output_bytes(model: ModelSpec, images: "Images") -> float:
     if model.produces != IMAGE:
         return TEXT_BYTES
     sides = [model.settings.get(name) or model.settings.get("size") for name in ("height", "width")]
     height, width = (side if isinstance(side, int) else IMAGE_SIDE for side in sides)
-    return LOSSLESS_SHARE * 3 * height * width / keep_every if keep_every else 0.0
+    kept = 1 / images.keep_every if images.keep_every else 0.0
+    return stored_share(images.quality) * 3 * height * width * kept
+
+
+def stored_share(quality: int | None) -> float:
+    """Return the bytes stored of a picture's raw RGB at a lossy codec's quality; None: lossless."""
+    if quality is None:
+        return LOSSLESS_SHARE
+    return float(np.interp(quality, _QUALITIES, _SHARES))

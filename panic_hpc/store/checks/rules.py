@@ -78,8 +78,8 @@ RULES = (
     Rule("D01", CRITICAL, "The digest of every run is that of its content; that of an incomplete "
          "diagram is empty."),
     Rule("D02", CRITICAL, "The content key in the header is that of the run keys and digests."),
-    Rule("D03", CRITICAL, "Every image can be decoded: WebP or PNG of 8-bit RGB, one frame, at "
-         "most 8192² pixels."),
+    Rule("D03", CRITICAL, "Every image can be decoded: WebP, PNG or plain AVIF of 8-bit RGB, "
+         "one frame, at most 8192² pixels."),
     Rule("D04", VIOLATION, "Every text is UTF-8, lone surrogates allowed."),
     Rule("M01", VIOLATION, "A shard is the one that its place in an experiment's directory says."),
     Rule("M02", VIOLATION, "A dataset of an experiment's directory has all runs of its manifest, "

@@ -54,7 +54,9 @@ def _decoded(path: Path, output: str) -> Verified:
         Finding(one["rule"], one["path"], one["message"], one["hint"]) for one in value["findings"]
     )
     kind, key = value["kind"], value["content_key"]
-    return Verified(path, kind, key, tuple(findings), int(value["n_incomplete"]))
+    return Verified(
+        path, kind, key, tuple(findings), int(value["n_incomplete"]), value["n_undecoded"]
+    )
 
 
 def child() -> None:
@@ -65,6 +67,7 @@ def child() -> None:
         "kind": found.kind,
         "content_key": found.content_key,
         "n_incomplete": found.n_incomplete,
+        "n_undecoded": found.n_undecoded,
         "findings": [finding.to_json() for finding in found.findings],
     }
     sys.stdout.write(json.dumps(value))

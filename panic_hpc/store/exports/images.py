@@ -14,6 +14,7 @@ from panic_hpc.errors import PanicError
 from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.dataset.frames import ARROW
+from panic_hpc.store.pictures import pillow_module
 
 FORMATS = ("webp", "png", "jpeg")
 # A JPEG's segment has 65,533 bytes, with the rest of its EXIF.
@@ -99,8 +100,7 @@ def _description(about: dict[str, Any]) -> str:
 
 
 def _save(path: Path, pixels: Any, about: dict[str, Any], image_format: str) -> None:
-    from PIL import Image
-
+    Image = pillow_module()  # noqa: N806
     exif = Image.Exif()
     exif[_DESCRIPTION] = _description(about)
     exif[_SOFTWARE] = "panic-hpc"
