@@ -37,7 +37,8 @@ def temporary_file(path: Path) -> Iterator[Path]:
         yield temporary
     except OSError as error:
         raise PanicError(
-            f"{path} could not be written ({error})", hint="Run the same command again"
+            f"{path} could not be written ({error})",
+            hint="Run the same command again; shards that failed: panic-hpc retry EXP",
         ) from error
     finally:
         with suppress(FileNotFoundError):

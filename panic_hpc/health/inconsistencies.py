@@ -13,7 +13,9 @@ from panic_hpc.errors import PanicError
 from panic_hpc.health.experiment import verify_experiment
 from panic_hpc.keys import canonical_json
 from panic_hpc.store.checks.sampling import Sample
+from panic_hpc.store.format.column import MODALITIES
 from panic_hpc.store.format.file_digest import digest_path
+from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.format.shard import open_shard
 from panic_hpc.store.results.embeddings import EMBEDDING_FAILED
 from panic_hpc.store.results.runs import OUTPUT_TRUNCATED
@@ -160,40 +162,31 @@ def _numerics(sound: Mapping[Path, Shard]) -> Iterator[Inconsistency]:
 
 
 def _values(sound: Mapping[Path, Shard], most_truncated: float) -> Iterator[Inconsistency]:
-    for path, shard in sound.items():
-        with open_shard(path, check=False) if not shard.file else _nothing() as file:
-            if _has(file, "embeddings/vector") and (count := _n_not_finite(file)):
-                yield Inconsistency("nan", path, f"{count} vectors are not finite and say nothing "
-                                    "of a failure", SUBMIT, (path,))  # fmt: skip
-            if _has(file, "invocations/flags") and (share := _truncated(file)) > most_truncated:
-                yield Inconsistency("truncated", path, f"{share:.0%} of its texts were cut off",
-                                    "Give the captioner a larger max_tokens")  # fmt: skip
+    for path in (path for path, shard in sound.items() if not shard.file):
+        with open_shard(path, check=False) as file:
+            if count := _n_not_finite(file):
+                message = f"{count} vectors are not finite and say nothing of a failure"
+                yield Inconsistency("nan", path, message, SUBMIT, (path,))
+            if (share := _truncated(file)) > most_truncated:
+                hint = "Give the captioner a larger max_tokens"
+                yield Inconsistency("truncated", path, f"{share:.0%} of its texts were cut", hint)
 
 
-def _has(file: Any, array: str) -> bool:
-    """Say whether a shard's file is one of ours and holds an array."""
-    return file is not None and array in file
-
-
-def _n_not_finite(file: Any) -> int:
+def _n_not_finite(file: ArrayFile) -> int:
     count = 0
-    for first in range(0, file.rows("embeddings/vector"), _ROWS):
-        last = min(first + _ROWS, file.rows("embeddings/vector"))
+    n_rows = file.rows("embeddings/vector") if "embeddings/vector" in file else 0
+    for first in range(0, n_rows, _ROWS):
+        last = min(first + _ROWS, n_rows)
         vectors = file.slice("embeddings/vector", first, last)
         failed = file.slice("embeddings/flags", first, last) & EMBEDDING_FAILED
         count += int(np.sum(~np.isfinite(vectors).all(axis=1) & (failed == 0)))
     return count
 
 
-def _truncated(file: Any) -> float:
-    from panic_hpc.store.format.column import MODALITIES
-
+def _truncated(file: ArrayFile) -> float:
+    """Return the share of a shard's texts that were cut off, 0 where it has none."""
+    if "invocations/flags" not in file:
+        return 0.0
     is_text = file.array("invocations/modality") == MODALITIES[TEXT]
     cut = (file.array("invocations/flags") & OUTPUT_TRUNCATED) != 0
     return float(np.mean(cut[is_text])) if is_text.any() else 0.0
-
-
-def _nothing() -> Any:
-    from contextlib import nullcontext
-
-    return nullcontext()

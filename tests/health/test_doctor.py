@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import forge
+import numpy as np
 import pytest
 from injuries import INJURIES
 from little_experiment import command_line, plan_little
@@ -18,6 +20,10 @@ from panic_hpc.health.inconsistencies import Inconsistency, inspect
 from panic_hpc.health.installation import inspect_installation
 from panic_hpc.health.repair import movable, quarantine
 from panic_hpc.store.checks.sampling import ALL
+from panic_hpc.store.format.digest import run_digests
+from panic_hpc.store.format.reader import ArrayFile
+from panic_hpc.store.results.runs import OUTPUT_TRUNCATED
+from panic_hpc.store.results.section import shard_section
 from panic_hpc.workspace.failures import Failure, write_failure
 from panic_hpc.workspace.leases import Lease, Progress, encode
 from panic_hpc.workspace.process import this_process
@@ -133,8 +139,31 @@ def test_a_submission_that_cannot_be_read_is_told_and_never_moved(copy: Path) ->
     assert (one.kind, one.quarantine) == ("unreadable", ())
 
 
-def test_texts_that_were_cut_off_are_told_above_a_threshold(copy: Path) -> None:
-    assert not [one for one in found(copy, 0.99) if one.kind == "truncated"]
+def test_texts_that_were_cut_off_and_vectors_that_are_not_finite_are_told(copy: Path) -> None:
+    def cut(flags: np.ndarray) -> np.ndarray:
+        return flags | OUTPUT_TRUNCATED
+
+    def not_finite(vectors: np.ndarray) -> np.ndarray:
+        vectors[3] = np.nan
+        return vectors
+
+    runs = copy / "shards/runs/runs_00000.h5"
+    [vectors, *_] = sorted((copy / "shards/embeddings").rglob("*.h5"))
+    for path, name, change in (
+        (runs, "invocations/flags", cut), (vectors, "embeddings/vector", not_finite)
+    ):  # fmt: skip
+        forge.overwrite(path, name, change)
+        redigest(path)
+    told = {(one.kind, one.path) for one in found(copy, most_truncated=0.9)}
+    assert told >= {("truncated", runs), ("nan", vectors)}
+    assert ("truncated", runs) not in {(one.kind, one.path) for one in found(copy, 1.0)}
+
+
+def redigest(path: Path) -> None:
+    """Make the runs' digests those of a forged shard's content."""
+    with ArrayFile(path) as file:
+        digests = np.array([d.encode() for _, d in run_digests(shard_section(file))], "S64")
+    forge.overwrite(path, "runs/digest", lambda _: digests)
 
 
 def test_nothing_is_moved_while_somebody_works(copy: Path) -> None:
