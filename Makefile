@@ -9,13 +9,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
 PYTEST_ARGS ?=
-QUICK_TESTS ?= $(wildcard $(addprefix tests/,experiment planning clusters test_layers.py))
-BASE_TESTS ?= $(addprefix tests/,experiment planning clusters cli store merging upstream stages analysis test_layers.py)
+QUICK_TESTS ?= $(wildcard $(addprefix tests/,experiment planning clusters validation test_layers.py))
+BASE_TESTS ?= $(addprefix tests/,experiment planning clusters validation disk cli store merging upstream stages analysis workspace test_layers.py)
 WITHOUT_COMPUTE := not compute and not mpi and not slurm and not apptainer and not long
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test quick test-base test-lowest check docs bench image clean
+.PHONY: demo test faults quick test-base test-lowest check docs bench image clean
 
 demo: $(STAMP)
 	$(BIN)/panic-hpc demo $(DEMO)
@@ -47,6 +47,10 @@ test-lowest:
 	    --editable '.[compute,analysis,engines,mpi,publish,dev]'
 	$(LOWEST)/bin/python -m pytest -q -m 'not slurm and not apptainer and not mpi and not programs and not long' \
 	    -n 2 --dist loadfile $(PYTEST_ARGS)
+
+# Injections by the thousand: minutes to hours. The tests do some of each.
+faults: $(STAMP)
+	PANIC_HPC_FAULT_SEEDS=50 PANIC_HPC_FAULT_HISTORIES=50 $(BIN)/python -m pytest -q -s tests/faults
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """The direction of imports, one door a library, one meaning a name: DESIGN.md, sections 2 and 3."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ LAYERS = (
     (
         "errors",
         "exit_codes",
+        "extras",
         "types",
         "keys",
         "paths",
@@ -178,6 +180,63 @@ def test_only_installed_finds_plugins_by_name(name: str) -> None:
     text = MODULES[name].read_text()
     for finder in ("iter_modules(", "entry_points(", "walk_packages("):
         assert finder not in text, f"{name} looks for plugins by itself; ask panic_hpc.installed"
+
+
+STAGE_WORDS = {"RUNS", "EMBEDDINGS", "DIAGRAMS", "MERGE"}
+STAGE_ROOMS = ("stages.runs", "stages.embeddings", "stages.diagrams", "stages.merge")
+# Tables of upstream's databases are called so too.
+ASKING_ROOMS = (*STAGE_ROOMS, "store.results", "upstream")
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_nothing_but_a_stage_and_its_results_asks_which_stage_it_is(name: str) -> None:
+    if any(_within(name, room) for room in ASKING_ROOMS):
+        return
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            asked = {_word(part) for side in sides for part in _parts(side)} & STAGE_WORDS
+            place = f"{name}:{node.lineno}"
+            assert not asked, f"{place} compares with {asked}; let the stage or its results say it"
+
+
+def _parts(node: ast.expr) -> list[ast.expr]:
+    return node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else [node]
+
+
+def _word(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    return str(node.value).upper() if isinstance(node, ast.Constant) else ""
+
+
+# Words of DESIGN.md, section 2, that mean one thing: parts of names, and where these may stand.
+RESERVED_WORDS = {
+    "chunk": ("store.format", "store.exports"),
+    "element": ("homology", "models"),
+    "claim": (),
+}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_words_of_the_glossary_mean_what_it_says(name: str) -> None:
+    tree = ast.parse(MODULES[name].read_text())
+    words = {part for node in ast.walk(tree) for part in _words(node)}
+    for word, rooms in RESERVED_WORDS.items():
+        if word in words or f"{word}s" in words:
+            assert any(_within(name, room) for room in rooms), f"{name} uses {word!r}: DESIGN.md, 2"
+
+
+def _words(node: ast.AST) -> list[str]:
+    """Return the parts of the identifiers that a node defines."""
+    match node:
+        case ast.FunctionDef(name=named) | ast.ClassDef(name=named) | ast.arg(arg=named):
+            pass
+        case ast.Name(id=named, ctx=ast.Store()):
+            pass
+        case _:
+            return []
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", named).lower().split("_")
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()}))

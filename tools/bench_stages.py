@@ -16,7 +16,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,12 +75,12 @@ def planned(root: Path, options: argparse.Namespace, batch_size: int) -> Manifes
     return manifest.write(make_plan(experiment, catalogue.load()), ExperimentPaths(root))
 
 
-def stage(name: str, plan: Manifest, root: Path) -> None:
+def stage(name: str, plan: Manifest, root: Path, device: str = "cpu") -> None:
     """Execute all shards of a stage as a worker does."""
     plugin = installed.plugins("stages")[name]
     cpus = len(os.sched_getaffinity(0))
     context = Context(
-        plan, ExperimentPaths(root), "cpu", {}, lambda margin_s: "", _silent, cpus=cpus
+        plan, ExperimentPaths(root), device, {}, lambda margin_s: "", _silent, cpus=cpus
     )
     for shard in plugin.shards(plan):
         plugin.execute(context, shard)
@@ -90,9 +90,12 @@ def _silent(done: int, total: int) -> None:
     pass
 
 
-def bare_runs(plan: Manifest) -> dict[str, list[list[Any]]]:
-    """Load the network's models and follow all runs; return every run's outputs by modality."""
-    models = [load(spec, "cpu") for spec in plan.networks[0].models]
+def bare_runs(plan: Manifest, loaded: Sequence[Any] | None = None) -> dict[str, list[list[Any]]]:
+    """Follow all runs through the network's models; return every run's outputs by modality.
+
+    The models are loaded first, unless they are given.
+    """
+    models = loaded or [load(spec, "cpu") for spec in plan.networks[0].models]
     runs = list(plan.runs())
     values: list[Any] = [plan.prompts[run.prompt].text for run in runs]
     outputs: dict[str, list[list[Any]]] = {"text": [[] for _ in runs], "image": [[] for _ in runs]}

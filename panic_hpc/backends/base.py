@@ -47,16 +47,21 @@ class SubmitRequest:
     allow_short_walltime: bool = False
 
 
-def request_for(cluster: str = "local", **asked: object) -> SubmitRequest:
+def request_for(
+    cluster: str = "local", *, workers_per_gpu: int = 0, **asked: object
+) -> SubmitRequest:
     """Return the request of a profile by its name or file; `asked` are SubmitRequest's fields.
 
+    `workers_per_gpu` takes the place of the profile's, 0 leaves it.
     Raises ConfigError where there is no such profile or a variable of it is not set here.
 
         request_for("mine", stages=("runs",), retry=True)
     """
     from panic_hpc.clusters.profiles import load_cluster, resolved
 
-    return SubmitRequest(resolved(load_cluster(cluster)), **asked)  # type: ignore[arg-type]
+    profile = resolved(load_cluster(cluster))
+    shared = profile.sharing_gpus(workers_per_gpu) if workers_per_gpu else profile
+    return SubmitRequest(shared, **asked)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

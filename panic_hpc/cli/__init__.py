@@ -1,8 +1,10 @@
 """The command line: one verb a file, each with `register(app)`; parses, calls, prints."""
 
 import io
+import os
 import sys
 import traceback
+from collections.abc import MutableMapping
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +13,7 @@ from typer.models import CommandInfo, TyperInfo
 
 from panic_hpc import exit_codes, installed
 from panic_hpc.errors import Interrupted, PanicError
+from panic_hpc.extras import missing_library
 from panic_hpc.versions import own_version
 
 _places: dict[str, tuple[int, int]] = {}
@@ -34,6 +37,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _verbose = False
+NARROWEST = 20
+"""Fewer columns than that are a mistake of whoever set COLUMNS."""
 
 PANELS = (
     "The main job",
@@ -94,8 +99,17 @@ def _panel_place(panel: str) -> int:
     return PANELS.index(panel) if panel in PANELS else len(PANELS)
 
 
+def _forget_impossible_width(environ: MutableMapping[str, str]) -> None:
+    """Take out a COLUMNS that no terminal has, so that the terminal is asked."""
+    # Some editors' shells say 0, and rich then prints nothing at all, errors neither.
+    columns = environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) < NARROWEST:
+        del environ["COLUMNS"]
+
+
 def main() -> None:
     """Run the command line; a PanicError becomes its message on standard error and exit code 1."""
+    _forget_impossible_width(os.environ)
     from panic_hpc.cli.console.output import err, literal
 
     register_verbs(app)
@@ -108,6 +122,11 @@ def main() -> None:
     except Interrupted as error:
         err.print(literal(str(error), "yellow"))
         sys.exit(exit_codes.INTERRUPTED)
+    except ModuleNotFoundError as error:
+        if (missing := missing_library(error)) is None:
+            raise
+        err.print(literal(f"panic-hpc: {missing}", "red"))
+        sys.exit(exit_codes.ERROR)
     # `panic-hpc show | head` ends here; a trace would be no news.
     except BrokenPipeError:
         sys.exit(exit_codes.ERROR)

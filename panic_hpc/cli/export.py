@@ -84,9 +84,15 @@ def crate(
     as_json: Json = False,
 ) -> None:
     """Write the dataset with README, licence, CITATION.cff, checksums, DataCite and RO-Crate."""
-    from panic_hpc.store.exports.crate import Description, export_crate, require_empty
+    from panic_hpc.store.exports.crate import (
+        Description,
+        export_crate,
+        require_described,
+        require_empty,
+    )
 
     about = Description(title, tuple(author), description, licence, publisher)
+    require_described(about)
     limit = _bytes(max_file)
     # Before the parts are written into it, which may take hours.
     require_empty(output, [dataset_path(source)])

@@ -24,6 +24,10 @@ def import_database(
         Path, typer.Argument(metavar="DATABASE", help="An SQLite file of upstream's panic-tda.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The dataset to make.")],
+    experiment: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this experiment, by how its id begins; can be given again."),
+    ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -31,7 +35,9 @@ def import_database(
     from panic_hpc.upstream.importing import import_upstream
 
     with count_bar("import") as report:
-        imported = import_upstream(database, output, report, force=force)
+        imported = import_upstream(
+            database, output, report, experiments=experiment or (), force=force
+        )
     if as_json:
         value = asdict(imported.merged) | {"path": str(output), "problems": imported.problems}
         say_json(value)

@@ -81,8 +81,9 @@ def _plan(file: Path, directory: Path, **layout: Any) -> "Manifest":
 
 def summary_of(manifest: "Manifest") -> dict[str, Any]:
     """Return what will happen, as a JSON value."""
+    from panic_hpc.models.checks.records import unchecked
     from panic_hpc.models.hub.cache import cache_directory, missing
-    from panic_hpc.planning.availability import obstacles
+    from panic_hpc.planning.availability import missing_libraries, obstacles
     from panic_hpc.stages.base import installed_stages
 
     return {
@@ -105,6 +106,8 @@ def summary_of(manifest: "Manifest") -> dict[str, Any]:
         },
         "cannot_be_submitted": obstacles(manifest),
         "to_fetch": [spec.name for spec in missing(manifest.specs, cache_directory())],
+        "unchecked": unchecked(manifest.specs, cache_directory()),
+        "not_installed_here": missing_libraries(manifest, cache_directory()),
     }
 
 
@@ -176,11 +179,16 @@ def _print_outcome(summary: Mapping[str, Any], existed: bool, dry_run: bool) -> 
     refusals = summary["cannot_be_submitted"]
     if refusals:
         warn(f"Planned, but it cannot be submitted: {'; '.join(refusals)}")
+    for name, libraries in summary["not_installed_here"].items():
+        warn(f"{name} needs {' and '.join(libraries)}, not installed here: see where jobs run")
     if refusals or dry_run:
         return
     place = shlex.quote(directory)
     if summary["to_fetch"]:
         say(f"{', '.join(summary['to_fetch'])}: not in the cache here")
         say(f"Next: panic-hpc models fetch {place} (with --cluster NAME for a cluster's cache)")
-    else:
-        say(f"Next: panic-hpc submit {place}")
+        return
+    if summary["unchecked"]:
+        say(f"{', '.join(summary['unchecked'])}: checked on no machine yet")
+        say(f"Perhaps first: panic-hpc models check {place}")
+    say(f"Next: panic-hpc submit {place}")

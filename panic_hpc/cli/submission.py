@@ -19,6 +19,7 @@ from panic_hpc.cli.console.options import (
     ShortWalltime,
     Stages,
     Workers,
+    WorkersPerGpu,
     Yes,
 )
 from panic_hpc.cli.console.output import say, warn
@@ -34,6 +35,7 @@ def carry_out(
     cluster: ClusterName = "local",
     executor: ExecutorName = "local",
     workers: Workers = 0,
+    workers_per_gpu: WorkersPerGpu = 0,
     stage: Stages = None,
     image: Image = "",
     dry_run: DryRun = False,
@@ -55,6 +57,7 @@ def carry_out(
         retry=retry,
         executor=_executor(executor),
         workers=workers,
+        workers_per_gpu=workers_per_gpu,
         image=image,
         any_node=any_node,
         allow_other_numerics=allow_other_numerics,

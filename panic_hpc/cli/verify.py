@@ -87,6 +87,7 @@ def _to_json(result: "Verified") -> dict[str, Any]:
         "kind": result.kind,
         "content_key": result.content_key,
         "incomplete_diagrams": result.n_incomplete,
+        "undecoded_images": result.n_undecoded,
         "findings": [finding.to_json() for finding in result.findings],
     }
 
@@ -95,6 +96,11 @@ def _print(result: "Verified") -> None:
     key = f", content key {result.content_key}" if result.content_key else ""
     if result.n_incomplete:
         key += f", {result.n_incomplete} diagrams incomplete (stopped by time or memory)"
+    if result.n_undecoded:
+        warn(
+            f"{result.n_undecoded} pictures were not decoded: that needs Pillow. "
+            "pip install 'panic-hpc[pictures]'"
+        )
     if not result.findings:
         say(f"{result.path}: clean {result.kind}{key}")
         return

@@ -9,6 +9,7 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
+    ValidationError,
     model_validator,
 )
 
@@ -178,6 +179,22 @@ class Cluster(ProfileTable):
         if resources is None:
             raise LaunchError(f"The profile {self.name} has no resources for the stage {name!r}")
         return resources
+
+    def sharing_gpus(self, workers: int) -> "Cluster":
+        """Return this profile with `workers` tasks a GPU in each stage that works on shards.
+
+        Raises LaunchError where a stage asks for its GPUs in a way that cannot be shared.
+        """
+        try:
+            shared = {
+                name: stage.sharing_gpus(workers)
+                for name, stage in self.stages
+                if isinstance(stage, ShardResources)
+            }
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            raise LaunchError(f"{self.name} cannot share its GPUs: {reason}") from error
+        return self.model_copy(update={"stages": self.stages.model_copy(update=shared)})
 
     def sbatch_options(self, name: str) -> dict[str, str | bool]:
         """Return the resource options of a job of stage `name`; see resources.sbatch_options.

@@ -63,6 +63,11 @@ class StageResources(ProfileTable):
         """Tasks that one job starts on each node."""
         return 1
 
+    @property
+    def gpus_per_node(self) -> int:
+        """GPUs that one job has on each node."""
+        return self.gpus * self.tasks_per_node
+
     def launched_by(self, launcher: str) -> "StageResources":
         """Return what a job asks for where `launcher` (of `Mpi`) starts its processes."""
         return self
@@ -85,15 +90,41 @@ class StageResources(ProfileTable):
 
 
 class ShardResources(StageResources):
-    """A stage that runs as array jobs: `shards_per_job` shards side by side, one task each."""
+    """A stage that runs as array jobs: `shards_per_job` shards side by side, one task each.
+
+    `workers_per_gpu` of these tasks, or of the workers on this machine, share one's GPUs.
+    """
 
     shards_per_job: Annotated[int, Field(ge=1)] = 1
+    workers_per_gpu: Annotated[int, Field(ge=1, le=48)] = 1
     max_parallel: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def tasks_per_node(self) -> int:
         """Tasks that one job starts on its node: one for each shard."""
         return self.shards_per_job
+
+    @property
+    def gpus_per_node(self) -> int:
+        """GPUs that one job has on its node: those of each group of tasks that shares them."""
+        return self.gpus * self.shards_per_job // self.workers_per_gpu
+
+    def sharing_gpus(self, workers: int) -> "ShardResources":
+        """Return the same jobs with `workers` tasks a GPU, and so as many shards more."""
+        tasks = self.shards_per_job // self.workers_per_gpu * workers
+        more = {"shards_per_job": tasks} if self.gpus else {}
+        table = self.model_dump(exclude_unset=True)
+        return ShardResources.model_validate({**table, "workers_per_gpu": workers, **more})
+
+    @model_validator(mode="after")
+    def _sharing(self) -> Self:
+        if not self.gpus or self.workers_per_gpu == 1:
+            return self
+        if self.shards_per_job % self.workers_per_gpu:
+            raise ValueError("shards_per_job must be a multiple of workers_per_gpu")
+        if self.gpu_option == "gpus-per-task":
+            raise ValueError("gpu_option 'gpus-per-task' gives each worker its own: use another")
+        return self
 
     @model_validator(mode="after")
     def _one_node(self) -> Self:
@@ -156,7 +187,7 @@ def _text(number: int | None) -> str | None:
 def _gpu_option(stage: StageResources) -> dict[str, str | bool | None]:
     if stage.gpus == 0 or stage.gpu_option == "none":
         return {}
-    count = stage.gpus * (1 if stage.gpu_option == "gpus-per-task" else stage.tasks_per_node)
+    count = stage.gpus if stage.gpu_option == "gpus-per-task" else stage.gpus_per_node
     kind = f"{stage.gpu_type}:" if stage.gpu_type else ""
     prefix = "gpu:" if stage.gpu_option == "gres" else ""
     return {stage.gpu_option: f"{prefix}{kind}{count}"}
@@ -168,7 +199,7 @@ def _mem_option(stage: StageResources) -> dict[str, str | bool | None]:
     shares = {
         "mem": 1 / stage.tasks_per_node,
         "mem-per-cpu": stage.cpus or 1,
-        "mem-per-gpu": stage.gpus or 1,
+        "mem-per-gpu": stage.gpus_per_node / stage.tasks_per_node or 1,
     }
     # In MiB: sbatch takes no fractions, and reads a bare number as megabytes.
     return {stage.mem_option: f"{round(stage.mem_gb * 1024 / shares[stage.mem_option])}M"}
@@ -192,5 +223,5 @@ def cost(stage: StageResources, jobs: int) -> AllocationCost:
     nodes = stage.nodes or 1
     # Whole nodes are what exclusive partitions charge, whatever a job asks for.
     cpus = nodes * stage.node_cpus if stage.node_cpus else stage.tasks * (stage.cpus or 1)
-    gpus = stage.tasks * stage.gpus if stage.node_gpus is None else nodes * stage.node_gpus
+    gpus = nodes * (stage.gpus_per_node if stage.node_gpus is None else stage.node_gpus)
     return AllocationCost(cpu_hours=hours * cpus, gpu_hours=hours * gpus)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from panic_hpc.disk.directories import make_directory
 from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import PanicError
 
@@ -31,7 +32,7 @@ def fsync_directory(directory: Path) -> None:
 
 @contextmanager
 def _written_temporary(path: Path, content: bytes) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     temporary = temporary_beside(path)
     try:
         with temporary.open("xb") as stream:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from panic_hpc.disk.directories import make_directory
 from panic_hpc.disk.files import fsync_directory, temporary_beside
 from panic_hpc.errors import PanicError
 
@@ -30,7 +31,7 @@ def remove_stale(path: Path) -> None:
 @contextmanager
 def temporary_file(path: Path) -> Iterator[Path]:
     """Give a name beside `path` to build in; whatever is left there is removed in the end."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     temporary = temporary_beside(path)
     try:
         yield temporary

@@ -24,8 +24,8 @@ def with_models_file(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any
         rows = read_models(folder, name)
     except ConfigError as error:
         return rest, [f"models_file = {shown(name)}: {problem}" for problem in error.problems]
-    used = names_in([table.get("networks"), table.get("embedding_models")])
-    rows = {model: row for model, row in rows.items() if model in set(used)}
+    used = set(names_in([table.get("networks"), table.get("embedding_models")]))
+    rows = {model: row for model, row in rows.items() if model in used}
     if not isinstance(own, dict):
         return rest, []
     twice = [f"models.{model}: in {name} too; keep one" for model in rows if model in own]

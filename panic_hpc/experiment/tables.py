@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from panic_hpc.disk.strict_json import depth_exceeds
 from panic_hpc.errors import ConfigError
 from panic_hpc.experiment.text_file import read_text
 from panic_hpc.validation.problems import shown
@@ -45,19 +46,6 @@ def read_table(path: Path) -> dict[str, Any]:
     if depth_exceeds(table, MAX_DEPTH):
         raise ConfigError(str(path), [f"nested more than {MAX_DEPTH} deep"])
     return table
-
-
-def depth_exceeds(value: Any, limit: int) -> bool:
-    """Say whether lists and tables are nested more than `limit` deep, without recursion."""
-    level = [value]
-    for _ in range(limit):
-        level = [inner for outer in level for inner in _children(outer)]
-    return bool(level)
-
-
-def _children(value: Any) -> list[Any]:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [item for item in inner if isinstance(item, dict | list)]
 
 
 def _looks_like_json(path: Path, text: str) -> bool:

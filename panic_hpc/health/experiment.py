@@ -13,6 +13,8 @@ from panic_hpc.store.checks.rules import REDO_DATASET, REDO_SHARD, Finding
 from panic_hpc.store.checks.sampling import Sample
 from panic_hpc.store.checks.verify import Verified, verify_file
 from panic_hpc.store.dataset.dataset import Dataset
+from panic_hpc.store.format.header import DATASET
+from panic_hpc.store.results.base import kind_of
 
 Report = Callable[[int, int], None]
 
@@ -29,7 +31,7 @@ def verify_experiment(root: Path, sample: Sample, report: Report) -> Iterator[Ve
         yield _shard(one, sample, _shifted(report, sum(sizes[:number]), total))
     if paths.dataset.exists():
         found = verify_file(paths.dataset, sample, _shifted(report, sum(sizes[:-1]), total))
-        yield _with(found, *_dataset_findings(paths, planned.n_runs, found))
+        yield _with(found, *_dataset_findings(paths, planned.key, planned.n_runs, found))
 
 
 def _shifted(report: Report, done: int, total: int) -> Report:
@@ -47,12 +49,22 @@ def _shard(one: Input, sample: Sample, report: Report) -> Verified:
     return found
 
 
-def _dataset_findings(paths: ExperimentPaths, n_runs: int, found: Verified) -> Iterator[Finding]:
+def _dataset_findings(
+    paths: ExperimentPaths, key: str, n_runs: int, found: Verified
+) -> Iterator[Finding]:
     if found.findings:
         return
+    if found.kind != DATASET:
+        sentence = f"{paths.dataset} is a {found.kind}, where the dataset belongs"
+        yield Finding("M02", str(paths.dataset), sentence, REDO_DATASET)
+        return
     with Dataset(paths.dataset) as dataset:
+        if [one["key"] for one in dataset.metadata["experiments"]] != [key]:
+            sentence = f"{paths.dataset} is the dataset of other experiments"
+            yield Finding("M02", str(paths.dataset), sentence, REDO_DATASET)
+            return
         listed = {one["first_run"]: one["n_runs"] for one in dataset.metadata["missing"]
-                  if one["stage"] == "runs"}  # fmt: skip
+                  if kind_of(one["stage"]).defines_runs}  # fmt: skip
         if dataset.n_runs + sum(listed.values()) != n_runs:
             message = f"it has {dataset.n_runs} runs and lists {sum(listed.values())} as missing"
             sentence = f"{message}, the manifest has {n_runs}"

@@ -6,6 +6,9 @@ from panic_hpc.homology.cost import LAZY_MAXDIM, NOISE_RATIO
 from panic_hpc.homology.engine import Outcome, Request
 from panic_hpc.homology.native_core import load_native
 
+MANY_POINTS = 6000
+"""From here on, up to H2, it pays to show that long edges begin nothing and to leave them out."""
+
 
 def solve(cloud: Cloud, request: Request, spent: float) -> Outcome:
     """Diagrams of `cloud` by the native core; `spent` seconds of its time are gone already."""
@@ -22,6 +25,7 @@ def solve(cloud: Cloud, request: Request, spent: float) -> Outcome:
             maxdim=request.maxdim,
             thresh=request.thresh,
             noise_ratio=NOISE_RATIO,
+            many_points=MANY_POINTS,
             threads=request.threads,
             # 0 means no limit here and below; a time limit already past was answered before.
             seconds=0.0 if request.time_limit_s is None else request.time_limit_s - spent,

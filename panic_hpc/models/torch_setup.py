@@ -9,6 +9,8 @@ from panic_hpc.errors import ModelError
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 
+CUBLAS_WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+"""The variable and value by which captioners compiled into CUDA graphs were seen to repeat."""
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -24,11 +26,20 @@ def fix_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
+def has_gpu() -> bool:
+    """Say whether torch is installed and sees a GPU."""
+    try:
+        import torch
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())
+
+
 def torch_for(device: str) -> Any:
     """Import torch, set up for equal bits on `device`; ModelError where there is no such device."""
     # cuBLAS reads it when its first handle is made, so before torch touches a GPU; without it GEMMs
     # on several streams may differ from run to run.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault(*CUBLAS_WORKSPACE)
     try:
         import torch
     except ImportError as error:

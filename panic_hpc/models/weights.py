@@ -1,6 +1,5 @@
 """Where a model's weights are: a hub's repository at a commit, or a folder of known digest."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,35 +68,3 @@ def _require_unchanged(spec: ModelSpec, folder: Path) -> None:
             f"{folder} is not what {spec.name} was planned with ({found}, not {spec.revision})",
             hint="Put the weights back, or plan the experiment again in a new directory",
         )
-
-
-def require_whole_files(folder: Path) -> None:
-    """Raise ModelError, with its name, for a file of weights in `folder` that is not whole."""
-    for path in sorted(folder.rglob("*.safetensors")):
-        if problem := file_problem(path):
-            raise ModelError(
-                f"{path} is no whole file of weights: {problem}",
-                hint="Fetch or copy it again",
-            )
-
-
-def file_problem(path: Path) -> str:
-    """Return what is wrong with a safetensors file as a whole, "" where nothing is.
-
-    Reads its header only: 8 bytes of length, JSON with each tensor's place, then the tensors.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(8)
-        if head.startswith(b"version "):
-            return "it is a pointer of git-lfs; the weights themselves were never brought"
-        length = int.from_bytes(head, "little")
-        if len(head) < 8 or length > size - 8:
-            return f"it ends after {size} bytes"
-        try:
-            tensors = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name[:2] != "__"]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-            return "its header is damaged"
-    whole = 8 + length + max(ends, default=0)
-    return "" if size == whole else f"it has {size} bytes, and its header says {whole}"

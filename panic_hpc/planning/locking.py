@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from panic_hpc.errors import ConfigError
 from panic_hpc.experiment import catalogue
-from panic_hpc.experiment.resolution import ref_of
+from panic_hpc.experiment.config import Experiment
+from panic_hpc.experiment.resolution import ref_of, resolve
 from panic_hpc.models.hub import client as hub
 from panic_hpc.models.hub.lock import (
     LockedModel,
@@ -47,6 +49,15 @@ def lockable(path: Path, update: bool = False) -> Lockable:
         return Lockable(path, manifest.read(path), lock)
     commits = {} if update else commits_of(read_lock(lock))
     return Lockable(path, plan_file(path, catalogue.load(), commits=commits), lock, update)
+
+
+def model_by_name(name: str) -> ModelSpec:
+    """Return a model known by name with its own settings; ConfigError where there is none."""
+    experiment = Experiment.model_construct(networks=(), prompts=(), embedding_models=(name,))
+    resolved = resolve(experiment, catalogue.load())
+    if resolved.problems:
+        raise ConfigError(name, resolved.problems)
+    return resolved.specs[name]
 
 
 def lock_models(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from panic_hpc.report.contact_sheet import THUMBNAIL, Cell, Strip, contact_sheet, fitted
 from panic_hpc.report.persistence_diagram import persistence_diagram
+from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.types import DIAGRAMS
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ MOST_RUNS = 16
 
 def draw_contact_sheet(dataset: "Dataset", path: Path) -> Path:
     """Write a PNG with a row for each of at most 16 runs, spread over the networks evenly."""
+    require_sound(dataset.file)
     names = dataset.networks()["name"].to_list()
     prompts = dataset.prompt_texts()
     runs = dataset.runs()

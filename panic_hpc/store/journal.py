@@ -21,6 +21,7 @@ from typing import Any
 
 from panic_hpc.closing import Closing
 from panic_hpc.disk.blocks import read_bytes, write_at
+from panic_hpc.disk.directories import make_directory
 from panic_hpc.disk.files import fsync_directory, temporary_beside
 from panic_hpc.errors import NumericsError, PanicError, ShardError
 from panic_hpc.keys import canonical_json
@@ -116,7 +117,7 @@ def open_journal(path: Path, header: ShardHeader, *, allow_other_numerics: bool 
     Raises ShardError where it belongs to another shard or experiment, NumericsError where it was
     begun in another numerics class and that is not allowed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     temporary = temporary_beside(path)
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:

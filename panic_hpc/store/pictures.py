@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.errors import PanicError
+from panic_hpc.extras import missing_library
 from panic_hpc.store.avif import is_avif, read_avif_head
 
 if TYPE_CHECKING:
@@ -69,27 +70,35 @@ class Head(NamedTuple):
     problem: str = ""
 
 
+def pillow_module() -> Any:
+    """Return Pillow's module; PanicError where it is not installed."""
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        raise missing_library(error) or error from error
+    return Image
+
+
 def decoded(content: bytes) -> NDArray[np.uint8]:
     """Return a stored picture as (H, W, 3) uint8; ValueError with the reason where it is none.
 
     Format, size and kind are judged from the head, before a decoder allocates anything.
     """
-    from PIL import Image
-
+    pillow = pillow_module()
     head = read_head(content)
     if head is None or head.problem:
         raise ValueError(head.problem if head else f"it is no {STORED_FORMATS}")
     require_size(head.width, head.height)
     try:
         # One decoder instead of Pillow's forty, some of which start programs.
-        with Image.open(io.BytesIO(content), formats=(head.format,)) as picture:
+        with pillow.open(io.BytesIO(content), formats=(head.format,)) as picture:
             _require_plain(picture, head)
             return np.asarray(picture)
     # The warning is raised where warnings are errors; a PNG may have a second, larger head.
     except (
         *_DECODER_ERRORS,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
+        pillow.DecompressionBombError,
+        pillow.DecompressionBombWarning,
     ) as error:
         raise ValueError(str(error) or type(error).__name__) from error
 
@@ -184,10 +193,9 @@ def converted(content: bytes) -> bytes:
 
 
 def _reencoded(content: bytes) -> bytes:
-    from PIL import Image
-
+    pillow = pillow_module()
     try:
-        with Image.open(io.BytesIO(content), formats=FOREIGN_FORMATS) as picture:
+        with pillow.open(io.BytesIO(content), formats=FOREIGN_FORMATS) as picture:
             # Readers of AVIF and JPEG know it from the head.
             require_size(*picture.size)
             stream = io.BytesIO()
@@ -197,7 +205,7 @@ def _reencoded(content: bytes) -> bytes:
     # The warning is raised where warnings are errors; a PNG may have a second, larger head.
     except (
         *_DECODER_ERRORS,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
+        pillow.DecompressionBombError,
+        pillow.DecompressionBombWarning,
     ) as error:
         raise ValueError(str(error) or type(error).__name__) from error

@@ -2,143 +2,26 @@
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.errors import PanicError
-from panic_hpc.keys import content_key
 from panic_hpc.store.format import ragged
 from panic_hpc.store.format.column import MODALITIES, OUTPUT_GROUPS
-from panic_hpc.store.pictures import converted
 from panic_hpc.store.results.base import kind_of
 from panic_hpc.store.results.diagrams import DIAGRAM_STATUS
-from panic_hpc.store.results.runs import ENDED, NOISE, NOT_KEPT, OUTPUT_EMPTY
+from panic_hpc.store.results.runs import NOISE, NOT_KEPT, OUTPUT_EMPTY
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, RUNS, TEXT
-from panic_hpc.upstream.database import (
-    UpstreamDatabase,
-    UpstreamDiagram,
-    UpstreamInvocation,
-    UpstreamRun,
-    text_id,
-)
+from panic_hpc.upstream.database import UpstreamInvocation
+from panic_hpc.upstream.diagram import UpstreamDiagram
+from panic_hpc.upstream.imported_run import ImportedRun
 
-PICTURE_THREADS = 4
 DIMENSIONS = 3
 """Upstream computes homology up to dimension 2."""
 
 Arrays = dict[str, NDArray[Any]]
-Vectors = list[tuple[int, NDArray[np.float32]]]
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedRun:
-    """One run of upstream's with all that belongs to it.
-
-    Steps after a gap cannot be part of a run: they are left out, which `problems` say.
-    """
-
-    run: UpstreamRun
-    network: int
-    prompt: int
-    invocations: Sequence[UpstreamInvocation]
-    embeddings: dict[str, Vectors]
-    diagrams: dict[str, UpstreamDiagram]
-    problems: tuple[str, ...]
-
-    @classmethod
-    def read(cls, source: UpstreamDatabase, run: UpstreamRun, network: int, prompt: int) -> Self:
-        """Read a run; PanicError where one model's vectors have different lengths."""
-        found = list(source.invocations(run))
-        kept = [one for place, one in enumerate(found) if one.step == place]
-        kept = kept[: next((p for p, one in enumerate(found) if one.step != p), len(found))]
-        problems = []
-        if len(kept) < len(found):
-            problems.append(
-                f"run {text_id(run)}: step {len(kept)} is missing or there twice, "
-                f"{len(found) - len(kept)} invocations from there on are left out"
-            )
-        wrong = [one for one in kept if one.model != run.network[one.step % len(run.network)]]
-        if wrong:
-            problems.append(
-                f"run {text_id(run)}: step {wrong[0].step} is by {wrong[0].model}, which is not "
-                "the model that its network has there"
-            )
-        kept, unreadable = _with_stored_pictures(kept)
-        problems += [f"run {text_id(run)}: {problem}, which is left out" for problem in unreadable]
-        empty = sum(one.output is None for one in kept)
-        if empty:
-            problems.append(f"run {text_id(run)}: {empty} invocations have no output")
-        embeddings: dict[str, Vectors] = {}
-        for model, step, vector in source.embeddings(run):
-            # An embedding of a step that was left out would point to no invocation.
-            if step < len(kept):
-                embeddings.setdefault(model, []).append((step, vector))
-        diagrams = {diagram.model: diagram for diagram in source.diagrams(run)}
-        return cls(run, network, prompt, kept, embeddings, diagrams, tuple(problems))
-
-    @property
-    def id(self) -> str:
-        """Upstream's id of the run."""
-        return text_id(self.run)
-
-    @property
-    def key(self) -> bytes:
-        """The run's key: upstream's id decides, since seeds of -1 are many runs'."""
-        return content_key(["upstream", self.id]).encode()
-
-    @property
-    def nbytes(self) -> int:
-        """About how much memory the run takes."""
-        outputs = sum(len(one.output or b"") for one in self.invocations)
-        vectors = sum(v.nbytes for rows in self.embeddings.values() for _, v in rows)
-        return outputs + vectors
-
-    def loop(self) -> tuple[int, int]:
-        """Return (start, length) of the loop that ended the run, (-1, 0) where none did.
-
-        As upstream: the last output is equal to an earlier one, and there was a seed.
-        """
-        outputs = [one.output for one in self.invocations]
-        # Without a seed upstream's steps are random, so an equal output ends nothing.
-        if self.run.seed == -1 or not outputs or outputs[-1] is None:
-            return -1, 0
-        if len(outputs) == self.run.max_length or outputs[-1] not in outputs[:-1]:
-            return -1, 0
-        start = outputs.index(outputs[-1])
-        return start, len(outputs) - 1 - start
-
-    def ended(self) -> int:
-        """Return the code of why the run ended."""
-        if len(self.invocations) == self.run.max_length:
-            return ENDED["length"]
-        return ENDED["loop" if self.loop()[1] else "unknown"]
-
-
-def _with_stored_pictures(
-    invocations: Sequence[UpstreamInvocation],
-) -> tuple[list[UpstreamInvocation], list[str]]:
-    """Return invocations with their pictures as this package stores them, and which are none.
-
-    Upstream's Elixir years stored AVIF: its pixels are kept without further loss, its bytes too
-    where they are as plain as an AVIF that is stored here.
-    """
-    # Decoders let go of Python's lock.
-    with ThreadPoolExecutor(PICTURE_THREADS) as threads:
-        found = list(threads.map(_with_stored_picture, invocations))
-    return [one for one, _ in found], [problem for _, problem in found if problem]
-
-
-def _with_stored_picture(one: UpstreamInvocation) -> tuple[UpstreamInvocation, str]:
-    if one.modality != IMAGE or one.output is None:
-        return one, ""
-    try:
-        return replace(one, output=converted(one.output)), ""
-    except ValueError as error:
-        return replace(one, output=None), f"the picture of step {one.step} is none ({error})"
 
 
 def _typed(stage: str, values: dict[str, Any]) -> Arrays:

@@ -4,13 +4,9 @@ Tables and columns are those of https://github.com/ANUcybernetics/panic-tda: SQL
 (`run`, `invocation`, …) until 2026-02, Ash's (`runs`, `invocations`, …) since.
 """
 
-import datetime
-import io
-import json
+import re
 import sqlite3
-import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.errors import PanicError
-from panic_hpc.types import IMAGE
-from panic_hpc.upstream import erlang_terms
+from panic_hpc.types import IMAGE, TEXT
+from panic_hpc.upstream.cells import MOST_STEPS, Row, text_id
+from panic_hpc.upstream.diagram import UpstreamDiagram, from_npz, from_term, read_diagram
 
 PYTHON = "python"
 ELIXIR = "elixir"
@@ -42,12 +39,25 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
         "image": "output_image",
     },
 }
-_INFINITIES = {"inf": np.inf, "infinity": np.inf, "-inf": -np.inf, "nan": np.nan}
+_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "experiments": ("id", "networks", "prompts", "embedding_models", "max_length", "seeds?",
+                    "num_runs?", "i2t_max_new_tokens?"),
+    "runs": ("id", "network", "initial_prompt", "seed?", "run_number?", "max_length",
+             "experiment_id"),
+    "invocations": ("id", "model", "type", "seed?", "run_id", "sequence_number", "started_at",
+                    "completed_at", "output_text", "{image}"),
+    "embeddings": ("id", "embedding_model", "vector", "invocation_id"),
+    "diagrams": ("id", "embedding_model", "diagram_data", "started_at", "completed_at", "run_id"),
+}  # fmt: skip
+"""What is read of each table; a column with "?" need not be there."""
+# The names of columns in a corrupt database are no UTF-8.
+_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+MOST_VALUE_BYTES = 2**28
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamExperiment:
-    """One experiment; `config` has upstream's own fields."""
+    """One experiment; `config` has upstream's own fields, `stored_id` is the id as it is there."""
 
     id: str
     networks: tuple[tuple[str, ...], ...]
@@ -55,13 +65,14 @@ class UpstreamExperiment:
     embedding_models: tuple[str, ...]
     max_length: int
     config: Mapping[str, Any]
+    stored_id: str | bytes
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRun:
     """One run; `seed` is -1 where upstream used none, `number` its place among equals."""
 
-    id: Any
+    id: str | bytes
     network: tuple[str, ...]
     prompt: str
     seed: int
@@ -82,17 +93,6 @@ class UpstreamInvocation:
     output: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamDiagram:
-    """One result of upstream's persistent homology; `dgms` is None where it stored none."""
-
-    model: str
-    dgms: list[NDArray[np.float32]] | None
-    entropy: NDArray[np.float64]
-    seconds: float
-    problem: str = ""
-
-
 @dataclass(slots=True)
 class UpstreamDatabase:
     """A database opened read-only."""
@@ -101,14 +101,15 @@ class UpstreamDatabase:
     era: str = ""
     _connection: Any = None
     _names: Mapping[str, str] = field(default_factory=dict)
-    _columns: dict[str, set[str]] = field(default_factory=dict)
+    _columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __enter__(self) -> "UpstreamDatabase":
         """Open; PanicError where the file is no database of upstream's."""
         try:
             self._connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
+            _harden(self._connection)
             self._learn_tables()
-        except sqlite3.Error as error:
+        except _UNREADABLE as error:
             self.__exit__()
             raise PanicError(f"{self.path} is not a readable SQLite database ({error})") from error
         except PanicError:
@@ -121,42 +122,74 @@ class UpstreamDatabase:
             self._connection.close()
 
     def _learn_tables(self) -> None:
-        self.era = self._find_era()
+        kinds = {
+            name: (kind, sql or "")
+            for name, kind, sql in self._connection.execute(
+                "select name, type, sql from sqlite_master where type in ('table', 'view')"
+            )
+            if isinstance(name, str)
+        }
+        self.era = self._find_era(kinds)
         self._names = _TABLES[self.era]
-        for table in self._names.values():
-            rows = self._connection.execute(f'pragma table_info("{table}")')
-            self._columns[table] = {row[1] for row in rows}
+        for part in ("experiments", "runs", "invocations", "embeddings", "diagrams"):
+            table = self._names[part]
+            if table in kinds:
+                self._require_plain(table, *kinds[table])
+            self._columns[table] = self._checked_columns(part, table)
 
-    def _find_era(self) -> str:
-        rows = self._connection.execute("select name from sqlite_master where type = 'table'")
-        tables = {name for (name,) in rows}
+    def _find_era(self, kinds: Mapping[str, Any]) -> str:
         for era, names in _TABLES.items():
-            if {names["runs"], names["invocations"], names["experiments"]} <= tables:
+            if {names["runs"], names["invocations"], names["experiments"]} <= kinds.keys():
                 return era
         raise PanicError(
             f"{self.path} has none of upstream's tables",
-            hint=f"It has {', '.join(sorted(tables)[:8]) or 'no table at all'}",
+            hint=f"It has {', '.join(sorted(kinds)[:8]) or 'no table at all'}",
         )
 
-    def _rows(self, query: str, *values: Any) -> Iterator[Mapping[str, Any]]:
-        """Yield rows as dictionaries; `{runs}` and the like in the query become tables' names."""
+    def _require_plain(self, table: str, kind: str, sql: str) -> None:
+        # A view may have rows without end, and a virtual table runs whatever module it names.
+        if kind != "table" or re.match(r"\s*create\s+virtual", sql, re.IGNORECASE):
+            raise PanicError(f"{self.path}: {table} is not a table but computes its rows")
+
+    def _checked_columns(self, part: str, table: str) -> tuple[str, ...]:
+        """Return the columns of a table that are read, () where there is no such table."""
+        found = {
+            row[1]: row[6] for row in self._connection.execute(f'pragma table_xinfo("{table}")')
+        }
+        if not found:
+            return ()
+        wanted = [column.format(**self._names) for column in _COLUMNS[part]]
+        needed = {name.rstrip("?") for name in wanted if not name.endswith("?")}
+        if missing := sorted(needed - found.keys()):
+            raise PanicError(f"{self.path}: table {table} has no column {missing[0]}")
+        names = tuple(name.rstrip("?") for name in wanted if name.rstrip("?") in found)
+        # A generated column is a program: of a gigabyte a row, or without end.
+        if generated := [name for name in names if found[name]]:
+            raise PanicError(f"{self.path}: column {generated[0]} of {table} is computed")
+        return names
+
+    def _rows(self, part: str, condition: str, *values: Any) -> Iterator[Row]:
+        """Yield the rows of a part that a condition names, with the columns that are read."""
+        table = self._names[part]
+        columns = ", ".join(f'"{name}"' for name in self._columns[table])
+        yield from self._query(table, f'select {columns} from "{table}" {condition}', *values)
+
+    def _query(self, table: str, query: str, *values: Any) -> Iterator[Row]:
         try:
-            with closing(self._connection.execute(query.format(**self._names), values)) as cursor:
-                names = [column[0] for column in cursor.description]
-                for row in cursor:
-                    yield dict(zip(names, row, strict=True))
-        except sqlite3.Error as error:
-            raise PanicError(f"{self.path} cannot be read ({error})") from error
+            cursor = self._connection.execute(query, values)
+            names = [column[0] for column in cursor.description]
+            while row := cursor.fetchone():
+                yield Row(table, dict(zip(names, row, strict=True)))
+        except _UNREADABLE as error:
+            raise PanicError(f"{self.path}: table {table} cannot be read ({error})") from error
 
     def experiments(self) -> list[UpstreamExperiment]:
         """Return all experiments, oldest first."""
-        return [_experiment(row) for row in self._rows("select * from {experiments} order by id")]
+        return [_experiment(row) for row in self._rows("experiments", "order by id")]
 
     def runs(self, experiment: UpstreamExperiment) -> list[UpstreamRun]:
         """Return the runs of an experiment by network, prompt, then number or age."""
-        rows = self._rows(
-            "select * from {runs} where experiment_id = ? order by id", _id_of(experiment.config)
-        )
+        rows = self._rows("runs", "where experiment_id = ? order by id", experiment.stored_id)
         runs = [_run(row, place) for place, row in enumerate(rows)]
         networks = {network: place for place, network in enumerate(experiment.networks)}
         prompts = {prompt: place for place, prompt in enumerate(experiment.prompts)}
@@ -171,128 +204,87 @@ class UpstreamDatabase:
 
     def invocations(self, run: UpstreamRun) -> Iterator[UpstreamInvocation]:
         """Yield the invocations of a run by step."""
-        query = "select * from {invocations} where run_id = ? order by sequence_number, id"
-        for row in self._rows(query, run.id):
+        for row in self._rows(
+            "invocations", "where run_id = ? order by sequence_number, id", run.id
+        ):
             yield _invocation(row, self._names["image"])
 
     def embeddings(self, run: UpstreamRun) -> Iterator[tuple[str, int, NDArray[np.float32]]]:
         """Yield (embedding model, step, vector) of a run by step; null vectors are left out."""
+        if not self._columns[self._names["embeddings"]]:
+            return
         query = (
-            "select e.embedding_model, i.sequence_number, e.vector from {invocations} i "
+            "select e.id, e.embedding_model, i.sequence_number, e.vector from {invocations} i "
             "join {embeddings} e on e.invocation_id = i.id "
             "where i.run_id = ? and e.vector is not null order by i.sequence_number, e.id"
         )
-        for row in self._rows(query, run.id):
-            vector = np.frombuffer(row["vector"], np.dtype("<f4"))
-            yield row["embedding_model"], int(row["sequence_number"]), vector
+        for row in self._query(self._names["embeddings"], query.format(**self._names), run.id):
+            vector = np.frombuffer(row.vector_bytes("vector"), np.dtype("<f4"))
+            yield row.name("embedding_model"), row.whole("sequence_number", 0, MOST_STEPS), vector
 
     def diagrams(self, run: UpstreamRun) -> Iterator[UpstreamDiagram]:
         """Yield the persistence diagrams of a run."""
         if not self._columns[self._names["diagrams"]]:
             return
-        decoded = _from_npz if self.era == PYTHON else _from_term
-        for row in self._rows("select * from {diagrams} where run_id = ? order by id", run.id):
-            seconds = _time(row["completed_at"]) - _time(row["started_at"])
-            yield _diagram(row["embedding_model"], row["diagram_data"], max(seconds, 0.0), decoded)
+        decoded = from_npz if self.era == PYTHON else from_term
+        for row in self._rows("diagrams", "where run_id = ? order by id", run.id):
+            seconds = row.moment("completed_at") - row.moment("started_at")
+            content = row.blob("diagram_data")
+            yield read_diagram(row.name("embedding_model"), content, max(seconds, 0.0), decoded)
 
 
-def _id_of(config: Mapping[str, Any]) -> Any:
-    return config["_id"]
+def _harden(connection: sqlite3.Connection) -> None:
+    """Let a stranger's schema run nothing, and give out no value that would take all memory."""
+    connection.execute("pragma trusted_schema = off")
+    connection.execute("pragma cell_size_check = on")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_VALUE_BYTES)
+    # Bytes that are no UTF-8 come through, so that the cell can be named.
+    connection.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
 
 
-def _experiment(row: Mapping[str, Any]) -> UpstreamExperiment:
-    lists = {name: json.loads(row[name] or "[]") for name in
-             ("networks", "prompts", "embedding_models")}  # fmt: skip
-    extra = {name: row[name] for name in ("num_runs", "i2t_max_new_tokens") if name in row}
-    seeds = {"seeds": json.loads(row["seeds"])} if row.get("seeds") else {}
-    config = {**lists, **seeds, **extra, "max_length": row["max_length"], "_id": row["id"]}
-    return UpstreamExperiment(
-        _text_id(row["id"]),
-        tuple(tuple(network) for network in lists["networks"]),
-        tuple(lists["prompts"]),
-        tuple(lists["embedding_models"]),
-        int(row["max_length"]),
-        config,
-    )
+def _experiment(row: Row) -> UpstreamExperiment:
+    networks, prompts = row.networks("networks"), row.texts("prompts")
+    models = row.names("embedding_models")
+    max_length = row.whole("max_length", 0, MOST_STEPS)
+    optional = {
+        name: row.whole(name, -(2**63), 2**63 - 1)
+        for name in ("num_runs", "i2t_max_new_tokens")
+        if row.values.get(name) is not None
+    }
+    config = {
+        "networks": [list(network) for network in networks],
+        "prompts": list(prompts),
+        "embedding_models": list(models),
+        **({"seeds": row.seeds("seeds")} if row.values.get("seeds") else {}),
+        **optional,
+        "max_length": max_length,
+    }
+    own = row.id()
+    return UpstreamExperiment(text_id(own), networks, prompts, models, max_length, config, own)
 
 
-def _text_id(value: Any) -> str:
-    """Return an id as 32 hex digits, whether it was stored as text or as 16 bytes."""
-    return value.hex() if isinstance(value, bytes) else str(value).replace("-", "").lower()
-
-
-def text_id(run: UpstreamRun) -> str:
-    """Return a run's id as 32 hex digits."""
-    return _text_id(run.id)
-
-
-def _run(row: Mapping[str, Any], place: int) -> UpstreamRun:
+def _run(row: Row, place: int) -> UpstreamRun:
+    has_number = row.values.get("run_number") is not None
     return UpstreamRun(
-        row["id"],
-        tuple(json.loads(row["network"])),
-        row["initial_prompt"],
-        int(row["seed"]) if row.get("seed") is not None else -1,
-        int(row.get("run_number", place)),
-        int(row["max_length"]),
+        row.id(),
+        row.network("network"),
+        row.text("initial_prompt"),
+        row.seed("seed"),
+        row.whole("run_number", -(2**63), 2**63 - 1) if has_number else place,
+        row.whole("max_length", 0, MOST_STEPS),
     )
 
 
-def _invocation(row: Mapping[str, Any], image: str) -> UpstreamInvocation:
-    modality = str(row["type"]).lower()
-    text = row["output_text"]
-    output = text.encode() if isinstance(text, str) else None
-    started, completed = _time(row["started_at"]), _time(row["completed_at"])
-    seed = row.get("seed")
+def _invocation(row: Row, image: str) -> UpstreamInvocation:
+    modality = row.modality("type", (TEXT, IMAGE))
+    text = row.optional_text("output_text")
+    started, completed = row.moment("started_at"), row.moment("completed_at")
     return UpstreamInvocation(
-        int(row["sequence_number"]),
-        row["model"],
+        row.whole("sequence_number", 0, MOST_STEPS),
+        row.name("model"),
         modality,
-        -1 if seed is None else int(seed),
+        row.seed("seed"),
         started,
         max(completed - started, 0.0),
-        row[image] if modality == IMAGE else output,
+        row.blob(image) if modality == IMAGE else (None if text is None else text.encode()),
     )
-
-
-def _time(value: Any) -> float:
-    """Return a stored time as seconds since 1970, nan where there is none."""
-    if value is None:
-        return float("nan")
-    moment = datetime.datetime.fromisoformat(str(value))
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return moment.timestamp()
-
-
-def _diagram(model: str, content: bytes | None, seconds: float, decoded: Any) -> UpstreamDiagram:
-    nothing = np.empty(0, np.float64)
-    if content is None:
-        problem = "upstream stored no diagram, which it did where memory ran out"
-        return UpstreamDiagram(model, None, nothing, seconds, problem)
-    try:
-        dgms, entropy = decoded(content)
-        return UpstreamDiagram(model, dgms, entropy, seconds)
-    except (PanicError, ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        return UpstreamDiagram(model, None, nothing, seconds, f"it cannot be decoded: {error}")
-
-
-def _from_npz(content: bytes) -> tuple[list[NDArray[np.float32]], NDArray[np.float64]]:
-    with np.load(io.BytesIO(content), allow_pickle=False) as found:
-        count = int(found["dgms_count"][0])
-        dgms = [_bars(found[f"dgms_{place}"]) for place in range(count)]
-        return dgms, np.asarray(found["entropy"], np.float64).reshape(-1)
-
-
-def _from_term(content: bytes) -> tuple[list[NDArray[np.float32]], NDArray[np.float64]]:
-    value = erlang_terms.decode(content)
-    dgms = [_bars([[_number(end) for end in bar] for bar in dgm]) for dgm in value["dgms"]]
-    return dgms, np.array([_number(one) for one in value["entropy"]], np.float64)
-
-
-def _bars(values: Any) -> NDArray[np.float32]:
-    return np.asarray(values, np.float32).reshape(-1, 2)
-
-
-def _number(value: Any) -> float:
-    """Return a number that Erlang, which has no infinity, may hold as a word."""
-    return _INFINITIES[value.lower()] if isinstance(value, str) else float(value)

@@ -10,7 +10,9 @@ from typing import Any
 
 from panic_hpc.errors import PanicError
 
-MAX_BYTES = 2**30
+MAX_BYTES = 2**28
+# A list of nils has a byte an item in the file, and sixty in memory.
+MAX_PARTS = 4 * 10**6
 # Far within Python's own recursion, whose error would say nothing of the file.
 MAX_DEPTH = 100
 _VERSION = 131
@@ -24,7 +26,7 @@ def decode(content: bytes) -> Any:
         raise PanicError("This is not a term in Erlang's external format")
     body = _inflated(content[1:])
     try:
-        value, end = _term(body, 0, 0)
+        value, end = _term(body, 0, 0, _Budget(MAX_PARTS))
     except (IndexError, struct.error, UnicodeDecodeError) as error:
         raise PanicError("The Erlang term is torn") from error
     if end != len(body):
@@ -50,7 +52,20 @@ def _inflated(body: bytes) -> bytes:
     return found
 
 
-def _term(body: bytes, at: int, depth: int) -> tuple[Any, int]:
+class _Budget:
+    """How many parts a term may still have."""
+
+    def __init__(self, parts: int) -> None:
+        self.left = parts
+
+    def spend(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise PanicError(f"The Erlang term has more than {MAX_PARTS} parts")
+
+
+def _term(body: bytes, at: int, depth: int, budget: _Budget) -> tuple[Any, int]:
+    budget.spend()
     if depth > MAX_DEPTH:
         raise PanicError(f"The Erlang term is nested deeper than {MAX_DEPTH}")
     tag, at = body[at], at + 1
@@ -60,11 +75,11 @@ def _term(body: bytes, at: int, depth: int) -> tuple[Any, int]:
     if tag in _SIZED:
         return _sized(tag, body, at)
     if tag in _SEQUENCES:
-        return _sequence(tag, body, at, depth)
+        return _sequence(tag, body, at, depth, budget)
     if tag == 106:
         return [], at
     if tag == 116:
-        return _map(body, at, depth)
+        return _map(body, at, depth, budget)
     raise PanicError(f"The Erlang term has a part of kind {tag}, which is no data")
 
 
@@ -91,6 +106,8 @@ def _sized(tag: int, body: bytes, at: int) -> tuple[Any, int]:
     if tag == 107:
         return list(content), at + length
     if tag == 110:
+        if length > 8:
+            raise PanicError(f"The Erlang term has a whole number of {length} bytes")
         magnitude = int.from_bytes(content, "little")
         return (-magnitude if body[at - 1] else magnitude), at + length
     if tag == 109:
@@ -105,29 +122,29 @@ def _text_or_bytes(content: bytes) -> str | bytes:
         return content
 
 
-def _sequence(tag: int, body: bytes, at: int, depth: int) -> tuple[list[Any], int]:
+def _sequence(tag: int, body: bytes, at: int, depth: int, budget: _Budget) -> tuple[list[Any], int]:
     size = struct.Struct(_SEQUENCES[tag])
     (count,) = size.unpack_from(body, at)
     at += size.size
     items = []
     for _ in range(count):
-        item, at = _term(body, at, depth + 1)
+        item, at = _term(body, at, depth + 1, budget)
         items.append(item)
     if tag == 108:
-        tail, at = _term(body, at, depth + 1)
+        tail, at = _term(body, at, depth + 1, budget)
         # [a | b] has no counterpart here.
         if tail != []:
             raise PanicError("The Erlang term has an improper list")
     return items, at
 
 
-def _map(body: bytes, at: int, depth: int) -> tuple[dict[Any, Any], int]:
+def _map(body: bytes, at: int, depth: int, budget: _Budget) -> tuple[dict[Any, Any], int]:
     (count,) = struct.unpack_from(">I", body, at)
     at += 4
     found = {}
     for _ in range(count):
-        key, at = _term(body, at, depth + 1)
-        value, at = _term(body, at, depth + 1)
+        key, at = _term(body, at, depth + 1, budget)
+        value, at = _term(body, at, depth + 1, budget)
         if not isinstance(key, str | int | float | bytes):
             raise PanicError("The Erlang term has a map with keys that are no names")
         found[key] = value

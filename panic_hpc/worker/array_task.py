@@ -11,7 +11,7 @@ from panic_hpc import exit_codes
 from panic_hpc.container.sif import refuse_other_build, running_build
 from panic_hpc.errors import LaunchError, PanicError
 from panic_hpc.stages.base import installed_stages
-from panic_hpc.worker.device import own_gpu
+from panic_hpc.worker.device import assigned_gpu, own_gpu
 from panic_hpc.worker.mpi_ranks import work_as_ranks
 from panic_hpc.worker.worker import WorkerOptions, run_shards
 from panic_hpc.workspace.failures import failure_of, write_failure
@@ -59,7 +59,7 @@ def _run(root: str, stage: str, indices: Sequence[int], options: WorkerOptions) 
         return work_as_ranks(root, stage, indices, options)
     rank, n_tasks = _place_in_job()
     # Before torch is imported, which reads it once.
-    os.environ.update(own_gpu(rank, n_tasks))
+    os.environ.update(own_gpu(rank, n_tasks) | assigned_gpu())
     # srun starts this same call once a task, so each takes its own share.
     return run_shards(root, stage, indices[rank::n_tasks], options)
 

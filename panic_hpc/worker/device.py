@@ -2,9 +2,12 @@
 
 import os
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 
 DEVICE_VARIABLE = "PANIC_HPC_DEVICE"
+ASSIGNED_VARIABLE = "PANIC_HPC_ASSIGNED_GPU"
+"""The one GPU of a local worker where it has a name (GPU-…, MIG-…): submitit takes numbers only."""
 
 
 def gpu_numbers(environ: Mapping[str, str] = os.environ, dev: Path = Path("/dev")) -> list[str]:
@@ -12,12 +15,26 @@ def gpu_numbers(environ: Mapping[str, str] = os.environ, dev: Path = Path("/dev"
     visible = environ.get("CUDA_VISIBLE_DEVICES", environ.get("ROCR_VISIBLE_DEVICES"))
     # Empty means no GPU (submitit sets that), absent means all of them.
     if visible is not None:
-        return [part for part in visible.split(",") if part]
+        return _before_a_wrong_one([part.strip() for part in visible.split(",")])
     # By number, since nvidia10 sorts before nvidia2; nvidiactl and nvidia-uvm are no cards.
     nvidia = sorted(int(path.name[6:]) for path in dev.glob("nvidia[0-9]*"))
     # Every display adapter has a render node; only AMD's compute driver has /dev/kfd.
     render = list((dev / "dri").glob("renderD*")) if (dev / "kfd").exists() else []
     return [str(number) for number in nvidia or range(len(render))]
+
+
+def _before_a_wrong_one(names: list[str]) -> list[str]:
+    """Return the names that CUDA reads: it stops at -1, and Slurm says NoDevFiles for none."""
+    return list(takewhile(lambda name: name not in ("", "-1", "NoDevFiles"), names))
+
+
+def assigned_gpu(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment that shows a local worker the GPU that its pool gave it by name."""
+    name = environ.get(ASSIGNED_VARIABLE, "")
+    if not name:
+        return {}
+    is_amd = "ROCR_VISIBLE_DEVICES" in environ
+    return {"ROCR_VISIBLE_DEVICES" if is_amd else "CUDA_VISIBLE_DEVICES": name}
 
 
 def device(environ: Mapping[str, str] = os.environ, dev: Path = Path("/dev")) -> str:
@@ -38,10 +55,12 @@ def own_gpu(rank: int, ranks: int, environ: Mapping[str, str] = os.environ) -> d
     """
     for name in ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"):
         visible = [part for part in environ.get(name, "").split(",") if part]
-        # Fewer GPUs than tasks: they share what Slurm left them.
         if ranks > 1 and len(visible) >= ranks:
             share = len(visible) // ranks
             return {name: ",".join(visible[rank * share : (rank + 1) * share])}
+        # Fewer GPUs than tasks: neighbours share one, and the tasks are dealt out evenly.
+        if ranks > 1 and len(visible) > 1:
+            return {name: visible[rank * len(visible) // ranks]}
     return {}
 
 

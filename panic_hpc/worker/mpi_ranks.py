@@ -118,7 +118,16 @@ def exec_mpiexec(
             f"There is no {launch[0]} here to start the ranks of {stage} with",
             hint=f"Set mpi.launcher of the profile, or stages.{stage}.ranks_per_node = 1",
         )
-    worker = [sys.executable, "-m", "panic_hpc", "worker", str(root), stage, *map(str, indices)]
+    worker = [
+        sys.executable,
+        "-P",
+        "-m",
+        "panic_hpc",
+        "worker",
+        str(root),
+        stage,
+        *map(str, indices),
+    ]
     # execve drops what Python has not written yet.
     sys.stdout.flush()
     os.execve(program, [program, *launch[1:], *worker], {**environ, **SINGLE_NODE})

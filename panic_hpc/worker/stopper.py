@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from panic_hpc.disk.files import read_json, replace_file, to_json
+from panic_hpc.disk.files import replace_file, to_json
+from panic_hpc.errors import PanicError
+from panic_hpc.validation.record import Moment, read_record
 from panic_hpc.workspace.process import start_ticks
 
 Cause = Literal["", "deadline", "halt", "signal", "lease", "parent", "device"]
@@ -128,13 +130,25 @@ def signals_noted(stopper: Stopper) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """A request to stop: by whom, from when on (None: at once), and when it was written."""
+
+    by: str
+    at: Moment | None
+    written: Moment
+
+
 def halt_reason(path: Path, now: float) -> str:
     """Return why the halt file says to stop now, "" where it does not."""
     if not path.exists():
         return ""
-    request = read_json(path)
-    at = request.get("at") or 0.0
-    return "" if now < at else f"{request.get('by', 'somebody')} asked to stop"
+    try:
+        request = read_record(Halt, path)
+    # Whoever wrote it wanted a stop, and one more than needed costs nothing.
+    except PanicError as error:
+        return f"{path.name} is there and cannot be read ({error.message})"
+    return "" if request.at is not None and now < request.at else f"{request.by} asked to stop"
 
 
 def clear_halt(path: Path) -> bool:

@@ -19,6 +19,7 @@ from panic_hpc.errors import Interrupted, PanicError
 from panic_hpc.installed import lookup
 from panic_hpc.memory import memory_bytes
 from panic_hpc.models.device.errors import find_sticky
+from panic_hpc.models.torch_setup import CUBLAS_WORKSPACE
 from panic_hpc.stages.base import ABSENT, Context, Stage
 from panic_hpc.types import Shard
 from panic_hpc.worker.device import cores, device
@@ -94,6 +95,8 @@ class Worker:
         self.options = options
         self.process = this_process()
         self.device = device()
+        # Here too, for families of other packages that start CUDA without asking `torch_for`.
+        os.environ.setdefault(*CUBLAS_WORKSPACE)
         halt = workspace.paths.halt
         self.stopper = Stopper(halt, deadline=deadline(), parent=options.parent)
         # Once a worker, since it asks git and the metadata of every library.
@@ -205,7 +208,9 @@ class Worker:
     def _failed(self, shard: Shard, error: BaseException) -> Outcome:
         failure = failure_of(error, self.process, self.options.submission)
         write_failure(self.workspace.paths.failure(shard), failure)
-        print(failure.trace, file=sys.stderr, flush=True)
+        # What was raised on purpose says all of it; the record has the trace of both.
+        said = str(error) if isinstance(error, PanicError) else failure.trace
+        print(said, file=sys.stderr, flush=True)
         return "failed"
 
     def _failed_in_this_submission(self, shard: Shard) -> bool:

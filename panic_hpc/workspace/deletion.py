@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,11 @@ def plan_deletion(root: Path) -> Doomed:
         )
     # A dangling link does not exist() and would stay behind.
     there = tuple(path for path in paths.all if path.exists() or path.is_symlink())
+    if locked := [directory for path in there for directory in _locked(path)]:
+        raise PanicError(
+            f"{root} has directories in which this user may not delete: {_listed(locked)}",
+            hint="Ask their owners to delete them first; nothing was deleted",
+        )
     sizes = [size for path in there for size in _sizes(path)]
     return Doomed(there, len(sizes), sum(sizes))
 
@@ -73,6 +79,36 @@ def _is_held(path: Path) -> bool:
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
+
+
+def _locked(path: Path) -> list[str]:
+    """Return the directories in a tree from which this user may remove nothing."""
+    found = [] if _may_empty(path.parent) else [str(path.parent)]
+    if path.is_dir() and not path.is_symlink():
+        found += [str(path)] if not _may_empty(path) and os.access(path, os.R_OK) else []
+        # A directory that cannot be listed is told by walk alone.
+        unlisted: list[OSError] = []
+        for directory, names, _ in os.walk(path, onerror=unlisted.append):
+            found += [
+                inner for name in names
+                if not _may_empty(Path(inner := os.path.join(directory, name)))
+            ]  # fmt: skip
+        found += [str(error.filename) for error in unlisted if str(error.filename) not in found]
+    return list(dict.fromkeys(found))
+
+
+def _may_empty(directory: Path) -> bool:
+    """Say whether this user may remove what lies in a directory; others' files in a sticky one not.
+
+    An empty directory of another user's can be removed by whoever may write above it.
+    """
+    if os.path.islink(directory):
+        return True
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        return False
+    status = directory.stat()
+    is_mine = os.geteuid() in (0, status.st_uid)
+    return is_mine or not status.st_mode & stat.S_ISVTX
 
 
 def _sizes(path: Path) -> list[int]:

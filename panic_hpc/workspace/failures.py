@@ -2,13 +2,14 @@
 
 import time
 import traceback
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from panic_hpc.disk.files import read_json, replace_file, to_json
+from panic_hpc.disk.files import replace_file, to_json
 from panic_hpc.errors import PanicError
+from panic_hpc.extras import missing_library
+from panic_hpc.validation.record import Moment, read_record
 from panic_hpc.workspace.process import Process
 
 # By words, since torch's error on a GPU, C++'s bad_alloc and the kernel's are no MemoryError.
@@ -25,7 +26,7 @@ class Failure:
     host: str
     job: str
     submission: str
-    time: float
+    time: Moment
     memory: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -35,12 +36,14 @@ class Failure:
 
 def failure_of(error: BaseException, process: Process, submission: str) -> Failure:
     """Return the record of `error` as it ended the work of `process`."""
-    reason = str(error) or type(error).__name__
+    missing = missing_library(error) if isinstance(error, ModuleNotFoundError) else None
+    # A path that is no UTF-8 has halves of surrogate pairs, which JSON cannot hold.
+    reason = _writable(str(missing or error) or type(error).__name__)
     text = f"{type(error).__name__} {reason}".lower()
     return Failure(
         kind=type(error).__name__,
         reason=reason,
-        trace="".join(traceback.format_exception(error)),
+        trace=_writable("".join(traceback.format_exception(error))),
         # Slurm's own name of the node first: --exclude takes no other.
         host=process.slurm.node or process.host,
         job=process.slurm.label,
@@ -48,6 +51,10 @@ def failure_of(error: BaseException, process: Process, submission: str) -> Failu
         time=time.time(),
         memory=isinstance(error, MemoryError) or any(word in text for word in MEMORY_WORDS),
     )
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def write_failure(path: Path, failure: Failure) -> None:
@@ -60,7 +67,6 @@ def read_failure(path: Path) -> Failure | None:
     if not path.exists():
         return None
     try:
-        value: Mapping[str, Any] = read_json(path)
-        return Failure(**value)
-    except (PanicError, TypeError) as error:
+        return read_record(Failure, path)
+    except PanicError as error:
         return Failure("damaged record", str(error), "", "", "", "", 0.0)

@@ -11,6 +11,7 @@ renames it over X: from a dead lease there is exactly one successor.
 
 import hashlib
 import json
+import math
 import os
 import secrets
 import threading
@@ -21,7 +22,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from panic_hpc.disk.files import create_file
+from panic_hpc.disk.files import create_file, read_regular
+from panic_hpc.disk.strict_json import parse_json
+from panic_hpc.validation.record import Count, Moment, as_record
 from panic_hpc.workspace.process import Process, SlurmIds, is_running
 
 Kind = Literal["running", "deadline", "stopped", "waiting"]
@@ -34,6 +37,9 @@ HEARTBEAT_S = 20.0
 # Steps may take milliseconds, and every report is a write to the shared file system.
 REPORT_EVERY_S = 1.0
 PROGRESS_BYTES = 1024
+LARGEST_BYTES = 64 * 1024
+"""Of a lease's file; its first line is a few hundred."""
+LONGEST_CHAIN = 1000
 REASON_LENGTH = 300
 # Of no boot, so that nothing can be seen of it from anywhere, and its age alone decides.
 NOBODY = Process("", "", "", 0, 0, "", SlurmIds())
@@ -47,9 +53,9 @@ class Progress:
     """
 
     kind: Kind = "running"
-    done: int = 0
-    total: int = 0
-    updated: float = 0.0
+    done: Count = 0
+    total: Count = 0
+    updated: Moment = 0.0
     reason: str = ""
 
 
@@ -58,16 +64,18 @@ class Lease:
     """One process's word that it works on a shard.
 
     `inherited` is how far the work was when it was taken over, `deaths` how many owners in a row
-    were lost before this one without getting any further.
+    were lost before this one without getting any further. `touched` is when the file was written,
+    by the clock of the file system, None where it was not read from one.
     """
 
     token: str
     owner: Process
     submission: str
-    taken: float
-    inherited: int = 0
-    deaths: int = 0
+    taken: Moment
+    inherited: Count = 0
+    deaths: Count = 0
     progress: Progress = field(default_factory=Progress)
+    touched: float | None = None
 
 
 def lease_state(lease: Lease, me: Process | None, alive: bool | None, now: float) -> LeaseState:
@@ -82,7 +90,18 @@ def lease_state(lease: Lease, me: Process | None, alive: bool | None, now: float
         return "void"
     if alive is not None:
         return "held" if alive else "void"
-    return "void" if now - lease.progress.updated > STALE_AFTER_S else "held"
+    return "void" if _silence(lease, now) > STALE_AFTER_S else "held"
+
+
+def _silence(lease: Lease, now: float) -> float:
+    """Return for how many seconds nothing was heard from the owner of a lease."""
+    silence = now - lease.progress.updated
+    if silence >= -STALE_AFTER_S or lease.touched is None:
+        return silence
+    # The owner's clock is ahead, by a day perhaps; that of the file system is everybody's. Where
+    # that is no better, nothing can be said, and an owner who lives is fenced out by his lease.
+    silence = now - lease.touched
+    return silence if silence >= -STALE_AFTER_S else math.inf
 
 
 def _is_earlier_attempt(owner: Process, me: Process) -> bool:
@@ -93,13 +112,16 @@ def _is_earlier_attempt(owner: Process, me: Process) -> bool:
 
 def encode(lease: Lease) -> bytes:
     """Return the two lines of a lease's file."""
-    first = {key: value for key, value in asdict(lease).items() if key != "progress"}
+    left_out = ("progress", "touched")
+    first = {key: value for key, value in asdict(lease).items() if key not in left_out}
     return json.dumps(first).encode() + b"\n" + encode_progress(lease.progress)
 
 
 def encode_progress(progress: Progress) -> bytes:
     """Return the second line: PROGRESS_BYTES long, so that it can be rewritten in place."""
-    short = replace(progress, reason=progress.reason[:REASON_LENGTH])
+    # A path that is no UTF-8 has halves of surrogate pairs, which JSON cannot hold.
+    reason = progress.reason[:REASON_LENGTH].encode("utf-8", "backslashreplace").decode()
+    short = replace(progress, reason=reason)
     line = json.dumps(asdict(short)).encode()
     if len(line) >= PROGRESS_BYTES:
         line = json.dumps(asdict(replace(progress, reason=""))).encode()
@@ -109,24 +131,33 @@ def encode_progress(progress: Progress) -> bytes:
 def read_lease(path: Path) -> Lease | None:
     """Return the lease in `path`, None where there is none; a damaged one is nobody's, long ago."""
     try:
-        content = path.read_bytes()
+        content, touched = read_regular(path, LARGEST_BYTES), path.stat().st_mtime
     except OSError:
         return None
+    except ValueError as error:
+        content, touched = str(error).encode(), 0.0
     try:
         first, second, *_ = content.split(b"\n")
-        value: dict[str, Any] = json.loads(first)
-        progress = Progress(**json.loads(second))
-        return Lease(**{**value, "owner": Process.from_json(value["owner"]), "progress": progress})
-    except (ValueError, TypeError, KeyError):
+        value = {**_table(parse_json(first)), "progress": parse_json(second), "touched": touched}
+        return as_record(Lease, value)
+    except ValueError:
         # The same token for everyone who reads it, so that a damaged lease has one successor too.
         return Lease(hashlib.sha256(content).hexdigest()[:16], NOBODY, "", 0.0)
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("no table")
+    return value
 
 
 def holder(path: Path) -> tuple[Lease | None, list[Path]]:
     """Return the last of the chain of leases that begins at `path`, and the chain's files."""
     lease, files = read_lease(path), [path]
     # More than one link where a process died between creating its successor file and renaming it.
-    while lease and (following := read_lease(successor(path, lease))):
+    while (
+        lease and len(files) < LONGEST_CHAIN and (following := read_lease(successor(path, lease)))
+    ):
         files.append(successor(path, lease))
         lease = following
     return lease, files

@@ -8,13 +8,13 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from panic_hpc.disk.files import read_json, replace_file, to_json
 from panic_hpc.errors import PanicError
+from panic_hpc.validation.record import Count, Moment, as_record
 from panic_hpc.workspace.process import user_name, was_started_before
 
 
@@ -34,12 +34,12 @@ class ArrayJob:
 
     stage: str
     job_name: str
-    tasks: tuple[tuple[int, ...], ...]
+    tasks: tuple[tuple[Count, ...], ...]
     folder: str
     job_id: str = ""
     dependency: str = ""
     options: dict[str, Any] = field(default_factory=dict)
-    submitted: float = 0.0
+    submitted: Moment = 0.0
     cancelled: bool = False
 
     @property
@@ -69,8 +69,8 @@ class Submission:
     cluster: str
     user: str
     host: str
-    pid: int
-    created: float
+    pid: Count
+    created: Moment
     outcome: str = ""
     array_jobs: tuple[ArrayJob, ...] = ()
 
@@ -123,15 +123,25 @@ def read_submission(path: Path) -> Submission:
     """Return the submission in `path`; PanicError where it is not one."""
     value = read_json(path)
     try:
+        submission = as_record(Submission, _in_our_words(value))
         # It is written again under its name.
-        if value["name"] != path.stem:
-            raise ValueError(f"its name is {value['name']!r}")
-        array_jobs = tuple(map(_array_job, value.pop("chunks")))
-        return Submission(**value, array_jobs=array_jobs)
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        if submission.name != path.stem:
+            raise ValueError(f"its name is {submission.name!r}")
+        return submission
+    except ValueError as error:
         raise PanicError(f"{path} is not a submission ({error})") from error
 
 
-def _array_job(value: dict[str, Any]) -> ArrayJob:
-    tasks: Sequence[Sequence[int]] = value.pop("elements")
-    return ArrayJob(**value, tasks=tuple(tuple(task) for task in tasks))
+def _in_our_words(value: Any) -> Any:
+    """Return a ledger's JSON value with the names that its dataclasses have today."""
+    if not isinstance(value, dict) or not isinstance(value.get("chunks"), list):
+        raise ValueError("it has no chunks")
+    jobs = [
+        {("tasks" if name == "elements" else name): item for name, item in job.items()}
+        for job in value["chunks"]
+        if isinstance(job, dict)
+    ]
+    if len(jobs) < len(value["chunks"]):
+        raise ValueError("a chunk is no table")
+    rest = {name: item for name, item in value.items() if name != "chunks"}
+    return rest | {"array_jobs": jobs}

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from panic_hpc.disk.directories import make_directory
 from panic_hpc.errors import LaunchError
 
 
@@ -12,7 +13,7 @@ def private_folder(folder: Path) -> Path:
     Its parents are made like the experiment's other directories; the nearest is sticky, so that
     others who share the experiment cannot put a folder of theirs in its place.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(folder.parent)
     if folder.parent.stat().st_uid == os.getuid():
         folder.parent.chmod(folder.parent.stat().st_mode | 0o1000)
     folder.mkdir(mode=0o700, exist_ok=True)

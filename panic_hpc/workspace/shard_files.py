@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from panic_hpc.disk.files import read_json
+from panic_hpc.errors import PanicError
 from panic_hpc.stages.base import ABSENT
 from panic_hpc.types import Shard, ShardId
+from panic_hpc.validation.record import read_record
 from panic_hpc.workspace.failures import Failure, read_failure
 from panic_hpc.workspace.leases import Lease, LeaseState, holder, lease_state
 from panic_hpc.workspace.process import is_running
@@ -51,9 +52,23 @@ def scan_shard_files(workspace: Workspace) -> ShardFiles:
         published,
         {i: failure for i, failure in failures.items() if failure},
         {i: (lease, _state(lease, now)) for i, lease in leased.items() if lease},
-        {i: str(read_json(p)["remark"]) for i, p in _numbered(paths.remarks) if i in published},
+        {i: _remark(p) for i, p in _numbered(paths.remarks) if i in published},
         {i: lacks for i, lacks in asked.items() if lacks not in ("", ABSENT)},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a published shard lacks, as its stage wrote it down."""
+
+    remark: str
+
+
+def _remark(path: Path) -> str:
+    try:
+        return read_record(Remark, path).remark
+    except PanicError as error:
+        return f"its remark cannot be read: {error.message}"
 
 
 def _state(lease: Lease, now: float) -> LeaseState:

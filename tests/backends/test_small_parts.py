@@ -139,6 +139,9 @@ def test_a_failure_survives_its_file_and_a_damaged_one_says_so(tmp_path: Path) -
         ({"CUDA_VISIBLE_DEVICES": ""}, ["nvidia0"], [], "cpu"),
         ({"CUDA_VISIBLE_DEVICES": "1,3"}, ["nvidia0"], ["1", "3"], "cuda"),
         ({"CUDA_VISIBLE_DEVICES": "0"}, [], ["0"], "cpu"),
+        ({"CUDA_VISIBLE_DEVICES": "NoDevFiles"}, ["nvidia0"], [], "cpu"),
+        ({"CUDA_VISIBLE_DEVICES": "-1"}, ["nvidia0"], [], "cpu"),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-1a, MIG-2b"}, ["nvidia0"], ["GPU-1a", "MIG-2b"], "cuda"),
         ({"PANIC_HPC_DEVICE": "cpu"}, ["nvidia0"], ["0"], "cpu"),
     ],
 )
@@ -156,6 +159,8 @@ def test_tasks_of_a_node_share_its_gpus() -> None:
     assert [own_gpu(rank, 2, two)["CUDA_VISIBLE_DEVICES"] for rank in (0, 1)] == ["4", "5"]
     assert own_gpu(0, 2, {"CUDA_VISIBLE_DEVICES": "4"}) == {}
     assert own_gpu(0, 1, two) == {}
+    shared = [own_gpu(rank, 4, two)["CUDA_VISIBLE_DEVICES"] for rank in range(4)]
+    assert shared == ["4", "4", "5", "5"]
     amd = {"ROCR_VISIBLE_DEVICES": "0,1,2,3"}
     assert own_gpu(1, 2, amd) == {"ROCR_VISIBLE_DEVICES": "2,3"}
 

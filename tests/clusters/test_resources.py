@@ -57,6 +57,21 @@ def test_every_way_of_asking_for_memory(option: str, expected: str | None) -> No
     assert sbatch_options(ShardResources.model_validate(fields)).get(option) == expected
 
 
+def test_workers_that_share_a_gpu_ask_for_it_once() -> None:
+    fields = {"gpus": 1, "mem_gb": 8, "mem_option": "mem-per-gpu", "walltime_min": 60}
+    stage = ShardResources.model_validate({**fields, "shards_per_job": 2})
+    shared = stage.sharing_gpus(3)
+    assert (shared.shards_per_job, shared.tasks_per_node, shared.gpus_per_node) == (6, 6, 2)
+    said = sbatch_options(shared)
+    assert (said["gpus-per-node"], said["ntasks-per-node"]) == ("2", "6")
+    # What three tasks need comes with the one GPU they share.
+    assert said["mem-per-gpu"] == "24576M"
+    assert cost(shared, jobs=4) == AllocationCost(cpu_hours=24, gpu_hours=8)
+    assert shared.sharing_gpus(1) == stage.sharing_gpus(1)
+    on_cores = ShardResources.model_validate({"shards_per_job": 2}).sharing_gpus(3)
+    assert on_cores.tasks_per_node == 2
+
+
 def test_extra_options_are_added_and_win() -> None:
     stage = StageResources(
         qos="normal", extra={"qos": "urgent", "reservation": "r", "spread": True}
@@ -73,6 +88,8 @@ def test_extra_options_are_added_and_win() -> None:
         {"nodes": 2},
         {"mem_gb": 4, "mem_option": "mem-per-gpu"},
         {"mem_gb": 4, "mem_option": "mem-per-cpu"},
+        {"gpus": 1, "workers_per_gpu": 2},
+        {"gpus": 1, "workers_per_gpu": 2, "shards_per_job": 2, "gpu_option": "gpus-per-task"},
         {"walltime_min": 0},
         {"partiton": "gpu"},
     ],

@@ -43,8 +43,9 @@ def test_a_profile_and_help_know_what_is_installed(folder: Path) -> None:
 
 def test_without_the_package_its_results_are_named(folder: Path) -> None:
     told = subprocess.run(
-        [sys.executable, "-m", "panic_hpc", "verify", "EXP/dataset.h5"],
-        cwd=folder, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "panic_hpc", "verify", "dataset.h5"],
+        # Not in `folder`, where pip leaves what the package is found by.
+        cwd=folder / "EXP", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "loudness" in told.stdout + told.stderr
     assert "Traceback" not in told.stderr

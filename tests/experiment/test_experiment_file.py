@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from panic_hpc.disk.strict_json import depth_exceeds
 from panic_hpc.errors import ConfigError, PanicError
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.experiment_file import load_experiment
-from panic_hpc.experiment.tables import depth_exceeds
 from panic_hpc.planning.plan import plan_file
 from panic_hpc.types import Prompt
 
@@ -150,6 +150,7 @@ def test_models_may_lie_in_a_file_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "rows").mkdir()
     (tmp_path / "rows" / "mine.toml").write_text(
         '[DummyT2I]\nbatch_size = 2\n[Elsewhere]\nfamily = "nobody"\n[Mine]\npath = "w"\n'
+        "[DummyI2T]\nmax_words = 5\n"
     )
     text = WRITTEN.replace("max_length", 'models_file = "rows/mine.toml"\nmax_length')
     (tmp_path / "e.toml").write_text(text)
@@ -157,7 +158,8 @@ def test_models_may_lie_in_a_file_of_their_own(tmp_path: Path) -> None:
         load_experiment(tmp_path / "e.toml")
     text = text.replace("[models.DummyT2I]\nbatch_size = 8", "")
     (tmp_path / "e.toml").write_text(text)
-    assert load_experiment(tmp_path / "e.toml").models == {"DummyT2I": {"batch_size": 2}}
+    used = {"DummyT2I": {"batch_size": 2}, "DummyI2T": {"max_words": 5}}
+    assert load_experiment(tmp_path / "e.toml").models == used
     (tmp_path / "rows" / "mine.toml").write_text("DummyT2I = 3")
     (problem,) = problems_of(tmp_path / "e.toml")
     assert "DummyT2I = 3: a table was expected" in problem

@@ -24,7 +24,7 @@ LAYOUT = [7, 5]
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> Experiment:
-    return Experiment(tmp_path / "exp" / "shards", has_real_images=True)
+    return Experiment(tmp_path / "exp" / "parts", has_real_images=True)
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ import pytest
 from tiny_checkpoints import SIDE, TOKENS, Checkpoints, git, llava, vision_encoder_decoder
 
 from panic_hpc.errors import ModelError
+from panic_hpc.models.families.transformers_captioner import CaptionerSettings
 from panic_hpc.models.folder_digest import folder_digest
 from panic_hpc.models.loading import load
+from panic_hpc.models.settings import identity_of
 from panic_hpc.types import ModelSpec
 
 pytestmark = pytest.mark.compute
@@ -155,6 +157,28 @@ class TestCaptioners:
         assert all(0 < output.output_tokens <= 6 for output in outputs)
         with pytest.raises(ModelError, match=r"Set prompt = "):
             load(checkpoints.captioner(llava), "cpu")
+
+    def test_a_cache_of_fixed_length_keeps_to_the_contract_where_a_class_has_one(
+        self, checkpoints: Checkpoints
+    ) -> None:
+        plain = checkpoints.captioner(llava, prompt="What is it?")
+        spec = checkpoints.captioner(llava, prompt="What is it?", compile=True)
+        model = load(spec, "cpu")
+        three = model.generate(pictures(3), [0, 0, 0])
+        assert model.generate(pictures(3), [0, 0, 0]) == three
+        beside = [pictures(3)[0], *[255 - one for one in pictures(3)[1:]]]
+        assert model.generate(beside, [0, 0, 0])[0] == three[0]
+        # The tokens are those of the plain model here; on a GPU they need not be.
+        assert [one.value for one in three] == [
+            one.value for one in load(plain, "cpu").generate(pictures(3), [0, 0, 0])
+        ]
+        with pytest.raises(ModelError, match="GitForCausalLM has no cache of fixed length"):
+            load(checkpoints.captioner(git, compile=True), "cpu")
+
+    def test_compile_is_part_of_the_identity_where_it_is_on(self) -> None:
+        off, on = (CaptionerSettings.model_validate({"compile": value}) for value in (False, True))
+        assert "compile" not in identity_of(off)
+        assert identity_of(on)["compile"] is True
 
     def test_a_checkpoint_of_another_model_is_refused(self, checkpoints: Checkpoints) -> None:
         """transformers itself would draw the missing weights at random."""

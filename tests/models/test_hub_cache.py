@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from panic_hpc.errors import ModelError
 from panic_hpc.models import builtin
+from panic_hpc.models.folder_digest import folder_digest
 from panic_hpc.models.hub import cache as hub_cache
 from panic_hpc.models.hub.lock import LockedFile, LockedModel
 from panic_hpc.models.hub.repository_files import files_read, weights_problem
+from panic_hpc.models.weights import find_weights
 from panic_hpc.types import ModelSpec
 
 COMMIT = "0" * 40
@@ -130,6 +133,26 @@ def test_weights_that_are_none_are_told_from_the_head_of_the_file(tmp_path: Path
         weights.write_bytes(content)
         assert problem in weights_problem(weights)
         assert bool(problem) == bool(weights_problem(weights))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "is a pointer of git-lfs"),
+        ((TURBO / "vae" / "diffusion_pytorch_model.safetensors").read_bytes()[:-9], "is cut off"),
+    ],
+    ids=["pointer", "truncated"],
+)
+def test_a_folder_with_spoilt_weights_is_refused_by_the_name_of_the_file(
+    tmp_path: Path, content: bytes, problem: str
+) -> None:
+    shutil.copytree(TURBO, tmp_path / "mine")
+    (tmp_path / "mine" / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(content)
+    digest, path = folder_digest(tmp_path / "mine"), str(tmp_path / "mine")
+    mine = ModelSpec("Mine", "diffusers", "text", "image", "", digest, path, 1, {})
+    with pytest.raises(ModelError, match=r"vae/diffusion_pytorch_model\.safetensors") as caught:
+        find_weights(mine)
+    assert problem in str(caught.value)
 
 
 def test_only_what_a_loader_reads_is_brought() -> None:

@@ -4,13 +4,17 @@ import re
 from pathlib import Path
 
 import pytest
+from class_contract import json_of
+from tiny_checkpoints.classes import all_classes
 
 from panic_hpc.errors import PanicError
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.catalogue import catalogue_of
 from panic_hpc.experiment.config import Experiment
+from panic_hpc.models import needs
 from panic_hpc.models.known.rows import known_rows
-from panic_hpc.planning.availability import obstacles
+from panic_hpc.models.pipelines.classes import pipeline_class
+from panic_hpc.planning.availability import missing_libraries, obstacles
 from panic_hpc.planning.plan import Plan, make_plan
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT
 
@@ -28,6 +32,33 @@ ERAS = {
     "Moondream3 Qwen3Embed CapRL",
 }
 PINNED_BY_UPSTREAM = 11
+
+
+# Where a class has a small checkpoint that goes through the contract of models: its builder.
+BUILDERS = {
+    "AuraFlowPipeline": "aura_flow", "BertModel": "minilm",
+    "Blip2ForConditionalGeneration": "blip2", "BlipForConditionalGeneration": "blip",
+    "CLIPModel": "clip", "ChromaPipeline": "chroma",
+    "CogView4Pipeline": "cogview4", "DINOv3ViTModel": "dinov3", "Dinov2Model": "dinov2",
+    "Dinov2WithRegistersModel": "dinov2_registers", "Flux2KleinPipeline": "flux2_klein",
+    "Flux2Pipeline": "flux2_dev", "FluxPipeline": "flux",
+    "Florence2ForConditionalGeneration": "florence2", "Gemma3ForConditionalGeneration": "gemma3",
+    "Gemma3TextModel": "embedding_gemma", "Gemma3nForConditionalGeneration": "gemma3n",
+    "Gemma4ForConditionalGeneration": "gemma4", "GitForCausalLM": "git_prompted",
+    "GlmImagePipeline": "glm_image", "HunyuanImagePipeline": "hunyuan_image",
+    "InstructBlipForConditionalGeneration": "instructblip",
+    "InternVLForConditionalGeneration": "internvl", "Kosmos2ForConditionalGeneration": "kosmos2",
+    "LlavaForConditionalGeneration": "joycaption", "Lumina2Pipeline": "lumina2",
+    "MPNetModel": "stsb_mpnet", "MllamaForConditionalGeneration": "mllama",
+    "ModernBertModel": "gte_modernbert", "NomicBertModel": "nomic",
+    "PaliGemmaForConditionalGeneration": "paligemma", "PixArtSigmaPipeline": "pixart_sigma",
+    "Qwen2_5_VLForConditionalGeneration": "qwen25vl", "Qwen3Model": "qwen3_embedding",
+    "Qwen3VLForConditionalGeneration": "qwen3vl", "QwenImagePipeline": "qwen_image",
+    "RobertaModel": "stsb_roberta", "SanaPipeline": "sana", "SiglipModel": "siglip2",
+    "SmolVLMForConditionalGeneration": "smolvlm", "StableDiffusion3Pipeline": "sd35",
+    "StableDiffusionPipeline": "sd15", "StableDiffusionXLPipeline": "sdxl",
+    "XLMRobertaModel": "bge_m3", "ZImagePipeline": "z_image",
+}  # fmt: skip
 
 
 def plan_with(name: str) -> Plan:
@@ -75,7 +106,8 @@ def test_revisions_are_those_that_upstream_pinned_and_no_other() -> None:
     assert len(pinned) == PINNED_BY_UPSTREAM
     assert all(re.fullmatch("[0-9a-f]{40}", revision) for revision in pinned.values())
     assert {name: row.ref for name, (row, _) in ROWS.items() if row.ref} == {
-        "Moondream": "2025-06-21"
+        "Moondream": "2025-06-21",
+        "Phi4Vision": "refs/pr/70",
     }
 
 
@@ -85,9 +117,46 @@ def test_settings_that_change_nothing_are_not_set() -> None:
         assert "guidance" not in ROWS[name][1]
 
 
-def test_coupled_pipelines_draw_one_picture_a_call() -> None:
-    coupled = ("ZImageTurbo", "QwenImage", "GLMImage", "HunyuanImage", "Lumina2", "CogView4")
-    assert {plan_with(name).networks[0].models[0].batch_size for name in coupled} == {1}
+def test_rows_say_of_a_class_what_is_known_of_it() -> None:
+    """Coupled pipelines draw one picture a call, and what a class needs is told at plan."""
+    coupled = set()
+    for name, (row, _) in ROWS.items():
+        known = pipeline_class(row.architecture)
+        assert set(known.needs) <= set(row.needs), name
+        if known.coupled and row.family:
+            coupled.add(name)
+            assert plan_with(name).networks[0].models[0].batch_size == 1
+    assert coupled >= {"ZImageTurbo", "QwenImage", "GLMImage", "HunyuanImage", "Lumina2"}
+
+
+def test_what_is_not_installed_is_told_without_importing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(needs, "find_spec", lambda name: None if name == "num2words" else name)
+    assert missing_libraries(plan_with("SmolVLM"), tmp_path) == {"SmolVLM": ["num2words"]}
+    assert missing_libraries(plan_with("BLIP"), tmp_path) == {}
+
+
+def test_a_class_that_was_tried_is_one_that_the_contract_tries() -> None:
+    """And the row's family is the one that the contract loads it with."""
+    tried = {row.architecture for row, _ in ROWS.values() if row.tried == "class"}
+    assert tried <= set(BUILDERS)
+    for row, _ in ROWS.values():
+        if row.tried == "class":
+            assert all_classes()[BUILDERS[row.architecture]].family == row.family
+
+
+@pytest.mark.compute
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("architecture", BUILDERS)
+def test_a_builder_makes_a_checkpoint_of_its_rows_class(architecture: str, tmp_path: Path) -> None:
+    tiny = all_classes()[BUILDERS[architecture]]
+    if not tiny.is_buildable:
+        pytest.skip(f"needs {' and '.join(tiny.needs)}")
+    folder = tiny.save(tmp_path / "tiny")
+    config, index = json_of(folder / "config.json"), json_of(folder / "model_index.json")
+    assert architecture in (index.get("_class_name"), *config.get("architectures", ()))
 
 
 @pytest.mark.compute

@@ -90,3 +90,29 @@ def test_a_reason_can_be_stored_whatever_the_error_quotes() -> None:
     results = Caller("m", 1, call, lambda item: "a picture")({0: "\ud83d"})
     assert "\\ud83d" in results[0].reason
     assert results[0].reason.encode()
+
+
+def answering(bad: set[int]) -> Call:
+    """Return a call that gives failures, in place of results, for some items."""
+
+    def call(items: Sequence[int]) -> list[Any]:
+        return [ItemFailure("not finite") if item in bad else 2 * item for item in items]
+
+    return call
+
+
+def test_a_result_that_is_a_failure_leaves_the_others_as_they_are() -> None:
+    calls: list[int] = []
+
+    def call(items: Sequence[int]) -> Sequence[Any]:
+        calls.append(len(items))
+        return answering({7})(items)
+
+    assert called(call, 3, {0: 1, 1: 7, 2: 3}) == {0: 2, 1: ItemFailure("not finite"), 2: 6}
+    assert calls == [3]
+
+
+def test_results_that_are_all_failures_are_judged_by_a_plain_item() -> None:
+    assert called(answering({7, 8}), 2, {0: 7, 1: 8})[0] == ItemFailure("not finite")
+    with pytest.raises(ModelError, match="m fails on all that it is given"):
+        called(answering({0, 7, 8}), 2, {0: 7, 1: 8})

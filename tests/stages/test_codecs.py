@@ -90,3 +90,8 @@ def test_only_texts_are_texts() -> None:
 
 def test_a_modality_is_a_file() -> None:
     assert set(installed.plugins("codecs")) == {"text", "image"}
+
+
+def test_a_text_beyond_all_limits_of_tokens_is_a_fault() -> None:
+    assert TextCodec().problem("a" * 1_000_000) == ""
+    assert "1000001 characters" in TextCodec().problem("a" * 1_000_001)

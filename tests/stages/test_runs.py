@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,18 @@ from killing import kill_until_done
 
 from panic_hpc import keys
 from panic_hpc.errors import ConflictError, Interrupted, ModelError, NumericsError
+from panic_hpc.models.base import Output
 from panic_hpc.models.loading import load
+from panic_hpc.stages.calls import ItemFailure
 from panic_hpc.stages.codecs.image import ImageCodec
+from panic_hpc.stages.codecs.text import TextCodec
 from panic_hpc.stages.embeddings.outputs import Outputs
+from panic_hpc.stages.runs.lockstep import position_of
 from panic_hpc.store.format.column import MODALITIES
 from panic_hpc.store.format.ragged import unpack_texts
 from panic_hpc.store.format.shard import ShardFile, open_shard
 from panic_hpc.store.results.runs import ENDED, NOT_KEPT, OUTPUT_EMPTY
-from panic_hpc.types import IMAGE, RUNS, TEXT
+from panic_hpc.types import IMAGE, RUNS, TEXT, ModelSpec
 
 FOUR = [["DummyT2I", "DummyI2T", "DummyT2I2", "DummyI2T2"]]
 
@@ -373,3 +378,25 @@ class TestTrouble:
 
         with pytest.raises(ShardError, match="belongs to another shard"):
             mine.work(RUNS)
+
+
+class Spoiling:
+    """A painter that draws some pictures of NaN, which are no pictures."""
+
+    spec = ModelSpec("Spoiling", "made-up", "text", "image", "", "", "", 3, {})
+
+    def load(self, device: str) -> None:
+        """Do nothing."""
+
+    def generate(self, inputs: Sequence[Any], seeds: Sequence[int]) -> list[Output]:
+        """Return grey pictures, and problems for the text "nan"."""
+        grey = np.full((16, 16, 3), 90, np.uint8)
+        return [Output(grey, problem="not finite" if text == "nan" else "") for text in inputs]
+
+
+def test_a_degenerate_output_is_the_failure_of_its_item_alone() -> None:
+    place = position_of(Spoiling(), ImageCodec(), TextCodec())
+    answers = place.caller({0: ("a", 1), 1: ("nan", 2), 2: ("b", 3)})
+    assert answers[1] == ItemFailure("ValueError: not finite")
+    assert isinstance(answers[0], Output)
+    assert isinstance(answers[2], Output)

@@ -145,6 +145,7 @@ DATASET_FORGERIES: dict[str, Callable[[Path], object]] = {
     "S05": column("invocations/step", first(3)),
     "S06": column("runs/ended", first(9)),
     "S07": column("runs/index", swapped),
+    "S08": column("metadata", first(ord("["))),
     "D01": column("runs/seed", first(77)),
     "D02": header(content_key="0" * 32),
     "D03": not_an_image,
@@ -157,7 +158,8 @@ def offset(path: Path, name: str) -> int:
         return file.entry(name).offset
 
 
-@pytest.mark.parametrize("rule", [rule for rule in BY_ID if rule[0] != "M"])
+# F08 needs shards beside the dataset: tests/merging/test_references.py breaks it.
+@pytest.mark.parametrize("rule", [rule for rule in BY_ID if rule[0] != "M" and rule != "F08"])
 def test_each_rule_has_a_dataset_that_breaks_it(good: Path, tmp_path: Path, rule: str) -> None:
     path = forge.copied(good, tmp_path / "d.h5")
     DATASET_FORGERIES[rule](path)

@@ -15,7 +15,7 @@ from panic_hpc.backends.status_query import StatusSnapshot
 from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.errors import Interrupted, LaunchError
 from panic_hpc.models.hub.cache import cache_directory
-from panic_hpc.planning.availability import refuse_missing
+from panic_hpc.planning.availability import refuse_unready
 from panic_hpc.types import ShardId
 from panic_hpc.worker.device import thread_settings
 from panic_hpc.worker.stopper import halt_reason
@@ -109,7 +109,7 @@ def _refuse_what_cannot_work(workspace: Workspace, request: SubmitRequest) -> No
     refuse_what_is_for_jobs(request)
     variables = worker_environment(request.cluster, workspace.manifest.experiment.threads)
     cache = cache_directory({**os.environ, **variables})
-    refuse_missing(workspace.manifest, cache, request.cluster.name)
+    refuse_unready(workspace.manifest, cache, request.cluster.name)
 
 
 def refuse_what_is_for_jobs(request: SubmitRequest) -> None:
@@ -128,7 +128,13 @@ def refuse_what_is_for_jobs(request: SubmitRequest) -> None:
 
 def worker_environment(cluster: Cluster, threads: int) -> Mapping[str, str]:
     """Return the variables of workers on this machine, in addition to this process's own; pure."""
-    return {**cluster.paths.cache_variables, **cluster.environment, **thread_settings(threads)}
+    return {
+        # submitit starts them with -m, and a random.py in the working directory would be Python's.
+        "PYTHONSAFEPATH": "1",
+        **cluster.paths.cache_variables,
+        **cluster.environment,
+        **thread_settings(threads),
+    }
 
 
 def current_status(workspace: Workspace) -> Status:
@@ -229,11 +235,15 @@ class _Launch:
             code = run_shards(str(self.workspace.paths.root), stage, todo, options)
         if code == exit_codes.SIGNALLED:
             raise Interrupted("Stopped by a signal")
+        # Rounds begin in this same process, where every other shard would fail for want of a GPU.
+        if code == exit_codes.INTERRUPTED:
+            raise Interrupted("The walltime ends, or this process has lost its GPU")
 
     def _n_workers(self, stage: str) -> int:
         asked = self.request.workers or self.request.cluster.workers
-        n_cores = max(self.threads, self.request.cluster.stage(stage).cpus or 1)
-        return asked or default_workers(n_cores)
+        resources = self.request.cluster.stage(stage)
+        n_cores = max(self.threads, resources.cpus or 1)
+        return asked or default_workers(n_cores, getattr(resources, "workers_per_gpu", 1))
 
 
 class Ticker:

@@ -14,6 +14,7 @@ from typing import Any
 
 from panic_hpc.backends.base import SilentWatcher, SubmitRequest, backend_of
 from panic_hpc.clusters.cluster import Cluster
+from panic_hpc.disk.directories import make_directory
 from panic_hpc.errors import LaunchError
 from panic_hpc.workspace.ledger import Submission, read_ledger
 from panic_hpc.workspace.workspace import Workspace, open_workspace
@@ -28,8 +29,8 @@ def start(workspace: Workspace, request: SubmitRequest) -> Submission:
     Raises LaunchError, with its last words, where it ends before that.
     """
     jobs = workspace.paths.jobs
-    jobs.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", __name__, str(workspace.paths.root)]
+    make_directory(jobs)
+    command = [sys.executable, "-P", "-m", __name__, str(workspace.paths.root)]
     with (jobs / LOG).open("ab") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True

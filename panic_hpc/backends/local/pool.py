@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.worker.array_task import run_array_task
-from panic_hpc.worker.device import gpu_numbers
+from panic_hpc.worker.device import ASSIGNED_VARIABLE, gpu_numbers
 from panic_hpc.worker.worker import WorkerOptions
 from panic_hpc.workspace.private_dirs import private_folder
 
@@ -52,9 +52,10 @@ def run_pool(
         raise
 
 
-def default_workers(n_cores: int) -> int:
-    """Return one worker a GPU, else one for every `n_cores` cores that this process may use."""
-    return len(gpu_numbers()) or max(1, len(os.sched_getaffinity(0)) // max(1, n_cores))
+def default_workers(n_cores: int, workers_per_gpu: int = 1) -> int:
+    """Return so many workers a GPU, else one for every `n_cores` of this process's cores."""
+    cores = len(os.sched_getaffinity(0))
+    return workers_per_gpu * len(gpu_numbers()) or max(1, cores // max(1, n_cores))
 
 
 def _start(
@@ -65,9 +66,12 @@ def _start(
     # Not AutoExecutor: it refuses visible_gpus, and then every job gets GPU 0.
     executor = LocalExecutor(private_folder(pool.folder))
     gpus = gpu_numbers()
-    mine = {"gpus_per_node": 1, "visible_gpus": [int(gpus[slot % len(gpus)])]} if gpus else {}
-    executor.update_parameters(timeout_min=NO_LIMIT_MIN, stderr_to_stdout=True, **mine)
-    with _child_environment(pool.environment):
+    mine = gpus[slot % len(gpus)] if gpus else ""
+    # submitit takes numbers only, and clusters name GPUs and parts of them: GPU-…, MIG-….
+    numbered = {"gpus_per_node": 1, "visible_gpus": [int(mine)]} if mine.isdigit() else {}
+    named = {ASSIGNED_VARIABLE: mine} if mine and not numbered else {}
+    executor.update_parameters(timeout_min=NO_LIMIT_MIN, stderr_to_stdout=True, **numbered)
+    with _child_environment({**pool.environment, **named}):
         return executor.submit(
             run_array_task, str(pool.root), stage, tuple(indices), asdict(options)
         )

@@ -21,7 +21,7 @@ from panic_hpc.backends.slurm.walltime import refuse_short_walltimes
 from panic_hpc.backends.status_query import StatusSnapshot, query_status
 from panic_hpc.container.submitted import SubmittedImage, submitted_image
 from panic_hpc.errors import LaunchError
-from panic_hpc.planning.availability import refuse_missing
+from panic_hpc.planning.availability import refuse_unready
 from panic_hpc.types import ShardId
 from panic_hpc.worker.worker import WorkerOptions
 from panic_hpc.workspace import leases
@@ -106,7 +106,7 @@ class SlurmBackend:
 def _image(workspace: Workspace, request: SubmitRequest) -> SubmittedImage | None:
     """Return the container image of the jobs; their models are looked for in the cache first."""
     # Before the image, whose digest takes reading the whole of it.
-    refuse_missing(workspace.manifest, model_cache(request.cluster), request.cluster.name)
+    refuse_unready(workspace.manifest, model_cache(request.cluster), request.cluster.name)
     binds = (str(workspace.paths.root),)
     return submitted_image(request.cluster, request.image or None, binds=binds)
 

@@ -22,6 +22,8 @@ def job_environment(cluster: Cluster) -> dict[str, str]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         # ~/.local is bound into containers along with $HOME.
         "PYTHONNOUSERSITE": "1",
+        # Jobs start with -m where they were submitted, and a random.py there would be Python's.
+        "PYTHONSAFEPATH": "1",
         **cluster.paths.cache_variables,
     }
     if not cluster.paths.hdf5_file_locking:

@@ -21,6 +21,12 @@ ExecutorName = Annotated[
 Workers = Annotated[
     int, typer.Option(min=0, help="Worker processes; 0: one a GPU, else one a core.")
 ]
+WorkersPerGpu = Annotated[
+    int,
+    typer.Option(
+        "--workers-per-gpu", min=0, max=48, help="Workers that share a GPU; 0: as the profile says."
+    ),
+]
 Image = Annotated[str, typer.Option(help="A container image in place of the profile's.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show scripts, cost and sbatch's verdict; submit nothing.")

@@ -2,6 +2,7 @@
 
 import typer
 
+from panic_hpc.cli.models.checking import check_models
 from panic_hpc.cli.models.fetching import fetch_models, lock_models
 from panic_hpc.cli.models.listing import list_models
 
@@ -14,4 +15,5 @@ def register(app: typer.Typer) -> None:
     models.command("list")(list_models)
     models.command("lock")(lock_models)
     models.command("fetch")(fetch_models)
+    models.command("check")(check_models)
     app.add_typer(models, name="models")

@@ -59,7 +59,7 @@ def fetch_models(
     from panic_hpc.models.hub.fetching import require_space
     from panic_hpc.planning.locking import lockable
 
-    cache = _cache_of(cluster)
+    cache = cache_of(cluster)
     target = lockable(experiment)
     # Asked first, so that nothing of the hub's client is imported where all is there.
     if not hub_cache.missing(target.specs, cache):
@@ -80,7 +80,8 @@ def fetch_models(
     return say(f"{len(fetches)} models of a hub are in {cache}")
 
 
-def _cache_of(cluster: str) -> Path:
+def cache_of(cluster: str) -> Path:
+    """Return the cache of models that a cluster's jobs read, "" for this machine's own."""
     from panic_hpc.backends.slurm.job_environment import model_cache
     from panic_hpc.clusters.profiles import load_cluster, resolved
     from panic_hpc.models.hub.cache import cache_directory

@@ -10,7 +10,8 @@ namespace {
 class Sweep {
  public:
   Sweep(const Filtration& filtration, const std::vector<Simplex>& ends, Watch& watch)
-      : filtration_(filtration), ends_(ends), watch_(watch), graph_(filtration.size(), watch.account),
+      : filtration_(filtration), ends_(ends), watch_(watch),
+        graph_(filtration.size(), watch.account),
         classes_(watch, kWordsPerOperation * filtration.size()), kept_(watch), lunes_(watch), lune_begins_(watch),
         rows_(watch), left_(graph_.words()), earlier_(graph_.words()), below_(graph_.words()) {}
 

@@ -50,11 +50,46 @@ class Computation {
     measure();
     components();
     if (question_.maxdim == 0) return;
-    Pairs loops = all_loops();
+    const float radius = enclosing_radius(matrix_, question_.n), limit = std::min(question_.thresh, radius);
+    const float guess = limit == radius ? last_death(limit) : limit;
+    if (guess < limit) {
+      if (finish(guess, true)) return;
+      answer_.diagrams.resize(1);
+      answer_.columns.resize(1);
+      filtration_.reset();
+      measure();
+    }
+    finish(limit, false);
+  }
+
+  // A length after which nothing begins, and perhaps nothing ends; `limit` if there is none.
+  float last_death(float limit) {
+    const std::size_t n = question_.n;
+    if (n < 2 || (question_.maxdim == 2 && n < question_.many_points)) return limit;
+    const float guess = guess_last_death(matrix_, n, tree_, question_.maxdim, limit);
+    const bool nothing_begins = guess < limit && (question_.maxdim == 1
+                                                      ? no_loop_begins_after(matrix_, n, guess, watch_)
+                                                      : no_void_begins_after(matrix_, n, guess, limit, watch_));
+    lap("late_edges");
+    return nothing_begins ? guess : limit;
+  }
+
+  // H1 and H2 of the edges up to `limit`; returns whether everything has ended there. A guess is given
+  // up as soon as something has not.
+  bool finish(float limit, bool is_guess) {
+    filter(limit);
+    Pairs loops = loops_of(columns_of_edges());
+    lap("reduction_1");
+    const bool ended = all_end(loops.bars);
     answer_.diagrams.push_back(std::move(loops.bars));
-    if (question_.maxdim == 1) return;
+    if (question_.maxdim == 1 || (is_guess && !ended)) return ended;
     answer_.diagrams.push_back(voids_of(loops.ends));
     lap("reduction_2");
+    return ended && all_end(answer_.diagrams.back());
+  }
+
+  static bool all_end(const std::vector<Bar>& bars) {
+    return std::none_of(bars.begin(), bars.end(), [](const Bar& bar) { return std::isinf(bar.death); });
   }
 
   void measure() {
@@ -84,30 +119,6 @@ class Computation {
     answer_.diagrams.push_back(std::move(bars));
     answer_.columns.push_back(question_.n);
     lap("components");
-  }
-
-  // The loops of the edges up to a guess after which nothing happens to loops; where that is not so,
-  // of all edges. H2 needs them all.
-  Pairs all_loops() {
-    const float radius = enclosing_radius(matrix_, question_.n), limit = std::min(question_.thresh, radius);
-    const bool may_guess = question_.maxdim == 1 && question_.n > 1 && limit == radius;
-    const float guess = may_guess ? guess_last_death(matrix_, question_.n, tree_, limit) : limit;
-    if (guess < limit && no_loop_begins_after(matrix_, question_.n, guess, watch_)) {
-      Pairs loops = loops_up_to(guess);
-      const auto lives = [](const Bar& bar) { return std::isinf(bar.death); };
-      if (std::none_of(loops.bars.begin(), loops.bars.end(), lives)) return loops;
-      answer_.columns.pop_back();
-      filtration_.reset();
-      measure();
-    }
-    return loops_up_to(limit);
-  }
-
-  Pairs loops_up_to(float limit) {
-    filter(limit);
-    Pairs loops = loops_of(columns_of_edges());
-    lap("reduction_1");
-    return loops;
   }
 
   void filter(float limit) {

@@ -19,6 +19,7 @@ struct Question {
   int maxdim = 2;
   float thresh = 0;
   double noise_ratio = 3;  // columns of H1 a point above which the cloud is taken for noise
+  std::size_t many_points = 6000;  // from which on it pays to show that long edges begin no voids
 };
 
 struct Answer {

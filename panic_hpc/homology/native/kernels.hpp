@@ -73,6 +73,10 @@ struct Kernels {
   bool (*remove)(const std::uint64_t* set, const std::uint64_t* const* rows, std::uint64_t* rest,
                  std::size_t words);
 
+  // rest = a & b without four rows; returns whether any bit is left.
+  bool (*uncovered)(const std::uint64_t* a, const std::uint64_t* b, const std::uint64_t* const* rows,
+                    std::uint64_t* rest, std::size_t words);
+
   // out = sum (exclusive or) of n_rows rows, of which the first may be `out`; returns whether any bit is
   // set.
   bool (*sum)(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_rows, std::size_t words);

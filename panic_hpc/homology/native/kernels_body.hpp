@@ -210,7 +210,9 @@ void within(const float* row, std::size_t n, float limit, std::uint64_t* out) {
     if (end == 64) {
       const __m512 most = _mm512_set1_ps(limit);
       for (std::size_t p = 0; p < 4; ++p)
-        bits |= static_cast<std::uint64_t>(_mm512_cmp_ps_mask(_mm512_loadu_ps(row + k + 16 * p), most, _CMP_LE_OQ)) << 16 * p;
+        bits |= static_cast<std::uint64_t>(
+                    _mm512_cmp_ps_mask(_mm512_loadu_ps(row + k + 16 * p), most, _CMP_LE_OQ))
+                << 16 * p;
       out[k / 64] = bits;
       continue;
     }
@@ -314,6 +316,19 @@ bool remove(const std::uint64_t* set, const std::uint64_t* const* rows, std::uin
   return any_bit(any);
 }
 
+bool uncovered(const std::uint64_t* a, const std::uint64_t* b, const std::uint64_t* const* rows,
+               std::uint64_t* rest, std::size_t words) {
+  const std::uint64_t *p = rows[0], *q = rows[1], *r = rows[2], *s = rows[3];
+  Words any = {};
+  for (std::size_t w = 0; w < words; w += kWords) {
+    const Words taken = (load<Words>(p + w) | load<Words>(q + w)) | (load<Words>(r + w) | load<Words>(s + w));
+    const Words left = load<Words>(a + w) & load<Words>(b + w) & ~taken;
+    store(rest + w, left);
+    any |= left;
+  }
+  return any_bit(any);
+}
+
 bool sum(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_rows, std::size_t words) {
   Words any = {};
   for (std::size_t w = 0; w < words; w += kWords) {
@@ -327,7 +342,9 @@ bool sum(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_row
 
 }  // namespace
 
-const Kernels KERNEL_TABLE = {KERNEL_NAME, products, lengths, squared_difference, relax, remoteness, largest, within, encode, join, collect,
-                              first_within, witness, fold_minima,        intersect, remove, sum};
+const Kernels KERNEL_TABLE = {KERNEL_NAME, products,    lengths,      squared_difference, relax,
+                              remoteness,  largest,     within,       encode,             join,
+                              collect,     first_within, witness,     fold_minima,        intersect,
+                              remove,      uncovered,   sum};
 
 }  // namespace lazy

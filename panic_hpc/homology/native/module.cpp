@@ -72,8 +72,8 @@ nb::dict dict_of(const lazy::Answer& answer) {
   return result;
 }
 
-nb::dict compute(Matrix array, bool is_matrix, int maxdim, float thresh, double noise_ratio, int threads,
-                 double seconds, std::size_t bytes, std::uint64_t operations) {
+nb::dict compute(Matrix array, bool is_matrix, int maxdim, float thresh, double noise_ratio, std::size_t many_points,
+                 int threads, double seconds, std::size_t bytes, std::uint64_t operations) {
   if (array.shape(0) > lazy::kMaxPoints) throw nb::value_error("too many points");
   lazy::Question question;
   (is_matrix ? question.matrix : question.points) = array.data();
@@ -82,6 +82,7 @@ nb::dict compute(Matrix array, bool is_matrix, int maxdim, float thresh, double 
   question.maxdim = maxdim;
   question.thresh = thresh;
   question.noise_ratio = noise_ratio;
+  question.many_points = many_points;
   lazy::Answer answer;
   {
     nb::gil_scoped_release released;
@@ -120,8 +121,8 @@ NB_MODULE(_native, module) {
     }
   });
   module.def("compute", &compute, nb::arg("array"), nb::arg("is_matrix"), nb::arg("maxdim"),
-             nb::arg("thresh"), nb::arg("noise_ratio"), nb::arg("threads"), nb::arg("seconds"),
-             nb::arg("bytes"), nb::arg("operations"));
+             nb::arg("thresh"), nb::arg("noise_ratio"), nb::arg("many_points"), nb::arg("threads"),
+             nb::arg("seconds"), nb::arg("bytes"), nb::arg("operations"));
   module.def("distances", &distances, nb::arg("points"), nb::arg("threads"));
   module.def("instruction_set", [] { return lazy::kernels().name; });
 }

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from panic_hpc.models import builtin
-from panic_hpc.models.diffusers_pipeline import DiffusersModel
+from panic_hpc.models.pipelines.diffusers_model import DiffusersModel
 from panic_hpc.models.settings import AddedLater, settings_of
 from panic_hpc.models.torch_setup import Dtype
 from panic_hpc.types import IMAGE, TEXT, ModelSpec

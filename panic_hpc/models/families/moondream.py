@@ -4,6 +4,7 @@ The code that runs is that of the commit which was planned, and no other: a clas
 another repository is refused. An experiment has to ask for it (`allow_remote_code = true`).
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -70,15 +71,16 @@ def _class_and_config(folder: Path, spec: ModelSpec) -> tuple[Any, Any]:
     from transformers import AutoConfig
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=True, local_files_only=True)
-    where = (getattr(config, "auto_map", None) or {}).get("AutoModelForCausalLM", "")
-    if not where:
+    # From the file, before any of the code that it names has run.
+    classes = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("auto_map") or {}
+    if "AutoModelForCausalLM" not in classes:
         raise ModelError(f"{spec.name} has no code of its own: {folder}/config.json names no class")
     # "repository--module.Class" is code that no commit of this experiment pins.
-    if "--" in where:
-        raise ModelError(f"The code of {spec.name} lies in another repository ({where})")
-    kind = get_class_from_dynamic_module(where, folder, local_files_only=True)
-    return kind, config
+    if foreign := [where for where in classes.values() if "--" in str(where)]:
+        raise ModelError(f"Code of {spec.name} lies in another repository ({foreign[0]})")
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=True, local_files_only=True)
+    where = classes["AutoModelForCausalLM"]
+    return get_class_from_dynamic_module(where, folder, local_files_only=True), config
 
 
 def _fill(model: Any, folder: Path, spec: ModelSpec, dtype: Any) -> None:

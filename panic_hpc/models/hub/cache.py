@@ -49,8 +49,12 @@ def is_cached(spec: ModelSpec, cache: Path) -> bool:
 
 
 def missing(specs: Iterable[ModelSpec], cache: Path) -> list[ModelSpec]:
-    """Return the models that come from a hub and are not in `cache` as a whole."""
-    return [spec for spec in specs if spec.repository and not is_cached(spec, cache)]
+    """Return the models that come from a hub and are not in `cache` as a whole.
+
+    Those that no family loads are passed over: nothing would read them.
+    """
+    wanted = (spec for spec in specs if spec.repository and spec.family)
+    return [spec for spec in wanted if not is_cached(spec, cache)]
 
 
 def variant_of(spec: ModelSpec) -> str:

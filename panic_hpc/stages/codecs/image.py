@@ -19,6 +19,7 @@ from panic_hpc.store.pictures import (
     WEBP_SIDE,
     avif_versions,
     decoded,
+    pillow_module,
 )
 from panic_hpc.types import IMAGE
 
@@ -51,10 +52,8 @@ class ImageCodec:
 
     def encode(self, value: np.ndarray, option: str) -> bytes:
         """Return the file's bytes; `option` is "webp-lossless", "png" or "avif-" and a quality."""
-        from PIL import Image
-
         stream = io.BytesIO()
-        Image.fromarray(value).save(stream, **_save_options(option))
+        pillow_module().fromarray(value).save(stream, **_save_options(option))
         return stream.getvalue()
 
     def decode(self, content: bytes) -> np.ndarray:

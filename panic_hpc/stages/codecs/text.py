@@ -6,6 +6,9 @@ from typing import Any
 from panic_hpc.keys import KEY_HEX
 from panic_hpc.types import TEXT
 
+LENGTH_LIMIT = 1_000_000
+"""Characters: far beyond what any limit of tokens allows, so a text beyond it is a fault."""
+
 
 class TextCodec:
     """The codec of texts."""
@@ -16,7 +19,10 @@ class TextCodec:
         """Return what is wrong with a caption; the empty one is a caption too."""
         # Upstream stores "[empty]" for an empty caption and so prompts with that word; here it
         # stays empty, with a flag.
-        return "" if isinstance(value, str) else f"a text was expected, not {type(value).__name__}"
+        if not isinstance(value, str):
+            return f"a text was expected, not {type(value).__name__}"
+        n = len(value)
+        return "" if n <= LENGTH_LIMIT else f"a text of {n} characters is more than {LENGTH_LIMIT}"
 
     def readable_at_once(self, value: str, option: str) -> str:
         """Return the text: UTF-8 is lossless."""

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from panic_hpc.models.checks.records import require_checked
+from panic_hpc.models.hub.cache import cache_directory
 from panic_hpc.models.loading import load_all
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.models.torch_setup import fix_threads
@@ -19,7 +21,7 @@ from panic_hpc.stages.runs.shard_arrays import runs_arrays
 from panic_hpc.stages.shard_header import begin_header, finish_header
 from panic_hpc.store.format.shard import publish_shard
 from panic_hpc.store.journal import Journal, open_journal
-from panic_hpc.types import RUNS, Run, Shard
+from panic_hpc.types import RUNS, ModelSpec, Run, Shard
 
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
@@ -52,6 +54,7 @@ class RunsStage(JournalledStage):
         fix_threads(experiment.threads)
         models = load_all(network.models, context.device)
         course = _course(network, models, experiment.images.keep_every)
+        require_repeatable(network.models, context.device)
         # After loading: torch's precision switches are set by then, and are part of the class.
         numerics = with_codecs(
             numerics_class(context.device, experiment.threads),
@@ -68,6 +71,14 @@ class RunsStage(JournalledStage):
                 Lockstep(course, runs, recorder, context.should_stop, context.report).advance()
             arrays = runs_arrays(runs, network, journal)
             publish_shard(path, finish_header(header, journal), arrays)
+
+
+def require_repeatable(specs: Sequence[ModelSpec], device: str) -> None:
+    """Raise ModelError for a compiled model that has not passed its check on this kind of GPU."""
+    compiled = [spec for spec in specs if spec.settings.get("compile")]
+    # On a CPU nothing is compiled: only the cache's length is fixed.
+    if compiled and device != "cpu":
+        require_checked(compiled, numerics_class(device), cache_directory())
 
 
 def _network(manifest: "Manifest", shard: Shard) -> "Network":

@@ -1,9 +1,10 @@
 """Checks of the content: digests, the content key, texts and images."""
 
-import json
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from panic_hpc.store.checks.sampling import Sample
+from panic_hpc.store.dataset.metadata import read_metadata
 from panic_hpc.store.format.digest import content_key, run_digests, run_lines
 from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.pictures import decoded
@@ -26,7 +27,7 @@ def digest_problems(file: ArrayFile, sample: Sample) -> Iterator[Problem]:
 
 def content_key_problems(file: ArrayFile) -> Iterator[Problem]:
     """Yield whether the content key in the header is another than that of keys and digests."""
-    metadata = json.loads(file.whole("metadata").tobytes())
+    metadata = read_metadata(file)
     model_keys = {"": "", **{model["name"]: model["key"] for model in metadata["models"]}}
     # Of stages unknown here too: the key covers all that was merged.
     digests = {
@@ -43,7 +44,12 @@ def text_problems(file: ArrayFile) -> Iterator[Problem]:
     """Yield texts that are not UTF-8."""
     for name in file.entries:
         group, _, column = name.rpartition("/")
-        if column == "offsets" and group.rpartition("/")[2] in ("texts", "reasons", "failures"):
+        if column == "offsets" and group.rpartition("/")[2] in (
+            "texts",
+            "reasons",
+            "failures",
+            "prompts",
+        ):
             yield from _text_problems(file, group)
 
 
@@ -63,7 +69,7 @@ def _text_problems(file: ArrayFile, group: str) -> Iterator[Problem]:
 
 def image_problems(file: ArrayFile, sample: Sample) -> Iterator[Problem]:
     """Yield images that cannot be decoded."""
-    if "images/offsets" not in file:
+    if "images/offsets" not in file or n_undecoded(file):
         return
     offsets = file.slice("images/offsets", 0, file.rows("images/offsets"))
     for row in range(len(offsets) - 1):
@@ -71,6 +77,13 @@ def image_problems(file: ArrayFile, sample: Sample) -> Iterator[Problem]:
             content = file.slice("images/values", int(offsets[row]), int(offsets[row + 1]))
             if reason := undecodable(content.tobytes()):
                 yield "D03", f"images has a row {row} that cannot be decoded ({reason})"
+
+
+def n_undecoded(file: ArrayFile) -> int:
+    """Return how many pictures nothing here can decode: all of them, or none."""
+    if "images/offsets" not in file or find_spec("PIL") is not None:
+        return 0
+    return file.rows("images/offsets") - 1
 
 
 def undecodable(content: bytes) -> str:

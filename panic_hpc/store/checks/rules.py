@@ -75,6 +75,8 @@ RULES = (
     Rule("S06", VIOLATION, "Codes are among those of their column."),
     Rule("S07", VIOLATION, "Run keys are 32 hex digits and occur once; runs are ordered by "
          "experiment, then index."),
+    Rule("S08", VIOLATION, "The metadata are JSON as this document describes them, and so is the "
+         "text of every shard."),
     Rule("D01", CRITICAL, "The digest of every run is that of its content; that of an incomplete "
          "diagram is empty."),
     Rule("D02", CRITICAL, "The content key in the header is that of the run keys and digests."),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from panic_hpc.store.format.column import Column
 from panic_hpc.store.results.base import Problem, ResultKind
-from panic_hpc.store.results.rows import Sorted
+from panic_hpc.store.results.rows import Counted, Sorted
 from panic_hpc.store.results.section import Section
 
 Shape = tuple[int, ...]
@@ -53,6 +53,9 @@ def row_problems(section: Section) -> Iterator[Problem]:
 
 
 def _count_problems(section: Section, counts: Mapping[str, int]) -> Iterator[Problem]:
+    for count in section.kind.rows_per_run.values():
+        if isinstance(count, Counted) and np.any(section.whole(count.column) < 0):
+            yield "S02", f"{section.place(count.column)} has a negative number of rows"
     for column in section.columns():
         found, expected = section.rows(column.name), counts[column.rows] + column.edges
         if found != expected:

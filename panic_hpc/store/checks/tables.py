@@ -1,6 +1,5 @@
 """Checks of the tables: rows, offsets, row numbers, order, keys."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from panic_hpc.store.checks.structure import (
     offset_problems,
     row_problems,
 )
+from panic_hpc.store.dataset.metadata import metadata_problems, read_metadata
 from panic_hpc.store.dataset.schema import TABLES
 from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.results.base import Problem, all_kinds
@@ -50,7 +50,14 @@ def dataset_problems(file: ArrayFile) -> Iterator[Problem]:
     for section in found:
         yield from row_problems(section)
     yield from _run_count_problems(file, found)
-    yield from _table_problems(file)
+    tables = list(_table_problems(file))
+    yield from tables
+    if tables:
+        return
+    malformed = list(metadata_problems(file))
+    yield from (("S08", sentence) for sentence in malformed)
+    if malformed:
+        return
     for section in found:
         yield from _added_offset_problems(section)
     yield from _reference_problems(file, found)
@@ -102,7 +109,7 @@ def _added_offset_problems(section: Section) -> Iterator[Problem]:
 
 
 def _reference_problems(file: ArrayFile, found: Sequence[Section]) -> Iterator[Problem]:
-    metadata = json.loads(file.whole("metadata").tobytes())
+    metadata = read_metadata(file)
     n_experiments, n_shards = len(metadata["experiments"]), file.rows("shards/key")
     tables = {
         "network": len(metadata["networks"]),

@@ -17,7 +17,7 @@ _CHILD = "from panic_hpc.store.checks.untrusted import child; child()"
 
 def verify_in_child(path: Path, sample: Sample, timeout_s: float = TIMEOUT_S) -> Verified:
     """Check a file in a child; its death, or its silence for too long, is a finding."""
-    command = [sys.executable, "-c", _CHILD, str(path), str(sample.low), str(sample.high)]
+    command = [sys.executable, "-P", "-c", _CHILD, str(path), str(sample.low), str(sample.high)]
     try:
         done = subprocess.run(
             command,
@@ -54,7 +54,9 @@ def _decoded(path: Path, output: str) -> Verified:
         Finding(one["rule"], one["path"], one["message"], one["hint"]) for one in value["findings"]
     )
     kind, key = value["kind"], value["content_key"]
-    return Verified(path, kind, key, tuple(findings), int(value["n_incomplete"]))
+    return Verified(
+        path, kind, key, tuple(findings), int(value["n_incomplete"]), value["n_undecoded"]
+    )
 
 
 def child() -> None:
@@ -65,6 +67,7 @@ def child() -> None:
         "kind": found.kind,
         "content_key": found.content_key,
         "n_incomplete": found.n_incomplete,
+        "n_undecoded": found.n_undecoded,
         "findings": [finding.to_json() for finding in found.findings],
     }
     sys.stdout.write(json.dumps(value))

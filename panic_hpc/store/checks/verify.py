@@ -8,6 +8,7 @@ from panic_hpc.store.checks.content import (
     content_key_problems,
     digest_problems,
     image_problems,
+    n_undecoded,
     text_problems,
 )
 from panic_hpc.store.checks.file import hdf5_problems, known_problems, sum_problems
@@ -31,6 +32,7 @@ class Verified:
     """What checking one file found; `content_key` of a dataset, "" of others.
 
     `n_incomplete` counts diagrams that time or memory stopped: no finding, but no whole result.
+    `n_undecoded` counts pictures that could not be tried, since Pillow is not installed.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class Verified:
     content_key: str
     findings: tuple[Finding, ...]
     n_incomplete: int = 0
+    n_undecoded: int = 0
 
 
 def verify_file(
@@ -60,7 +63,8 @@ def verify_file(
             for rule, sentence in _limited(_problems(file, sample, report))
         )
         key = str(file.header.get("content_key", ""))
-        return Verified(path, file.kind, key, found, 0 if found else n_undigested(file))
+        n_incomplete = 0 if found else n_undigested(file)
+        return Verified(path, file.kind, key, found, n_incomplete, n_undecoded(file))
 
 
 def _limited(problems: Iterator[Problem]) -> Iterator[Problem]:

@@ -5,7 +5,6 @@ for, so a Dataset can be used from threads and forked processes, pickled to othe
 reading the file it opened when that is replaced.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from panic_hpc.closing import Closing
 from panic_hpc.errors import PanicError, ShardError
 from panic_hpc.store.dataset.bulk import Result
+from panic_hpc.store.dataset.metadata import read_metadata
 from panic_hpc.store.dataset.outputs import output_rows, read_texts
 from panic_hpc.store.format.column import OUTPUT_GROUPS
 from panic_hpc.store.format.header import DATASET
@@ -67,8 +67,7 @@ class Dataset(Closing):
     @cached_property
     def metadata(self) -> Mapping[str, Any]:
         """Experiments, models, networks, prompt groups, and shards that were missing."""
-        value: dict[str, Any] = json.loads(self.file.array("metadata").tobytes())
-        return value
+        return read_metadata(self.file)
 
     @property
     def embedding_models(self) -> tuple[str, ...]:

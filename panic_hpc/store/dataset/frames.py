@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.errors import PanicError, nearest
-from panic_hpc.store.dataset.outputs import read_texts
+from panic_hpc.store.dataset.metadata import read_shard_texts
 from panic_hpc.store.dataset.schema import dataset_column
 from panic_hpc.store.format.column import Column
 from panic_hpc.store.results.runs import INVOCATION_COLUMNS, RUN_COLUMNS
@@ -119,12 +119,11 @@ def members(dataset: "Dataset") -> "pl.DataFrame":
 def shards(dataset: "Dataset") -> "pl.DataFrame":
     """Return what was merged, with its provenance: see Dataset.shards."""
     names = ("stage", "model", "experiment", "index", "key")
-    n_shards = dataset.file.rows("shards/stage")
     data = {
         name: _series(dataset_column(f"shards/{name}"), dataset.file.array(f"shards/{name}"))
         for name in names
     }
-    texts = [json.loads(text) for text in read_texts(dataset.file, "shards", 0, n_shards)]
+    texts = read_shard_texts(dataset.file)
     for part in ("numerics", "provenance"):
         data[part] = [json.dumps(text[part], sort_keys=True) for text in texts]
     return _polars().DataFrame(data)

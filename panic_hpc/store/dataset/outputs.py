@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from panic_hpc.errors import ShardError
 from panic_hpc.store.format import ragged
 from panic_hpc.store.format.column import OUTPUT_GROUPS
 from panic_hpc.store.format.reader import ArrayFile
@@ -29,10 +30,13 @@ def output_rows(file: ArrayFile, modality: str, first: int, last: int) -> tuple[
 
 
 def read_texts(file: ArrayFile, group: str, first: int, last: int) -> list[str]:
-    """Return the texts in rows `first` to `last` of a ragged table."""
+    """Return the texts in rows `first` to `last` of a ragged table; ShardError for other bytes."""
     offsets = file.slice(f"{group}/offsets", first, last + 1)
     values = file.slice(f"{group}/values", int(offsets[0]), int(offsets[-1]))
-    return ragged.unpack_texts(offsets, values)
+    try:
+        return ragged.unpack_texts(offsets, values)
+    except UnicodeDecodeError as error:
+        raise ShardError(f"{file.path} has a text in {group} that is not UTF-8") from error
 
 
 def outputs_between(

@@ -14,8 +14,9 @@ from panic_hpc.disk.files import replace_file, to_json
 from panic_hpc.disk.overwriting import admit, admit_directory
 from panic_hpc.disk.publish import temporary_file
 from panic_hpc.errors import PanicError
+from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.store.dataset.dataset import Dataset
-from panic_hpc.store.dataset.outputs import read_texts
+from panic_hpc.store.dataset.metadata import read_shard_texts
 from panic_hpc.store.exports import crate_texts
 from panic_hpc.store.format.file_digest import digest_path
 from panic_hpc.store.format.references import require_whole
@@ -29,6 +30,7 @@ _WRITTEN = (
     "ro-crate-metadata.json",
     "SHA256SUMS",
 )
+_AUTHOR = 'For example --title "Wandering loops" --author "Doe, Jane"'
 _PIECE_BYTES = 8 * 2**20
 
 
@@ -53,19 +55,47 @@ class StageTimes:
     n_shards: int
 
 
+def require_described(about: Description) -> None:
+    """Raise PanicError where title, authors or licence are none that a repository takes."""
+    if not about.authors:
+        raise PanicError("A crate needs an author", hint=_AUTHOR)
+    for noun, text in (("title", about.title), *(("author", one) for one in about.authors)):
+        if not text.strip(" ,<>") or not text.isprintable():
+            raise PanicError(f"{text!r} is no {noun}: one line of text was expected", hint=_AUTHOR)
+    if (canonical := _spdx(about.licence)) != about.licence:
+        raise PanicError(
+            f"{about.licence!r} is no SPDX identifier of a licence",
+            hint=f"Did you mean {canonical}?" if canonical else "For example CC-BY-4.0 or CC0-1.0",
+        )
+
+
+def _spdx(licence: str) -> str:
+    """Return a licence's identifier as SPDX writes it, "" where there is none."""
+    try:
+        from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+    except ImportError as error:
+        raise PanicError(
+            "Crates need packaging", hint="pip install 'panic-hpc[publish]'"
+        ) from error
+    try:
+        return canonicalize_license_expression(licence)
+    except InvalidLicenseExpression:
+        return ""
+
+
 def export_crate(data: Sequence[Path], directory: Path, about: Description) -> list[Path]:
     """Put datasets, unless they are there, and their metadata into `directory`; return the files.
 
     PanicError where rocrate is missing, nobody is named as author, or a file is there already.
     """
-    if not about.authors:
-        raise PanicError("A crate needs an author", hint='For example --author "Doe, Jane"')
+    require_described(about)
     for name in _WRITTEN:
         admit(directory / name, data)
     for path in data:
         with Dataset(path) as dataset:
             # A crate is for those who do not have the shards.
             require_whole(dataset.file)
+            require_sound(dataset.file)
     copies = [copy_file(path, directory / path.name) for path in data]
     with Dataset(copies[0]) as dataset:
         texts = {
@@ -122,12 +152,10 @@ def checksums(directory: Path) -> str:
 def stage_times(dataset: Dataset) -> Iterator[StageTimes]:
     """Yield when each stage was worked on, as far as its shards say."""
     stages = [stage.decode() for stage in dataset.file.array("shards/stage").tolist()]
-    texts = read_texts(dataset.file, "shards", 0, len(stages))
+    texts = read_shard_texts(dataset.file)
     for stage in dict.fromkeys(stages):
         own = [
-            json.loads(text)["provenance"]
-            for text, name in zip(texts, stages, strict=True)
-            if name == stage
+            text["provenance"] for text, name in zip(texts, stages, strict=True) if name == stage
         ]
         started = [one["started"] for one in own if _is_time(one.get("started"))]
         ended = [one["ended"] for one in own if _is_time(one.get("ended"))]

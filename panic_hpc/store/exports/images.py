@@ -11,10 +11,14 @@ from panic_hpc.disk.file_names import file_name, file_names, require_within
 from panic_hpc.disk.overwriting import admit, admit_directory
 from panic_hpc.disk.publish import temporary_file
 from panic_hpc.errors import PanicError
+from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.dataset.frames import ARROW
+from panic_hpc.store.pictures import pillow_module
 
 FORMATS = ("webp", "png", "jpeg")
+# A JPEG's segment has 65,533 bytes, with the rest of its EXIF.
+_MOST_EXIF = 60_000
 _DESCRIPTION = 0x010E
 _SOFTWARE = 0x0131
 
@@ -39,6 +43,7 @@ def export_images(
     """
     if image_format not in FORMATS or every < 1:
         raise PanicError(f"Images are written as {', '.join(FORMATS)}, every n-th with n from 1")
+    require_sound(dataset.file)
     admit_directory(directory, [dataset.path], force=force)
     written = 0
     runs = dataset.runs().rows(named=True)
@@ -79,12 +84,25 @@ def _folder(run: dict[str, Any], models: str) -> Path:
     )
 
 
-def _save(path: Path, pixels: Any, about: dict[str, Any], image_format: str) -> None:
-    from PIL import Image
+def _description(about: dict[str, Any]) -> str:
+    """Return what a picture shows as the ASCII that EXIF's description is, in the room it has.
 
+    Of a longer prompt the beginning is kept, and its length.
+    """
+    text = json.dumps(about, ensure_ascii=True)
+    if len(text) <= _MOST_EXIF:
+        return text
+    prompt = about["prompt"]
+    # A character has at most 12 as an escape.
+    room = (_MOST_EXIF - len(text) + len(json.dumps(prompt))) // 12 - 10
+    cut = {"prompt": prompt[: max(room, 0)], "prompt_characters": len(prompt)}
+    return json.dumps({**about, **cut}, ensure_ascii=True)
+
+
+def _save(path: Path, pixels: Any, about: dict[str, Any], image_format: str) -> None:
+    Image = pillow_module()  # noqa: N806
     exif = Image.Exif()
-    # EXIF's description is ASCII.
-    exif[_DESCRIPTION] = json.dumps(about, ensure_ascii=True)
+    exif[_DESCRIPTION] = _description(about)
     exif[_SOFTWARE] = "panic-hpc"
     stream = io.BytesIO()
     # PNG ignores the quality.

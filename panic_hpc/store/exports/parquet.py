@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from panic_hpc.disk.files import fsync_directory, temporary_beside
 from panic_hpc.disk.overwriting import admit, admit_directory
 from panic_hpc.errors import PanicError
+from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.exports.kind_tables import kind_tables
 from panic_hpc.store.exports.tables import invocation_tables, run_tables
@@ -29,6 +30,7 @@ def export_parquet(dataset: Dataset, directory: Path, *, force: bool = False) ->
         raise PanicError(
             "Parquet needs pyarrow", hint="pip install 'panic-hpc[analysis]'"
         ) from error
+    require_sound(dataset.file)
     tables = {
         "runs": run_tables(dataset),
         "invocations": invocation_tables(dataset),

@@ -46,6 +46,15 @@ DtypeName = Annotated[
 ]
 
 
+TOLD = {
+    "string_pattern_mismatch": "a text of another form was expected",
+    "list_type": "a list was expected",
+    "union_tag_invalid": "shard or dataset was expected",
+    "union_tag_not_found": "shard or dataset was expected as kind",
+}
+"""What complaints about members mean, for `explained`."""
+
+
 class _Model(BaseModel):
     # Readers ignore members that a later minor version added.
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
@@ -163,7 +172,7 @@ def decode(content: bytes | bytearray, checksum: str, source: str) -> dict[str, 
         checked = HEADERS.validate_python(value)
         entries = {name: _entry(name, entry) for name, entry in checked.arrays.items()}
     except ValidationError as error:
-        said = "; ".join(explained(error, ("header",))[:3])
+        said = "; ".join(explained(error, ("header",), told=TOLD)[:3])
         raise RefusedError("F02", f"{source} has a header that is malformed: {said}") from None
     except ValueError as error:
         raise RefusedError(

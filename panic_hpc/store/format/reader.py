@@ -10,6 +10,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,11 @@ class ArrayFile(Closing):
         """`shard` or `dataset`."""
         return str(self.header["kind"])
 
+    def __del__(self) -> None:
+        # A notebook opens a dataset a cell and closes none.
+        with suppress(AttributeError, OSError):
+            self.close()
+
     def close(self) -> None:
         """Close the descriptor; reading afterwards is an error."""
         if self.descriptor >= 0:
@@ -111,6 +117,8 @@ class ArrayFile(Closing):
     def slice(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """Return rows `start` to `stop` of an array, without verifying its checksums."""
         entry = self.entry(name)
+        if self.descriptor < 0:
+            raise ShardError(f"{self.path} is closed")
         if not 0 <= start <= stop <= self.rows(name):
             raise ShardError(f"{self.path} has no rows {start} to {stop} in {name}")
         if elsewhere := self.refers_to(name):
@@ -133,6 +141,8 @@ class ArrayFile(Closing):
 
     def byte_pieces(self, start: int, stop: int) -> Iterator[memoryview]:
         """Yield the bytes `start` to `stop` of the file in pieces of bounded size."""
+        if self.descriptor < 0:
+            raise ShardError(f"{self.path} is closed")
         for place in range(start, stop, PIECE_BYTES):
             length = min(PIECE_BYTES, stop - place)
             yield memoryview(read_bytes(self.descriptor, length, place, str(self.path)))
@@ -195,6 +205,9 @@ class OpenArrays(ArrayFile):
 
     def __init__(self, path: Path, descriptor: int, entries: Mapping[str, ArrayEntry]) -> None:
         self.path, self.descriptor, self.entries = path, descriptor, entries
+
+    def __del__(self) -> None:
+        """Leave the descriptor to whoever opened it."""
 
 
 def _regular_size(descriptor: int, path: Path) -> int:

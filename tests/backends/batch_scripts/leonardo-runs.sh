@@ -32,6 +32,7 @@ export HF_HUB_OFFLINE=1
 export TRANSFORMERS_OFFLINE=1
 export HF_HUB_DISABLE_TELEMETRY=1
 export PYTHONNOUSERSITE=1
+export PYTHONSAFEPATH=1
 export HF_HOME=/scratch/me/panic/cache/huggingface
 export XDG_CACHE_HOME=/scratch/me/panic/cache/xdg
 export TORCHINDUCTOR_CACHE_DIR=/scratch/me/panic/cache/inductor

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from panic_hpc.errors import ModelError
 from panic_hpc.models.transformers_checkpoint import load_complete, require_vocabulary
-from panic_hpc.models.weights import Weights, require_whole_files
+from panic_hpc.models.weights import Weights
 from panic_hpc.types import ModelSpec
 
 
@@ -20,22 +20,14 @@ class PipelineFolder(NamedTuple):
     parts: Mapping[str, tuple[str, str]]
 
 
-def open_folder(spec: ModelSpec, weights: Weights, variant: str | None) -> PipelineFolder:
+def open_folder(spec: ModelSpec, weights: Weights) -> PipelineFolder:
     """Return what a pipeline consists of; nothing is loaded yet.
 
     Raises ModelError where it is no text→image pipeline of the diffusers that is installed.
     """
     import diffusers
 
-    if Path(weights.source).is_dir():
-        path = Path(weights.source)
-    else:
-        # What from_pretrained does first; offline it only looks into the cache.
-        found = diffusers.DiffusionPipeline.download(
-            weights.source, use_safetensors=True, variant=variant, **weights.options
-        )
-        path = Path(found)
-    require_whole_files(path)
+    path = Path(weights.source)
     config = diffusers.DiffusionPipeline.load_config(path)
     kind = getattr(diffusers, str(config["_class_name"]), None)
     if not (isinstance(kind, type) and issubclass(kind, diffusers.DiffusionPipeline)):

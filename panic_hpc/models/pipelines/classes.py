@@ -1,4 +1,4 @@
-"""What is known of the pipelines' classes beyond their signatures (pipeline_classes.toml)."""
+"""What is known of the pipelines' classes beyond their signatures (classes.toml)."""
 
 import tomllib
 from functools import cache

@@ -7,10 +7,10 @@ from typing import Any
 from panic_hpc.errors import ModelError
 from panic_hpc.models.base import Output
 from panic_hpc.models.needs import require_installed
-from panic_hpc.models.pipeline_classes import pipeline_class, prepare
-from panic_hpc.models.pipeline_parts import load_pipeline, open_folder, tokenizers_of
-from panic_hpc.models.pipeline_trial import decoded_sizes, idle, require_size
-from panic_hpc.models.prompt_tokens import PromptListener
+from panic_hpc.models.pipelines.classes import pipeline_class, prepare
+from panic_hpc.models.pipelines.parts import load_pipeline, open_folder, tokenizers_of
+from panic_hpc.models.pipelines.prompt_tokens import PromptListener
+from panic_hpc.models.pipelines.trial import decoded_sizes, idle, require_size
 from panic_hpc.models.torch_setup import quiet_loaders, torch_for
 from panic_hpc.models.weights import find_weights
 from panic_hpc.types import ModelSpec
@@ -53,7 +53,7 @@ class DiffusersModel:
         self._torch = torch_for(device)
         quiet_loaders()
         variant = self.settings.variant
-        folder = open_folder(self.spec, find_weights(self.spec), variant)
+        folder = open_folder(self.spec, find_weights(self.spec))
         self._kind = folder.kind.__name__
         self._require_alone()
         require_installed(self.spec.name, pipeline_class(self._kind).needs)

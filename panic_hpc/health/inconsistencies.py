@@ -1,0 +1,194 @@
+"""Everything in an experiment's directory that contradicts its manifest, the format or itself."""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from panic_hpc.errors import PanicError
+from panic_hpc.health.experiment import verify_experiment
+from panic_hpc.keys import canonical_json
+from panic_hpc.store.checks.sampling import Sample
+from panic_hpc.store.format.file_digest import digest_path
+from panic_hpc.store.format.shard import open_shard
+from panic_hpc.store.results.embeddings import EMBEDDING_FAILED
+from panic_hpc.store.results.runs import OUTPUT_TRUNCATED
+from panic_hpc.types import EMBEDDINGS, RUNS, TEXT, Shard, ShardId
+from panic_hpc.workspace.failures import read_failure
+from panic_hpc.workspace.leases import holder, lease_state
+from panic_hpc.workspace.ledger import read_submission
+from panic_hpc.workspace.process import is_running
+from panic_hpc.workspace.workspace import Workspace
+
+Report = Callable[[int, int], None]
+SUBMIT = "panic-hpc submit computes it again"
+_TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
+_ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Inconsistency:
+    """One thing that is wrong, and what can be done about it.
+
+    kind: corrupt, foreign, extra, orphaned, stale, unreadable, sourceless, mixed, nan, truncated.
+    path: the file that it is about.
+    message, hint: what is wrong, and the next thing to type or know.
+    quarantine: files that `doctor --fix` moves away, none where nothing can be rebuilt.
+    """
+
+    kind: str
+    path: Path
+    message: str
+    hint: str
+    quarantine: tuple[Path, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON value."""
+        value = asdict(self) | {"path": str(self.path)}
+        return value | {"quarantine": [str(path) for path in self.quarantine]}
+
+
+def inspect(
+    workspace: Workspace, sample: Sample, most_truncated: float, now: float, report: Report
+) -> Iterator[Inconsistency]:
+    """Yield what is wrong, files first; `most_truncated` is a share of captions, in [0, 1].
+
+    Reads every published file once, less with a `sample`.
+    """
+    expected = {workspace.paths.shard(s): s for s in _shards(workspace)}
+    corrupt = set()
+    for checked in verify_experiment(workspace.paths.root, sample, report):
+        for finding in checked.findings[:1]:
+            corrupt.add(checked.path)
+            beside = digest_path(checked.path)
+            yield Inconsistency(
+                "foreign" if finding.rule.startswith("M") else "corrupt", checked.path,
+                f"{finding.rule}: {finding.message}", SUBMIT,
+                (checked.path, *([beside] if beside.exists() else [])),
+            )  # fmt: skip
+    yield from _unexpected_files(workspace, expected)
+    yield from _records(workspace, expected, now)
+    sound = {path: s for path, s in expected.items() if path not in corrupt and path.exists()}
+    yield from _sources(workspace, sound)
+    yield from _numerics(sound)
+    yield from _values(sound, most_truncated)
+
+
+def _shards(workspace: Workspace) -> Iterator[Shard]:
+    return (shard for stage in workspace.stages for shard in workspace.shards(stage))
+
+
+def _unexpected_files(
+    workspace: Workspace, expected: Mapping[Path, Shard]
+) -> Iterator[Inconsistency]:
+    for directory, _, names in os.walk(workspace.paths.root / "shards"):
+        for path in sorted(Path(directory) / name for name in names):
+            if _TEMPORARY.fullmatch(path.name):
+                yield Inconsistency("orphaned", path, "a writer left it behind",
+                                    "Nothing reads it", (path,))  # fmt: skip
+            elif path not in expected:
+                yield Inconsistency("extra", path, "the manifest has no such shard",
+                                    "Nothing reads it", (path,))  # fmt: skip
+
+
+def _records(
+    workspace: Workspace, expected: Mapping[Path, Shard], now: float
+) -> Iterator[Inconsistency]:
+    """Yield what records say of shards that are published, or that nobody can read."""
+    paths = workspace.paths
+    published = {f"{s.stage}_{s.index:05d}" for path, s in expected.items() if path.exists()}
+    for directory, noun in ((paths.failed, "failure"), (paths.root / "checkpoints", "checkpoint")):
+        for path in _files(directory):
+            if path.stem in published:
+                yield Inconsistency("stale", path, f"a {noun} of a shard that is published",
+                                    "The shard is complete", (path,))  # fmt: skip
+    for path in _files(paths.failed):
+        failure = read_failure(path)
+        if failure and failure.kind == "damaged record":
+            yield Inconsistency("unreadable", path, failure.reason,
+                                "panic-hpc retry computes the shard again", (path,))  # fmt: skip
+    for path in _files(paths.leases):
+        lease, _ = holder(path)
+        void = lease and lease_state(lease, None, is_running(lease.owner), now) == "void"
+        if void and path.stem in published:
+            yield Inconsistency("stale", path, "a lease of a shard that is published",
+                                "Its owner ended without a word", (path,))  # fmt: skip
+    for path in _files(paths.ledger):
+        try:
+            read_submission(path)
+        except PanicError as error:
+            # Not moved away: it may be all that is known of jobs that run.
+            yield Inconsistency("unreadable", path, error.message,
+                                "Look at squeue for its jobs, then move it away")  # fmt: skip
+
+
+def _files(directory: Path) -> list[Path]:
+    if not directory.is_dir():
+        return []
+    return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
+
+
+def _sources(workspace: Workspace, sound: Mapping[Path, Shard]) -> Iterator[Inconsistency]:
+    there: set[ShardId] = {shard.id for shard in sound.values()}
+    for path, shard in sound.items():
+        absent = [one for one in shard.inputs if one not in there]
+        if absent and not shard.file:
+            name = f"{absent[0].stage}_{absent[0].index:05d}"
+            yield Inconsistency(
+                "sourceless", path, f"what it was made of, {name}, is not there",
+                f"panic-hpc submit {workspace.paths.root} makes the same {name} again",
+            )  # fmt: skip
+
+
+def _numerics(sound: Mapping[Path, Shard]) -> Iterator[Inconsistency]:
+    first: dict[tuple[str, str], tuple[str, Path]] = {}
+    for path, shard in sound.items():
+        if shard.file:
+            continue
+        with open_shard(path, check=False) as file:
+            text = canonical_json(file.header["numerics"])
+        known = first.setdefault((shard.stage, shard.model), (text, path))
+        if known[0] != text:
+            yield Inconsistency(
+                "mixed", path, f"it was made in another numerics class than {known[1].name}",
+                "Bits may differ by rounding; the dataset records both",
+            )  # fmt: skip
+
+
+def _values(sound: Mapping[Path, Shard], most_truncated: float) -> Iterator[Inconsistency]:
+    for path, shard in sound.items():
+        with open_shard(path, check=False) if not shard.file else _nothing() as file:
+            if shard.stage == EMBEDDINGS and (count := _n_not_finite(file)):
+                yield Inconsistency("nan", path, f"{count} vectors are not finite and say nothing "
+                                    "of a failure", SUBMIT, (path,))  # fmt: skip
+            if shard.stage == RUNS and (share := _truncated(file)) > most_truncated:
+                yield Inconsistency("truncated", path, f"{share:.0%} of its texts were cut off",
+                                    "Give the captioner a larger max_tokens")  # fmt: skip
+
+
+def _n_not_finite(file: Any) -> int:
+    count = 0
+    for first in range(0, file.rows("embeddings/vector"), _ROWS):
+        last = min(first + _ROWS, file.rows("embeddings/vector"))
+        vectors = file.slice("embeddings/vector", first, last)
+        failed = file.slice("embeddings/flags", first, last) & EMBEDDING_FAILED
+        count += int(np.sum(~np.isfinite(vectors).all(axis=1) & (failed == 0)))
+    return count
+
+
+def _truncated(file: Any) -> float:
+    from panic_hpc.store.format.column import MODALITIES
+
+    is_text = file.array("invocations/modality") == MODALITIES[TEXT]
+    cut = (file.array("invocations/flags") & OUTPUT_TRUNCATED) != 0
+    return float(np.mean(cut[is_text])) if is_text.any() else 0.0
+
+
+def _nothing() -> Any:
+    from contextlib import nullcontext
+
+    return nullcontext()

@@ -1,0 +1,40 @@
+"""Repairing an experiment: files that are wrong are moved aside, to be computed again."""
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from panic_hpc.disk.files import fsync_directory
+from panic_hpc.errors import PanicError
+from panic_hpc.health.inconsistencies import Inconsistency
+from panic_hpc.workspace.deletion import workers
+from panic_hpc.workspace.workspace import Workspace
+
+QUARANTINE = "quarantine"
+
+
+def movable(found: Iterable[Inconsistency]) -> list[Path]:
+    """Return the files that a repair would move away, each once."""
+    return list(dict.fromkeys(path for one in found for path in one.quarantine))
+
+
+def quarantine(workspace: Workspace, files: Iterable[Path]) -> Path:
+    """Move files below EXP/quarantine/<time>/, under their own paths; return that directory.
+
+    Nothing is deleted or renumbered. PanicError while somebody works on the experiment.
+    """
+    if running := workers(workspace.paths):
+        raise PanicError(
+            f"{workspace.paths.root} is being worked on: {', '.join(running[:5])}",
+            hint="Stop the work first: panic-hpc stop, or panic-hpc cancel",
+        )
+    root = workspace.paths.root
+    target = root / QUARANTINE / time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    for path in files:
+        place = target / path.relative_to(root)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(path, place)
+        fsync_directory(place.parent)
+        fsync_directory(path.parent)
+    return target

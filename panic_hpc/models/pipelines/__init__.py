@@ -1,0 +1,1 @@
+"""Pipelines of diffusers as models: loaded whole, tried once, their prompts counted."""
