@@ -17,7 +17,7 @@ from panic_hpc.store.format.file_digest import digest_path
 from panic_hpc.store.format.shard import open_shard
 from panic_hpc.store.results.embeddings import EMBEDDING_FAILED
 from panic_hpc.store.results.runs import OUTPUT_TRUNCATED
-from panic_hpc.types import EMBEDDINGS, RUNS, TEXT, Shard, ShardId
+from panic_hpc.types import TEXT, Shard, ShardId
 from panic_hpc.workspace.failures import read_failure
 from panic_hpc.workspace.leases import holder, lease_state
 from panic_hpc.workspace.ledger import read_submission
@@ -162,12 +162,17 @@ def _numerics(sound: Mapping[Path, Shard]) -> Iterator[Inconsistency]:
 def _values(sound: Mapping[Path, Shard], most_truncated: float) -> Iterator[Inconsistency]:
     for path, shard in sound.items():
         with open_shard(path, check=False) if not shard.file else _nothing() as file:
-            if shard.stage == EMBEDDINGS and (count := _n_not_finite(file)):
+            if _has(file, "embeddings/vector") and (count := _n_not_finite(file)):
                 yield Inconsistency("nan", path, f"{count} vectors are not finite and say nothing "
                                     "of a failure", SUBMIT, (path,))  # fmt: skip
-            if shard.stage == RUNS and (share := _truncated(file)) > most_truncated:
+            if _has(file, "invocations/flags") and (share := _truncated(file)) > most_truncated:
                 yield Inconsistency("truncated", path, f"{share:.0%} of its texts were cut off",
                                     "Give the captioner a larger max_tokens")  # fmt: skip
+
+
+def _has(file: Any, array: str) -> bool:
+    """Say whether a shard's file is one of ours and holds an array."""
+    return file is not None and array in file
 
 
 def _n_not_finite(file: Any) -> int:

@@ -93,9 +93,9 @@ def export_crate(data: Sequence[Path], directory: Path, about: Description) -> l
         admit(directory / name, data)
     for path in data:
         with Dataset(path) as dataset:
+            require_sound(dataset.file)
             # A crate is for those who do not have the shards.
             require_whole(dataset.file)
-            require_sound(dataset.file)
     copies = [copy_file(path, directory / path.name) for path in data]
     with Dataset(copies[0]) as dataset:
         texts = {
