@@ -89,6 +89,9 @@ def _print(merged: "Merged", as_json: bool) -> None:
     state = "merged" if merged.is_new else "up to date"
     say(f"{merged.path}: {state}, {merged.n_runs} runs, {size(merged.nbytes)}")
     say(f"content key {merged.content_key}")
+    if merged.referred_nbytes:
+        pictures = size(merged.referred_nbytes)
+        say(f"refers to {pictures} of pictures in its shards, and must be moved with them")
     if merged.n_missing:
         warn(f"{merged.n_missing} shards were missing; the dataset lists them in its metadata")
     if merged.n_incomplete:

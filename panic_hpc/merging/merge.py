@@ -20,7 +20,8 @@ from panic_hpc.store.results.section import n_undigested
 class Merged:
     """What a merge made; `is_new` is False where the dataset was up to date already.
 
-    `n_incomplete` counts diagrams that time or memory stopped, which no content key covers.
+    `n_incomplete` counts diagrams that time or memory stopped, which no content key covers;
+    `referred_nbytes` are those of pictures that stayed in their shards.
     """
 
     path: Path
@@ -30,6 +31,7 @@ class Merged:
     n_missing: int
     is_new: bool
     n_incomplete: int = 0
+    referred_nbytes: int = 0
 
 
 def join(inputs: MergeInputs, target: Path, options: MergeOptions, ranks: Ranks) -> Merged:
@@ -97,6 +99,7 @@ def _merged(target: Path, file: ArrayFile, plan: MergePlan, is_new: bool) -> Mer
         len(plan.collection.missing),
         is_new,
         n_undigested(file),
+        file.references.entry.nbytes if file.references else 0,
     )
 
 

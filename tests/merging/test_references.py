@@ -16,6 +16,7 @@ from panic_hpc.errors import PanicError, ShardError
 from panic_hpc.merging.split import split
 from panic_hpc.report.overview import draw_contact_sheet
 from panic_hpc.store.checks.verify import verify_file
+from panic_hpc.store.exports.crate import Description, export_crate
 from panic_hpc.store.exports.images import export_images
 
 LAYOUT = [7, 5]
@@ -23,7 +24,7 @@ LAYOUT = [7, 5]
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> Experiment:
-    return Experiment(tmp_path / "exp" / "shards", has_real_images=True)
+    return Experiment(tmp_path / "exp" / "parts", has_real_images=True)
 
 
 @pytest.fixture
@@ -34,6 +35,7 @@ def both(experiment: Experiment) -> tuple[Path, Path]:
     one = synthetic.merged(referring, (experiment, inputs), refer=True)
     other = synthetic.merged(whole, (experiment, inputs))
     assert one.content_key == other.content_key
+    assert one.referred_nbytes > other.referred_nbytes == 0
     return referring, whole
 
 
@@ -170,6 +172,13 @@ def test_shards_elsewhere_and_whole_files_are_asked_for(
         split(both[0], tmp_path / "parts", 10**6)
     with panic_hpc.open(both[0]) as dataset, pytest.raises(PanicError, match="refers to pictures"):
         dataset.result("runs").column("images/values")
+
+
+def test_a_crate_is_made_of_whole_datasets_only(both: tuple[Path, Path], tmp_path: Path) -> None:
+    about = Description(title="Foxes", authors=("Doe, Jane",))
+    with pytest.raises(PanicError, match="refers to pictures"):
+        export_crate([both[0]], tmp_path / "crate", about)
+    assert export_crate([both[1]], tmp_path / "crate", about)
 
 
 def replace_root(experiment: Experiment, root: Path) -> Experiment:

@@ -158,7 +158,8 @@ def offset(path: Path, name: str) -> int:
         return file.entry(name).offset
 
 
-@pytest.mark.parametrize("rule", [rule for rule in BY_ID if rule[0] != "M"])
+# F08 needs shards beside the dataset: tests/merging/test_references.py breaks it.
+@pytest.mark.parametrize("rule", [rule for rule in BY_ID if rule[0] != "M" and rule != "F08"])
 def test_each_rule_has_a_dataset_that_breaks_it(good: Path, tmp_path: Path, rule: str) -> None:
     path = forge.copied(good, tmp_path / "d.h5")
     DATASET_FORGERIES[rule](path)
