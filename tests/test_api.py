@@ -12,7 +12,7 @@ from little_experiment import DEFAULTS, Digests, digests, kill_workers, plan_lit
 
 import panic_hpc
 from panic_hpc.backends.base import SilentWatcher, SubmitRequest
-from panic_hpc.backends.local.background import decode, encode
+from panic_hpc.backends.local.background import decode_request, encode_request
 from panic_hpc.clusters.profiles import available, load_cluster
 from panic_hpc.errors import Interrupted, LaunchError, PanicError
 from panic_hpc.paths import ExperimentPaths
@@ -129,7 +129,7 @@ def test_a_submission_that_cannot_begin_says_where_its_words_are(slow: Workspace
 def test_what_is_asked_for_travels_whole_to_the_background() -> None:
     for name in available():
         asked = SubmitRequest(load_cluster(name), ("runs",), retry=True, workers=3, any_node=True)
-        assert decode(encode(asked)) == asked
+        assert decode_request(encode_request(asked)) == asked
 
 
 def test_an_unknown_stage_is_refused_before_anything_starts(slow: Workspace) -> None:

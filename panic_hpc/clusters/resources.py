@@ -216,7 +216,7 @@ class AllocationCost:
         return AllocationCost(self.cpu_hours + other.cpu_hours, self.gpu_hours + other.gpu_hours)
 
 
-def cost(stage: StageResources, jobs: int) -> AllocationCost:
+def allocation_cost(stage: StageResources, jobs: int) -> AllocationCost:
     """Return what `jobs` jobs may use at most; whole nodes count where the profile states them."""
     # The most, not the likely: sites debit or reserve the walltime asked for.
     hours = jobs * (stage.walltime_min or 0) / 60

@@ -13,7 +13,7 @@ from panic_hpc.experiment.catalogue import Catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.models.base import find_family, loader_of
 from panic_hpc.models.folder_digest import folder_digest
-from panic_hpc.models.known.rows import ModelRow, split
+from panic_hpc.models.known.rows import ModelRow, split_row
 from panic_hpc.models.settings import identity_of
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
 from panic_hpc.validation.problems import explained, shown
@@ -116,7 +116,7 @@ def _resolved(
     family, entry = _family_and_entry(name, place, table, catalogue)
     if family is None and entry:
         return _unloadable(name, table, entry)
-    own, told = split(table, family.settings.model_fields)
+    own, told = split_row(table, family.settings.model_fields)
     settings, problems = _settings(name, told, family, entry)
     row, found = _row(name, own)
     origin, missing = _origin(name, row, family, entry, commits) if row else (NOWHERE, [])

@@ -11,7 +11,7 @@ from panic_hpc.errors import Interrupted
 from panic_hpc.merging.copy_tasks import CopyTask, Target, carry_out
 from panic_hpc.merging.dataset_file import Contents, Draft, begin, finish
 from panic_hpc.merging.digests import stretches
-from panic_hpc.merging.layout import cost, share, units
+from panic_hpc.merging.layout import bytes_to_copy, share, units
 from panic_hpc.merging.plan import CopyPlan
 from panic_hpc.merging.ranks import Ranks, first
 from panic_hpc.merging.rebase import Rebase
@@ -62,7 +62,7 @@ def _share(job: CopyPlan, draft: Draft, options: MergeOptions, ranks: Ranks) -> 
     every = units(job.tables, job.arrays, job.sources)
     own = share(every, job.total_cost, ranks.rank, ranks.size)
     runs = list(stretches(job.tables)) if options.check else []
-    own_runs = share(runs, sum(cost(one.nbytes) for one in runs), ranks.rank, ranks.size)
+    own_runs = share(runs, sum(bytes_to_copy(one.nbytes) for one in runs), ranks.rank, ranks.size)
 
     def report(done: int) -> None:
         # Guessed from this rank's share: ranks send each other nothing while they work.

@@ -24,7 +24,7 @@ from panic_hpc.store.dataset.schema import CHECKSUMS, HEADER, REFERENCES, TABLES
 from panic_hpc.store.format import hdf5
 from panic_hpc.store.format.column import Column
 from panic_hpc.store.format.file_digest import write_digest
-from panic_hpc.store.format.header import DATASET, ArrayEntry, encode, reserved_bytes
+from panic_hpc.store.format.header import DATASET, ArrayEntry, encode_header, reserved_bytes
 from panic_hpc.store.format.reader import ArrayFile, OpenArrays
 from panic_hpc.store.format.shard import hdf5_attributes, write_header, writing
 from panic_hpc.store.results.base import kind_of, runs_kind
@@ -69,7 +69,7 @@ def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, Arr
     layout[hdf5.HEADER] = ("|u1", (reserved,))
     layout[hdf5.HEADER_SHA256] = ("S64", ())
     columns = {name: c for name, c in dataset_columns(contents.parts).items() if name in layout}
-    places = hdf5.lay_out(path, layout, hdf5_attributes(DATASET), columns)
+    places = hdf5.lay_out_file(path, layout, hdf5_attributes(DATASET), columns)
     with writing(path) as descriptor:
         # HDF5 leaves a hole. Given at once, blocks lie together, and a disk that fills up says so
         # before anything is copied.
@@ -124,7 +124,7 @@ def finish(draft: Draft, arrays: Mapping[str, ArrayPlan], target: Path) -> None:
         for column in CHECKSUMS:
             rows = written.slice(column.name, 0, written.rows(column.name))
             entries[column.name] = _summed(rows, entries[column.name])
-        content = encode(DATASET, draft.values, {**draft.own, **entries})
+        content = encode_header(DATASET, draft.values, {**draft.own, **entries})
         write_header(descriptor, draft.places, content.ljust(draft.header_bytes))
     with ArrayFile(draft.path) as file:
         # Arrays from shards were compared while they were copied.

@@ -247,9 +247,9 @@ def share(work: Iterable[Some], total: int, rank: int, size: int) -> Iterator[So
         # Whole numbers only: all ranks walk the same list and must cut it at the same places.
         if done * size // max(total, 1) == rank:
             yield unit
-        done += cost(unit.nbytes)
+        done += bytes_to_copy(unit.nbytes)
 
 
-def cost(nbytes: int) -> int:
+def bytes_to_copy(nbytes: int) -> int:
     """Return what a unit costs, in bytes copied: its own and those that its calls are worth."""
     return nbytes + 32 * 1024

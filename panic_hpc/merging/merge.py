@@ -9,7 +9,7 @@ from panic_hpc.errors import ShardError
 from panic_hpc.merging.assembling import MergeOptions, assemble
 from panic_hpc.merging.inputs import MergeInputs, read_source
 from panic_hpc.merging.own_dataset import admit_dataset
-from panic_hpc.merging.plan import MergePlan, make_plan
+from panic_hpc.merging.plan import MergePlan, plan_merge
 from panic_hpc.merging.ranks import Ranks, first
 from panic_hpc.merging.run_sources import Source
 from panic_hpc.store.format.reader import ArrayFile
@@ -68,7 +68,7 @@ def _plan(
     inputs: MergeInputs, sources: Sequence[Source], target: Path, options: MergeOptions
 ) -> MergePlan:
     folder = target.parent if options.refer else None
-    return make_plan(inputs.experiments, sources, inputs.missing, folder)
+    return plan_merge(inputs.experiments, sources, inputs.missing, folder)
 
 
 def _up_to_date(target: Path, plan: MergePlan, options: MergeOptions) -> Merged | None:

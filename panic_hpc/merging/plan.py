@@ -11,7 +11,7 @@ import numpy as np
 from panic_hpc.errors import ConflictError
 from panic_hpc.keys import content_key
 from panic_hpc.merging.dataset_file import Contents, made
-from panic_hpc.merging.layout import ArrayPlan, Table, cost, make_table, plan_arrays, units
+from panic_hpc.merging.layout import ArrayPlan, Table, bytes_to_copy, make_table, plan_arrays, units
 from panic_hpc.merging.referring import reference_arrays
 from panic_hpc.merging.run_sources import (
     MISSING,
@@ -23,8 +23,8 @@ from panic_hpc.merging.run_sources import (
 )
 from panic_hpc.merging.sources import opened
 from panic_hpc.merging.tables import Collection, lines, own_arrays
-from panic_hpc.merging.unify import ExperimentInfo, Unified, differences, unify
-from panic_hpc.store.format.digest import content_key as dataset_key
+from panic_hpc.merging.unify import ExperimentInfo, Unified, setting_differences, unify
+from panic_hpc.store.format.digest import dataset_content_key as dataset_key
 from panic_hpc.store.results.base import kind_of
 from panic_hpc.store.results.rows import Edges
 from panic_hpc.store.results.section import Section
@@ -69,7 +69,7 @@ class MergePlan:
         return Contents(own, values, tuple(collection.traces))
 
 
-def make_plan(
+def plan_merge(
     experiments: Sequence[ExperimentInfo],
     sources: Sequence[Source],
     missing: Sequence[Mapping[str, Any]],
@@ -99,7 +99,7 @@ def _require_agreement(experiments: Sequence[ExperimentInfo], sources: Sequence[
     found = sorted({(source.stage, source.model, source.experiment) for source in sources})
     for (stage, model, first), (*other, second) in pairwise(found):
         one, two = experiments[first], experiments[second]
-        said = differences(one.config, two.config, kind_of(stage).must_agree)
+        said = setting_differences(one.config, two.config, kind_of(stage).must_agree)
         if [stage, model] == other and said:
             what = f"{stage} of {model}" if model else stage
             raise ConflictError(
@@ -121,7 +121,7 @@ def make_job(
         for (stage, model), found in traces.items()
     ]
     arrays = plan_arrays(tables)
-    total = sum(cost(unit.nbytes) for unit in units(tables, arrays, sources))
+    total = sum(bytes_to_copy(unit.nbytes) for unit in units(tables, arrays, sources))
     return CopyPlan(tables, arrays, sources, unified, total)
 
 

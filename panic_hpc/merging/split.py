@@ -19,7 +19,7 @@ from panic_hpc.merging.run_sources import MISSING, RunPlaces, Source, trace
 from panic_hpc.merging.tables import Arrays
 from panic_hpc.merging.unify import Unified
 from panic_hpc.store.dataset.dataset import Dataset
-from panic_hpc.store.format.digest import content_key, run_lines
+from panic_hpc.store.format.digest import dataset_content_key, run_lines
 from panic_hpc.store.format.file_digest import digest_path
 from panic_hpc.store.format.references import require_whole
 from panic_hpc.store.results.base import DIGEST
@@ -155,7 +155,7 @@ def _contents(dataset: Dataset, first: int, last: int) -> Contents:
             own[column.name] = _from_zero(rows) if column.edges else rows
         if section.kind.defines_runs:
             own |= _members(dataset, first, last)
-    key = content_key(run_lines(file.slice("runs/key", first, last), digests))
+    key = dataset_content_key(run_lines(file.slice("runs/key", first, last), digests))
     own["metadata"] = _metadata(dataset, first, last)
     values: Mapping[str, Any] = {
         "content_key": key,

@@ -122,7 +122,9 @@ def _prompt_row(tables: Unified, known: dict[str, int], prompt: Prompt) -> int:
     return row
 
 
-def differences(one: Mapping[str, Any], other: Mapping[str, Any], names: Sequence[str]) -> str:
+def setting_differences(
+    one: Mapping[str, Any], other: Mapping[str, Any], names: Sequence[str]
+) -> str:
     """Return in words where experiments differ in settings named by dotted paths, "" if nowhere."""
     return ", ".join(
         f"{name} is {_setting(one, name)} and {_setting(other, name)}"

@@ -15,7 +15,7 @@ from panic_hpc.experiment.resolution import Resolved
 from panic_hpc.keys import content_key
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning.plan import Plan, PlanOptions, lay_out
-from panic_hpc.planning.plan_json import described, differences, is_described_by, prompts_value
+from panic_hpc.planning.plan_json import described, is_described_by, plan_differences, prompts_value
 from panic_hpc.types import ModelSpec, Prompt
 
 FORMAT = "panic-hpc manifest"
@@ -245,7 +245,7 @@ def _same(manifest: Manifest, paths: ExperimentPaths) -> Manifest:
     if is_open and _settled(old, revisions).key == manifest.key:
         replace_file(paths.manifest, to_json(_document(manifest)))
         return manifest
-    lines = "\n".join(f"  - {line}" for line in differences(old, manifest))
+    lines = "\n".join(f"  - {line}" for line in plan_differences(old, manifest))
     if not lines:
         return old
     raise ManifestError(

@@ -56,7 +56,7 @@ def is_described_by(description: Mapping[str, Any], plan: Plan) -> bool:
     return all(description[key] == value for key, value in parts.items())
 
 
-def differences(old: Plan, new: Plan) -> list[str]:
+def plan_differences(old: Plan, new: Plan) -> list[str]:
     """Return a line for each place where two plans differ, at most a screenful."""
     lines = list(_different("", described(old), described(new)))
     left = len(lines) - MAX_DIFFERENCES

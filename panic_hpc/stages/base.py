@@ -146,7 +146,7 @@ class ShardStage(ABC):
         """Publish the file of `shard`; returns at once where it is there."""
 
 
-def settings_of(stage: Stage, manifest: "Manifest") -> Any:
+def stage_settings(stage: Stage, manifest: "Manifest") -> Any:
     """Return the settings of a stage in an experiment: an instance of `stage.settings`."""
     if stage.settings is None:
         return None

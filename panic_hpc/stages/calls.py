@@ -40,7 +40,7 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def filled(items: Mapping[int, Any], size: int) -> list[Any]:
+def filled_batch(items: Mapping[int, Any], size: int) -> list[Any]:
     """Return `size` items by slot, absent ones replaced by copies of the first that is there."""
     # A copy and not a blank: NaN or zeros can take other branches, and some models refuse them.
     spare = items[min(items)]
@@ -63,7 +63,7 @@ class Caller:
         process has lost its device.
         """
         try:
-            results = self._checked(filled(items, self.size))
+            results = self._checked(filled_batch(items, self.size))
         except Interrupted:
             raise
         except Exception as error:

@@ -102,7 +102,7 @@ def _require_honest_head(stream: Any, size: int) -> None:
 
 def from_term(content: bytes) -> Decoded:
     """Return (diagrams, entropy) as upstream's Elixir stored them."""
-    value = erlang_terms.decode(content)
+    value = erlang_terms.decode_term(content)
     if not isinstance(value, dict) or not isinstance(value.get("dgms"), list):
         raise ValueError("no map with dgms")
     if len(value["dgms"]) > _MOST_DIMENSIONS:

@@ -20,7 +20,7 @@ _COMPRESSED = 80
 _INFLATED_AT = 5
 
 
-def decode(content: bytes) -> Any:
+def decode_term(content: bytes) -> Any:
     """Return the term; PanicError where it is torn, too large, too deep or no data."""
     if len(content) < 2 or content[0] != _VERSION:
         raise PanicError("This is not a term in Erlang's external format")

@@ -110,7 +110,7 @@ def _is_earlier_attempt(owner: Process, me: Process) -> bool:
     return bool(mine.job) and mine.job == theirs.job and mine.restarts > theirs.restarts
 
 
-def encode(lease: Lease) -> bytes:
+def encode_lease(lease: Lease) -> bytes:
     """Return the two lines of a lease's file."""
     left_out = ("progress", "touched")
     first = {key: value for key, value in asdict(lease).items() if key not in left_out}
@@ -178,7 +178,7 @@ class HeldLease:
         self.path = path
         self.lease = lease
         self.predecessor = predecessor
-        self._offset = len(encode(lease)) - PROGRESS_BYTES
+        self._offset = len(encode_lease(lease)) - PROGRESS_BYTES
         self._descriptor = os.open(path, os.O_WRONLY)
         self._progress = lease.progress
         self._written = 0.0
@@ -253,7 +253,7 @@ def take(
     """
     now = time.time()
     lease = Lease(secrets.token_hex(8), me, submission, now, progress=Progress(updated=now))
-    if create_file(path, encode(lease)):
+    if create_file(path, encode_lease(lease)):
         return HeldLease(path, lease, None)
     current, files = holder(path)
     if current is None:
@@ -279,7 +279,7 @@ def inherit(lease: Lease, current: Lease, state: LeaseState) -> Lease:
 
 def _succeed(path: Path, lease: Lease, current: Lease, files: list[Path]) -> HeldLease | None:
     name = successor(path, current)
-    if not create_file(name, encode(lease)):
+    if not create_file(name, encode_lease(lease)):
         return None
     reached, _ = holder(path)
     # Where `current` had been replaced already, nothing leads to this file, and another process

@@ -133,7 +133,7 @@ def test_claims_of_jobs_that_are_over_are_taken_back(opened: Workspace, commands
     node = replace(this_process(), host="n9", boot="b9", slurm=SlurmIds("1", "1", "0"))
     progress = leases.Progress(done=3, total=9, updated=time.time())
     path.parent.mkdir(parents=True)
-    path.write_bytes(leases.encode(leases.Lease("t", node, "s", 0.0, progress=progress)))
+    path.write_bytes(leases.encode_lease(leases.Lease("t", node, "s", 0.0, progress=progress)))
     assert states(opened) == ["submitted"] * 3
     queue = (commands / "queue").read_text()
     (commands / "queue").write_text(queue.replace("1|0-1%2|PENDING", "1|0-1%2|NODE_FAIL"))

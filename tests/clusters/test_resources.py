@@ -10,7 +10,7 @@ from panic_hpc.clusters.resources import (
     RankResources,
     ShardResources,
     StageResources,
-    cost,
+    allocation_cost,
     sbatch_options,
 )
 
@@ -66,7 +66,7 @@ def test_workers_that_share_a_gpu_ask_for_it_once() -> None:
     assert (said["gpus-per-node"], said["ntasks-per-node"]) == ("2", "6")
     # What three tasks need comes with the one GPU they share.
     assert said["mem-per-gpu"] == "24576M"
-    assert cost(shared, jobs=4) == AllocationCost(cpu_hours=24, gpu_hours=8)
+    assert allocation_cost(shared, jobs=4) == AllocationCost(cpu_hours=24, gpu_hours=8)
     assert shared.sharing_gpus(1) == stage.sharing_gpus(1)
     on_cores = ShardResources.model_validate({"shards_per_job": 2}).sharing_gpus(3)
     assert on_cores.tasks_per_node == 2
@@ -117,13 +117,13 @@ ALLOWED = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.,:;@%
 
 def test_cost_counts_tasks_or_whole_nodes() -> None:
     fields = {"gpus": 1, "cpus": 8, "walltime_min": 30, "shards_per_job": 2}
-    assert cost(ShardResources.model_validate(fields), jobs=4) == AllocationCost(
+    assert allocation_cost(ShardResources.model_validate(fields), jobs=4) == AllocationCost(
         cpu_hours=32, gpu_hours=4
     )
     whole = ShardResources.model_validate({**fields, "node_cpus": 48, "node_gpus": 4})
-    assert cost(whole, jobs=4) == AllocationCost(cpu_hours=96, gpu_hours=8)
+    assert allocation_cost(whole, jobs=4) == AllocationCost(cpu_hours=96, gpu_hours=8)
 
 
 def test_cost_of_a_merge_counts_ranks_on_all_nodes() -> None:
     merge = RankResources(nodes=2, ranks_per_node=4, cpus=1, walltime_min=60)
-    assert cost(merge, jobs=1) == AllocationCost(cpu_hours=8, gpu_hours=0)
+    assert allocation_cost(merge, jobs=1) == AllocationCost(cpu_hours=8, gpu_hours=0)

@@ -25,7 +25,7 @@ from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.results.runs import OUTPUT_TRUNCATED
 from panic_hpc.store.results.section import shard_section
 from panic_hpc.workspace.failures import Failure, write_failure
-from panic_hpc.workspace.leases import Lease, Progress, encode
+from panic_hpc.workspace.leases import Lease, Progress, encode_lease
 from panic_hpc.workspace.process import this_process
 from panic_hpc.workspace.workspace import Workspace, open_workspace
 
@@ -113,7 +113,7 @@ def test_what_nothing_reads_and_what_is_stale_is_moved_away(copy: Path) -> None:
     (copy / "checkpoints").mkdir(exist_ok=True)
     (copy / "checkpoints" / "runs_00001.journal").write_bytes(b"PANICJ01")
     gone = Lease("t", this_process(), "s", 1.0, progress=Progress(updated=1.0))
-    dead = encode(gone).replace(f'"pid": {os.getpid()}'.encode(), b'"pid": 4194304')
+    dead = encode_lease(gone).replace(f'"pid": {os.getpid()}'.encode(), b'"pid": 4194304')
     paths.leases.mkdir(parents=True, exist_ok=True)
     (paths.leases / "runs_00000.json").write_bytes(dead)
     assert kinds(copy) == {"extra", "orphaned", "stale"}
@@ -170,7 +170,7 @@ def test_nothing_is_moved_while_somebody_works(copy: Path) -> None:
     workspace = open_workspace(copy)
     alive = Lease("t", this_process(), "s", time.time(), progress=Progress(updated=time.time()))
     workspace.paths.leases.mkdir(parents=True, exist_ok=True)
-    (workspace.paths.leases / "runs_00000.json").write_bytes(encode(alive))
+    (workspace.paths.leases / "runs_00000.json").write_bytes(encode_lease(alive))
     with pytest.raises(PanicError, match="being worked on"):
         quarantine(workspace, [workspace.paths.dataset])
     assert workspace.paths.dataset.exists()

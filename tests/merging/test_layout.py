@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panic_hpc.merging.layout import Unit, cost, share
+from panic_hpc.merging.layout import Unit, bytes_to_copy, share
 
 
 def unit(number: int, nbytes: int) -> Unit:
@@ -14,9 +14,9 @@ def unit(number: int, nbytes: int) -> Unit:
 @given(st.lists(st.integers(1, 8 * 2**20), max_size=60), st.integers(1, 9))
 def test_bytes_are_shared_out_evenly(sizes: list[int], n_ranks: int) -> None:
     work = [unit(number, size) for number, size in enumerate(sizes)]
-    total = sum(cost(one.nbytes) for one in work)
+    total = sum(bytes_to_copy(one.nbytes) for one in work)
     shares = [list(share(iter(work), total, rank, n_ranks)) for rank in range(n_ranks)]
     assert [one for own in shares for one in own] == work
-    largest = max((cost(size) for size in sizes), default=0)
+    largest = max((bytes_to_copy(size) for size in sizes), default=0)
     for own in shares:
-        assert sum(cost(one.nbytes) for one in own) <= total / n_ranks + largest
+        assert sum(bytes_to_copy(one.nbytes) for one in own) <= total / n_ranks + largest

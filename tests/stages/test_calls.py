@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 
 from panic_hpc.errors import Interrupted, ModelError
-from panic_hpc.stages.calls import Call, Caller, ItemFailure, filled
+from panic_hpc.stages.calls import Call, Caller, ItemFailure, filled_batch
 
 
 def test_missing_slots_are_filled_with_the_first_there() -> None:
-    assert filled({1: "b", 3: "d"}, 4) == ["b", "b", "b", "d"]
+    assert filled_batch({1: "b", 3: "d"}, 4) == ["b", "b", "b", "d"]
 
 
 class Model:

@@ -10,7 +10,7 @@ from panic_hpc.errors import ConfigError
 from panic_hpc.experiment import catalogue
 from panic_hpc.planning import manifest
 from panic_hpc.planning.plan import plan_file
-from panic_hpc.stages.base import settings_of
+from panic_hpc.stages.base import stage_settings
 
 WINDOWS_STAGE = """
 from pydantic import BaseModel, ConfigDict
@@ -82,9 +82,9 @@ def test_the_settings_of_a_plug_in_are_checked_completed_and_kept(tmp_path: Path
     with plugin_file("panic_hpc.stages", folder, "windows.stage", WINDOWS_STAGE):
         written = planned(tmp_path / "exp", stages={"windows": {"length": 7}})
         stage = stage_named("windows")
-        kept = settings_of(stage, manifest.read(tmp_path / "exp"))
+        kept = stage_settings(stage, manifest.read(tmp_path / "exp"))
         assert (kept.length, kept.shift) == (7, 1)
-        assert settings_of(stage, planned(tmp_path / "other").manifest).length == 5
+        assert stage_settings(stage, planned(tmp_path / "other").manifest).length == 5
         assert key_of(tmp_path, "[stages.windows]\nlength = 7") != key_of(tmp_path, "")
         wrong = "[stages.windows]\nlenght = 7\nshift = 'x'\n[stages.runs]\nx = 1\n[stages.winds]\n"
         told = problems_of(tmp_path, wrong)
@@ -99,5 +99,5 @@ def test_the_settings_of_a_plug_in_are_checked_completed_and_kept(tmp_path: Path
 
 def test_settings_of_diagrams_and_of_a_stage_without_any(tmp_path: Path) -> None:
     experiment = planned(tmp_path / "exp", homology={"maxdim": 1, "engine": "gudhi"})
-    assert settings_of(stage_named("diagrams"), experiment.manifest).maxdim == 1
-    assert settings_of(stage_named("runs"), experiment.manifest) is None
+    assert stage_settings(stage_named("diagrams"), experiment.manifest).maxdim == 1
+    assert stage_settings(stage_named("runs"), experiment.manifest) is None

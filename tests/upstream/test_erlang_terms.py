@@ -9,22 +9,22 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from panic_hpc.errors import PanicError
-from panic_hpc.upstream.erlang_terms import decode
+from panic_hpc.upstream.erlang_terms import decode_term
 
 
 def test_terms_of_every_kind_of_data() -> None:
     body = b"h\x05" + b"a\x07" + b"b\xff\xff\xff\xf9" + b"k\x00\x02\x01\x02" + b"w\x03inf" + b"j"
-    assert decode(b"\x83" + body) == [7, -7, [1, 2], "inf", []]
+    assert decode_term(b"\x83" + body) == [7, -7, [1, 2], "inf", []]
     big = b"n\x08\x01" + (2**40).to_bytes(8, "little")
-    assert decode(b"\x83" + big) == -(2**40)
-    assert decode(b"\x83m\x00\x00\x00\x02\xff\xfe") == b"\xff\xfe"
-    assert decode(b"\x83t\x00\x00\x00\x01w\x01aF" + struct.pack(">d", 0.5)) == {"a": 0.5}
+    assert decode_term(b"\x83" + big) == -(2**40)
+    assert decode_term(b"\x83m\x00\x00\x00\x02\xff\xfe") == b"\xff\xfe"
+    assert decode_term(b"\x83t\x00\x00\x00\x01w\x01aF" + struct.pack(">d", 0.5)) == {"a": 0.5}
 
 
 def test_compressed_terms() -> None:
     body = b"k\x03\xe8" + bytes(1000)
     packed = b"\x83P" + struct.pack(">I", len(body)) + zlib.compress(body)
-    assert decode(packed) == [0] * 1000
+    assert decode_term(packed) == [0] * 1000
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_compressed_terms() -> None:
 )
 def test_what_is_no_data_is_refused(content: bytes, words: str) -> None:
     with pytest.raises(PanicError, match=words):
-        decode(content)
+        decode_term(content)
 
 
 @settings(deadline=None)
@@ -52,4 +52,4 @@ def test_what_is_no_data_is_refused(content: bytes, words: str) -> None:
 @example(b"P")
 def test_no_bytes_crash_it(content: bytes) -> None:
     with contextlib.suppress(PanicError):
-        decode(b"\x83" + content)
+        decode_term(b"\x83" + content)

@@ -180,7 +180,7 @@ def test_a_diagram_that_cannot_be_decoded_is_a_reason_and_the_rest_is_imported(
 
 def test_a_list_of_sixty_million_nils_costs_no_memory() -> None:
     with pytest.raises(PanicError, match="parts"):
-        erlang_terms.decode(NILS + b"j" * 60_000_001)
+        erlang_terms.decode_term(NILS + b"j" * 60_000_001)
 
 
 def test_names_that_no_array_can_have_are_imported_under_others(tmp_path: Path) -> None:

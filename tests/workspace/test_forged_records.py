@@ -19,7 +19,7 @@ from panic_hpc.workspace.leases import (
     STALE_AFTER_S,
     Lease,
     Progress,
-    encode,
+    encode_lease,
     lease_state,
     read_lease,
 )
@@ -90,11 +90,11 @@ def test_a_failure_on_a_path_that_is_no_utf8_and_on_a_missing_library_can_be_rec
 def test_a_lease_with_anything_else_in_any_member_is_nobodys(tmp_path: Path) -> None:
     path = tmp_path / "l.json"
     lease = Lease("token", this_process(), "s", 1.0, progress=Progress(updated=2.0))
-    path.write_bytes(encode(lease))
+    path.write_bytes(encode_lease(lease))
     found = read_lease(path)
     assert found is not None
     assert replace(found, touched=None) == lease
-    first, second = (json.loads(line) for line in encode(lease).splitlines())
+    first, second = (json.loads(line) for line in encode_lease(lease).splitlines())
     lines = [(one, second) for one in variants(first)] + [(first, one) for one in variants(second)]
     for one, other in lines:
         path.write_text(json.dumps(one) + "\n" + json.dumps(other) + "\n")

@@ -29,7 +29,7 @@ def put(path: Path, owner: Process, **facts: object) -> Lease:
     lease = Lease("dead", owner, "s", time.time(), progress=Progress(updated=time.time()))
     lease = replace(lease, **facts)  # type: ignore[arg-type]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(leases.encode(lease))
+    path.write_bytes(leases.encode_lease(lease))
     return lease
 
 

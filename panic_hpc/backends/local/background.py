@@ -36,7 +36,7 @@ def start(workspace: Workspace, request: SubmitRequest) -> Submission:
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
         )
     assert process.stdin
-    process.stdin.write(encode(request))
+    process.stdin.write(encode_request(request))
     process.stdin.close()
     # Somebody must take note of its end, or it would stay a zombie of this process.
     threading.Thread(target=process.wait, daemon=True).start()
@@ -52,7 +52,7 @@ def _submission_of(pid: int, workspace: Workspace) -> Submission | None:
     return own[-1] if own else None
 
 
-def encode(request: SubmitRequest) -> bytes:
+def encode_request(request: SubmitRequest) -> bytes:
     """Return a request as JSON."""
     value = asdict(replace(request, cluster=None))  # type: ignore[arg-type]
     # What is left out stays so: a profile says only what it was told.
@@ -60,7 +60,7 @@ def encode(request: SubmitRequest) -> bytes:
     return json.dumps(value).encode()
 
 
-def decode(content: bytes) -> SubmitRequest:
+def decode_request(content: bytes) -> SubmitRequest:
     """Return the request that `encode` wrote."""
     value: dict[str, Any] = json.loads(content)
     cluster = Cluster.model_validate(value.pop("cluster"))
@@ -69,7 +69,7 @@ def decode(content: bytes) -> SubmitRequest:
 
 def main() -> None:
     """Read a request from standard input and carry it out in the experiment that is named."""
-    request = decode(sys.stdin.buffer.read())
+    request = decode_request(sys.stdin.buffer.read())
     workspace = open_workspace(Path(sys.argv[1]))
     backend_of(request.cluster).submit(workspace, request, SilentWatcher())
 

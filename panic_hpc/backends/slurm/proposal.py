@@ -15,7 +15,7 @@ from panic_hpc.backends.slurm.commands import read_limits
 from panic_hpc.backends.slurm.walltime import WalltimeProblem, walltime_problem
 from panic_hpc.backends.status_query import StatusSnapshot
 from panic_hpc.clusters.cluster import Cluster
-from panic_hpc.clusters.resources import AllocationCost, cost
+from panic_hpc.clusters.resources import AllocationCost, allocation_cost
 from panic_hpc.container.submitted import SubmittedImage
 from panic_hpc.workspace.ledger import Submission
 from panic_hpc.workspace.status import NEVER
@@ -99,7 +99,7 @@ def _counted(number: int, noun: str) -> str:
 
 def total_cost(cluster: Cluster, planned: Sequence[PlannedArray]) -> AllocationCost:
     """Return the most that the arrays may use, each job to the end of its walltime."""
-    parts = (cost(cluster.stage(one.stage), len(one.tasks)) for one in planned)
+    parts = (allocation_cost(cluster.stage(one.stage), len(one.tasks)) for one in planned)
     return sum(parts, start=AllocationCost(0.0, 0.0))
 
 

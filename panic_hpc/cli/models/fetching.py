@@ -56,7 +56,7 @@ def fetch_models(
     """
     from panic_hpc.cli.console.output import say, say_json
     from panic_hpc.models.hub import cache as hub_cache
-    from panic_hpc.models.hub.fetching import require_space
+    from panic_hpc.models.hub.fetching import require_cache_space
     from panic_hpc.planning.locking import lockable
 
     cache = cache_of(cluster)
@@ -70,7 +70,7 @@ def fetch_models(
     fetches = _planned(target, cache)
     if not as_json:
         _print_fetches(fetches, cache)
-    require_space(fetches, cache)
+    require_cache_space(fetches, cache)
     if not dry_run:
         _bring(fetches, cache)
     if as_json:

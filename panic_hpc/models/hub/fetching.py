@@ -60,7 +60,7 @@ def _is_there(path: Path, size: int) -> bool:
     return path.exists() and path.stat().st_size == size
 
 
-def require_space(fetches: list[Fetch], cache: Path) -> None:
+def require_cache_space(fetches: list[Fetch], cache: Path) -> None:
     """Raise ModelError where what has to be brought does not fit on the cache's disk."""
     wanted = sum(one.nbytes_absent for one in fetches)
     cache.mkdir(parents=True, exist_ok=True)

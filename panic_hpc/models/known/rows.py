@@ -87,7 +87,7 @@ LABELS = ("path", "licence", "gated", "needs", "gb", "seconds", "note", "archite
 """Keys that are true of one machine or for people, so that no key is made of them."""
 
 
-def split(
+def split_row(
     table: Mapping[str, Any], settings: Collection[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return (keys of a row, settings) of a table; what a family calls a setting is one."""

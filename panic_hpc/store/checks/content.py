@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from panic_hpc.store.checks.sampling import Sample
 from panic_hpc.store.dataset.metadata import read_metadata
-from panic_hpc.store.format.digest import content_key, run_digests, run_lines
+from panic_hpc.store.format.digest import dataset_content_key, run_digests, run_lines
 from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.pictures import decoded
 from panic_hpc.store.results.base import DIGEST, Problem, part_label
@@ -35,7 +35,7 @@ def content_key_problems(file: ArrayFile) -> Iterator[Problem]:
         for name, stage, model in digest_names(file)
         if model in model_keys
     }
-    found = content_key(run_lines(file.array("runs/key"), digests))
+    found = dataset_content_key(run_lines(file.array("runs/key"), digests))
     if found != file.header.get("content_key"):
         yield "D02", f"the content key is {found}, the header says {file.header.get('content_key')}"
 

@@ -128,7 +128,7 @@ def run_lines(keys: NDArray[Any], digests: Mapping[str, NDArray[Any]]) -> Iterat
         yield b" ".join([key, *parts])
 
 
-def content_key(lines: Iterable[bytes]) -> str:
+def dataset_content_key(lines: Iterable[bytes]) -> str:
     """Return the content key of runs from a line each: the hash of their sorted hashes."""
     hasher = hashlib.sha256()
     # Sorted: neither the order of runs nor the layout of shards has a part in the key.

@@ -37,7 +37,7 @@ def forget_plugins() -> None:
 forget_plugins()
 
 
-def lay_out(
+def lay_out_file(
     path: Path,
     arrays: Mapping[str, tuple[str, tuple[int, ...]]],
     attributes: Mapping[str, str],

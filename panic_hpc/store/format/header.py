@@ -132,7 +132,7 @@ class ArrayEntry:
         return value | {"blocks": self.blocks}
 
 
-def encode(kind: str, values: Mapping[str, Any], entries: Mapping[str, ArrayEntry]) -> bytes:
+def encode_header(kind: str, values: Mapping[str, Any], entries: Mapping[str, ArrayEntry]) -> bytes:
     """Return the header's bytes: format, version and kind, then `values`, then the arrays."""
     return canonical_json(
         {
@@ -152,10 +152,10 @@ def reserved_bytes(kind: str, values: Mapping[str, Any], shapes: Mapping[str, Ar
         name: ArrayEntry(entry.dtype, entry.shape, _LARGEST_OFFSET, entry.sha256, entry.blocks)
         for name, entry in shapes.items()
     }
-    return len(encode(kind, values, widest))
+    return len(encode_header(kind, values, widest))
 
 
-def decode(content: bytes | bytearray, checksum: str, source: str) -> dict[str, Any]:
+def decode_header(content: bytes | bytearray, checksum: str, source: str) -> dict[str, Any]:
     """Return the checked header; its "arrays" become {name: ArrayEntry}.
 
     Raises RefusedError, naming `source`, where it is damaged, foreign or of a newer format, or

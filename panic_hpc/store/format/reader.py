@@ -61,7 +61,7 @@ class ArrayFile(Closing):
         name = str(self.path)
         checksum = read_bytes(self.descriptor, 64, checksum_place, name).decode("ascii", "replace")
         content = read_bytes(self.descriptor, size, place, name)
-        return checksum, header.decode(content, checksum, name)
+        return checksum, header.decode_header(content, checksum, name)
 
     @property
     def kind(self) -> str:

@@ -18,7 +18,7 @@ from panic_hpc.errors import ConflictError, ShardError
 from panic_hpc.store.checks.structure import name_problems, row_problems
 from panic_hpc.store.format import hdf5
 from panic_hpc.store.format.digest import run_digests
-from panic_hpc.store.format.header import SHARD, ArrayEntry, encode, reserved_bytes
+from panic_hpc.store.format.header import SHARD, ArrayEntry, encode_header, reserved_bytes
 from panic_hpc.store.format.reader import ArrayFile, OpenArrays
 from panic_hpc.store.results.base import DIGEST, all_kinds, kind_of
 from panic_hpc.store.results.section import Section
@@ -138,14 +138,14 @@ def _write(temporary: Path, header: ShardHeader, arrays: Arrays) -> None:
     layout = {name: (entry.dtype, entry.shape) for name, entry in entries.items()}
     layout[hdf5.HEADER] = ("|u1", (reserved,))
     layout[hdf5.HEADER_SHA256] = ("S64", ())
-    places = hdf5.lay_out(temporary, layout, hdf5_attributes(SHARD))
+    places = hdf5.lay_out_file(temporary, layout, hdf5_attributes(SHARD))
     with writing(temporary) as descriptor:
         for name, array in arrays.items():
             entries[name] = _write_array(descriptor, places[name], array, name)
         # From the file: that is what will be read, and the blocks of a Stream are gone by now.
         digests = _digests(OpenArrays(temporary, descriptor, entries), header)
         entries[DIGEST.name] = _write_array(descriptor, places[DIGEST.name], digests, DIGEST.name)
-        content = encode(SHARD, values, entries).ljust(reserved)
+        content = encode_header(SHARD, values, entries).ljust(reserved)
         write_header(descriptor, places, content)
 
 
