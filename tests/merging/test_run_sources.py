@@ -98,9 +98,11 @@ def test_missing_shards_leave_runs_without_embeddings(tmp_path: Path) -> None:
     gone = [one for one in inputs if one.shard.stage == "embeddings" and one.shard.index == 1]
     gone += [one for one in inputs if one.shard.stage == "diagrams" and one.shard.index == 2]
     there = [one for one in inputs if one not in gone]
-    synthetic.merged(tmp_path / "d.h5", (experiment, there), missing=[{"stage": "embeddings"}])
+    absent = {"experiment": 0, "stage": "embeddings", "index": 1, "model": SENSE.name}
+    missing = [{**absent, "first_run": 4, "n_runs": 4}]
+    synthetic.merged(tmp_path / "d.h5", (experiment, there), missing=missing)
     with panic_hpc.open(tmp_path / "d.h5") as dataset:
-        assert dataset.metadata["missing"] == [{"stage": "embeddings"}]
+        assert dataset.metadata["missing"] == missing
         for row, run in enumerate(experiment.runs):
             steps, _ = dataset.embeddings(row, SENSE.name)
             expected = synthetic.embedding_steps(experiment, run, SENSE)

@@ -136,7 +136,7 @@ def test_texts_and_pictures_share_one_space() -> None:
     rows = measure.fresh(48)
     texts = loading.embedder(WEIGHTS / "MicroText")([verbose(row) for row in rows])
     images = loading.embedder(WEIGHTS / "MicroImage")(measure.pictures(rows))
-    assert texts.shape == images.shape == (48, TABLE["MicroText"]["dimension"])
+    assert texts.shape == images.shape == (48, 64)
     np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, atol=1e-5)
     said = [attributes(row) for row in rows]
     assert measure.rank_correlation(texts, images, said) >= 0.75

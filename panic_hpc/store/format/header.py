@@ -64,7 +64,8 @@ class EntryModel(_Model):
     """An array as it stands in a header."""
 
     dtype: DtypeName
-    shape: Annotated[list[Whole], Field(max_length=4)]
+    # NumPy takes 64 axes, HDF5 32; a kind of result needs a few.
+    shape: Annotated[list[Whole], Field(max_length=32)]
     offset: Whole
     sha256: list[Sha256] | None = None
     blocks: Annotated[list[Whole], Field(min_length=2, max_length=2)] | None = None
