@@ -85,7 +85,7 @@ def written(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("name", ["/../../../out", "x/../../y", "/tmp/a", "..", "-"])
+@pytest.mark.parametrize("name", ["/../../out", "x/../../y", "/tmp/a", "..", "-"])
 def test_a_network_s_name_is_no_path(dataset: Path, tmp_path: Path, name: str) -> None:
     before = set(written(tmp_path))
     target = tmp_path / "deep" / "folder"
