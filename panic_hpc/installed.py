@@ -76,6 +76,15 @@ def names(kind: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*own, *(point.name for point in _entry_points(kind)))))
 
 
+def folders(kind: str) -> Iterator[Path]:
+    """Yield the folders of other packages' files of a kind, such as cluster profiles.
+
+    Their entry points name packages, which are imported for where they lie.
+    """
+    for _, package in _foreign_modules(kind):
+        yield from map(Path, getattr(package, "__path__", ()))
+
+
 def forget() -> None:
     """Look again at the next question: for tests, whose plugins come and go."""
     plugins.cache_clear()

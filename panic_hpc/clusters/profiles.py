@@ -1,7 +1,8 @@
 """Finding and reading cluster profiles: TOML files by name, each extending at most one other.
 
 Searched in this order: a path as given, the directories of PANIC_HPC_CLUSTERS, the user's own
-(~/.config/panic_hpc/clusters), the ones shipped.
+(~/.config/panic_hpc/clusters), the ones shipped, the folders that entry points of
+`panic_hpc.clusters` name.
 """
 
 import os
@@ -32,7 +33,7 @@ def search_directories(environ: Mapping[str, str] = os.environ) -> tuple[Path, .
     """Return the directories that are searched for profiles, first hit wins."""
     named = [Path(part) for part in environ.get(SEARCH_VARIABLE, "").split(os.pathsep) if part]
     own = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "panic_hpc/clusters"
-    return (*named, own, shipped_directory())
+    return (*named, own, shipped_directory(), *installed.folders("clusters"))
 
 
 def shipped_directory() -> Path:

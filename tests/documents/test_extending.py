@@ -15,7 +15,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The document's files, its package installed in `site`, and all its commands run."""
     folder = tmp_path_factory.mktemp("loud")
     documents.write_files("extending.md", folder)
-    (folder / "panic_loud" / "__init__.py").touch()
+    for package in ("panic_loud", "panic_loud/clusters"):
+        (folder / package / "__init__.py").touch()
     install = ["install", "-q", "--no-deps", "--no-index", "--no-build-isolation"]
     pip = [sys.executable, "-m", "pip", *install, "--target", str(folder / "site"), str(folder)]
     subprocess.run(pip, check=True, capture_output=True)
@@ -35,7 +36,7 @@ def test_the_recipes_are_planned_worked_merged_verified_and_exported(folder: Pat
 
 
 def test_a_profile_and_help_know_what_is_installed(folder: Path) -> None:
-    show = Command(["panic-hpc", "clusters", "show", "quiet.toml"], [], True)
+    show = Command(["panic-hpc", "clusters", "show", "quiet"], [], True)
     assert "loudness" in documents.run(show, folder, with_package(folder))
     told = documents.run(Command(["panic-hpc", "--help"], [], True), folder, with_package(folder))
     assert "│ loudest " in told

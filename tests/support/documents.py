@@ -25,7 +25,7 @@ class Command(NamedTuple):
 def write_files(document: str, folder: Path) -> None:
     """Write the files that a document shows."""
     for name, content in _FILE.findall((FOLDER / document).read_text()):
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
 
 
