@@ -10,7 +10,7 @@ from pathlib import Path
 
 from panic_hpc import exit_codes
 from panic_hpc.backends.base import Agree, Proposal, SubmitRequest, Watcher, agree_to_all
-from panic_hpc.backends.local.pool import Pool, default_workers, run_pool
+from panic_hpc.backends.local.pool import Pool, default_workers, environment_of, run_pool
 from panic_hpc.backends.status_query import StatusSnapshot
 from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.errors import Interrupted, LaunchError
@@ -228,10 +228,13 @@ class _Launch:
         return run_pool(pool, stage, todo, options, Ticker(self.workspace, stage, self.watcher))
 
     def _run_inline(self, stage: str, todo: Sequence[int], options: WorkerOptions) -> None:
-        os.environ.update(self.environment)
         log = private_folder(self._folder(stage)) / f"{os.getpid()}_log.out"
         # What a worker writes belongs into its log, here too.
-        with log.open("a") as stream, redirect_stdout(stream):
+        with (
+            log.open("a") as stream,
+            redirect_stdout(stream),
+            environment_of(self.environment),
+        ):
             code = run_shards(str(self.workspace.paths.root), stage, todo, options)
         if code == exit_codes.SIGNALLED:
             raise Interrupted("Stopped by a signal")

@@ -78,19 +78,28 @@ def _start(
 
 
 @contextmanager
-def _child_environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Let children started inside have `variables`, and ignore the terminal's Ctrl-C.
-
-    Ctrl-C reaches every process of the terminal; workers are told by SIGTERM instead, once.
-    """
+def environment_of(variables: Mapping[str, str]) -> Iterator[None]:
+    """Add `variables` to this process's own, and take them away again."""
     before = dict(os.environ)
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(variables)
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def _child_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Let children started inside have `variables`, and ignore the terminal's Ctrl-C.
+
+    Ctrl-C reaches every process of the terminal; workers are told by SIGTERM instead, once.
+    """
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with environment_of(variables):
+            yield
+    finally:
         signal.signal(signal.SIGINT, handler)
 
 
