@@ -34,7 +34,7 @@ from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest as manifests
 from panic_hpc.planning.availability import refuse_unavailable
 from panic_hpc.planning.manifest import Manifest
-from panic_hpc.planning.plan import Plan, PlanOptions, plan_file
+from panic_hpc.planning.plan import Plan, plan_file
 from panic_hpc.worker.stopper import clear_halt
 from panic_hpc.workspace.ledger import Submission
 from panic_hpc.workspace.status import ShardStatus, Status
@@ -80,11 +80,10 @@ def plan(
 
         workspace = panic_hpc.plan("experiment.toml", "EXP", target_minutes=30)
     """
-    source = Path(file)
-    paths = ExperimentPaths(Path(directory) if directory else Path(source.stem))
-    options = manifests.layout_options(paths, runs_per_shard, target_minutes)
-    locked = locks_of(source, paths)
-    planned = _planned(source, options, models_file, allow_remote_code, locked)
+    paths = _paths_of(file, directory)
+    planned, locked = _planned(
+        Path(file), paths, (runs_per_shard, target_minutes), models_file, allow_remote_code
+    )
     written = manifests.write(planned, paths)
     if kept := used_of(locked, written.specs):
         write_lock(paths.lock, kept)
@@ -104,28 +103,34 @@ def preview(
 
     panic_hpc.preview("experiment.toml").n_runs
     """
-    source = Path(file)
-    paths = ExperimentPaths(Path(directory) if directory else Path(source.stem))
-    options = manifests.layout_options(paths, runs_per_shard, target_minutes)
-    locked = locks_of(source, paths)
-    planned = _planned(source, options, models_file, allow_remote_code, locked)
+    paths = _paths_of(file, directory)
+    planned, _ = _planned(
+        Path(file), paths, (runs_per_shard, target_minutes), models_file, allow_remote_code
+    )
     return manifests.manifest_of(planned)
+
+
+def _paths_of(file: str | PathLike[str], directory: str | PathLike[str] | None) -> ExperimentPaths:
+    return ExperimentPaths(Path(directory) if directory else Path(Path(file).stem))
 
 
 def _planned(
     file: Path,
-    options: PlanOptions,
+    paths: ExperimentPaths,
+    layout: tuple[int | None, float | None],
     models_file: str | PathLike[str] | None,
     allow_remote_code: bool,
-    locked: Sequence[LockedModel],
-) -> Plan:
+) -> tuple[Plan, Sequence[LockedModel]]:
+    """Return the plan, laid out as asked or as it is in `paths`, and what was locked for it."""
     from panic_hpc.experiment import catalogue
 
+    options = manifests.layout_options(paths, *layout)
+    locked = locks_of(file, paths)
     extra: dict[str, Any] = (
         {"models_file": str(Path(models_file).absolute())} if models_file else {}
     )
     extra |= {"allow_remote_code": True} if allow_remote_code else {}
-    return plan_file(file, catalogue.load(), options, extra, commits_of(locked))
+    return plan_file(file, catalogue.load(), options, extra, commits_of(locked)), locked
 
 
 def submit(
