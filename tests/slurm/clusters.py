@@ -1,7 +1,9 @@
 """Profiles of the testbed for one test each, and what tests do with its queue."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,16 @@ def processes(of_job: str, marked: str) -> list[int]:
         if marked.encode() in words and f"SLURM_JOB_ID={raw_id(of_job)}".encode() in variables:
             found.append(int(process.name))
     return found
+
+
+def kill_processes(of_job: str, marked: str) -> None:
+    """Kill the processes of a job that `processes` finds.
+
+    An end of one may end another before its turn: srun is two processes, and they die together.
+    """
+    for pid in processes(of_job, marked):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def raw_id(job: str) -> str:

@@ -2,14 +2,13 @@
 
 import os
 import re
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clusters import (
+    kill_processes,
     log_of,
-    processes,
     profile,
     slurm_command,
     states,
@@ -61,8 +60,7 @@ def test_a_killed_worker_is_lost_and_submitted_again(
 ) -> None:
     submit(slow, "testbed", "runs")
     victim = wait_until_running(slow)
-    for pid in processes(victim.job, "submitit.core._submit"):
-        os.kill(pid, signal.SIGKILL)
+    kill_processes(victim.job, "submitit.core._submit")
     wait_until_over(slow)
     assert states(slow, "runs") == ["lost", "completed", "completed"]
     told = run_command("status", slow)
@@ -77,8 +75,7 @@ def test_a_killed_srun_leaves_a_consistent_state(
 ) -> None:
     submit(slow, "testbed", "runs")
     victim = wait_until_running(slow)
-    for pid in processes(victim.job, "srun"):
-        os.kill(pid, signal.SIGKILL)
+    kill_processes(victim.job, "srun")
     wait_until_over(slow)
     assert states(slow, "runs")[1:] == ["completed", "completed"]
     assert states(slow, "runs")[0] in ("lost", "eligible", "completed")

@@ -5,7 +5,6 @@ import os
 import pwd
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any
 
 import pytest
 from clusters import (
+    kill_processes,
     log_of,
-    processes,
     profile,
     states,
     submit,
@@ -104,8 +103,7 @@ def test_jobs_that_slurm_has_forgotten(
     root = slow
     submit(root, "testbed", "runs")
     victim = wait_until_running(root)
-    for pid in processes(victim.job, "submitit.core._submit"):
-        os.kill(pid, signal.SIGKILL)
+    kill_processes(victim.job, "submitit.core._submit")
     wait_until_over(root)
     wait_for(lambda: queue_is_empty(), "Slurm to forget", 120)
     assert states(root, "runs") == ["lost", "completed", "completed"]

@@ -1,5 +1,6 @@
 """Little experiments with arithmetic models, planned in a folder, and what became of them."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -102,7 +103,8 @@ def kill_workers(root: Path, number: int = signal.SIGKILL) -> int:
     """Signal the processes that work on shards (not submitit's controllers); return how many."""
     pids = [pid for pid in workers_of(root) if b"_submit\0" in _command(pid)]
     for pid in pids:
-        os.kill(pid, number)
+        with contextlib.suppress(ProcessLookupError):  # it may have ended meanwhile
+            os.kill(pid, number)
     return len(pids)
 
 
