@@ -4,8 +4,9 @@
     python tools/train_microworld.py publish --out DIR             copies in half precision
 
 Every part resumes from its checkpoint in DIR. Parts in order: autoencoder, MicroVerbose,
-MicroTerse, towers, MicroDiffusion, MicroTurbo; all but the first need the autoencoder only, so
-they may train side by side. `tools/measure_microworld.py` says how good the results are.
+MicroTerse, towers, MicroDiffusion, MicroTurbo; all but the first need the autoencoder only (the
+captioners and towers not before two thirds of their steps), so they may train side by side.
+`tools/measure_microworld.py` says how good the results are.
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ PAINTERS = {recipe.name: recipe for recipe in (diffusion.DIFFUSION, diffusion.TU
 def train(part: str, out: Path) -> None:
     """Train one part, or finish training it."""
     checkpoints, weights = out / "checkpoints", out / "weights"
-    vae = autoencoder.train(checkpoints)
-    if part in PAINTERS:
-        diffusion.train(PAINTERS[part], vae, checkpoints, weights)
-    elif part in CAPTIONERS:
-        captioners.train(CAPTIONERS[part], pictures.bank(vae, checkpoints), checkpoints, weights)
+    bank = pictures.Bank(lambda: autoencoder.train(checkpoints), checkpoints)
+    if part in CAPTIONERS:
+        captioners.train(CAPTIONERS[part], bank, checkpoints, weights)
     elif part == "towers":
-        towers.train(pictures.bank(vae, checkpoints), checkpoints, weights)
+        towers.train(bank, checkpoints, weights)
+    else:
+        vae = autoencoder.train(checkpoints)
+        if part in PAINTERS:
+            diffusion.train(PAINTERS[part], vae, checkpoints, weights)
 
 
 def arguments() -> argparse.Namespace:

@@ -44,13 +44,10 @@ def to_tensor(images: NDArray[np.uint8]) -> torch.Tensor:
 def loss_of(model: AutoencoderKL, step: int) -> torch.Tensor:
     """Return the reconstruction error of one batch plus a little of the latents' divergence."""
     x = to_tensor(paint(sample(np.random.default_rng([SEED, step]), BATCH)))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        posterior = model.encode(x).latent_dist
-        mean, logvar = posterior.mean.float(), posterior.logvar.float()
-        noise = torch.randn(
-            mean.shape, generator=torch.Generator().manual_seed(SEED * 2**32 + step)
-        )
-        y = model.decode(mean + noise * (0.5 * logvar).exp()).sample.float()
+    posterior = model.encode(x.contiguous(memory_format=torch.channels_last)).latent_dist
+    mean, logvar = posterior.mean, posterior.logvar
+    noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(SEED * 2**32 + step))
+    y = model.decode(mean + noise * (0.5 * logvar).exp()).sample
     divergence = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
     return (y - x).abs().mean() + ((y - x) ** 2).mean() + KL_WEIGHT * divergence
 
@@ -58,7 +55,7 @@ def loss_of(model: AutoencoderKL, step: int) -> torch.Tensor:
 def train(checkpoints: Path) -> AutoencoderKL:
     """Train or finish training, set the latents' scale, and return the autoencoder."""
     torch.manual_seed(SEED)
-    model = build()
+    model = build().to(memory_format=torch.channels_last)
     fit(model, lambda step: loss_of(model, step), SCHEDULE, checkpoints / "autoencoder.pt")
     standardise(model)
     return model

@@ -30,7 +30,7 @@ from .training import Schedule, fit
 from .words import LENGTH, bert_tokenizer
 
 BATCH = 64
-SCHEDULE = Schedule(steps=4500, rate=1e-3, warmup=200, average=0.998, save_seconds=90.0)
+SCHEDULE = Schedule(steps=3600, rate=1e-3, warmup=200, average=0.998, save_seconds=90.0)
 PICTURE = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": {"height": 32, "width": 32}}
 EYES = {
     "hidden_size": 96,
@@ -122,8 +122,7 @@ def loss_of(
         return_token_type_ids=False,
     )
     labels = text.input_ids.masked_fill(text.attention_mask == 0, -100)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        return model(pixel_values=to_tensor(images), labels=labels, **text).loss.float()
+    return model(pixel_values=to_tensor(images), labels=labels, **text).loss
 
 
 def train(recipe: Recipe, pictures: Bank, checkpoints: Path, out: Path) -> None:

@@ -154,9 +154,8 @@ class Task:
             self.alphas[t].sqrt().view(-1, 1, 1, 1),
             (1 - self.alphas[t]).sqrt().view(-1, 1, 1, 1),
         )
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            text = self.module["text"](ids).last_hidden_state
-            velocity = self.module["unet"](a * x + s * noise, t, text).sample.float()
+        text = self.module["text"](ids).last_hidden_state
+        velocity = self.module["unet"](a * x + s * noise, t, text).sample
         return nn.functional.mse_loss(velocity, a * noise - s * x)
 
 

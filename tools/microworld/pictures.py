@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +19,33 @@ from .scenes import Rows, sample
 SEED = 31
 SIZE = 16_000
 WORST_NOISE = 0.4
-DRAWN_STEPS = 3000
+DRAWN_STEPS = 2400
 
 
 @dataclass(frozen=True)
 class Bank:
-    """Scenes (N, 10) and pictures (N, 32, 32, 3) as a text-to-image model might paint them."""
+    """Scenes and their pictures as a text-to-image model might paint them.
 
-    rows: Rows
-    images: NDArray[np.uint8]
+    They are painted, and the autoencoder trained, when they are first asked for: the drawn pictures
+    of the first steps need neither.
+    """
+
+    autoencoder: Callable[[], AutoencoderKL]
+    checkpoints: Path
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The scenes, (N, 10)."""
+        return sample(np.random.default_rng(SEED), SIZE)
+
+    @cached_property
+    def images(self) -> NDArray[np.uint8]:
+        """Their pictures (N, 32, 32, 3), from the checkpoints' folder where they lie there."""
+        cache = self.checkpoints / "bank.npy"
+        if not cache.exists():
+            generator = torch.Generator().manual_seed(SEED)
+            np.save(cache, repaint(self.autoencoder(), self.rows, generator))
+        return np.load(cache)
 
     def batch(self, rng: np.random.Generator, n: int, step: int) -> tuple[Rows, NDArray[np.uint8]]:
         """Return n scenes and their pictures: at first all drawn, later half from the bank."""
@@ -53,12 +73,3 @@ def repaint(vae: AutoencoderKL, rows: Rows, generator: torch.Generator) -> NDArr
     )
     latents = latents + level * torch.randn(latents.shape, generator=generator)
     return np.concatenate([to_uint8(vae.decode(part).sample) for part in latents.split(64)])
-
-
-def bank(vae: AutoencoderKL, checkpoints: Path) -> Bank:
-    """Return the bank, from its cache among the checkpoints where there is one."""
-    cache = checkpoints / "bank.npy"
-    rows = sample(np.random.default_rng(SEED), SIZE)
-    if not cache.exists():
-        np.save(cache, repaint(vae, rows, torch.Generator().manual_seed(SEED)))
-    return Bank(rows, np.load(cache))

@@ -34,7 +34,7 @@ SEED = 51
 BATCH = 64
 WIDTH, DIMENSION = 96, 64
 TERSE_SHARE = 0.4
-SCHEDULE = Schedule(steps=4500, rate=1e-3, warmup=200, average=0.998, save_seconds=90.0)
+SCHEDULE = Schedule(steps=3600, rate=1e-3, warmup=200, average=0.998, save_seconds=90.0)
 BODY = {
     "hidden_size": WIDTH,
     "intermediate_size": 2 * WIDTH,
@@ -69,15 +69,15 @@ class Towers(nn.Module):
 
     def embed_texts(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return unit vectors (N, 64): the mean over the tokens that the mask keeps, projected."""
-        tokens = self.text(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        tokens = self.text(input_ids=ids, attention_mask=mask).last_hidden_state
         weight = mask.unsqueeze(-1).float()
         mean = (tokens * weight).sum(1) / weight.sum(1)
-        return nn.functional.normalize(self.from_text(mean).float(), dim=-1)
+        return nn.functional.normalize(self.from_text(mean), dim=-1)
 
     def embed_images(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return unit vectors (N, 64): the mean over all patches, projected."""
-        mean = self.image(pixel_values=pixels).last_hidden_state.float().mean(1)
-        return nn.functional.normalize(self.from_image(mean).float(), dim=-1)
+        mean = self.image(pixel_values=pixels).last_hidden_state.mean(1)
+        return nn.functional.normalize(self.from_image(mean), dim=-1)
 
 
 def say(rows: Rows, rng: np.random.Generator) -> tuple[list[str], list[frozenset[str]]]:
@@ -96,15 +96,14 @@ def loss_of(model: Towers, tokenizer: BertTokenizer, pictures: Bank, step: int) 
     rows, images = pictures.batch(rng, BATCH, step)
     texts, said = say(rows, rng)
     ids = tokenizer(texts, padding="max_length", max_length=LENGTH, return_tensors="pt")
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        vectors = torch.cat(
-            [
-                model.embed_texts(ids.input_ids, ids.attention_mask),
-                model.embed_images(to_tensor(images)),
-            ]
-        )
+    vectors = torch.cat(
+        [
+            model.embed_texts(ids.input_ids, ids.attention_mask),
+            model.embed_images(to_tensor(images)),
+        ]
+    )
     wanted = similarity(said + [attributes(row) for row in rows])
-    return 10 * nn.functional.mse_loss(vectors.float() @ vectors.float().T, wanted)
+    return 10 * nn.functional.mse_loss(vectors @ vectors.T, wanted)
 
 
 def publish(
