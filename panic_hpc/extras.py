@@ -7,7 +7,8 @@ EXTRAS = {
                 "safetensors", "PIL", "tokenizers"),
     "hub": ("huggingface_hub",),
     "mpi": ("mpi4py",),
-    "analysis": ("polars", "pyarrow", "matplotlib", "scipy", "sklearn"),
+    "analysis": ("polars", "pyarrow", "matplotlib", "scipy", "sklearn", "statsmodels",
+                 "ruptures", "threadpoolctl"),
     "engines": ("gph", "gudhi", "ripser"),
     "publish": ("rocrate", "packaging"),
 }  # fmt: skip

@@ -36,6 +36,7 @@ KINDS: Mapping[str, Kind] = {
     "stages": Kind("stage", "panic_hpc.stages", "stage"),
     "results": Kind("kind of results", "panic_hpc.store.results"),
     "codecs": Kind("codec of modality", "panic_hpc.stages.codecs"),
+    "analyses": Kind("analysis", "panic_hpc.analysis.analyses"),
     "verbs": Kind("verb", "panic_hpc.cli"),
 }
 

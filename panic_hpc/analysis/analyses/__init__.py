@@ -1,0 +1,1 @@
+"""The analyses, one a file: from trajectories to tables, sentences and tests."""

@@ -1,0 +1,198 @@
+"""Results of analyses on disk: tables as Parquet and CSV, the rest as one JSON record.
+
+    S.analyses/tests.parquet  tests.csv              all tests of all analyses, corrected by family
+    S.analyses/<analysis>/<embedding model>/record.json
+    S.analyses/<analysis>/<embedding model>/<table>.parquet  <table>.csv
+
+An analysis with other than its usual settings lies in `<embedding model>@<key of the settings>`.
+"""
+
+import io
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from panic_hpc.analysis.results import (
+    AnalysisResult,
+    HypothesisTest,
+    NotDone,
+    Quantity,
+    ResultTable,
+    Statement,
+    table_of_tests,
+)
+from panic_hpc.disk.files import read_json, replace_file, to_json
+from panic_hpc.errors import PanicError
+
+RECORD = "record.json"
+NO_MODEL = "dataset"
+"""Folder of an analysis that is of no embedding model."""
+
+
+@dataclass(frozen=True)
+class AnalysisRecord:
+    """What was found by one analysis in one embedding model, and how.
+
+    key          of everything that decides the result
+    content_key  of the dataset
+    settings     as they were
+    versions     of the libraries that computed
+    error        why it failed, "" where it did not
+    is_cached    whether it was there already
+    folder       where it lies, None where it was not written
+    """
+
+    analysis: str
+    model: str
+    question: str
+    asks: str
+    key: str
+    content_key: str
+    settings: Mapping[str, Any]
+    result: AnalysisResult
+    seconds: float = 0.0
+    versions: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+    is_cached: bool = False
+    folder: Path | None = None
+
+
+def analyses_directory(dataset: Path) -> Path:
+    """Return the folder of a dataset's analyses: beside it, by its name."""
+    return dataset.with_name(f"{dataset.stem}.analyses")
+
+
+def folder_of(directory: Path, analysis: str, model: str, settings_key: str = "") -> Path:
+    """Return where an analysis' results lie; `settings_key` is "" for its usual settings."""
+    # Names of models may hold what a file's name must not.
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", model) or NO_MODEL
+    return directory / analysis / (f"{safe}@{settings_key[:8]}" if settings_key else safe)
+
+
+def write_record(record: AnalysisRecord, folder: Path) -> AnalysisRecord:
+    """Write an analysis' tables, then its record; return it with its folder."""
+    for table in record.result.tables:
+        _write_table(table, folder, record.key)
+    # Last: where there is a record, its tables are there.
+    replace_file(folder / RECORD, to_json(as_json(record)))
+    return replace(record, folder=folder)
+
+
+def as_json(record: AnalysisRecord) -> dict[str, Any]:
+    """Return a record as JSON: tables by their columns, values without their data."""
+    found = record.result
+    told: dict[str, Any] = _without_nan(
+        {
+            "analysis": record.analysis,
+            "model": record.model,
+            "question": record.question,
+            "asks": record.asks,
+            "key": record.key,
+            "content_key": record.content_key,
+            "settings": dict(record.settings),
+            "seconds": round(record.seconds, 3),
+            "versions": dict(record.versions),
+            "error": record.error,
+            "n_units": dict(found.n_units),
+            "statements": [asdict(one) for one in found.statements],
+            "not_done": [asdict(one) for one in found.not_done],
+            "tests": [asdict(one) for one in found.tests],
+            "tables": [
+                {
+                    "name": table.name,
+                    "rows": table.rows,
+                    "n_rows": len(table),
+                    "columns": [asdict(column) for column in table.columns],
+                }
+                for table in found.tables
+            ],
+        }
+    )
+    return told
+
+
+def read_record(folder: Path) -> AnalysisRecord | None:
+    """Return what lies in a folder, None where there is no record or it cannot be read."""
+    try:
+        value = read_json(folder / RECORD)
+        found = AnalysisResult(
+            statements=[Statement(**_with_nan(one)) for one in value["statements"]],
+            tables=[_read_table(folder, one) for one in value["tables"]],
+            tests=[HypothesisTest(**_with_nan(one)) for one in value["tests"]],
+            not_done=[NotDone(**one) for one in value["not_done"]],
+            n_units=value["n_units"],
+        )
+        told = {
+            name: value[name]
+            for name in ("analysis", "model", "question", "asks", "key", "content_key",
+                         "settings", "seconds", "versions", "error")
+        }  # fmt: skip
+        return AnalysisRecord(**told, result=found, is_cached=True, folder=folder)
+    except (PanicError, OSError, KeyError, TypeError, ValueError):
+        # Of another version, or half removed: it is made anew.
+        return None
+
+
+def read_records(directory: Path, content_key: str) -> list[AnalysisRecord]:
+    """Return all records below a directory that are of the dataset with that content key."""
+    found = (read_record(path.parent) for path in sorted(directory.glob(f"*/*/{RECORD}")))
+    return [one for one in found if one is not None and one.content_key == content_key]
+
+
+def write_tests(records: Iterable[AnalysisRecord], directory: Path) -> ResultTable:
+    """Write and return the table of all tests of some records."""
+    table = table_of_tests(
+        (record.analysis, record.model, test) for record in records for test in record.result.tests
+    )
+    _write_table(table, directory, "")
+    return table
+
+
+def _write_table(table: ResultTable, folder: Path, key: str) -> None:
+    frame = to_frame(table)
+    told = {f"unit:{c.name}": c.unit for c in table.columns}
+    told |= {f"meaning:{c.name}": c.meaning for c in table.columns}
+    parquet, csv = io.BytesIO(), io.BytesIO()
+    frame.write_parquet(parquet, compression="zstd", metadata={"key": key, **told})
+    frame.write_csv(csv)
+    replace_file(folder / f"{table.name}.parquet", parquet.getvalue())
+    replace_file(folder / f"{table.name}.csv", csv.getvalue())
+
+
+def to_frame(table: ResultTable) -> Any:
+    """Return a table as a polars frame."""
+    import polars as pl
+
+    series = [pl.Series(name, list(values), strict=False) for name, values in table.data.items()]
+    # A column of nothing but unknowns has no type of its own, and CSV and Parquet want one.
+    return pl.DataFrame([s.cast(pl.String) if s.dtype == pl.Null else s for s in series])
+
+
+def _read_table(folder: Path, told: Mapping[str, Any]) -> ResultTable:
+    import polars as pl
+
+    frame = pl.read_parquet(folder / f"{told['name']}.parquet")
+    columns = tuple(Quantity(**column) for column in told["columns"])
+    return ResultTable(told["name"], told["rows"], columns, frame.to_dict(as_series=False))
+
+
+def _without_nan(value: Any) -> Any:
+    """Return a JSON value with None for what JSON cannot say."""
+    if isinstance(value, dict):
+        return {name: _without_nan(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    if hasattr(value, "item"):
+        return _without_nan(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+_NUMBERS = ("value", "low", "high", "statistic", "p")
+
+
+def _with_nan(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a statement or test as it was: numbers that are None are nan."""
+    return {n: math.nan if v is None and n in _NUMBERS else v for n, v in value.items()}

@@ -1,0 +1,1 @@
+"""Trajectories whose truth is known, as arrays and as datasets."""

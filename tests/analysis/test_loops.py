@@ -1,0 +1,44 @@
+"""Exact loops: found where the end of a run repeats, and proof under fixed noise alone."""
+
+import numpy as np
+import pytest
+
+from panic_hpc.analysis import TrajectorySet, analysis
+from panic_hpc.analysis.analyses.loops import repeats
+
+
+@pytest.mark.parametrize(
+    ("texts", "first", "lag", "recurrent", "is_loop"),
+    [
+        ("abcde", None, None, 0, False),
+        ("abcbcb", 3, 2, 2, True),
+        ("abcbca", 3, 2, 3, False),
+        ("aa", 1, 1, 1, True),
+        ("", None, None, 0, False),
+        ("abca", 3, 3, 1, True),
+    ],
+)
+def test_repeats(
+    texts: str, first: int | None, lag: int | None, recurrent: int, is_loop: bool
+) -> None:
+    found = repeats(texts)
+    assert (found.first, found.lag, found.recurrent, found.is_loop) == (
+        first, lag, recurrent, is_loop,
+    )  # fmt: skip
+
+
+def of_texts(texts: list[str], noise: str) -> TrajectorySet:
+    labels = {"prompt": [f"p{r}" for r in range(len(texts))], "noise": [noise] * len(texts)}
+    lengths = [len(own) for own in texts]
+    vectors = np.zeros((len(texts), max(lengths), 1))
+    return TrajectorySet.of_array(vectors, labels, lengths, texts=texts.__getitem__)
+
+
+def test_a_loop_is_proof_under_fixed_noise_alone() -> None:
+    texts = ["abcabc", "abcdef", "abccc", "x", ""]
+    fixed = analysis("loops", of_texts(texts, "fixed"))
+    assert fixed.statements[0].value == pytest.approx(2 / 3)
+    assert "proves that they are stuck" in fixed.statements[0].sentence
+    noisy = analysis("loops", of_texts(texts, "per_step"))
+    assert "proves nothing" in noisy.statements[0].sentence
+    assert fixed.not_done[0].why == "2 runs have fewer than two texts"
