@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from panic_hpc.analysis.variance.permutations import GroupDifference, compare_groups
+from panic_hpc.analysis.estimators.variance.permutations import GroupDifference, compare_groups
 from panic_hpc.errors import AnalysisError
 
 Draw = Callable[[np.random.Generator], GroupDifference]

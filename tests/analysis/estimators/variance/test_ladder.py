@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from panic_hpc.analysis.variance.ladder import pair_sums, swap_ladder
+from panic_hpc.analysis.estimators.variance.ladder import pair_sums, swap_ladder
 from panic_hpc.errors import AnalysisError
 
 Labels = dict[str, np.ndarray]

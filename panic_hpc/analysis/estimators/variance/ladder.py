@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse, stats
 
-from panic_hpc.analysis.variance.factors import Factor, cross, factor
+from panic_hpc.analysis.estimators.variance.factors import Factor, cross, factor
 from panic_hpc.errors import AnalysisError
 
 Matrix = NDArray[np.float64]
@@ -167,7 +167,7 @@ def swap_ladder(
     rungs: list[tuple[tuple[str, ...], frozenset[str], bool]] = [((), base, True)]
     rungs += [((name,), base | {name}, True) for name in swapped]
     rungs += [((unit,), base, False), ((unit, *swapped), base | set(swapped), False)]
-    twins = _left_out(sums, base, same=True)
+    twins = left_out(sums, base, same=True)
     return [_rung(names, sums, differs, same, twins, level) for names, differs, same in rungs]
 
 
@@ -182,7 +182,7 @@ def _centred(vectors: NDArray[np.floating], label: ArrayLike) -> NDArray[np.floa
     return found.reshape(shape)
 
 
-def _left_out(sums: PairSums, differs: frozenset[str], *, same: bool) -> Matrix:
+def left_out(sums: PairSums, differs: frozenset[str], *, same: bool) -> Matrix:
     """Return the mean distance over all units, then with each unit left out."""
     cosines, counts = sums.cosines[differs], sums.counts[differs]
     keep = np.eye(len(counts)) if same else 1 - np.eye(len(counts))
@@ -204,7 +204,7 @@ def _rung(
     twins: Matrix,
     level: float,
 ) -> Rung:
-    found = _left_out(sums, differs, same=same)
+    found = left_out(sums, differs, same=same)
     counts = sums.counts[differs]
     pairs = np.trace(counts) if same else counts.sum() - np.trace(counts)
     return Rung(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from panic_hpc.analysis.variance.components import Design, bounds, variance_components
+from panic_hpc.analysis.estimators.variance.components import Design, bounds, variance_components
 from panic_hpc.errors import AnalysisError
 
 CELL = "prompt:generator:captioner"

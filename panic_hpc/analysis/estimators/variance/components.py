@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from panic_hpc.analysis.variance.factors import Factor, Points, crossed, finite_rows
+from panic_hpc.analysis.estimators.variance.factors import Factor, Points, crossed, finite_rows
 from panic_hpc.errors import AnalysisError
 
 RESIDUAL = "residual"

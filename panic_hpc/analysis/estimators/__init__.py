@@ -1,0 +1,1 @@
+"""Estimators on plain arrays; nothing here knows of datasets."""
