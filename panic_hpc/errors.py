@@ -68,6 +68,10 @@ class HomologyError(PanicError):
     """A point cloud cannot be worked on."""
 
 
+class AnalysisError(PanicError):
+    """A question cannot be answered from these data; the message says why."""
+
+
 class LaunchError(PanicError):
     """A scheduler, container or MPI launch was refused."""
 

@@ -1,0 +1,1 @@
+"""The shape of trajectories: diagrams against nulls, intrinsic dimension, clusters of states."""

@@ -1,0 +1,1 @@
+"""Has it done this before: neighbours, alignments, attractors and motifs of trajectories."""

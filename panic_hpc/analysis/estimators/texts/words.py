@@ -1,0 +1,93 @@
+"""Words of the texts of runs: how many, how varied, how many of the prompt's are left.
+
+What is left of the prompt's words is counted beside what strangers' texts have of them by chance:
+short texts and frequent words make some of any prompt turn up anywhere.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panic_hpc.analysis.estimators.variance.factors import factor
+from panic_hpc.errors import AnalysisError
+
+Column = NDArray[np.float64]
+
+WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, in lower case: letters and digits of any script."""
+    return [word.casefold() for word in WORD.findall(text)]
+
+
+def variety(texts: Sequence[str], window: int = 50) -> float:
+    """Return the mean share of distinct words in windows of as many words, nan of fewer words.
+
+    Unlike distinct words over all words it does not fall with the length of the text (moving
+    average type-token ratio: Covington and McFall, Journal of Quantitative Linguistics 17, 2010).
+    """
+    found = [word for text in texts for word in words(text)]
+    if len(found) < window:
+        return float("nan")
+    counts: dict[str, int] = {}
+    distinct = []
+    for place, word in enumerate(found):
+        counts[word] = counts.get(word, 0) + 1
+        if place >= window:
+            left = found[place - window]
+            counts[left] -= 1
+            if not counts[left]:
+                del counts[left]
+        if place >= window - 1:
+            distinct.append(len(counts))
+    return float(np.mean(distinct) / window)
+
+
+@dataclass(frozen=True, slots=True)
+class WordsLeft:
+    """Shares of a prompt's distinct words, by state.
+
+    own        (states,) in the texts of its own runs
+    strangers  (states,) in the texts of runs of other prompts, what chance leaves
+    extra      (prompts, states) own less strangers', a row a prompt: the independent units
+    """
+
+    own: Column
+    strangers: Column
+    extra: Column
+
+
+def words_left(texts: Sequence[Sequence[str]], prompts: Sequence[str]) -> WordsLeft:
+    """Return how many of the prompt's words are left in the texts of runs.
+
+    texts has a sequence of texts a run, in order of states; shorter runs leave later states to
+    others. Prompts without words are passed over. Raises AnalysisError for fewer than two prompts.
+    """
+    part = factor("prompt", np.asarray(prompts))
+    asked = [set(words(str(level))) for level in part.levels]
+    worded = [place for place, vocabulary in enumerate(asked) if vocabulary]
+    if len(worded) < 2:
+        raise AnalysisError("fewer than two prompts with words: no strangers to compare with")
+    n_states = max(map(len, texts))
+    shares = np.full((len(texts), len(asked), n_states), np.nan)
+    for run, said in enumerate(texts):
+        for state, text in enumerate(said):
+            vocabulary = set(words(text))
+            for place in worded:
+                share = len(asked[place] & vocabulary) / len(asked[place])
+                shares[run, place, state] = share
+    own = np.array([_mean(shares[part.codes == p, p]) for p in worded])
+    others = np.array([_mean(shares[part.codes != p, p]) for p in worded])
+    return WordsLeft(_mean(own), _mean(others), own - others)
+
+
+def _mean(values: Column) -> Column:
+    """Return the mean over rows of what is known, nan where nothing is."""
+    known = np.isfinite(values)
+    counts = known.sum(axis=0)
+    sums = np.where(known, values, 0.0).sum(axis=0)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)

@@ -1,0 +1,229 @@
+"""The swap ladder: how much farther apart runs are when exactly one thing differs.
+
+Mean cosine distances between runs of one step, over all pairs that agree in some labels and differ
+in all others: pairs of twins (all alike but the run), of runs whose generator alone differs, of
+strangers. Exact over all pairs without forming any: the pairs that agree at least in the labels A
+have the sum of inner products sum over groups of |sum of vectors|^2, and exact agreement follows by
+inclusion and exclusion. Sums are kept by pair of prompts, so that intervals can leave out whole
+prompts, which are the independent units.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse, stats
+
+from panic_hpc.analysis.estimators.variance.factors import Factor, cross, factor
+from panic_hpc.errors import AnalysisError
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """Pairs of runs that differ in `differs`, and in nothing else but the run itself.
+
+    `distance` and `extra`, the distance beyond that of twins, are cosine distances (1 - cosine, 0
+    to 2); bounds leave out whole prompts (jackknife, Student's t); nan where there are no pairs.
+    """
+
+    differs: tuple[str, ...]
+    distance: float
+    low: float
+    high: float
+    extra: float
+    extra_low: float
+    extra_high: float
+    pairs: int
+    """Pairs of runs at one step, summed over the steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairSums:
+    """By exact set of labels that differ: (prompts, prompts) sums of cosines, and counts of pairs.
+
+    On the diagonal both runs have one prompt. Pairs are counted once each way.
+    """
+
+    cosines: Mapping[frozenset[str], Matrix]
+    counts: Mapping[frozenset[str], Matrix]
+
+
+def pair_sums(
+    vectors: NDArray[np.floating], labels: Mapping[str, ArrayLike], unit: str = "prompt"
+) -> PairSums:
+    """Sum cosines over pairs of runs by which labels differ.
+
+    Args:
+        vectors: (runs, d) at one step, or (runs, steps, d) at matched steps, may be a memory map;
+            a run's steps that are not finite everywhere are left out.
+        labels: (runs,) each; pairs of a run with itself never count.
+        unit: the label of independent units.
+    """
+    others = [factor(name, label) for name, label in labels.items() if name != unit]
+    prompts = factor(unit, labels[unit])
+    table = np.asarray(vectors) if vectors.ndim == 3 else np.asarray(vectors)[:, None]
+    steps = [_directions(table[:, step]) for step in range(table.shape[1])]
+    names = [part.name for part in others]
+    agree = {
+        frozenset(kept): _agreeing(steps, prompts, [others[names.index(k)] for k in kept])
+        for size in range(len(names) + 1)
+        for kept in combinations(names, size)
+    }
+    alone = _self_pairs(steps, prompts)
+    exact = {
+        frozenset(names) - kept: _exactly(agree, kept, frozenset(names), alone) for kept in agree
+    }
+    return PairSums(
+        {differs: found[0] for differs, found in exact.items()},
+        {differs: found[1] for differs, found in exact.items()},
+    )
+
+
+def _directions(vectors: NDArray[np.floating]) -> tuple[Matrix, Matrix]:
+    """Return unit vectors, and 1 for each run that has one, 0 for others."""
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    there = np.isfinite(lengths) & (lengths > 0)
+    scaled = vectors / np.where(there, lengths, 1.0)[:, None]
+    return np.where(there[:, None], scaled, 0.0), there.astype(np.float64)
+
+
+def _agreeing(
+    steps: Sequence[tuple[Matrix, Matrix]], prompts: Factor, kept: Sequence[Factor]
+) -> tuple[Matrix, Matrix]:
+    """Return by pair of prompts the cosines and counts of pairs that agree at least in `kept`."""
+    n = len(prompts.codes)
+    group = cross("", kept) if kept else factor("", np.zeros(n))
+    shape = (prompts.n_levels * group.n_levels, n)
+    rows = prompts.codes * group.n_levels + group.codes
+    sums = sparse.csr_matrix((np.ones(n), (rows, np.arange(n))), shape=shape)
+    cosines = np.zeros((prompts.n_levels, prompts.n_levels))
+    counts = np.zeros_like(cosines)
+    for vectors, there in steps:
+        by_prompt = np.asarray(sums @ vectors).reshape(prompts.n_levels, -1)
+        numbers = np.asarray(sums @ there).reshape(prompts.n_levels, -1)
+        cosines += by_prompt @ by_prompt.T
+        counts += numbers @ numbers.T
+    return cosines, counts
+
+
+def _self_pairs(steps: Sequence[tuple[Matrix, Matrix]], prompts: Factor) -> Matrix:
+    """Return how many pairs of a run with itself each prompt has, on a diagonal."""
+    found = sum(there for _, there in steps)
+    return np.diag(np.bincount(prompts.codes, found, minlength=prompts.n_levels))
+
+
+def _exactly(
+    agree: Mapping[frozenset[str], tuple[Matrix, Matrix]],
+    kept: frozenset[str],
+    names: frozenset[str],
+    alone: Matrix,
+) -> tuple[Matrix, Matrix]:
+    """Return pairs that agree in `kept` and differ in all other names."""
+    above = [other for other in agree if other >= kept]
+    signs = [(-1) ** (len(other) - len(kept)) for other in above]
+    cosines = sum(sign * agree[other][0] for sign, other in zip(signs, above, strict=True))
+    counts = sum(sign * agree[other][1] for sign, other in zip(signs, above, strict=True))
+    # A run has a cosine of 1 with itself.
+    own = alone if kept == names else np.zeros_like(alone)
+    return np.asarray(cosines - own), np.rint(counts - own)
+
+
+def swap_ladder(
+    vectors: NDArray[np.floating],
+    labels: Mapping[str, ArrayLike],
+    *,
+    unit: str = "prompt",
+    noise: str | None = None,
+    centred_by: str | None = None,
+    level: float = 0.95,
+) -> list[Rung]:
+    """Return the rungs: twins, one label different each, and strangers with all of them different.
+
+    Args:
+        vectors: (runs, d) or (runs, steps, d); pairs are of one step.
+        labels: (runs,) each, `unit` among them.
+        unit: the label of independent units, left out one at a time.
+        noise: a label of the noise that runs share (the seed, where noise is the same for all
+            prompts): pairs on every rung then differ in it, so that rungs are comparable.
+        centred_by: a label whose levels' mean direction is taken out first (a captioner's style).
+        level: of the intervals.
+
+    Raises:
+        AnalysisError: no two runs are twins, or there is one prompt.
+    """
+    table = _centred(vectors, labels[centred_by]) if centred_by else vectors
+    sums = pair_sums(table, labels, unit)
+    swapped = [name for name in labels if name not in (unit, noise)]
+    base = frozenset({noise} if noise else ())
+    n_units = len(next(iter(sums.counts.values())))
+    if np.trace(sums.counts[base]) == 0:
+        raise AnalysisError("no two runs differ in nothing but the run: the ladder has no foot")
+    if n_units < 2:
+        raise AnalysisError(f"one {unit} only: no interval, and no strangers")
+    rungs: list[tuple[tuple[str, ...], frozenset[str], bool]] = [((), base, True)]
+    rungs += [((name,), base | {name}, True) for name in swapped]
+    rungs += [((unit,), base, False), ((unit, *swapped), base | set(swapped), False)]
+    twins = left_out(sums, base, same=True)
+    return [_rung(names, sums, differs, same, twins, level) for names, differs, same in rungs]
+
+
+def _centred(vectors: NDArray[np.floating], label: ArrayLike) -> NDArray[np.floating]:
+    shape = vectors.shape
+    flat = np.asarray(vectors, dtype=np.float64).reshape(shape[0], -1, shape[-1])
+    part = factor("", label)
+    found = np.empty_like(flat)
+    for code in range(part.n_levels):
+        rows = part.codes == code
+        found[rows] = flat[rows] - np.nanmean(flat[rows], axis=(0, 1))
+    return found.reshape(shape)
+
+
+def left_out(sums: PairSums, differs: frozenset[str], *, same: bool) -> Matrix:
+    """Return the mean distance over all units, then with each unit left out."""
+    cosines, counts = sums.cosines[differs], sums.counts[differs]
+    keep = np.eye(len(counts)) if same else 1 - np.eye(len(counts))
+    cosines, counts = cosines * keep, counts * keep
+
+    def without(matrix: Matrix) -> Matrix:
+        involved = matrix.sum(axis=0) + matrix.sum(axis=1) - np.diag(matrix)
+        return np.concatenate([[matrix.sum()], matrix.sum() - involved])
+
+    above, below = without(cosines), without(counts)
+    return np.where(below > 0.5, 1 - above / np.where(below > 0.5, below, 1), np.nan)
+
+
+def _rung(
+    names: tuple[str, ...],
+    sums: PairSums,
+    differs: frozenset[str],
+    same: bool,
+    twins: Matrix,
+    level: float,
+) -> Rung:
+    found = left_out(sums, differs, same=same)
+    counts = sums.counts[differs]
+    pairs = np.trace(counts) if same else counts.sum() - np.trace(counts)
+    return Rung(
+        names,
+        *jackknife_interval(found, level),
+        *jackknife_interval(found - twins, level),
+        pairs=int(pairs) // 2,
+    )
+
+
+def jackknife_interval(values: Matrix, level: float = 0.95) -> tuple[float, float, float]:
+    """Return an estimate and its bounds from (1 + n,) values: of all, then without each unit.
+
+    Units whose absence leaves nothing to measure make the bounds nan.
+    """
+    estimate, left = float(values[0]), values[1:]
+    n = len(left)
+    if n < 2 or not np.isfinite(left).all():
+        return estimate, float("nan"), float("nan")
+    error = float(np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum()))
+    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
+    return estimate, estimate - reach, estimate + reach

@@ -1,0 +1,58 @@
+"""Intrinsic dimension and clusters of states, on planted clouds."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from panic_hpc.analysis.estimators.shape import clusters
+from panic_hpc.analysis.estimators.shape.clusters import cluster_states, transitions
+from panic_hpc.analysis.estimators.shape.dimension import two_nn
+from panic_hpc.errors import AnalysisError
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_a_cloud_of_few_dimensions_in_many_has_these(d: int) -> None:
+    rng = np.random.default_rng(d)
+    found = [
+        two_nn(rng.random(size=(800, d)) @ np.linalg.qr(rng.normal(size=(50, d)))[0].T)
+        for _ in range(5)
+    ]
+    assert np.mean(found) == pytest.approx(d, rel=0.1)
+
+
+def test_a_run_that_lingers_looks_flat_unless_near_steps_are_no_neighbours() -> None:
+    rng = np.random.default_rng(1)
+    places = np.repeat(rng.random((400, 3)), 3, axis=0)
+    lingering = places + 1e-4 * rng.random((1200, 1)) * np.array([1.0, 0, 0])
+    assert two_nn(lingering) < 1.5
+    assert two_nn(lingering, window=2) > 2
+
+
+def test_equal_states_are_one_and_too_few_are_refused() -> None:
+    points = np.random.default_rng(1).random((300, 2))
+    assert two_nn(np.repeat(points, 3, axis=0)) == two_nn(points)
+    with pytest.raises(AnalysisError, match="too few"):
+        two_nn(np.ones((50, 3)))
+
+
+def test_planted_clusters_are_found_also_by_states_that_were_not_sampled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clusters, "MOST_POINTS", 400)
+    rng = np.random.default_rng(2)
+    truth = np.arange(1200) % 4
+    points = 6 * rng.normal(size=(4, 32))[truth] + rng.normal(size=(1200, 32))
+    points[5] = np.nan
+    found = cluster_states(points)
+    known = found.labels >= 0
+    assert found.labels[5] == -1
+    assert known.mean() > 0.9
+    assert adjusted_rand_score(truth[known], found.labels[known]) > 0.95
+    assert sorted(truth[found.medoids]) == [0, 1, 2, 3]
+    with pytest.raises(AnalysisError, match="two clusters"):
+        cluster_states(points[:20])
+
+
+def test_moves_are_counted_within_runs() -> None:
+    found = transitions(np.array([0, 0, 1, -1, 1, 1]), np.array([0, 0, 0, 0, 1, 1]), 2)
+    assert found.tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 0]]
