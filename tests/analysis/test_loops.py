@@ -27,8 +27,9 @@ def test_repeats(
     )  # fmt: skip
 
 
-def of_texts(texts: list[str], noise: str) -> TrajectorySet:
-    labels = {"prompt": [f"p{r}" for r in range(len(texts))], "noise": [noise] * len(texts)}
+def of_texts(texts: list[str], noise: str, ended: str = "length") -> TrajectorySet:
+    n = len(texts)
+    labels = {"prompt": [f"p{r}" for r in range(n)], "noise": [noise] * n, "ended": [ended] * n}
     lengths = [len(own) for own in texts]
     vectors = np.zeros((len(texts), max(lengths), 1))
     return TrajectorySet.of_array(vectors, labels, lengths, texts=texts.__getitem__)
@@ -42,3 +43,8 @@ def test_a_loop_is_proof_under_fixed_noise_alone() -> None:
     noisy = analysis("loops", of_texts(texts, "per_step"))
     assert "proves nothing" in noisy.statements[0].sentence
     assert fixed.not_done[0].why == "2 runs have fewer than two texts"
+
+
+def test_runs_that_a_loop_stopped_count_though_their_texts_do_not_repeat() -> None:
+    stopped = analysis("loops", of_texts(["abc", "de"], "fixed", ended="loop"))
+    assert stopped.statements[0].value == 1

@@ -1,7 +1,7 @@
 """Exact loops: which runs repeat an earlier text, and whether that proves that they are stuck."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.results import (
@@ -23,7 +23,11 @@ _COLUMNS = (
     Quantity("first_repeat", "state that was there before, null: none", "states"),
     Quantity("lag", "states since it was there, null: none", "states"),
     Quantity("recurrent", "texts that come back at least once", "states"),
-    Quantity("is_loop", "whether the end of the run repeats with that lag to the last state", ""),
+    Quantity(
+        "is_loop",
+        "whether a loop stopped it, or its end repeats with that lag",
+        "",
+    ),
 )
 
 
@@ -70,6 +74,8 @@ def analyse_loops(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisR
     for run in range(found.n_runs):
         texts = list(found.texts(run))
         own = repeats(texts)
+        if labels.ended[run] == "loop":  # it was stopped there: pictures may repeat before texts do
+            own = replace(own, is_loop=True)
         network, noise = str(labels.network[run]), str(labels.noise[run])
         rows.append((run, network, noise, len(texts), own.distinct, own.first, own.lag,
                      own.recurrent, own.is_loop))  # fmt: skip
