@@ -11,6 +11,7 @@ it can run beside another Slurm or another testbed. Seen with Slurm 22.05.8 (Deb
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -84,7 +85,7 @@ class Testbed:
         for name in (*(f"slurmd.{node}" for node in NODES), "slurmctld", "slurmdbd", "mariadbd"):
             self._kill(name, signal.SIGTERM)
         for pid in _processes_with(self.environment["SLURM_CONF"]):
-            os.kill(pid, signal.SIGKILL)
+            _signal(pid, signal.SIGKILL)
         self._kill("munged", signal.SIGTERM)
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -133,12 +134,18 @@ class Testbed:
         pid = self._alive(name)
         if pid is None:
             return
-        os.kill(pid, number)
+        _signal(pid, number)
         deadline = time.monotonic() + SHUTDOWN_S
         while Path(f"/proc/{pid}").exists() and not _is_zombie(pid):
             if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
+                _signal(pid, signal.SIGKILL)
             time.sleep(0.05)
+
+
+def _signal(pid: int, number: int) -> None:
+    """Signal a process, unless it has ended meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def start(settings: Settings, directory: Path | None = None) -> Testbed:
