@@ -9,7 +9,6 @@ An analysis with other than its usual settings lies in `<embedding model>@<key o
 
 import io
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from panic_hpc.analysis.results import (
     Statement,
     table_of_tests,
 )
+from panic_hpc.disk.file_names import file_name
 from panic_hpc.disk.files import read_json, replace_file, to_json
 from panic_hpc.errors import PanicError
 
@@ -67,8 +67,7 @@ def analyses_directory(dataset: Path) -> Path:
 
 def folder_of(directory: Path, analysis: str, model: str, settings_key: str = "") -> Path:
     """Return where an analysis' results lie; `settings_key` is "" for its usual settings."""
-    # Names of models may hold what a file's name must not.
-    safe = re.sub(r"[^A-Za-z0-9._-]", "_", model) or NO_MODEL
+    safe = file_name(model) if model else NO_MODEL
     return directory / analysis / (f"{safe}@{settings_key[:8]}" if settings_key else safe)
 
 

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from panic_hpc.analysis import AnalysisRequest, HypothesisTest, Planted, TrajectorySet, analyse
-from panic_hpc.analysis.records import read_records
+from panic_hpc.analysis.records import folder_of, read_records
 from panic_hpc.analysis.results import q_values, table_of_tests
 from panic_hpc.analysis.running import available
 from panic_hpc.analysis.settings import parse_settings
@@ -116,6 +116,11 @@ def test_results_read_back_are_those_that_were_found(
     assert dict(read.result.table("lengths").data) == dict(made.result.table("lengths").data)
     assert read.result.tests == made.result.tests
     assert read_records(tmp_path, "another") == []
+
+
+@pytest.mark.parametrize("model", ["..", ".", "../../x", "/etc", "a/b", "-o", ""])
+def test_no_name_of_a_model_leads_out_of_the_folder(tmp_path: Path, model: str) -> None:
+    assert folder_of(tmp_path, "loops", model).resolve().parent == tmp_path / "loops"
 
 
 def test_analyses_are_listed_with_what_they_ask() -> None:
