@@ -1,13 +1,13 @@
 """Trajectory sets of a dataset: one an embedding model, or one without vectors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.analysis.trajectory_set import RunLabels, TrajectorySet
-from panic_hpc.store.format.column import MODALITIES
+from panic_hpc.store.dataset.frames import network_names
 from panic_hpc.store.results.runs import ENDED, NOISE
 from panic_hpc.types import EMBEDDINGS, IMAGE, TEXT
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from panic_hpc.store.dataset.dataset import Dataset
 
 PROMPT_STEP = -1
-_ARROW = " → "
 _TOGETHER = " + "
 
 
@@ -32,7 +31,6 @@ def trajectories(dataset: "Dataset", model: str = "") -> TrajectorySet:
     edges = np.asarray(found.edges("embedding"), np.int64)
     has_prompt = _begins_with_prompt(edges, steps)
     starts = edges[:-1] + has_prompt
-    modality = _modality(dataset, edges, steps, has_prompt)
     return TrajectorySet(
         vectors=vectors,
         starts=starts,
@@ -41,7 +39,7 @@ def trajectories(dataset: "Dataset", model: str = "") -> TrajectorySet:
         steps=steps,
         prompts=_prompts(vectors, edges, has_prompt),
         model=model,
-        modality=modality,
+        modality=_modality(dataset, model),
         texts=_texts(dataset),
         dataset=dataset,
     )
@@ -50,17 +48,18 @@ def trajectories(dataset: "Dataset", model: str = "") -> TrajectorySet:
 def labels(dataset: "Dataset") -> RunLabels:
     """Return the labels of a dataset's runs."""
     column = dataset.file.array
-    networks = dataset.metadata["networks"]
-    roles = [_roles(network["names"], dataset, row) for row, network in enumerate(networks)]
+    networks, models = dataset.metadata["networks"], dataset.metadata["models"]
+    generators = [_models_that_make(IMAGE, one, models) for one in networks]
+    captioners = [_models_that_make(TEXT, one, models) for one in networks]
     network = column("runs/network")
     prompt = column("runs/prompt")
     texts = np.array(dataset.prompt_texts() or [""])
     groups = np.array([*dataset.metadata["prompt_groups"], ""])[column("prompts/group")]
     return RunLabels.of(
         {
-            "network": np.array([_ARROW.join(n["names"]) for n in networks])[network],
-            "generator": np.array([role[0] for role in roles])[network],
-            "captioner": np.array([role[1] for role in roles])[network],
+            "network": np.array(network_names(dataset))[network],
+            "generator": np.array(generators)[network],
+            "captioner": np.array(captioners)[network],
             "prompt": texts[prompt],
             "group": groups[prompt],
             "seed": column("runs/seed"),
@@ -76,18 +75,10 @@ def _words(codes: NDArray[Any], known: dict[str, int]) -> NDArray[Any]:
     return np.array([words.get(code, "unknown") for code in codes.tolist()] or [], dtype="U16")
 
 
-def _roles(names: list[str], dataset: "Dataset", network: int) -> tuple[str, str]:
-    """Return (generators, captioners) of a network, by what its first run's invocations made."""
-    runs = np.flatnonzero(dataset.file.array("runs/network") == network)
-    spans = (dataset.span(int(run)) for run in runs)
-    longest = max(spans, key=lambda span: span[1] - span[0], default=(0, 0))
-    first, last = longest[0], min(longest[1], longest[0] + len(names))
-    made = dataset.file.slice("invocations/modality", first, last).tolist()
-    by_modality: dict[int, list[str]] = {}
-    for name, modality in zip(names, made, strict=False):
-        by_modality.setdefault(modality, []).append(name)
-    generators = by_modality.get(MODALITIES[IMAGE], [])
-    return _TOGETHER.join(generators), _TOGETHER.join(by_modality.get(MODALITIES[TEXT], []))
+def _models_that_make(modality: str, network: Mapping[str, Any], models: list[Any]) -> str:
+    """Return the names of a network's models that produce a modality, in its order."""
+    rows = zip(network["names"], network["models"], strict=True)
+    return _TOGETHER.join(name for name, row in rows if models[row].get("produces") == modality)
 
 
 def _begins_with_prompt(edges: NDArray[Any], steps: NDArray[Any]) -> NDArray[np.int64]:
@@ -109,17 +100,10 @@ def _prompts(
     return found
 
 
-def _modality(
-    dataset: "Dataset", edges: NDArray[Any], steps: NDArray[Any], has_prompt: NDArray[Any]
-) -> str:
-    """Return what the embedding model reads, by the first output that it embedded."""
-    for run in range(len(edges) - 1):
-        first = int(edges[run] + has_prompt[run])
-        if first < edges[run + 1]:
-            row = dataset.span(run)[0] + int(steps[first])
-            code = int(dataset.file.slice("invocations/modality", row, row + 1)[0])
-            return next((word for word, c in MODALITIES.items() if c == code), "unknown")
-    return "unknown"
+def _modality(dataset: "Dataset", model: str) -> str:
+    """Return what an embedding model reads."""
+    of_model = (one for one in dataset.metadata["models"] if one["name"] == model)
+    return next((str(one.get("consumes", "unknown")) for one in of_model), "unknown")
 
 
 def _texts(dataset: "Dataset") -> Callable[[int], list[str]]:

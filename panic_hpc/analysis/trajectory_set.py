@@ -12,8 +12,6 @@ from panic_hpc.errors import PanicError
 if TYPE_CHECKING:
     from panic_hpc.store.dataset.dataset import Dataset
 
-FACTORS = ("network", "generator", "captioner", "prompt", "group", "seed")
-
 
 @dataclass(frozen=True, slots=True)
 class RunLabels:

@@ -14,6 +14,7 @@ from panic_hpc.analysis.simulation.planted import (
 )
 from panic_hpc.analysis.simulation.states import prompt_vector, run_states
 from panic_hpc.analysis.trajectory_set import RunLabels, TrajectorySet
+from panic_hpc.store.dataset.frames import ARROW
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def labels(planted: Planted) -> RunLabels:
     absent = missing_runs(planted)
     return RunLabels.of(
         {
-            "network": [f"{generator_name(g)} → {captioner_name(c)}" for g, c in models],
+            "network": [ARROW.join((generator_name(g), captioner_name(c))) for g, c in models],
             "generator": [generator_name(g) for g, _ in models],
             "captioner": [captioner_name(c) for _, c in models],
             "prompt": [prompt_text(prompt) for _, prompt, _ in runs],

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from panic_hpc.store.dataset.dataset import Dataset
+from panic_hpc.store.dataset.frames import network_names
 
 if TYPE_CHECKING:
     from panic_hpc.store.exports.crate import Description
@@ -65,7 +66,7 @@ def summary(dataset: Dataset, about: "Description") -> str:
 
 def readme(dataset: Dataset, about: "Description", files: Sequence[str]) -> str:
     """Return the README."""
-    networks = [" → ".join(network["names"]) for network in dataset.metadata["networks"]]
+    networks = network_names(dataset)
     return _README.format(
         title=about.title,
         summary=summary(dataset, about),

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.errors import AnalysisError
+from panic_hpc.homology.entropy import persistence_entropy
 
 Bars = NDArray[np.floating]
 
@@ -48,8 +49,7 @@ def summarise_bars(dgm: Bars) -> BarSummary:
     lengths = lengths[np.isfinite(lengths) & (lengths > 0)]
     if len(lengths) == 0:
         return BarSummary(0, endless, 0.0, 0.0, float("nan"))
-    shares = lengths / lengths.sum()
-    entropy = max(0.0, float(-(shares * np.log(shares)).sum()))
+    entropy = persistence_entropy(bars)
     return BarSummary(len(lengths), endless, float(lengths.sum()), float(lengths.max()), entropy)
 
 
