@@ -7,8 +7,7 @@ EXTRAS = {
                 "safetensors", "PIL", "tokenizers"),
     "hub": ("huggingface_hub",),
     "mpi": ("mpi4py",),
-    "analysis": ("polars", "pyarrow", "matplotlib", "scipy", "sklearn", "statsmodels",
-                 "ruptures", "threadpoolctl"),
+    "analysis": ("polars", "pyarrow", "matplotlib", "scipy", "sklearn", "threadpoolctl"),
     "engines": ("gph", "gudhi", "ripser"),
     "publish": ("rocrate", "packaging"),
 }  # fmt: skip
