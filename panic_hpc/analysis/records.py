@@ -9,7 +9,8 @@ An analysis with other than its usual settings lies in `<embedding model>@<key o
 
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from panic_hpc.disk.files import read_json, replace_file, to_json
 from panic_hpc.errors import PanicError
 
 RECORD = "record.json"
+_UNREADABLE = (PanicError, OSError, KeyError, TypeError, ValueError)
+"""What reading a record of another version, or one half removed, raises: it is made anew."""
 NO_MODEL = "dataset"
 """Folder of an analysis that is of no embedding model."""
 
@@ -120,7 +123,7 @@ def read_record(folder: Path) -> AnalysisRecord | None:
         found = AnalysisResult(
             statements=[Statement(**_with_nan(one)) for one in value["statements"]],
             tables=[_read_table(folder, one) for one in value["tables"]],
-            tests=[HypothesisTest(**_with_nan(one)) for one in value["tests"]],
+            tests=_tests_in(value),
             not_done=[NotDone(**one) for one in value["not_done"]],
             n_units=value["n_units"],
         )
@@ -130,8 +133,7 @@ def read_record(folder: Path) -> AnalysisRecord | None:
                          "settings", "seconds", "versions", "error")
         }  # fmt: skip
         return AnalysisRecord(**told, result=found, is_cached=True, folder=folder)
-    except (PanicError, OSError, KeyError, TypeError, ValueError):
-        # Of another version, or half removed: it is made anew.
+    except _UNREADABLE:
         return None
 
 
@@ -141,13 +143,24 @@ def read_records(directory: Path, content_key: str) -> list[AnalysisRecord]:
     return [one for one in found if one is not None and one.content_key == content_key]
 
 
-def write_tests(records: Iterable[AnalysisRecord], directory: Path) -> ResultTable:
-    """Write and return the table of all tests of some records."""
-    table = table_of_tests(
-        (record.analysis, record.model, test) for record in records for test in record.result.tests
-    )
+def write_tests(directory: Path, content_key: str) -> ResultTable:
+    """Write and return the table of all tests below a directory of the dataset with that key."""
+    table = table_of_tests(_tests_below(directory, content_key))
     _write_table(table, directory, "")
     return table
+
+
+def _tests_below(directory: Path, content_key: str) -> Iterator[tuple[str, str, HypothesisTest]]:
+    # Records alone: tables can be large, and there are tests of all analyses ever run.
+    for path in sorted(directory.glob(f"*/*/{RECORD}")):
+        with suppress(*_UNREADABLE):
+            value = read_json(path)
+            if value["content_key"] == content_key:
+                yield from [(value["analysis"], value["model"], test) for test in _tests_in(value)]
+
+
+def _tests_in(value: Mapping[str, Any]) -> list[HypothesisTest]:
+    return [HypothesisTest(**_with_nan(one)) for one in value["tests"]]
 
 
 def _write_table(table: ResultTable, folder: Path, key: str) -> None:

@@ -20,7 +20,6 @@ from panic_hpc.analysis.records import (
     analyses_directory,
     folder_of,
     read_record,
-    read_records,
     write_record,
     write_tests,
 )
@@ -33,7 +32,7 @@ from panic_hpc.store.dataset.dataset import Dataset, open_dataset
 from panic_hpc.types import EMBEDDINGS
 from panic_hpc.versions import versions_of
 
-_LIBRARIES = ("panic-hpc", "numpy", "scipy", "scikit-learn", "polars", "statsmodels", "ruptures")
+_LIBRARIES = ("panic-hpc", "numpy", "scipy", "scikit-learn", "polars")
 Report = Callable[[int, int], None]
 
 
@@ -98,25 +97,28 @@ def analyse(
     for task, record in _carried_out(path, todo, request.workers):
         records[task.folder] = record
         report(len(records), len(tasks))
-    write_tests(read_records(directory, key), directory)
+    write_tests(directory, key)
     return [records[task.folder] for task in tasks]
 
 
 def available(script: Path | None = None) -> dict[str, Analysis]:
     """Return the analyses that are installed and those of a script, by name and in order."""
+    return _together(load_script(script) if script else {}, script)
+
+
+def _together(own: Mapping[str, Analysis], script: Path | None) -> dict[str, Analysis]:
     found = dict(installed.plugins("analyses"))
-    own = load_script(script) if script else {}
     if doubled := sorted(found.keys() & own.keys()):
         raise PanicError(f"{script} has an analysis {doubled[0]!r}, which is installed already")
-    return dict(sorted((found | own).items(), key=lambda item: item[1].order))
+    return dict(sorted({**found, **own}.items(), key=lambda item: item[1].order))
 
 
 def _tasks(dataset: Dataset, directory: Path, request: AnalysisRequest) -> Iterator[AnalysisTask]:
-    known = available(request.script)
+    own = load_script(request.script) if request.script else {}
+    known = _together(own, request.script)
     given = request.settings
     for name in (*request.names, *given):
         installed.lookup(known, name, "analysis")
-    own = load_script(request.script) if request.script else {}
     # A script that is named without names is what was asked for.
     chosen = set(request.names) or (set(own) if own else set(known))
     for name, analysis in known.items():
