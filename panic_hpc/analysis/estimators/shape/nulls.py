@@ -61,7 +61,7 @@ def against_null(
     values, drawn = values[kept, None], drawn[kept]
     # Ties count half, so that equal statistics are no evidence of either side.
     ranks = (drawn < values).mean(axis=1) + 0.5 * (drawn == values).mean(axis=1)
-    means = np.bincount(part.codes, ranks) / np.bincount(part.codes)
+    means = part.means(ranks)
     error = float(means.std(ddof=1) / np.sqrt(len(means)))
     reach = error * float(stats.t.ppf((1 + level) / 2, len(means) - 1))
     mean = float(means.mean())

@@ -80,9 +80,7 @@ def _by_prompt(initial: Points, final: Points, prompts: ArrayLike) -> tuple[Poin
     if not kept.any():
         raise AnalysisError("no run has both an initial and a final value")
     part = factor("prompt", np.asarray(prompts)[kept])
-    counts = np.bincount(part.codes)
-    x, y = (np.bincount(part.codes, values[kept]) / counts for values in (initial, final))
-    return x, y, part.n_levels
+    return part.means(initial[kept]), part.means(final[kept]), part.n_levels
 
 
 def _fit(design: Points, y: Points) -> tuple[tuple[float, float], Points]:

@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from panic_hpc.analysis.estimators.variance.ladder import jackknife_interval, left_out, pair_sums
+from panic_hpc.analysis.estimators.variance.ladder import (
+    jackknife_error,
+    jackknife_interval,
+    left_out,
+    pair_sums,
+)
 from panic_hpc.errors import AnalysisError
 
 Column = NDArray[np.float64]
@@ -59,7 +64,7 @@ def convergence(
     tenth = max(1, n_steps // 10)
     first, last = left[:tenth, 1].mean(axis=0), left[-tenth:, 1].mean(axis=0)
     change, low, high = jackknife_interval(last - first, level)
-    error = (high - change) / stats.t.ppf((1 + level) / 2, n_prompts - 1)
+    error = jackknife_error(last - first)
     return Convergence(
         strangers=bounds[:, 0],
         low=bounds[:, 1],

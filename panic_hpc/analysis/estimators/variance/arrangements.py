@@ -67,31 +67,29 @@ class Arrangements:
         are not exchangeable, since those of a small group depend on each other.
         """
         yield points[None]
-        n, counts = len(points), np.bincount(self.group)
-        shares = np.eye(self.n_groups)[:, self.group] / counts[:, None]
-        scale = np.sqrt(counts / np.maximum(counts - 1, 1))[self.group][:, None]
-        left = (points - (shares @ points)[self.group]) * scale
-        rng = np.random.default_rng(self.seed)
+        shares, scale = averaging(self.group)
+        left = (points - (shares @ points)[self.group]) * scale[:, None]
         by_stratum = np.argsort(self.stratum, kind="stable")
-        held = max(1, BLOCK_ENTRIES // points.size)
-        for start in range(0, self.permutations, held):
-            count = min(held, self.permutations - start)
-            order = np.argsort(self.stratum + rng.random((count, n)), axis=1)
-            moved = np.empty((count, *left.shape))
+        for order in self._orders(max(1, BLOCK_ENTRIES // points.size)):
+            moved = np.empty((len(order), *left.shape))
             moved[:, by_stratum] = left[order]
             yield moved
 
     def blocks(self, held: int) -> Iterator[Codes]:
         """Yield (b, n) labels of units."""
-        rng = np.random.default_rng(self.seed)
         yield self.group[None]
         by_stratum = np.argsort(self.stratum, kind="stable")
+        for order in self._orders(held):
+            labels = np.empty_like(order)
+            np.put_along_axis(labels, order, self.group[by_stratum][None], axis=1)
+            yield labels
+
+    def _orders(self, held: int) -> Iterator[Codes]:
+        """Yield (b, n) random orders of the units, stratum after stratum."""
+        rng = np.random.default_rng(self.seed)
         for start in range(0, self.permutations, held):
             count = min(held, self.permutations - start)
-            shuffled = np.argsort(self.stratum + rng.random((count, len(self.group))), axis=1)
-            labels = np.empty_like(shuffled)
-            np.put_along_axis(labels, shuffled, self.group[by_stratum][None], axis=1)
-            yield labels
+            yield np.argsort(self.stratum + rng.random((count, len(self.stratum))), axis=1)
 
     def test(self, name: str, values: Points) -> PermutationTest:
         """Return the test of the first value against all."""
@@ -116,6 +114,17 @@ class Arrangements:
             lgamma(n + 1) for n in table.ravel()
         )
         return float(np.exp(-logs))
+
+
+def averaging(group: Codes) -> tuple[Points, Points]:
+    """Return (groups, n) shares of units in their group's mean, and (n,) factors of residuals.
+
+    A unit pulls its group's mean towards itself, the more the smaller the group: the factors scale
+    that back.
+    """
+    counts = np.bincount(group)
+    shares = np.eye(len(counts))[:, group] / counts[:, None]
+    return shares, np.sqrt(counts / np.maximum(counts - 1, 1))[group]
 
 
 def sums_by_group(

@@ -162,8 +162,8 @@ def variance_components(
 
     Args:
         outcome: (n,) one number a run, or (n, d) one vector a run (then without intervals: their
-            distribution depends on the whole covariance; see `panel.jackknifed`). A run is a row:
-            average its steps first. Rows that are not finite are left out and counted.
+            distribution depends on the whole covariance). A run is a row: average its steps first.
+            Rows that are not finite are left out and counted.
         labels: by name, (n,) labels of the runs.
         terms: names of labels; "prompt:network" is their interaction.
         level: of the intervals.

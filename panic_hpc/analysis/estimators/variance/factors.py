@@ -31,6 +31,12 @@ class Factor:
         n = len(self.codes)
         return sparse.csr_matrix((np.ones(n), (self.codes, np.arange(n))), shape=(self.n_levels, n))
 
+    def means(self, values: Points) -> Points:
+        """Return the mean of each level, (levels,) of (n,) values or (levels, d) of (n, d)."""
+        counts = np.bincount(self.codes)
+        sums = np.asarray(self.indicator() @ values)
+        return np.asarray(sums / counts.reshape(-1, *[1] * (sums.ndim - 1)))
+
 
 def factor(name: str, labels: ArrayLike) -> Factor:
     """Return the labels of runs, of any one type that sorts, as a factor."""

@@ -220,10 +220,20 @@ def jackknife_interval(values: Matrix, level: float = 0.95) -> tuple[float, floa
 
     Units whose absence leaves nothing to measure make the bounds nan.
     """
-    estimate, left = float(values[0]), values[1:]
-    n = len(left)
-    if n < 2 or not np.isfinite(left).all():
+    estimate, n = float(values[0]), len(values) - 1
+    if n < 2:
         return estimate, float("nan"), float("nan")
-    error = float(np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum()))
-    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
+    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * jackknife_error(values)
     return estimate, estimate - reach, estimate + reach
+
+
+def jackknife_error(values: Matrix) -> float:
+    """Return the standard error of an estimate from (1 + n,) values, as `jackknife_interval` does.
+
+    nan of units whose absence leaves nothing to measure.
+    """
+    left = values[1:]
+    n = len(left)
+    if not np.isfinite(left).all():
+        return float("nan")
+    return float(np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum()))

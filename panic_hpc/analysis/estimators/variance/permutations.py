@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from panic_hpc.analysis.estimators.variance.arrangements import (
     Arrangements,
     PermutationTest,
+    averaging,
     sums_by_group,
 )
 from panic_hpc.analysis.estimators.variance.factors import (
@@ -100,19 +101,16 @@ def _unit_table(
 ) -> tuple[Points, Codes, Codes]:
     """Return a mean, a group and a stratum for each unit."""
     n = len(kept)
-    unit = factor("unit", np.arange(n) if units is None else units).codes[kept]
-    unit = factor("unit", unit).codes
+    unit = factor("unit", np.arange(n)[kept] if units is None else np.asarray(units)[kept])
     labels = [
         factor("label", np.zeros(n) if label is None else label).codes[kept]
         for label in (groups, strata)
     ]
-    first = np.unique(unit, return_index=True)[1]
+    first = np.unique(unit.codes, return_index=True)[1]
     for label, word in zip(labels, ("groups", "strata"), strict=True):
-        if np.any(label != label[first][unit]):
+        if np.any(label != label[first][unit.codes]):
             raise AnalysisError(f"a unit lies in several {word}: it cannot be exchanged as a whole")
-    sums = factor("unit", unit).indicator()
-    counts = np.bincount(unit)[:, None]
-    return np.asarray(sums @ rows) / counts, labels[0][first], labels[1][first]
+    return unit.means(rows), labels[0][first], labels[1][first]
 
 
 def _exchangeable(
@@ -140,8 +138,7 @@ def _exchangeable(
 
 
 def _centred_within(points: Points, stratum: Codes) -> Points:
-    means = factor("", stratum).indicator() @ points / np.bincount(stratum)[:, None]
-    return np.asarray(points - means[stratum])
+    return np.asarray(points - factor("", stratum).means(points)[stratum])
 
 
 def _squares(sums: Points, squares: Points, counts: Codes) -> tuple[Points, Points]:
@@ -170,13 +167,12 @@ def _place_statistics(
 def _spread(points: Points, group: Codes) -> Points:
     """Return the F of an analysis of variance of distances to centres, of (b, n, d) points.
 
-    A unit pulls its centre towards itself, the more the smaller the group: scaled back, so that
-    small groups do not look tight.
+    Scaled by what a unit pulls its centre towards itself, so that small groups do not look tight.
     """
     n, counts = len(group), np.bincount(group)
-    shares = np.eye(len(counts))[:, group] / counts[:, None]
+    shares, scale = averaging(group)
     away = np.linalg.norm(points - (shares @ points)[:, group], axis=2)
-    away *= np.sqrt(counts / np.maximum(counts - 1, 1))[group]
+    away *= scale
     means = away @ shares.T
     among = (counts * (means - away.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
     within = ((away - means[:, group]) ** 2).sum(axis=1)
