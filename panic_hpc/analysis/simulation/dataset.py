@@ -115,7 +115,7 @@ def _shards(
     for network in range(planted.networks):
         first = network * count
         runs = range(first, first + count)
-        states = _States(planted, runs, absent, report)
+        states = _States(planted, info.networks[network].key, runs, absent, report)
         # Embeddings first: captions are made of the states as these are drawn.
         for stage, model, arrays in (
             (EMBEDDINGS, MODEL, states.embeddings),
@@ -133,12 +133,14 @@ class _States:
     def __init__(
         self,
         planted: Planted,
+        network_key: str,
         runs: Sequence[int],
         absent: NDArray[np.bool_],
         report: Report,
     ) -> None:
         self.planted, self.numbers, self.report = planted, runs, report
         self.lengths = [0 if absent[run] else planted.states for run in runs]
+        self.keys = [_key(planted, network_key, run) for run in runs]
         self.captions: list[str] = []
         self.planes = np.random.default_rng([planted.seed, 98]).standard_normal(
             (planted.dimensions, N_WORDS)
@@ -153,7 +155,7 @@ class _States:
         total = sum(n_rows)
         return {
             "runs/index": np.array(self.numbers),
-            "runs/key": _keys(p, self.numbers),
+            "runs/key": self.keys,
             "runs/n_rows": n_rows,
             "embeddings/step": np.concatenate([np.array(rows, "<i4") for rows in steps]),
             "embeddings/vector": Stream("<f4", (total, p.dimensions), self._vectors()),
@@ -183,7 +185,7 @@ class _States:
         failed = np.flatnonzero(n_steps == 0)
         arrays: dict[str, Any] = {
             "runs/index": np.array(self.numbers),
-            "runs/key": _keys(p, self.numbers),
+            "runs/key": self.keys,
             "runs/network": [network for network, _, _ in places],
             "runs/prompt": [prompt for _, prompt, _ in places],
             "runs/seed": [seed for _, _, seed in places],
@@ -229,14 +231,9 @@ def _word(plane: int, level: int) -> str:
 _WORDS = [[_word(plane, level) for level in range(8)] for plane in range(N_WORDS)]
 
 
-def _keys(planted: Planted, runs: Sequence[int]) -> list[bytes]:
-    info = _experiment(planted)
-    keys = []
-    for run in runs:
-        network, prompt, seed = planted.run(run)
-        network_key = info.networks[network].key
-        keys.append(run_key(network_key, plant.prompt_text(prompt), seed, "per_step").encode())
-    return keys
+def _key(planted: Planted, network_key: str, run: int) -> bytes:
+    _, prompt, seed = planted.run(run)
+    return run_key(network_key, plant.prompt_text(prompt), seed, "per_step").encode()
 
 
 def _typed(stage: str, arrays: dict[str, Any]) -> dict[str, Any]:

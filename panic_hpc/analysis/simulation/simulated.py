@@ -33,23 +33,22 @@ def simulate(planted: Planted) -> Simulated:
     wells = np.full(shape[:2], -1, np.int16)
     for run in range(planted.n_runs):
         vectors[run], wells[run] = run_states(planted, run)
-    lengths = np.where(missing_runs(planted), 0, planted.states)
-    prompts = np.array([prompt_vector(planted, planted.run(r)[1]) for r in range(planted.n_runs)])
+    absent = missing_runs(planted)
+    of_run = [planted.run(run)[1] for run in range(planted.n_runs)]
+    prompts = np.array([prompt_vector(planted, prompt) for prompt in range(planted.prompts)])
     found = TrajectorySet.of_array(
         vectors,
-        labels(planted),
-        lengths,
-        prompts=prompts if planted.embeds_prompts else None,
+        _labels(planted, absent),
+        np.where(absent, 0, planted.states),
+        prompts=prompts[of_run] if planted.embeds_prompts else None,
         model="Simulated",
     )
     return Simulated(planted, found, wells)
 
 
-def labels(planted: Planted) -> RunLabels:
-    """Return the labels of all runs."""
+def _labels(planted: Planted, absent: NDArray[np.bool_]) -> RunLabels:
     runs = [planted.run(number) for number in range(planted.n_runs)]
     models = [planted.models(network) for network, _, _ in runs]
-    absent = missing_runs(planted)
     return RunLabels.of(
         {
             "network": [ARROW.join((generator_name(g), captioner_name(c))) for g, c in models],
