@@ -2,8 +2,9 @@
 
 from panic_hpc.analysis import TrajectorySet, RunLabels, analysis
 
-found = TrajectorySet.of_array(embeddings, {"network": …, "prompt": …, "seed": …})
-result = analysis("memory", found)
+labels = {"network": …, "prompt": …, "seed": …}
+found = TrajectorySet.of_array(embeddings, labels, texts=texts_of_run)
+result = analysis("loops", found, level=0.9)
 """
 
 import importlib

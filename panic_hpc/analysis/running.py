@@ -53,7 +53,7 @@ class AnalysisRequest:
     """What `analyse` is asked.
 
     names      of analyses; () for all that are installed
-    settings   by analysis: {"memory": {"draws": 199}}
+    settings   by analysis: {"loops": {"draws": 199}}
     models     embedding models; () for all that the dataset has
     script     a file of one's own with analyses, which are added
     directory  for results, None: beside the dataset

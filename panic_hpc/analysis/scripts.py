@@ -30,6 +30,6 @@ def load_script(path: Path) -> dict[str, Analysis]:
     if not found or not all(isinstance(one, Analysis) for one in found):
         raise PanicError(
             f"{path} has no analyses", hint="It must end in PLUGINS = (Analysis(…),): "
-            "docs/extending.md has a recipe",
+            "docs/analyses.md has an example",
         )  # fmt: skip
     return {one.name: one for one in found}

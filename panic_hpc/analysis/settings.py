@@ -25,7 +25,7 @@ def settings_of(analysis: Analysis, given: Mapping[str, Any]) -> AnalysisSetting
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return settings by analysis of words such as `memory.draws=199`; PanicError for others."""
+    """Return settings by analysis of words such as `loops.draws=199`; PanicError for others."""
     found: dict[str, dict[str, Any]] = {}
     for word in words:
         place, equals, text = word.partition("=")

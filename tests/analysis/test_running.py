@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import documents
 import numpy as np
 import polars as pl
 import pytest
@@ -71,6 +72,13 @@ def test_a_script_of_ones_own_is_run_cached_and_written(
     assert tests.select("family", "n", "p", "q").rows() == [("lengths", 20, 0.02, 0.02)]
     again = panic_hpc("analyse", dataset, "--script", script, "-o", out)
     assert "from before" in again.stdout
+
+
+def test_the_documents_example_is_a_script(dataset: Path, tmp_path: Path) -> None:
+    documents.write_files("analyses.md", tmp_path)
+    request = AnalysisRequest(script=tmp_path / "longest.py", directory=tmp_path / "out")
+    (record,) = analyse(dataset, request)
+    assert record.result.statements[0].sentence == "The longest run has 30 states"
 
 
 def test_units_and_meanings_travel_with_the_tables(

@@ -23,11 +23,7 @@ _COLUMNS = (
     Quantity("first_repeat", "state that was there before, null: none", "states"),
     Quantity("lag", "states since it was there, null: none", "states"),
     Quantity("recurrent", "texts that come back at least once", "states"),
-    Quantity(
-        "is_loop",
-        "whether a loop stopped it, or its end repeats with that lag",
-        "",
-    ),
+    Quantity("is_loop", "whether a loop stopped it, or its end repeats with that lag", ""),
 )
 
 
