@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,6 +163,12 @@ def test_there_are_no_import_cycles() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_stay_readable(name: str) -> None:
     assert len(MODULES[name].read_text().splitlines()) <= MAX_LINES
+
+
+def test_no_two_files_of_tests_share_a_name() -> None:
+    # pytest imports them by that name: of two it runs one, and only where it collects both.
+    names = Counter(path.name for path in Path(__file__).parent.rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_no_two_public_classes_share_a_name() -> None:
