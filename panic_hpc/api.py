@@ -9,13 +9,13 @@
 Nothing here prints unless `progress` asks for it. Whatever is wrong is raised as a PanicError.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from panic_hpc import clock
 from panic_hpc.backends.base import (
     Agree,
     Executor,
@@ -198,18 +198,18 @@ def wait(
 def _watch(
     workspace: Workspace, watcher: Watcher, timeout_s: float | None, poll_s: float | None
 ) -> Status:
-    give_up = None if timeout_s is None else time.monotonic() + timeout_s
+    give_up = None if timeout_s is None else clock.monotonic() + timeout_s
     begun = False
     while True:
         found = query_status(workspace)
         _tell(found.status, watcher, is_first=not begun)
         begun = True
-        is_late = give_up is not None and time.monotonic() >= give_up
+        is_late = give_up is not None and clock.monotonic() >= give_up
         if is_late or not _is_under_way(found):
             break
         pause = poll_s or (ASK_EVERY_S if found.queue else LOOK_EVERY_S)
-        left = pause if give_up is None else give_up - time.monotonic()
-        time.sleep(max(0.0, min(pause, left)))
+        left = pause if give_up is None else give_up - clock.monotonic()
+        clock.sleep(max(0.0, min(pause, left)))
     for stage in found.status.stages:
         watcher.end(stage, found.status)
     return found.status

@@ -6,6 +6,7 @@ PanicError             one sentence that names the object and the next thing to 
 ├── ModelError         a model cannot be loaded or refuses its settings
 ├── DeviceError        this process has lost its GPU for good
 ├── ShardError         a published file is missing, foreign, newer, truncated or corrupt
+├── DiskError          a file cannot be written: the disk is full, fails, or does not let us
 ├── ConflictError      two results with one key and different bits
 ├── NumericsError      a shard would be continued on another kind of machine
 ├── HomologyError      a point cloud cannot be worked on
@@ -54,6 +55,10 @@ class DeviceError(PanicError):
 
 class ShardError(PanicError):
     """A published file is missing, foreign, newer, truncated or corrupt."""
+
+
+class DiskError(PanicError):
+    """A file cannot be written: the disk is full, fails, or does not let us; names the file."""
 
 
 class ConflictError(PanicError):

@@ -18,6 +18,7 @@ LAYERS = (
         "exit_codes",
         "extras",
         "types",
+        "clock",
         "keys",
         "paths",
         "memory",
@@ -189,6 +190,105 @@ def test_only_installed_finds_plugins_by_name(name: str) -> None:
         assert finder not in text, f"{name} looks for plugins by itself; ask panic_hpc.installed"
 
 
+CLOCK_CALLS = {
+    *(f"time.{name}" for name in ("time", "time_ns", "monotonic", "monotonic_ns", "sleep")),
+    *(f"time.{name}" for name in ("perf_counter", "gmtime", "localtime", "strftime")),
+    *("datetime.now", "datetime.utcnow", "datetime.today", "date.today", "datetime.fromtimestamp"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - {"clock"}))
+def test_the_time_is_asked_of_one_clock(name: str) -> None:
+    assert not any(dotted.startswith("time.") for dotted in _imports(name)), name
+    for node in _calls(name):
+        called = ".".join(ast.unparse(node.func).split(".")[-2:])
+        assert called not in CLOCK_CALLS, f"{name}:{node.lineno} asks {called}; ask panic_hpc.clock"
+
+
+OS_WRITES = {
+    *("replace", "rename", "renames", "link", "symlink", "mkdir", "makedirs", "mkfifo", "mknod"),
+    *("fsync", "fdatasync", "write", "writev", "pwrite", "pwritev", "sendfile", "copy_file_range"),
+    *("truncate", "ftruncate", "posix_fallocate", "utime", "chmod", "fchmod", "chown"),
+    *("unlink", "remove", "removedirs", "rmdir"),
+}
+SHUTIL_WRITES = {"copy", "copy2", "copyfile", "copyfileobj", "copytree", "move", "rmtree"}
+PATH_WRITES = {
+    *("write_text", "write_bytes", "mkdir", "touch", "unlink", "rmdir", "rename", "chmod"),
+    *("hardlink_to", "symlink_to", "symlink"),
+}
+# HDF5 makes its file itself, under a temporary's name that the door gave out.
+FILES_OF_LIBRARIES = {"store.format.hdf5": "h5py.File"}
+# Their writes go to other files than ours: a text's bytes, an archive's member in memory.
+NAMESAKES = {("models.families.arithmetic", "write_text")}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not _within(name, "disk")])
+def test_files_are_written_through_one_door(name: str) -> None:
+    assert "tempfile" not in {dotted.partition(".")[0] for dotted in _imports(name)}, name
+    for node in _calls(name):
+        what = _written_by(node)
+        allowed = not what or (name, what) in NAMESAKES or FILES_OF_LIBRARIES.get(name) == what
+        assert allowed, f"{name}:{node.lineno} calls {what}; panic_hpc/disk is the door for writing"
+
+
+def _calls(name: str) -> Iterator[ast.Call]:
+    nodes = ast.walk(ast.parse(MODULES[name].read_text()))
+    return (node for node in nodes if isinstance(node, ast.Call))
+
+
+def _written_by(node: ast.Call) -> str:
+    """Return the name of what a call writes a file with, "" where it writes none or is the door."""
+    called = ast.unparse(node.func)
+    holder, _, method = called.rpartition(".")
+    if holder == "system":
+        return ""
+    if holder == "os":
+        flags = ast.unparse(node) if method == "open" else ""
+        writes = method in OS_WRITES or any(f"O_{way}" in flags for way in ("RDWR", "WRONLY", "CR"))
+    elif holder == "shutil":
+        writes = method in SHUTIL_WRITES
+    elif method in ("open", "fdopen", "File"):
+        writes = any(_is_write_mode(value) for value in _values(node))
+    else:
+        # Of a string, a date or a dataclass, `replace` takes another number of arguments.
+        is_path_replace = bool(holder) and method == "replace" and len(_values(node)) == 1
+        writes = method in PATH_WRITES or (is_path_replace and not node.keywords)
+    return called if writes and holder else method if writes else ""
+
+
+def _values(node: ast.Call) -> list[ast.expr]:
+    return [*node.args, *(keyword.value for keyword in node.keywords)]
+
+
+def _is_write_mode(node: ast.expr) -> bool:
+    text = node.value if isinstance(node, ast.Constant) else ""
+    return isinstance(text, str) and bool(re.fullmatch(r"[rbt]*[wax+][rwaxbt+]*", text))
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("os.replace(a, b)", "os.replace"),
+        ("os.open(path, os.O_WRONLY | os.O_CREAT)", "os.open"),
+        ("path.open('ab')", "path.open"),
+        ("open(path, mode='w')", "open"),
+        ("path.with_name('x').write_bytes(b'')", "path.with_name('x').write_bytes"),
+        ("here.replace(there)", "here.replace"),
+        ("h5py.File(path, 'x')", "h5py.File"),
+        ("os.open(path, os.O_RDONLY)", ""),
+        ("path.open('rb')", ""),
+        ("text.replace('a', 'b')", ""),
+        ("replace(lease, token='')", ""),
+        ("moment.replace(tzinfo=UTC)", ""),
+    ],
+)
+def test_the_rule_for_writing_knows_a_write(line: str, what: str) -> None:
+    node = ast.parse(line).body[0]
+    assert isinstance(node, ast.Expr)
+    assert isinstance(node.value, ast.Call)
+    assert _written_by(node.value) == what
+
+
 STAGE_WORDS = {"RUNS", "EMBEDDINGS", "DIAGRAMS", "MERGE"}
 STAGE_ROOMS = ("stages.runs", "stages.embeddings", "stages.diagrams", "stages.merge")
 # Tables of upstream's databases are called so too.
@@ -222,7 +322,12 @@ RESERVED_WORDS = {
     "chunk": ("store.format", "store.exports"),
     "element": ("homology", "models"),
     "claim": (),
+    # Of runs in planning, of a file's bytes in the others, of a matrix in homology.
+    "block": ("planning", "disk", "store", "merging", "homology"),
 }
+# An image is what a container is made of in these rooms, and a picture everywhere else.
+CONTAINER_ROOMS = ("container", "backends", "clusters", "worker")
+UNITS_OF_TIME = {"s", "min", "h", "hours", "minutes", "seconds"}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
@@ -232,6 +337,23 @@ def test_words_of_the_glossary_mean_what_it_says(name: str) -> None:
     for word, rooms in RESERVED_WORDS.items():
         if word in words or f"{word}s" in words:
             assert any(_within(name, room) for room in rooms), f"{name} uses {word!r}: DESIGN.md, 2"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_a_deadline_is_a_moment_and_a_time_limit_a_duration(name: str) -> None:
+    for words in map(_words, ast.walk(ast.parse(MODULES[name].read_text()))):
+        if "deadline" in words:
+            assert not UNITS_OF_TIME & set(words), f"{name}: {words} is no moment"
+        if "_time_limit" in "_" + "_".join(words):
+            assert UNITS_OF_TIME & set(words), f"{name}: {words} is a duration without its unit"
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n.startswith(CONTAINER_ROOMS)])
+def test_an_image_is_never_two_things_in_one_room(name: str) -> None:
+    words = {
+        part for node in ast.walk(ast.parse(MODULES[name].read_text())) for part in _words(node)
+    }
+    assert not {"picture", "pictures", "pixels", "images"} & words, f"{name} speaks of pictures"
 
 
 def _words(node: ast.AST) -> list[str]:

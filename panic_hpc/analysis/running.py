@@ -3,7 +3,6 @@
 import hashlib
 import inspect
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -13,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from panic_hpc import installed
+from panic_hpc import clock, installed
 from panic_hpc.analysis.base import Analysis
 from panic_hpc.analysis.records import (
     AnalysisRecord,
@@ -195,7 +194,7 @@ def carry_out(path: Path, task: AnalysisTask) -> AnalysisRecord:
     """Run one analysis, write what it found, and return that with its seconds."""
     analysis = available(task.script)[task.analysis]
     settings = settings_of(analysis, task.settings)
-    began = time.perf_counter()
+    began = clock.monotonic()
     error, found = "", AnalysisResult()
     with open_dataset(path) as dataset:
         try:
@@ -214,7 +213,7 @@ def carry_out(path: Path, task: AnalysisTask) -> AnalysisRecord:
             content_key=dataset.content_key,
             settings=task.settings,
             result=found,
-            seconds=time.perf_counter() - began,
+            seconds=clock.monotonic() - began,
             versions=versions_of(_LIBRARIES),
             error=error,
         )

@@ -1,13 +1,12 @@
 """`panic-hpc doctor`: what is wrong with an experiment, or with the installation here."""
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from panic_hpc import exit_codes
+from panic_hpc import clock, exit_codes
 from panic_hpc.cli.console.byte_bar import byte_bar
 from panic_hpc.cli.console.options import Json, Yes
 from panic_hpc.cli.console.output import counted, say, say_json
@@ -76,7 +75,7 @@ def _found(workspace: "Workspace", sample: str, truncated: float) -> "list[Incon
     from panic_hpc.store.checks.sampling import parse_sample
 
     with byte_bar(workspace.paths.root.name) as report:
-        return list(inspect(workspace, parse_sample(sample, ""), truncated, time.time(), report))
+        return list(inspect(workspace, parse_sample(sample, ""), truncated, clock.now(), report))
 
 
 def _print(found: "list[Inconsistency]", experiment: Path) -> None:

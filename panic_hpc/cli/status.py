@@ -1,6 +1,5 @@
 """`panic-hpc status`: what is done, what is running, what is in the way."""
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from panic_hpc import clock
 from panic_hpc.cli.console.options import Json, Root
 from panic_hpc.cli.console.output import counted, say, say_json, warn
 
@@ -58,8 +58,8 @@ def status(
         if not watch or found.is_complete:
             return None
         # Every look asks the scheduler once; sites complain of clients that ask each second.
-        time.sleep(WATCH_S)
-        say(time.strftime("\n%H:%M:%S"))
+        clock.sleep(WATCH_S)
+        say(f"\n{clock.utc().astimezone():%H:%M:%S}")
 
 
 def _show(workspace: "Workspace", found: "Status", *, as_json: bool) -> None:
@@ -76,7 +76,7 @@ def _show(workspace: "Workspace", found: "Status", *, as_json: bool) -> None:
             warn(f"    {one.hint}")
     for line in _pending(found):
         say(line)
-    if reason := halt_reason(workspace.paths.halt, time.time()):
+    if reason := halt_reason(workspace.paths.halt, clock.now()):
         warn(f"{reason}: workers leave at once until `submit` or `retry` withdraws that")
     say(_next_line(found))
     return None

@@ -9,12 +9,14 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from panic_hpc.disk import system
 from panic_hpc.errors import PanicError, ShardError
 
 # Part of the format (docs/format.md): a reader with another number could check no file.
@@ -41,6 +43,18 @@ def read_bytes(descriptor: int, nbytes: int, offset: int, name: str) -> bytearra
     buffer = bytearray(nbytes)
     read_into(descriptor, memoryview(buffer), offset, name)
     return buffer
+
+
+@contextmanager
+def writing(path: Path, *, is_durable: bool = True) -> Iterator[int]:
+    """Give a descriptor of an existing file for positional writes, synced at the end."""
+    descriptor = system.open_existing(path)
+    try:
+        yield descriptor
+        if is_durable:
+            system.sync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_at(descriptor: int, data: memoryview, offset: int) -> None:

@@ -6,7 +6,9 @@ shards that nobody looks for.
 
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryFile
 
+from panic_hpc.disk.system import make_directories, named
 from panic_hpc.errors import ManifestError
 
 WORK = frozenset({"shards", "checkpoints", "failed", "remarks", "jobs"})
@@ -23,4 +25,20 @@ def make_directory(directory: Path) -> None:
                 f"{outer} is gone: it was moved or deleted while it was worked on",
                 hint=f"Submit it again where it is now; nothing was written to {outer}",
             )
-    directory.mkdir(parents=True, exist_ok=True)
+    with named(directory):
+        make_directories(directory)
+
+
+def make_any_directory(directory: Path) -> None:
+    """Make a directory that a user named, and those above it; DiskError where that fails."""
+    with named(directory):
+        make_directories(directory)
+
+
+def require_writable(directory: Path) -> None:
+    """Raise OSError where no file can be made in a directory.
+
+    Really made: permissions tell nothing of quotas, root squash or a read-only mount.
+    """
+    with TemporaryFile(dir=directory):
+        pass

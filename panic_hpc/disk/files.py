@@ -2,69 +2,59 @@
 
 import json
 import os
-import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from panic_hpc.disk.directories import make_directory
+from panic_hpc.disk import system
+from panic_hpc.disk.publish import rename_over, replacing, temporary_file
 from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import PanicError
 
 JSON_LIMIT_BYTES = 512 * 2**20
 
 
-def temporary_beside(path: Path) -> Path:
-    """Return an unused hidden name in `path`'s own directory, so that a rename stays atomic."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-
-
-def fsync_directory(directory: Path) -> None:
-    """Make the names in `directory` durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _written_temporary(path: Path, content: bytes) -> Iterator[Path]:
-    make_directory(path.parent)
-    temporary = temporary_beside(path)
-    try:
-        with temporary.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        yield temporary
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-
-
 def replace_file(path: Path, content: bytes) -> None:
-    """Make `content` the whole of `path`, atomically and durably, replacing what was there."""
-    with _written_temporary(path, content) as temporary:
-        os.replace(temporary, path)
-        fsync_directory(path.parent)
+    """Make `content` the whole of `path`, atomically and durably, replacing what was there.
+
+    DiskError where that fails; what was there stays then.
+    """
+    with replacing(path) as stream:
+        stream.write(content)
 
 
 def create_file(path: Path, content: bytes) -> bool:
     """Publish `content` as `path` if nobody has yet; True where this call was the one.
 
-    Works by link(2), which is atomic on NFS too; a retried link may report EEXIST although it
-    succeeded, so the answer is the link count and not the error.
+    Works by link(2) alone, which is atomic on NFS too; a retried link may report EEXIST although it
+    succeeded, so the answer is the link count and not the error. DiskError where it fails.
     """
-    with _written_temporary(path, content) as temporary:
+    with temporary_file(path) as temporary:
+        with temporary.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            system.sync(stream.fileno())
         with suppress(FileExistsError):
-            os.link(temporary, path)
+            system.link(temporary, path)
         created = temporary.stat().st_nlink == 2
         if created:
-            fsync_directory(path.parent)
+            system.sync_directory(path.parent)
         return created
+
+
+def append_to(path: Path) -> TextIO:
+    """Open a log to which lines are added, made where it is absent; DiskError where it cannot."""
+    with system.named(path):
+        return path.open("a")
+
+
+def move_file(path: Path, place: Path) -> None:
+    """Move a file durably within its file system; directories on the way are made."""
+    with system.named(place):
+        system.make_directories(place.parent)
+        rename_over(path, place)
+        system.sync_directory(path.parent)
 
 
 def to_json(value: Any) -> bytes:

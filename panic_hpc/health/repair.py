@@ -1,11 +1,10 @@
 """Repairing an experiment: files that are wrong are moved aside, to be computed again."""
 
-import os
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from panic_hpc.disk.files import fsync_directory
+from panic_hpc import clock
+from panic_hpc.disk.files import move_file
 from panic_hpc.errors import PanicError
 from panic_hpc.health.inconsistencies import Inconsistency
 from panic_hpc.workspace.deletion import workers
@@ -30,11 +29,7 @@ def quarantine(workspace: Workspace, files: Iterable[Path]) -> Path:
             hint="Stop the work first: panic-hpc stop, or panic-hpc cancel",
         )
     root = workspace.paths.root
-    target = root / QUARANTINE / time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    target = root / QUARANTINE / clock.stamp()
     for path in files:
-        place = target / path.relative_to(root)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(path, place)
-        fsync_directory(place.parent)
-        fsync_directory(path.parent)
+        move_file(path, target / path.relative_to(root))
     return target

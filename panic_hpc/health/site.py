@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Literal
 from panic_hpc.backends.slurm.commands import ask, parse_config, read_limits, sbatch_verdict
 from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.container.sif import check_image
+from panic_hpc.disk.directories import require_writable
 from panic_hpc.errors import PanicError
 from panic_hpc.stages.base import installed_stages
 
@@ -120,9 +120,7 @@ def _directory(subject: str, path: str | None) -> Iterator[SiteFinding]:
     directory = Path(path)
     existing = next(part for part in (directory, *directory.parents) if part.exists())
     try:
-        # Really written: permissions tell nothing of quotas, root squash or a read-only mount.
-        with tempfile.TemporaryFile(dir=existing):
-            pass
+        require_writable(existing)
     except OSError as error:
         yield SiteFinding(subject, "error", f"{path} cannot be written to: {error.strerror}")
         return

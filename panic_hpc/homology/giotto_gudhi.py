@@ -1,13 +1,13 @@
 """Doors to giotto-ph (AGPL) and gudhi: optional engines and the oracles of the tests."""
 
 import resource
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from panic_hpc import clock
 from panic_hpc.errors import HomologyError
 from panic_hpc.homology.cloud import Cloud
 from panic_hpc.homology.distance_matrix import distance_matrix
@@ -66,12 +66,12 @@ def _solve(cloud: Cloud, request: Request, compute: Callable[[Matrix], list[Any]
     if limit is not None and BYTES_PER_ENTRY * cloud.n_distinct**2 > limit:
         return Outcome([], {}, stopped_reason="memory")
     peak = _peak_bytes()
-    start = time.perf_counter()
+    start = clock.monotonic()
     matrix = cloud.matrix if cloud.rows is None else distance_matrix(cloud.rows, request.threads)
     assert matrix is not None  # a cloud has rows or a matrix
-    between = time.perf_counter()
+    between = clock.monotonic()
     dgms = _lone_point(request) if cloud.n_distinct == 1 else _guarded(compute, matrix, request)
-    seconds = {"distances": between - start, "reduction": time.perf_counter() - between}
+    seconds = {"distances": between - start, "reduction": clock.monotonic() - between}
     return Outcome(dgms, seconds, peak_bytes=_peak_bytes() - peak)
 
 

@@ -1,12 +1,13 @@
 """Assembling a dataset file with any number of ranks: lay out, share the copying, publish."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from panic_hpc.disk.blocks import writing
 from panic_hpc.disk.publish import temporary_file
+from panic_hpc.disk.system import named
 from panic_hpc.errors import Interrupted
 from panic_hpc.merging.copy_tasks import CopyTask, Target, carry_out
 from panic_hpc.merging.dataset_file import Contents, Draft, begin, finish
@@ -47,7 +48,7 @@ def assemble(
     ranks: Ranks,
 ) -> None:
     """Publish the dataset `target`; `contents` is asked on rank 0 only."""
-    with temporary_file(target) if ranks.rank == 0 else nullcontext(target) as temporary:
+    with temporary_file(target) if ranks.rank == 0 else named(target) as temporary:
         draft = first(ranks, lambda: begin(temporary, target, contents(), job.arrays))
         ranks.each(lambda: _share(job, draft, options, ranks))
         # Again, hours after the first time.
@@ -70,18 +71,9 @@ def _share(job: CopyPlan, draft: Draft, options: MergeOptions, ranks: Ranks) -> 
         if reason := options.should_stop():
             raise Interrupted(f"The merge into {draft.path.parent} stopped: {reason}")
 
-    with _descriptor(draft.path) as descriptor:
+    with writing(draft.path, is_durable=False) as descriptor:
         target = Target(OpenArrays(draft.path, descriptor, {}), draft.places)
         work = CopyTask(target, Rebase(job.tables, job.sources, job.unified), options.check)
         # As if all ranks were on this node, which is where too many threads would hurt.
         threads = max(1, min(THREADS, (os.cpu_count() or 1) // ranks.size))
         carry_out(work, own, own_runs, threads, report)
-
-
-@contextmanager
-def _descriptor(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,6 @@
 """One rank's share of a merge: bytes copied and compared, values rebased and read back."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from itertools import groupby
 
 from panic_hpc.disk.blocks import BlockSums, block_spans, byte_view, write_at
 from panic_hpc.disk.copying import copy_compared, copy_range
+from panic_hpc.disk.system import sync, sync_data
 from panic_hpc.errors import ShardError
 from panic_hpc.merging.digests import RunRange, compare
 from panic_hpc.merging.layout import Unit
@@ -159,10 +159,10 @@ def carry_out(
         def progressed(done: int) -> None:
             report(done)
             if done >= SYNC_BYTES * (len(syncing) + 1):
-                syncing.append(disk.submit(os.fdatasync, descriptor))
+                syncing.append(disk.submit(sync_data, descriptor))
 
         _in_threads(pool, 2 * threads, in_turn(writing, comparing), progressed)
-        syncing.append(disk.submit(os.fsync, descriptor))
+        syncing.append(disk.submit(sync, descriptor))
         for one in syncing:
             one.result()
 

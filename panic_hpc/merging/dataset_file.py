@@ -1,6 +1,5 @@
 """Begin and finish a dataset file: its layout before, its tables and header after the copying."""
 
-import datetime
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc import clock
 from panic_hpc.disk.blocks import (
     BlockSums,
     block_spans,
@@ -17,6 +17,7 @@ from panic_hpc.disk.blocks import (
     require_space,
     reserve,
     write_at,
+    writing,
 )
 from panic_hpc.disk.publish import publish_over, remove_stale
 from panic_hpc.merging.layout import ArrayPlan
@@ -26,7 +27,7 @@ from panic_hpc.store.format.column import Column
 from panic_hpc.store.format.file_digest import write_digest
 from panic_hpc.store.format.header import DATASET, ArrayEntry, encode_header, reserved_bytes
 from panic_hpc.store.format.reader import ArrayFile, OpenArrays
-from panic_hpc.store.format.shard import hdf5_attributes, write_header, writing
+from panic_hpc.store.format.shard import hdf5_attributes, write_header
 from panic_hpc.store.results.base import kind_of, runs_kind
 from panic_hpc.versions import own_version
 
@@ -80,7 +81,7 @@ def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, Arr
 
 def made() -> dict[str, Any]:
     """Return when and by what a dataset is made."""
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    now = clock.utc().isoformat(timespec="seconds")
     return {"created": now, "software": f"panic-hpc {own_version()}"}
 
 

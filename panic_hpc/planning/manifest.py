@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.disk.files import create_file, read_json, replace_file, to_json
+from panic_hpc.disk.system import make_directories
 from panic_hpc.errors import ConfigError, ManifestError, PanicError
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.resolution import Resolved
@@ -214,7 +215,7 @@ def _only_planner(root: Path) -> Iterator[None]:
     A file system without locks is no reason to stop: the manifest is verified when it is read.
     """
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        make_directories(root)
         descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise ManifestError(f"{root} cannot be used as a directory ({error})") from error

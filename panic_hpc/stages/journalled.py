@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from pathlib import Path
 
+from panic_hpc.disk.system import remove
 from panic_hpc.errors import Interrupted
 from panic_hpc.stages.base import Context, ShardStage
 from panic_hpc.types import Shard
@@ -23,7 +24,7 @@ class JournalledStage(ShardStage):
             self.work(context, shard, path, checkpoint)
         # After publishing, and also where the file was there: a kill between the two leaves a
         # journal.
-        checkpoint.unlink(missing_ok=True)
+        remove(checkpoint)
 
     @abstractmethod
     def work(self, context: Context, shard: Shard, path: Path, checkpoint: Path) -> None:

@@ -1,10 +1,10 @@
 """The headers of shard files: what a shard is, where its content comes from, in what numerics."""
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from panic_hpc import clock
 from panic_hpc.stages.base import Context
 from panic_hpc.store.format.shard import ShardHeader
 from panic_hpc.store.journal import Journal
@@ -19,7 +19,7 @@ def begin_header(
 ) -> ShardHeader:
     """Return the header of a shard whose work begins now; `models` are given as loaded."""
     provenance = {
-        "started": time.time(),
+        "started": clock.now(),
         # When this attempt began: earlier ones of a resumed shard are in its invocations' own
         # times.
         **context.provenance,
@@ -40,5 +40,5 @@ def finish_header(header: ShardHeader, journal: Journal, **more: Any) -> ShardHe
     classes = journal.numerics
     # Several only where --allow-other-numerics was given; the bits then belong to no one class.
     numerics = classes[0] if len(classes) == 1 else {"classes": classes}
-    provenance = {**header.provenance, "ended": time.time(), **more}
+    provenance = {**header.provenance, "ended": clock.now(), **more}
     return replace(header, numerics=numerics, provenance=provenance)

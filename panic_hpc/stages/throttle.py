@@ -1,8 +1,9 @@
 """Things done every so many seconds at most, and the slowest of things timed."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from panic_hpc import clock
 
 
 class Throttle:
@@ -11,11 +12,11 @@ class Throttle:
     def __init__(self, interval_s: float) -> None:
         self.interval_s = interval_s
         # monotonic: clocks of nodes are set while jobs run.
-        self._last = time.monotonic()
+        self._last = clock.monotonic()
 
     def is_due(self) -> bool:
         """Return True once an interval."""
-        now = time.monotonic()
+        now = clock.monotonic()
         if now - self._last < self.interval_s:
             return False
         self._last = now
@@ -31,11 +32,11 @@ class Slowest:
     @contextmanager
     def timed(self) -> Iterator[None]:
         """Measure the body, failed or not."""
-        start = time.monotonic()
+        start = clock.monotonic()
         try:
             yield
         finally:
-            self.note(time.monotonic() - start)
+            self.note(clock.monotonic() - start)
 
     def note(self, seconds: float) -> None:
         """Take note of a time that was measured elsewhere."""

@@ -14,16 +14,16 @@ import json
 import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from panic_hpc.closing import Closing
+from panic_hpc.disk import system
 from panic_hpc.disk.blocks import read_bytes, write_at
 from panic_hpc.disk.directories import make_directory
-from panic_hpc.disk.files import fsync_directory, temporary_beside
-from panic_hpc.errors import NumericsError, PanicError, ShardError
+from panic_hpc.disk.publish import rename_over
+from panic_hpc.errors import NumericsError, ShardError
 from panic_hpc.keys import canonical_json
 from panic_hpc.store.format.shard import ShardHeader
 
@@ -67,7 +67,7 @@ class Journal(Closing):
     def append(self, value: Any, blobs: Sequence[bytes] = ()) -> JournalRecord:
         """Add a record; it survives a kill of this process, and one of the machine after `commit`.
 
-        PanicError where the disk is full or fails; the journal then still ends in whole records.
+        DiskError where the disk is full or fails; the journal then still ends in whole records.
         """
         record = self._append(value, blobs)
         self.records.append(record)
@@ -75,10 +75,8 @@ class Journal(Closing):
 
     def _append(self, value: Any, blobs: Sequence[bytes]) -> JournalRecord:
         content, starts = _encode(value, blobs)
-        try:
+        with system.named(self.path):
             write_at(self._descriptor, memoryview(content), self._end)
-        except OSError as error:
-            raise PanicError(f"{self.path} cannot be written ({error})") from error
         # Moved only now: the next record overwrites whatever a failed write left.
         begin = self._end
         self._end += len(content)
@@ -86,13 +84,9 @@ class Journal(Closing):
         return JournalRecord(value, tuple(Blob(begin + start, len(blob)) for start, blob in places))
 
     def commit(self) -> None:
-        """Make all records durable; PanicError where that fails, never to be tried again."""
-        try:
-            # Linux tells of a failed write-back once; a second fsync would succeed for pages that
-            # are lost.
-            os.fsync(self._descriptor)
-        except OSError as error:
-            raise PanicError(f"{self.path} cannot be made durable ({error})") from error
+        """Make all records durable; DiskError where that fails, never to be tried again."""
+        with system.named(self.path):
+            system.sync(self._descriptor)
 
     def read(self, blob: Blob) -> bytes:
         """Return a byte string of a record."""
@@ -107,8 +101,7 @@ class Journal(Closing):
     def remove(self) -> None:
         """Close and delete the journal: its shard is published."""
         self.close()
-        with suppress(FileNotFoundError):
-            self.path.unlink()
+        system.remove(self.path)
 
 
 def open_journal(path: Path, header: ShardHeader, *, allow_other_numerics: bool = False) -> Journal:
@@ -118,22 +111,26 @@ def open_journal(path: Path, header: ShardHeader, *, allow_other_numerics: bool 
     begun in another numerics class and that is not allowed.
     """
     make_directory(path.parent)
-    temporary = temporary_beside(path)
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with system.named(path):
+        temporary = system.temporary_beside(path)
+        return _opened(path, temporary, header, allow_other_numerics)
+
+
+def _opened(
+    path: Path, temporary: Path, header: ShardHeader, allow_other_numerics: bool
+) -> Journal:
+    descriptor = system.create(temporary, 0o644)
     try:
         records, end = _carry_over(path, descriptor)
         journal = Journal(path, descriptor, records, end)
         _introduce(journal, records, header, allow_other_numerics)
         # Before the rename: the name must never lose records that were durable under the old file.
         journal.commit()
-        os.replace(temporary, path)
-        fsync_directory(path.parent)
+        rename_over(temporary, path)
         return journal
-    except BaseException as error:
+    except BaseException:
         os.close(descriptor)
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise PanicError(f"{path} cannot be written ({error})") from error
+        system.remove(temporary)
         raise
 
 

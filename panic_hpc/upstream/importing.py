@@ -1,12 +1,11 @@
 """Importing upstream's databases: their runs become shards, and these a dataset like any other."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from panic_hpc.disk.publish import publish_over
+from panic_hpc.disk.publish import publish_over, temporary_directory
 from panic_hpc.errors import PanicError
 from panic_hpc.keys import content_key
 from panic_hpc.merging.assembling import MergeOptions
@@ -78,12 +77,9 @@ def import_upstream(
         keys = [_key(one) for one in chosen]
         # Before the work of hours, and again before it is published.
         admit_dataset(target, keys, others, force=force)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the target: temporary space can be small or memory, and copies between file
-        # systems share no blocks.
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as directory:
-            given = _read(source, chosen, Path(directory), problems, report)
-            staged = Path(directory) / "dataset.h5"
+        with temporary_directory(target, ".import-") as directory:
+            given = _read(source, chosen, directory, problems, report)
+            staged = directory / "dataset.h5"
             merged = join(replace(given, others=others), staged, MergeOptions(), Alone())
             _require_clean(staged, database)
             admit_dataset(target, keys, others, force=force)

@@ -4,13 +4,13 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from panic_hpc import clock
 from panic_hpc.versions import versions_of
 from panic_hpc.workspace.process import Process
 
@@ -38,7 +38,7 @@ def provenance(
         "cuda_visible_devices": environ.get("CUDA_VISIBLE_DEVICES", ""),
         "slurm": asdict(process.slurm),
         "argv": sys.argv[:1],
-        "started": time.time(),
+        "started": clock.now(),
     }
 
 

@@ -5,14 +5,15 @@ Nothing here needs a signal from Slurm: the deadline is in the environment, put 
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from panic_hpc import clock
 from panic_hpc.disk.files import replace_file, to_json
+from panic_hpc.disk.system import remove
 from panic_hpc.errors import PanicError
 from panic_hpc.validation.record import Moment, read_record
 from panic_hpc.workspace.process import start_ticks
@@ -53,7 +54,7 @@ class Stopper:
         """Return "" or the reason to stop; `margin_s` is what the next step may take."""
         if not self.cause and self._deadline_is_near(margin_s):
             self._stop("deadline", "the walltime ends before the next step would")
-        now = time.monotonic()
+        now = clock.monotonic()
         # The clock is asked at every step, files only now and then: they lie on a shared file
         # system.
         if not self.cause and now - self._looked >= LOOK_EVERY_S:
@@ -83,12 +84,12 @@ class Stopper:
         return None if self.deadline is None else self.deadline - RESERVE_S - MARGIN_S
 
     def _deadline_is_near(self, margin_s: float) -> bool:
-        return self.deadline is not None and time.time() + margin_s + RESERVE_S >= self.deadline
+        return self.deadline is not None and clock.now() + margin_s + RESERVE_S >= self.deadline
 
     def _look(self) -> None:
         if self.is_lease_lost():
             self._stop("lease", "another process has taken this shard over")
-        elif reason := halt_reason(self.halt_file, time.time()):
+        elif reason := halt_reason(self.halt_file, clock.now()):
             self._stop("halt", reason)
         # By start time as well, since pids are used again.
         elif self.parent and start_ticks(self.parent) != self._parent_started:
@@ -153,12 +154,12 @@ def halt_reason(path: Path, now: float) -> str:
 
 def clear_halt(path: Path) -> bool:
     """Remove a halt file that asks to stop now; return whether there was one."""
-    is_asked = bool(halt_reason(path, time.time()))
+    is_asked = bool(halt_reason(path, clock.now()))
     if is_asked:
-        path.unlink(missing_ok=True)
+        remove(path)
     return is_asked
 
 
 def write_halt(path: Path, by: str, at: float | None) -> None:
     """Ask all workers to stop after their next checkpoint, from `at` (epoch) on or at once."""
-    replace_file(path, to_json({"by": by, "at": at, "written": time.time()}))
+    replace_file(path, to_json({"by": by, "at": at, "written": clock.now()}))

@@ -7,14 +7,14 @@ and its lease was won. The same function is called by tests, by a local pool and
 import os
 import resource
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from panic_hpc import exit_codes
+from panic_hpc import clock, exit_codes
+from panic_hpc.disk.system import remove
 from panic_hpc.errors import Interrupted, PanicError
 from panic_hpc.installed import lookup
 from panic_hpc.memory import memory_bytes
@@ -144,13 +144,13 @@ class Worker:
         return self._timed(stage, shard, held)
 
     def _timed(self, stage: Stage, shard: Shard, held: HeldLease) -> Outcome:
-        began, cpu_seconds = time.time(), _cpu_seconds()
+        began, cpu_seconds = clock.now(), _cpu_seconds()
         say_event("begins", shard, host=self.process.host, job=self.process.slurm.label)
         outcome = self._execute(stage, shard, held)
         say_event(
             outcome,
             shard,
-            seconds=round(time.time() - began, 3),
+            seconds=round(clock.now() - began, 3),
             peak_gb=_peak_gb(),
             cpu_seconds=round(_cpu_seconds() - cpu_seconds, 1),
         )
@@ -178,7 +178,7 @@ class Worker:
             manifest=self.workspace.manifest,
             paths=self.workspace.paths,
             device=self.device,
-            provenance=self._provenance | {"started": time.time()},
+            provenance=self._provenance | {"started": clock.now()},
             should_stop=self.stopper,
             report=held.report,
             allow_other_numerics=self.options.allow_other_numerics,
@@ -192,7 +192,7 @@ class Worker:
         # A stage that returns is not believed; what others read is its file.
         if self.workspace.lacking(shard):
             return self._failed(shard, PanicError(f"{paths.shard(shard)} was not published"))
-        paths.failure(shard).unlink(missing_ok=True)
+        remove(paths.failure(shard))
         return "completed"
 
     def _interrupted(self, shard: Shard, held: HeldLease, error: Interrupted) -> Outcome:

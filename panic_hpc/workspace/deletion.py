@@ -1,13 +1,13 @@
 """Deleting an experiment: what is there, whether somebody still works on it, and the act."""
 
 import os
-import shutil
 import stat
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from panic_hpc import clock
+from panic_hpc.disk.system import remove_empty, remove_tree
 from panic_hpc.errors import PanicError
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
@@ -54,13 +54,9 @@ def delete(root: Path, doomed: Doomed) -> bool:
     """Delete what was planned, the manifest last; True where the directory is gone too."""
     # As long as the manifest is there, a deletion that was cut short can be typed again.
     for path in doomed.paths:
-        _remove(path)
-    try:
-        # Not rmtree: what else lies here is not the experiment's.
-        root.rmdir()
-    except OSError:
-        return False
-    return True
+        remove_tree(path)
+    # Not the tree: what else lies here is not the experiment's.
+    return remove_empty(root)
 
 
 def workers(paths: ExperimentPaths) -> list[str]:
@@ -73,7 +69,7 @@ def _is_held(path: Path) -> bool:
     lease, _ = holder(path)
     if lease is None:
         return False
-    return lease_state(lease, None, is_running(lease.owner), time.time()) == "held"
+    return lease_state(lease, None, is_running(lease.owner), clock.now()) == "held"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -119,11 +115,3 @@ def _sizes(path: Path) -> list[int]:
         for directory, _, names in os.walk(path)
         for name in names
     ]
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or tree; of a link only the link."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -2,10 +2,10 @@
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
+from panic_hpc import clock
 from panic_hpc.types import Shard
 
 # Slurm, Apptainer and libraries write into the same log.
@@ -19,7 +19,7 @@ def shard_name(stage: str, index: int) -> str:
 
 def say_event(event: str, shard: Shard | None = None, **facts: Any) -> None:
     """Write one event to standard output, where the log is."""
-    value: dict[str, Any] = {"event": event, "time": round(time.time(), 3)}
+    value: dict[str, Any] = {"event": event, "time": round(clock.now(), 3)}
     if shard:
         value["shard"] = shard_name(shard.stage, shard.index)
     sys.stdout.write(MARK + json.dumps(value | facts, default=str) + "\n")

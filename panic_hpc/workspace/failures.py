@@ -1,11 +1,11 @@
 """Failure as a value: the record of why a shard failed, removed by a good retry."""
 
-import time
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from panic_hpc import clock
 from panic_hpc.disk.files import replace_file, to_json
 from panic_hpc.errors import PanicError
 from panic_hpc.extras import missing_library
@@ -48,7 +48,7 @@ def failure_of(error: BaseException, process: Process, submission: str) -> Failu
         host=process.slurm.node or process.host,
         job=process.slurm.label,
         submission=submission,
-        time=time.time(),
+        time=clock.now(),
         memory=isinstance(error, MemoryError) or any(word in text for word in MEMORY_WORDS),
     )
 

@@ -15,13 +15,15 @@ import math
 import os
 import secrets
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from panic_hpc import clock
+from panic_hpc.disk import system
+from panic_hpc.disk.blocks import write_at
 from panic_hpc.disk.files import create_file, read_regular
 from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.validation.record import Count, Moment, as_record
@@ -179,7 +181,7 @@ class HeldLease:
         self.lease = lease
         self.predecessor = predecessor
         self._offset = len(encode_lease(lease)) - PROGRESS_BYTES
-        self._descriptor = os.open(path, os.O_WRONLY)
+        self._descriptor = system.open_existing(path)
         self._progress = lease.progress
         self._written = 0.0
         self._lock = threading.Lock()
@@ -196,7 +198,7 @@ class HeldLease:
         # Before the unlink: NFS keeps a file that is removed while open, under a name of its own.
         os.close(self._descriptor)
         if self._progress.kind == "running" and not self.lost():
-            self.path.unlink(missing_ok=True)
+            system.remove(self.path)
 
     @property
     def progress(self) -> Progress:
@@ -206,7 +208,7 @@ class HeldLease:
     def report(self, done: int, total: int) -> None:
         """Say how far the work is; cheap enough for every step."""
         self._progress = replace(self._progress, done=done, total=total)
-        if time.monotonic() - self._written >= REPORT_EVERY_S:
+        if clock.monotonic() - self._written >= REPORT_EVERY_S:
             self._write()
 
     def leave(self, kind: Kind, reason: str) -> None:
@@ -229,15 +231,17 @@ class HeldLease:
 
     def _write(self, *, durable: bool = False) -> None:
         with self._lock:
-            self._progress = replace(self._progress, updated=time.time())
-            self._written = time.monotonic()
+            self._progress = replace(self._progress, updated=clock.now())
+            self._written = clock.monotonic()
             # On NFS the file of a lease that was replaced is stale: that is for lost() to say.
             with suppress(OSError):
-                os.pwrite(self._descriptor, encode_progress(self._progress), self._offset)
+                write_at(
+                    self._descriptor, memoryview(encode_progress(self._progress)), self._offset
+                )
                 # NFS clients may keep a write to themselves until fsync; others judge this lease by
                 # it.
                 if durable:
-                    os.fsync(self._descriptor)
+                    system.sync(self._descriptor)
 
 
 def take(
@@ -251,7 +255,7 @@ def take(
 
     `is_gone` may know more than what can be seen from here (the scheduler's word).
     """
-    now = time.time()
+    now = clock.now()
     lease = Lease(secrets.token_hex(8), me, submission, now, progress=Progress(updated=now))
     if create_file(path, encode_lease(lease)):
         return HeldLease(path, lease, None)
@@ -285,10 +289,10 @@ def _succeed(path: Path, lease: Lease, current: Lease, files: list[Path]) -> Hel
     # Where `current` had been replaced already, nothing leads to this file, and another process
     # holds the shard.
     if reached is None or reached.token != lease.token:
-        name.unlink(missing_ok=True)
+        system.remove(name)
         return None
-    os.rename(name, path)
+    system.rename(name, path)
     # Links of processes that died before their rename; removed last, since they lead to this one.
     for stale in files[1:]:
-        stale.unlink(missing_ok=True)
+        system.remove(stale)
     return HeldLease(path, lease, current)

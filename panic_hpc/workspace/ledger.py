@@ -7,11 +7,11 @@ submitter that dies in between leaves the job's name, by which the scheduler fin
 import os
 import secrets
 import socket
-import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from panic_hpc import clock
 from panic_hpc.disk.files import read_json, replace_file, to_json
 from panic_hpc.errors import PanicError
 from panic_hpc.validation.record import Count, Moment, as_record
@@ -89,9 +89,9 @@ class Submission:
 
 def new_submission(executor: str, cluster: str = "") -> Submission:
     """Return a submission by this process, with a name nobody else has."""
-    now = time.time()
+    now = clock.now()
     # UTC and first in the name: names in order are submissions in order, whatever host wrote them.
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
+    stamp = clock.stamp(now)
     name = f"{stamp}-{secrets.token_hex(3)}"
     host, pid = socket.gethostname(), os.getpid()
     return Submission(name, executor, cluster, user_name(), host, pid, now)

@@ -2,11 +2,11 @@
 
 import os
 import re
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from panic_hpc import clock
 from panic_hpc.errors import PanicError
 from panic_hpc.stages.base import ABSENT
 from panic_hpc.types import Shard, ShardId
@@ -47,7 +47,7 @@ def scan_shard_files(workspace: Workspace) -> ShardFiles:
     failures = {i: read_failure(p) for i, p in _numbered(paths.failed) if i not in published}
     # Opened for unfinished shards alone, so that the cost goes with what is under way.
     leased = {i: holder(p)[0] for i, p in _numbered(paths.leases) if i not in published}
-    now = time.time()
+    now = clock.now()
     return ShardFiles(
         published,
         {i: failure for i, failure in failures.items() if failure},

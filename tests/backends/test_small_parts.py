@@ -18,6 +18,7 @@ from panic_hpc.backends.slurm.retry_policy import (
     shard_failure,
 )
 from panic_hpc.backends.slurm.usage import parse_memory
+from panic_hpc.disk.private_dirs import private_folder
 from panic_hpc.errors import LaunchError, PanicError
 from panic_hpc.stages.base import in_order
 from panic_hpc.types import Shard, ShardId
@@ -40,7 +41,6 @@ from panic_hpc.workspace.ledger import (
     read_submission,
     write_submission,
 )
-from panic_hpc.workspace.private_dirs import private_folder
 from panic_hpc.workspace.process import SlurmIds, is_running, slurm_ids, this_process
 from panic_hpc.workspace.rate import rate
 from panic_hpc.workspace.status import QueueEntry

@@ -1,7 +1,6 @@
 """A planted experiment as a dataset in our own format: shards of made-up runs, merged as others."""
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ from panic_hpc.analysis.simulation import planted as plant
 from panic_hpc.analysis.simulation.planted import Planted
 from panic_hpc.analysis.simulation.simulated import missing_runs
 from panic_hpc.analysis.simulation.states import prompt_vector, run_states
-from panic_hpc.disk.publish import publish_over
+from panic_hpc.disk.publish import publish_over, temporary_directory
 from panic_hpc.keys import content_key, run_key, step_seed
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.inputs import Input, MergeInputs
@@ -52,11 +51,9 @@ def write_dataset(
     """
     info = _experiment(planted)
     admit_dataset(target, [info.key], [], force=force)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target: temporary space can be small or memory.
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".simulate-") as directory:
-        inputs = list(_shards(planted, info, Path(directory), report))
-        staged = Path(directory) / "dataset.h5"
+    with temporary_directory(target, ".simulate-") as directory:
+        inputs = list(_shards(planted, info, directory, report))
+        staged = directory / "dataset.h5"
         merged = join(MergeInputs([info], inputs), staged, MergeOptions(), Alone())
         admit_dataset(target, [info.key], [], force=force)
         with ArrayFile(staged) as file:

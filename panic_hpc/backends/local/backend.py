@@ -2,17 +2,18 @@
 
 import os
 import signal
-import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from panic_hpc import exit_codes
+from panic_hpc import clock, exit_codes
 from panic_hpc.backends.base import Agree, Proposal, SubmitRequest, Watcher, agree_to_all
 from panic_hpc.backends.local.pool import Pool, default_workers, environment_of, run_pool
 from panic_hpc.backends.status_query import StatusSnapshot
 from panic_hpc.clusters.cluster import Cluster
+from panic_hpc.disk.files import append_to
+from panic_hpc.disk.private_dirs import private_folder
 from panic_hpc.errors import Interrupted, LaunchError
 from panic_hpc.models.hub.cache import cache_directory
 from panic_hpc.planning.availability import refuse_unready
@@ -21,7 +22,6 @@ from panic_hpc.worker.device import thread_settings
 from panic_hpc.worker.stopper import halt_reason
 from panic_hpc.worker.worker import WorkerOptions, run_shards
 from panic_hpc.workspace.ledger import ArrayJob, Submission, new_submission, write_submission
-from panic_hpc.workspace.private_dirs import private_folder
 from panic_hpc.workspace.process import is_running
 from panic_hpc.workspace.shard_files import scan_shard_files
 from panic_hpc.workspace.status import Queue, ShardStatus, Status, status
@@ -188,10 +188,10 @@ class _Launch:
         while current_status(self.workspace).counts(stage)["submitted"]:
             self._heed_halt()
             tick()
-            time.sleep(LOOK_EVERY_S)
+            clock.sleep(LOOK_EVERY_S)
 
     def _heed_halt(self) -> None:
-        if reason := halt_reason(self.workspace.paths.halt, time.time()):
+        if reason := halt_reason(self.workspace.paths.halt, clock.now()):
             raise Interrupted(reason)
 
     def close(self, outcome: str) -> None:
@@ -231,7 +231,7 @@ class _Launch:
         log = private_folder(self._folder(stage)) / f"{os.getpid()}_log.out"
         # What a worker writes belongs into its log, here too.
         with (
-            log.open("a") as stream,
+            append_to(log) as stream,
             redirect_stdout(stream),
             environment_of(self.environment),
         ):
@@ -260,11 +260,11 @@ class Ticker:
 
     def __call__(self) -> None:
         """Look, if it is time to."""
-        began = time.monotonic()
+        began = clock.monotonic()
         if began < self._next:
             return
         found = current_status(self.workspace)
         done = sum(one.fraction for one in found.stages[self.stage])
         self.watcher.advance(self.stage, done, found.counts(self.stage)["failed"])
-        cost = time.monotonic() - began
-        self._next = time.monotonic() + max(LOOK_EVERY_S, LOOK_COST_RATIO * cost)
+        cost = clock.monotonic() - began
+        self._next = clock.monotonic() + max(LOOK_EVERY_S, LOOK_COST_RATIO * cost)

@@ -7,14 +7,15 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from panic_hpc import clock
 from panic_hpc.backends.base import SilentWatcher, SubmitRequest, backend_of
 from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.disk.directories import make_directory
+from panic_hpc.disk.files import append_to
 from panic_hpc.errors import LaunchError
 from panic_hpc.workspace.ledger import Submission, read_ledger
 from panic_hpc.workspace.workspace import Workspace, open_workspace
@@ -31,7 +32,7 @@ def start(workspace: Workspace, request: SubmitRequest) -> Submission:
     jobs = workspace.paths.jobs
     make_directory(jobs)
     command = [sys.executable, "-P", "-m", __name__, str(workspace.paths.root)]
-    with (jobs / LOG).open("ab") as log:
+    with append_to(jobs / LOG) as log:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
         )
@@ -43,7 +44,7 @@ def start(workspace: Workspace, request: SubmitRequest) -> Submission:
     while not (submission := _submission_of(process.pid, workspace)):
         if process.poll() is not None:
             raise LaunchError("The submission ended before it began", hint=f"See {jobs / LOG}")
-        time.sleep(POLL_S)
+        clock.sleep(POLL_S)
     return submission
 
 

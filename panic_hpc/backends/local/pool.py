@@ -7,17 +7,17 @@ once a worker. Results are files: nothing is unpickled here.
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from panic_hpc import clock
+from panic_hpc.disk.private_dirs import private_folder
 from panic_hpc.worker.array_task import run_array_task
 from panic_hpc.worker.device import ASSIGNED_VARIABLE, gpu_numbers
 from panic_hpc.worker.worker import WorkerOptions
-from panic_hpc.workspace.private_dirs import private_folder
 
 NO_LIMIT_MIN = 366 * 24 * 60
 POLL_S = 0.25
@@ -46,7 +46,7 @@ def run_pool(
     try:
         while not all(job.done() for job in jobs):
             tick()
-            time.sleep(POLL_S)
+            clock.sleep(POLL_S)
     except KeyboardInterrupt:
         _end(jobs)
         raise
@@ -108,11 +108,11 @@ def _end(jobs: Sequence[Any]) -> None:
 
     Asked again and again: a worker that is still importing does not listen yet.
     """
-    give_up = time.monotonic() + GRACE_S
+    give_up = clock.monotonic() + GRACE_S
     while running := [job for job in jobs if not job.done()]:
-        number = signal.SIGTERM if time.monotonic() < give_up else signal.SIGKILL
+        number = signal.SIGTERM if clock.monotonic() < give_up else signal.SIGKILL
         for job in running:
             # submitit's controller hands SIGTERM on. Its own job.cancel sends it SIGINT, and its
             # preemption signal ends the controller and leaves the worker running.
             job._process.send_signal(number)
-        time.sleep(0.5)
+        clock.sleep(0.5)

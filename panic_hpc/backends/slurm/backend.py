@@ -1,11 +1,11 @@
 """The Slurm backend: what is decided in `proposal.py` is submitted, and kept in the ledger."""
 
-import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from panic_hpc import clock
 from panic_hpc.backends.base import Agree, Proposal, SubmitRequest, Watcher, agree_to_all
 from panic_hpc.backends.slurm import cancel, queue, sbatch
 from panic_hpc.backends.slurm.arrays import PlannedArray, dependency
@@ -192,7 +192,7 @@ class _Dispatch:
             folder=str(job.folder),
             dependency=job.dependency,
             options=requested(job),
-            submitted=time.time(),
+            submitted=clock.now(),
         )
         self._write(array_job)
         try:

@@ -1,9 +1,8 @@
 """The door to submitit's Slurm executor: one call is one sbatch, from primitives to job ids."""
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 
 from panic_hpc.backends.slurm.batch_script import BatchJob, parameters, python_command
 from panic_hpc.backends.slurm.commands import sbatch_verdict, sbatch_words
+from panic_hpc.disk.private_dirs import private_folder
+from panic_hpc.disk.system import remove_tree
 from panic_hpc.errors import LaunchError
 from panic_hpc.worker.array_task import run_array_task
 from panic_hpc.worker.worker import WorkerOptions
-from panic_hpc.workspace.private_dirs import private_folder
 
 ArrayTasks = Sequence[Sequence[int]]
 
@@ -38,7 +38,8 @@ def submit_array(job: BatchJob, tasks: ArrayTasks, options: WorkerOptions) -> st
     except Exception as error:
         # submitit pickles every task before sbatch is called, and leaves that behind when it
         # refuses.
-        shutil.rmtree(job.folder, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(job.folder)
         words = sbatch_words(str(error)) or type(error).__name__
         hint = f"`retry --any-node` leaves out none of {', '.join(job.exclude)}"
         raise LaunchError(

@@ -3,12 +3,12 @@
 <cache>/panic_hpc/checks/<key of the model's identity>/<key of the class>.json
 """
 
-import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from panic_hpc import clock
 from panic_hpc.disk.files import read_json, replace_file, to_json
 from panic_hpc.errors import ModelError, PanicError
 from panic_hpc.keys import content_key
@@ -42,7 +42,7 @@ def keep(
         "identity": spec.identity(),
         "numerics": dict(numerics),
         "depth": depth,
-        "date": datetime.date.today().isoformat(),
+        "date": clock.utc().astimezone().date().isoformat(),
         "outcomes": [asdict(one) for one in outcomes],
     }
     replace_file(_folder(spec, cache) / f"{content_key(dict(numerics))}.json", to_json(document))

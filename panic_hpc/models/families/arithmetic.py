@@ -1,12 +1,12 @@
 """Arithmetic stand-ins under upstream's dummy names: numpy only, exact, shaped like the real."""
 
-import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from panic_hpc import clock
 from panic_hpc.models.base import Output
 from panic_hpc.models.families.arithmetic_world import (
     draw_picture,
@@ -56,7 +56,7 @@ class _Stand:
 
     def _wait(self) -> None:
         if self.settings.delay_s:
-            time.sleep(self.settings.delay_s)
+            clock.sleep(self.settings.delay_s)
 
     def _cut(self, text: str) -> tuple[str, int, bool]:
         words = text.split()

@@ -3,13 +3,13 @@
 Which hub, and with which token, is for huggingface_hub's own variables to say.
 """
 
-import datetime
 import hashlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from panic_hpc import clock
 from panic_hpc.errors import ModelError
 from panic_hpc.models.hub.lock import LockedFile, LockedModel
 
@@ -51,7 +51,7 @@ def describe(repository: str, ref: str) -> LockedModel:
         repository=repository,
         ref=ref,
         revision=str(asked.sha),
-        date=datetime.date.today().isoformat(),
+        date=clock.utc().astimezone().date().isoformat(),
         licence=licence if isinstance(licence, str) else ", ".join(map(str, licence)),
         gated=bool(asked.gated),
         files=tuple(_locked_file(repository, one) for one in asked.siblings or ()),

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from panic_hpc.disk.directories import make_any_directory
+from panic_hpc.disk.system import remove
 from panic_hpc.errors import ModelError
 from panic_hpc.models.hub import cache as hub_cache
 from panic_hpc.models.hub import client as hub
@@ -63,7 +65,7 @@ def _is_there(path: Path, size: int) -> bool:
 def require_cache_space(fetches: list[Fetch], cache: Path) -> None:
     """Raise ModelError where what has to be brought does not fit on the cache's disk."""
     wanted = sum(one.nbytes_absent for one in fetches)
-    cache.mkdir(parents=True, exist_ok=True)
+    make_any_directory(cache)
     free = shutil.disk_usage(cache).free
     if wanted > free:
         raise ModelError(
@@ -99,5 +101,5 @@ def bring(fetch: Fetch, cache: Path, report: Report) -> None:
 def _remove(path: Path) -> None:
     """Remove a file of a snapshot and the blob that it links to."""
     if path.is_symlink():
-        path.resolve().unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
+        remove(path.resolve())
+    remove(path)

@@ -1,10 +1,10 @@
 """One job's work on a diagrams shard: what the journal lacks, the largest first."""
 
 import math
-import time
 from collections.abc import Iterator
 from functools import partial
 
+from panic_hpc import clock
 from panic_hpc.stages.base import Context
 from panic_hpc.stages.diagrams.clouds import Clouds, RunCloud
 from panic_hpc.stages.diagrams.one_diagram import Diagram, DiagramSettings, compute, died
@@ -30,7 +30,7 @@ class DiagramsJob:
         self._settings = settings
         self._clouds = clouds
         self._journal = journal
-        self._began = time.time()
+        self._began = clock.now()
         self._pace = Throttle(context.checkpoint_s)
         self._slowest = 0.0
         self._reason = ""
@@ -67,7 +67,7 @@ class DiagramsJob:
 
     def _take(self, cloud: RunCloud, found: Diagram, is_alone: bool) -> None:
         self._slowest = max(self._slowest, found.elapsed)
-        if had_the_job(found, time.time() - self._began):
+        if had_the_job(found, clock.now() - self._began):
             self._journal.append({"position": cloud.position, "attempt": found.stopped_by})
         if is_final(found, self._attempts(cloud.position), is_alone=is_alone):
             self._journal.append(*recorded(cloud.position, found))
@@ -90,12 +90,12 @@ class DiagramsJob:
     def _asked(self) -> str:
         """Return why the work must end now; what runs then has a moment left."""
         if reason := self._context.should_stop(0.0):
-            self._patience = time.monotonic() + GRACE_S
+            self._patience = clock.monotonic() + GRACE_S
         return reason
 
     def _look(self) -> None:
         self._reason = self._reason or self._asked()
-        if time.monotonic() > self._patience:
+        if clock.monotonic() > self._patience:
             self._journal.commit()
             raise interrupted(DIAGRAMS, self._reason)
 

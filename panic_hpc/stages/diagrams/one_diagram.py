@@ -1,13 +1,13 @@
 """One persistence diagram as the experiment asks for it, or the reason why there is none."""
 
 import math
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc import clock
 from panic_hpc.homology.cost import NOISE_RATIO, default_budget
 from panic_hpc.homology.null_models import NULL_MODELS, null_clouds
 from panic_hpc.stages.calls import reason_of
@@ -97,9 +97,9 @@ def probe(settings: DiagramSettings) -> None:
 
 def compute(settings: DiagramSettings, stops: SafetyStops, cloud: RunCloud) -> Diagram:
     """Return the diagram of a cloud; whatever goes wrong with this one is a reason, no error."""
-    start = time.monotonic()
+    start = clock.monotonic()
     found = _attempted(settings, stops, cloud)
-    return replace(found, elapsed=time.monotonic() - start)
+    return replace(found, elapsed=clock.monotonic() - start)
 
 
 def _attempted(settings: DiagramSettings, stops: SafetyStops, cloud: RunCloud) -> Diagram:
@@ -203,7 +203,7 @@ def _diagrams(points: NDArray[np.float32], settings: DiagramSettings, stops: Saf
         engine=settings.engine,
         thresh=settings.thresh,
         # Seconds since the epoch cross processes; a monotonic clock's zero need not be the same.
-        time_limit_s=None if stops.deadline is None else max(0.0, stops.deadline - time.time()),
+        time_limit_s=None if stops.deadline is None else max(0.0, stops.deadline - clock.now()),
         memory_limit_gb=None if stops.memory_bytes is None else stops.memory_bytes / 1e9,
         budget=settings.budget_of(len(points)),
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from panic_hpc.disk.files import replace_file, to_json
+from panic_hpc.disk.system import remove
 from panic_hpc.experiment.config import Homology
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.stages.base import Context, Estimate
@@ -91,7 +92,7 @@ def _remark(path: Path, journal: Journal, n_runs: int) -> None:
     if text := remark(reasons, n_runs):
         replace_file(path, to_json({"remark": text}))
     else:
-        path.unlink(missing_ok=True)
+        remove(path)
 
 
 PLUGINS = (DiagramsStage(),)

@@ -1,11 +1,11 @@
 """Lockstep: the runs of a shard go through their network step by step, in the plan's batches."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from panic_hpc import clock
 from panic_hpc.models.base import GenerativeModel, Output
 from panic_hpc.models.loading import on_device
 from panic_hpc.stages.calls import Caller, ItemFailure
@@ -137,10 +137,10 @@ class Lockstep:
         self, step: int, place: CyclePosition, first: int, ready: Sequence[int]
     ) -> CallResult:
         items = {p - first: (self.runs[p].current, seed_of(self.runs[p].run, step)) for p in ready}
-        started, start = time.time(), time.perf_counter()
+        started, start = clock.now(), clock.monotonic()
         outputs = place.caller(items)
         # Over the batch size and not the items that are ready: a call costs the same with copies.
-        seconds = (time.perf_counter() - start) / place.batch_size
+        seconds = (clock.monotonic() - start) / place.batch_size
         kept = is_kept(self.course, step)
         answers = {first + slot: output for slot, output in outputs.items()}
         failed = [(p, a.reason) for p, a in answers.items() if isinstance(a, ItemFailure)]

@@ -5,12 +5,12 @@ encoded, decoded and compared behind it. A lossy one is waited for: the next mod
 decoded. Either way it reads what is stored, and a difference ends the work.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from panic_hpc import clock
 from panic_hpc.closing import Closing
 from panic_hpc.errors import ConflictError
 from panic_hpc.models.base import Output
@@ -91,7 +91,7 @@ class Recorder(Closing):
             item.position: early for item, (early, _) in zip(result.items, pairs, strict=True)
         }
         encoding = [late for _, late in pairs]
-        written = self._writer_thread.submit(self._write, result, encoding, time.monotonic())
+        written = self._writer_thread.submit(self._write, result, encoding, clock.monotonic())
         return Submitted(handed_on, written)
 
     def _start(self, value: Any, codec: Codec) -> "tuple[Future[HandedOn], Future[Encoded]]":
@@ -115,7 +115,7 @@ class Recorder(Closing):
         except BaseException:
             self._is_broken = True
             raise
-        self.latest.note(time.monotonic() - submitted)
+        self.latest.note(clock.monotonic() - submitted)
         return record
 
     def _append(self, result: CallResult, encoded: Sequence[Encoded]) -> JournalRecord:

@@ -1,6 +1,5 @@
 """A dataset with what a repository asks for: README, licence, citation, checksums, metadata."""
 
-import datetime
 import hashlib
 import json
 import os
@@ -9,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from panic_hpc import clock
 from panic_hpc.disk.copying import copy_range
+from panic_hpc.disk.directories import make_any_directory
 from panic_hpc.disk.files import replace_file, to_json
 from panic_hpc.disk.overwriting import admit, admit_directory
-from panic_hpc.disk.publish import temporary_file
+from panic_hpc.disk.publish import replacing
 from panic_hpc.errors import PanicError
 from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.store.dataset.dataset import Dataset
@@ -117,7 +118,7 @@ def require_empty(directory: Path, inputs: Sequence[Path] = ()) -> None:
     if directory.is_dir() and any(directory.iterdir()):
         raise PanicError(f"{directory} is not empty", hint="Name a new directory")
     admit_directory(directory, inputs)
-    directory.mkdir(parents=True, exist_ok=True)
+    make_any_directory(directory)
 
 
 def copy_file(source: Path, target: Path) -> Path:
@@ -127,12 +128,9 @@ def copy_file(source: Path, target: Path) -> Path:
     for path, place in ((source, target), (digest_path(source), digest_path(target))):
         admit(place, [path])
         if path.exists():
-            with path.open("rb") as stream, temporary_file(place) as temporary:
-                with temporary.open("xb") as out:
-                    size = os.fstat(stream.fileno()).st_size
-                    copy_range(stream.fileno(), 0, out.fileno(), 0, size, str(path))
-                    os.fsync(out.fileno())
-                os.replace(temporary, place)
+            with path.open("rb") as stream, replacing(place) as out:
+                size = os.fstat(stream.fileno()).st_size
+                copy_range(stream.fileno(), 0, out.fileno(), 0, size, str(path))
     return target
 
 
@@ -241,4 +239,4 @@ def _add_action(crate: Any, times: StageTimes, software: Any, data: Sequence[Any
 
 
 def _moment(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds")
+    return clock.utc(seconds).isoformat(timespec="seconds")

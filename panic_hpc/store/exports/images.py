@@ -2,14 +2,13 @@
 
 import io
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from panic_hpc.disk.file_names import file_name, file_names, require_within
 from panic_hpc.disk.overwriting import admit, admit_directory
-from panic_hpc.disk.publish import temporary_file
+from panic_hpc.disk.publish import replacing
 from panic_hpc.errors import PanicError
 from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.store.dataset.dataset import Dataset
@@ -110,6 +109,5 @@ def _save(path: Path, pixels: Any, about: dict[str, Any], image_format: str) -> 
     Image.fromarray(pixels).save(stream, image_format.upper(), exif=exif, **options)
     # Not synced one by one, which takes longer than encoding; yet a kill leaves no half pictures,
     # and a link at `path` is replaced, never written through.
-    with temporary_file(path) as temporary:
-        temporary.write_bytes(stream.getvalue())
-        os.replace(temporary, path)
+    with replacing(path, is_durable=False) as file:
+        file.write(stream.getvalue())

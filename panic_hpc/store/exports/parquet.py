@@ -1,13 +1,13 @@
 """A dataset's tables as Parquet files."""
 
-import os
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from panic_hpc.disk.files import fsync_directory, temporary_beside
+from panic_hpc.disk.directories import make_any_directory
 from panic_hpc.disk.overwriting import admit, admit_directory
+from panic_hpc.disk.publish import replacing
 from panic_hpc.errors import PanicError
 from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.store.dataset.dataset import Dataset
@@ -41,7 +41,7 @@ def export_parquet(dataset: Dataset, directory: Path, *, force: bool = False) ->
     admit_directory(directory, [dataset.path], force=True)
     for path in places.values():
         admit(path, [dataset.path], force=force)
-    directory.mkdir(parents=True, exist_ok=True)
+    make_any_directory(directory)
     paths = []
     for name, batches in tables.items():
         # At most one turn, for _write takes the rest.
@@ -55,15 +55,7 @@ def _write(path: Path, first: "pa.Table", rest: "Iterator[pa.Table]", key: str) 
     """Write a first table and all that follow it as one file."""
     import pyarrow.parquet as pq
 
-    temporary = temporary_beside(path)
     schema = first.schema.with_metadata({"panic_hpc_content_key": key})
-    try:
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for table in chain((first,), rest):
-                writer.write_table(table.cast(schema))
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-        fsync_directory(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        for table in chain((first,), rest):
+            writer.write_table(table.cast(schema))

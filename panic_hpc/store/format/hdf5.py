@@ -6,7 +6,6 @@ not one that h5py swallows when it closes an object.
 """
 
 import errno
-import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from panic_hpc.disk.system import sync
 from panic_hpc.errors import PanicError, ShardError
 from panic_hpc.store.checks.rules import RefusedError
 from panic_hpc.store.format.column import Column
@@ -59,7 +59,7 @@ def lay_out_file(
             file.flush()
             # The writing descriptor: a failed write-back is told to those that were open when it
             # happened.
-            os.fsync(file.id.get_vfd_handle())
+            sync(file.id.get_vfd_handle())
             # None for an array without bytes.
             return {name: file[name].id.get_offset() or 0 for name in arrays}
     # h5py chooses the exception by HDF5's class of error, so a full disk can be any of them.

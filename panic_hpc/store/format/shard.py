@@ -1,9 +1,7 @@
 """Shard files: whole, re-read and compared before they get their name, verified on opening."""
 
 import hashlib
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from math import prod
 from pathlib import Path
@@ -12,7 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.disk.blocks import BlockSums, block_spans, byte_view, require_space, write_at
+from panic_hpc.disk.blocks import (
+    BlockSums,
+    block_spans,
+    byte_view,
+    require_space,
+    write_at,
+    writing,
+)
 from panic_hpc.disk.publish import publish_first, temporary_file
 from panic_hpc.errors import ConflictError, ShardError
 from panic_hpc.store.checks.structure import name_problems, row_problems
@@ -152,17 +157,6 @@ def _write(temporary: Path, header: ShardHeader, arrays: Arrays) -> None:
 def hdf5_attributes(kind: str) -> dict[str, str]:
     """Return the root attributes that tell people what a file is."""
     return {"format": "panic_hpc", "format_version": "1.0", "kind": kind}
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[int]:
-    """Give a descriptor of an existing file for positional writes, synced at the end."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        yield descriptor
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_header(descriptor: int, places: Mapping[str, int], content: bytes) -> None:

@@ -11,7 +11,7 @@ Rows = NDArray[np.int64]
 
 MOST_POINTS = 5000
 DIMENSIONS = 16
-BLOCK = 65536
+ROWS_AT_ONCE = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def cluster_states(
     """Cluster states by density (HDBSCAN) in their first principal components.
 
     Args:
-        points: (n, d), may be a memory map, read by blocks: clusters are sought among 5,000 states
+        points: (n, d), may be a memory map, read in parts: clusters are sought among 5,000 states
             drawn with the seed; every other state joins the nearest of these. Rows that are not
             finite are in none.
         smallest: states that make a cluster.
@@ -60,8 +60,8 @@ def cluster_states(
     reduced = (sample - mean) @ axes
     found = HDBSCAN(min_cluster_size=smallest, copy=True).fit(reduced).labels_.astype(np.int64)
     labels = np.full(len(points), -1, dtype=np.int64)
-    for start in range(0, len(rows), BLOCK):
-        part = rows[start : start + BLOCK]
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        part = rows[start : start + ROWS_AT_ONCE]
         labels[part] = found[_nearest((points[part] - mean) @ axes, reduced)]
     labels[chosen] = found
     medoids = [
@@ -72,8 +72,8 @@ def cluster_states(
 
 
 def _finite(points: NDArray[np.floating]) -> NDArray[np.bool_]:
-    blocks = range(0, len(points), BLOCK)
-    return np.concatenate([np.isfinite(points[b : b + BLOCK]).all(axis=1) for b in blocks])
+    starts = range(0, len(points), ROWS_AT_ONCE)
+    return np.concatenate([np.isfinite(points[a : a + ROWS_AT_ONCE]).all(axis=1) for a in starts])
 
 
 def _nearest(points: NDArray[np.float64], among: NDArray[np.float64]) -> Rows:

@@ -17,8 +17,8 @@ from panic_hpc.errors import AnalysisError
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
-QUERY_BLOCK = 1024
-POINT_BLOCK = 16384
+QUERIES_AT_ONCE = 1024
+POINTS_AT_ONCE = 16384
 """64 MiB of similarities at a time, whatever the number of points."""
 
 
@@ -61,7 +61,7 @@ def nearest_neighbours(
     """Return the k nearest points of queries among the points of other runs, exactly.
 
     Args:
-        points: (n, d) float32 unit vectors, may be a memory map: read by blocks, once for every
+        points: (n, d) float32 unit vectors, may be a memory map: read in parts, once for every
             1024 queries. Rows that are not finite are nobody's neighbour.
         k: neighbours a query.
         runs: (n,) codes; points of the query's own run are passed over, since the step before is
@@ -72,8 +72,8 @@ def nearest_neighbours(
     """
     asked = np.arange(len(points)) if queries is None else np.asarray(queries, dtype=np.int64)
     found = [
-        _nearest_of(points, asked[start : start + QUERY_BLOCK], k, runs, local)
-        for start in range(0, len(asked), QUERY_BLOCK)
+        _nearest_of(points, asked[start : start + QUERIES_AT_ONCE], k, runs, local)
+        for start in range(0, len(asked), QUERIES_AT_ONCE)
     ]
     if not found:
         return Neighbours(np.empty((0, k), np.int64), np.empty((0, k), np.float32))
@@ -85,7 +85,7 @@ def nearest_neighbours(
 def _nearest_of(
     points: Vectors, asked: Rows, k: int, runs: Rows, local: Vectors | None
 ) -> Neighbours:
-    """Return neighbours of a block of queries, the best so far merged with each block of points."""
+    """Return neighbours of some queries, the best so far merged with each part of the points."""
     rows = np.full((len(asked), k), -1, dtype=np.int64)
     scores = np.full((len(asked), k), -np.inf, dtype=np.float32)
     own = np.asarray(points[asked])
@@ -105,13 +105,13 @@ def _nearest_of(
 def _similarities(
     own: Vectors, own_runs: Rows, points: Vectors, runs: Rows
 ) -> Iterator[tuple[int, Vectors]]:
-    """Yield the first row of a block of points and (queries, block) cosines, -inf for own runs."""
-    for start in range(0, len(points), POINT_BLOCK):
-        block = np.asarray(points[start : start + POINT_BLOCK])
+    """Yield the first row of some points and (queries, points) cosines, -inf for own runs."""
+    for start in range(0, len(points), POINTS_AT_ONCE):
+        part = np.asarray(points[start : start + POINTS_AT_ONCE])
         with np.errstate(invalid="ignore"):
-            similar = own @ block.T
+            similar = own @ part.T
         similar[~np.isfinite(similar)] = -np.inf
-        similar[own_runs[:, None] == runs[start : start + POINT_BLOCK]] = -np.inf
+        similar[own_runs[:, None] == runs[start : start + POINTS_AT_ONCE]] = -np.inf
         yield start, similar
 
 
@@ -136,8 +136,8 @@ def local_similarities(
     chosen = np.arange(len(points)) if reference is None else np.asarray(reference)
     sample, sample_runs = np.asarray(points[chosen]), runs[chosen]
     found = np.empty(len(points), dtype=np.float32)
-    for start in range(0, len(points), QUERY_BLOCK):
-        stop = start + QUERY_BLOCK
+    for start in range(0, len(points), QUERIES_AT_ONCE):
+        stop = start + QUERIES_AT_ONCE
         best = np.full((len(points[start:stop]), k), -np.inf, dtype=np.float32)
         own = np.asarray(points[start:stop])
         for _, similar in _similarities(own, runs[start:stop], sample, sample_runs):

@@ -78,8 +78,8 @@ def shared_regions(
     sums = np.array(
         [
             _within(similar, strangers, labels, network.n_levels)
-            for block in arrangements.blocks(64)
-            for labels in block
+            for some in arrangements.batches(64)
+            for labels in some
         ]
     )
     inside, pairs = sums.T

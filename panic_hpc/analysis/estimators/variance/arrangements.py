@@ -11,7 +11,7 @@ from panic_hpc.analysis.estimators.variance.factors import Codes, Points
 
 Statistic = Callable[[Points, Points, Codes, int], tuple[Points, ...]]
 """Of (b, groups, d) sums, (b, groups) sums of squares, (groups,) counts, and how many strata."""
-BLOCK_ENTRIES = 2**22
+ENTRIES_AT_ONCE = 2**22
 """Entries of the sums that are held at once, 32 MiB of float64."""
 
 
@@ -47,12 +47,12 @@ class Arrangements:
         """Return each statistic by arrangement, the observed one first."""
         squares = (points**2).sum(axis=1)
         counts = np.bincount(self.group)
-        held = max(1, BLOCK_ENTRIES // (self.n_groups * points.shape[1] + len(points)))
+        held = max(1, ENTRIES_AT_ONCE // (self.n_groups * points.shape[1] + len(points)))
         found = [
             statistic(
                 *sums_by_group(points, squares, labels, self.n_groups), counts, self._n_strata
             )
-            for labels in self.blocks(held)
+            for labels in self.batches(held)
         ]
         return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
@@ -70,12 +70,12 @@ class Arrangements:
         shares, scale = averaging(self.group)
         left = (points - (shares @ points)[self.group]) * scale[:, None]
         by_stratum = np.argsort(self.stratum, kind="stable")
-        for order in self._orders(max(1, BLOCK_ENTRIES // points.size)):
+        for order in self._orders(max(1, ENTRIES_AT_ONCE // points.size)):
             moved = np.empty((len(order), *left.shape))
             moved[:, by_stratum] = left[order]
             yield moved
 
-    def blocks(self, held: int) -> Iterator[Codes]:
+    def batches(self, held: int) -> Iterator[Codes]:
         """Yield (b, n) labels of units."""
         yield self.group[None]
         by_stratum = np.argsort(self.stratum, kind="stable")

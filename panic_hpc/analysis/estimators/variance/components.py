@@ -23,7 +23,7 @@ from panic_hpc.analysis.estimators.variance.factors import Factor, Points, cross
 from panic_hpc.errors import AnalysisError
 
 RESIDUAL = "residual"
-BLOCK_DRAWS = 200
+DRAWS_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ class Design:
         """
         k = len(self.all)
         forms = np.zeros((draws, k, k, k))
-        for start in range(0, draws, BLOCK_DRAWS):
-            count = min(BLOCK_DRAWS, draws - start)
+        for start in range(0, draws, DRAWS_AT_ONCE):
+            count = min(DRAWS_AT_ONCE, draws - start)
             moved = [
                 _centred(part.T @ rng.standard_normal((part.shape[0], count)))
                 for part in self.matrices

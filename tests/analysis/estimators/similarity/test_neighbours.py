@@ -17,22 +17,22 @@ def unit(points: np.ndarray) -> np.ndarray:
     return scaled.astype(np.float32)
 
 
-def test_neighbours_are_those_of_all_pairs_whatever_the_blocks(
+def test_neighbours_are_those_of_all_pairs_however_they_are_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng = np.random.default_rng(1)
     points, runs = unit(rng.normal(size=(120, 8))), np.arange(120) // 10
     points[7] = np.nan
     whole = nearest_neighbours(points, 5, runs=runs)
-    monkeypatch.setattr(neighbours, "QUERY_BLOCK", 13)
-    monkeypatch.setattr(neighbours, "POINT_BLOCK", 29)
-    blocks = nearest_neighbours(points, 5, runs=runs)
+    monkeypatch.setattr(neighbours, "QUERIES_AT_ONCE", 13)
+    monkeypatch.setattr(neighbours, "POINTS_AT_ONCE", 29)
+    in_parts = nearest_neighbours(points, 5, runs=runs)
     similar = points @ points.T
     similar[np.isnan(similar)] = -np.inf
     similar[runs[:, None] == runs[None]] = -np.inf
     expected = np.argsort(-similar, axis=1, kind="stable")[:, :5]
     known = np.arange(120) != 7
-    for found in (whole, blocks):
+    for found in (whole, in_parts):
         assert np.array_equal(found.rows[known], expected[known])
         assert (found.rows[7] == -1).all()
         assert not (runs[found.rows[known]] == runs[known, None]).any()

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from panic_hpc.disk.directories import make_directory
+from panic_hpc.disk.system import make_directories, make_sticky, named
 from panic_hpc.errors import LaunchError
 
 
@@ -15,8 +16,9 @@ def private_folder(folder: Path) -> Path:
     """
     make_directory(folder.parent)
     if folder.parent.stat().st_uid == os.getuid():
-        folder.parent.chmod(folder.parent.stat().st_mode | 0o1000)
-    folder.mkdir(mode=0o700, exist_ok=True)
+        make_sticky(folder.parent)
+    with named(folder):
+        make_directories(folder, 0o700)
     # Looked at afterwards: mkdir says nothing of a folder that was there before.
     facts = folder.stat()
     if facts.st_uid != os.getuid() or facts.st_mode & 0o077:
