@@ -5,6 +5,7 @@ PanicError             one sentence that names the object and the next thing to 
 ├── ManifestError      an experiment directory and what is asked of it do not fit
 ├── ModelError         a model cannot be loaded or refuses its settings
 ├── DeviceError        this process has lost its GPU for good
+├── DiskError          a file system is full, away or fails; nothing is wrong with the work
 ├── ShardError         a published file is missing, foreign, newer, truncated or corrupt
 ├── ConflictError      two results with one key and different bits
 ├── NumericsError      a shard would be continued on another kind of machine
@@ -50,6 +51,10 @@ class ModelError(PanicError):
 
 class DeviceError(PanicError):
     """This process has lost its GPU for good; another process may use it."""
+
+
+class DiskError(PanicError):
+    """A file system is full, away or fails; once it is well, the same command goes on."""
 
 
 class ShardError(PanicError):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from panic_hpc.disk.directories import make_directory
 from panic_hpc.disk.files import fsync_directory, temporary_beside
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import DiskError
 
 # Wide, since the time of last writing is by the file server's clock and not by this node's.
 STALE_S = 3600.0
@@ -36,9 +36,9 @@ def temporary_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
     except OSError as error:
-        raise PanicError(
+        raise DiskError(
             f"{path} could not be written ({error})",
-            hint="Run the same command again; shards that failed: panic-hpc retry EXP",
+            hint="Run the same command again",
         ) from error
     finally:
         with suppress(FileNotFoundError):

@@ -23,7 +23,7 @@ from panic_hpc.closing import Closing
 from panic_hpc.disk.blocks import read_bytes, write_at
 from panic_hpc.disk.directories import make_directory
 from panic_hpc.disk.files import fsync_directory, temporary_beside
-from panic_hpc.errors import NumericsError, PanicError, ShardError
+from panic_hpc.errors import DiskError, NumericsError, ShardError
 from panic_hpc.keys import canonical_json
 from panic_hpc.store.format.shard import ShardHeader
 
@@ -67,7 +67,7 @@ class Journal(Closing):
     def append(self, value: Any, blobs: Sequence[bytes] = ()) -> JournalRecord:
         """Add a record; it survives a kill of this process, and one of the machine after `commit`.
 
-        PanicError where the disk is full or fails; the journal then still ends in whole records.
+        DiskError where the disk is full or fails; the journal then still ends in whole records.
         """
         record = self._append(value, blobs)
         self.records.append(record)
@@ -78,7 +78,7 @@ class Journal(Closing):
         try:
             write_at(self._descriptor, memoryview(content), self._end)
         except OSError as error:
-            raise PanicError(f"{self.path} cannot be written ({error})") from error
+            raise DiskError(f"{self.path} cannot be written ({error})") from error
         # Moved only now: the next record overwrites whatever a failed write left.
         begin = self._end
         self._end += len(content)
@@ -86,13 +86,13 @@ class Journal(Closing):
         return JournalRecord(value, tuple(Blob(begin + start, len(blob)) for start, blob in places))
 
     def commit(self) -> None:
-        """Make all records durable; PanicError where that fails, never to be tried again."""
+        """Make all records durable; DiskError where that fails, never to be tried again."""
         try:
             # Linux tells of a failed write-back once; a second fsync would succeed for pages that
             # are lost.
             os.fsync(self._descriptor)
         except OSError as error:
-            raise PanicError(f"{self.path} cannot be made durable ({error})") from error
+            raise DiskError(f"{self.path} cannot be made durable ({error})") from error
 
     def read(self, blob: Blob) -> bytes:
         """Return a byte string of a record."""
@@ -133,7 +133,7 @@ def open_journal(path: Path, header: ShardHeader, *, allow_other_numerics: bool 
         os.close(descriptor)
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise PanicError(f"{path} cannot be written ({error})") from error
+            raise DiskError(f"{path} cannot be written ({error})") from error
         raise
 
 
