@@ -145,7 +145,8 @@ def report_what_is_left(workspace: "Workspace", stages: tuple[str, ...]) -> None
     for shard in failed[:5]:
         warn(f"{shard.name} failed: {shard.detail}")
     if failed:
-        warn(f"{len(failed)} shards failed. `panic-hpc status` lists them, `retry` tries again.")
+        verb = "submit" if all(shard.disk for shard in failed) else "retry"
+        warn(f"{len(failed)} shards failed. `panic-hpc status` lists them, `{verb}` tries again.")
     if left:
         raise typer.Exit(exit_codes.INCOMPLETE)
     for path in _products(workspace, stages):

@@ -60,7 +60,12 @@ def load_cluster(name: str, environ: Mapping[str, str] = os.environ) -> Cluster:
     Paths keep their variables: see `resolved`. Raises ConfigError with everything that is wrong.
     """
     path = _find(name, environ)
-    return _validated(str(path), _read_extended(path, environ))
+    cluster = _validated(str(path), _read_extended(path, environ))
+    # It is found by its file's name and shown by its own: two names would be two profiles.
+    if cluster.name != path.stem and not name.endswith(".toml"):
+        problem = f"name = {cluster.name!r}, and the file is called {path.name}"
+        raise ConfigError(str(path), [problem], hint="Give both the same name")
+    return cluster
 
 
 def resolved(cluster: Cluster, environ: Mapping[str, str] = os.environ) -> Cluster:
@@ -110,10 +115,11 @@ def _read_extended(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # utf-8-sig: Windows editors put a byte order mark first.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(str(path), [f"it cannot be read: {error.strerror}"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(str(path), [f"it is not TOML: {error}"]) from error
 
 
@@ -155,10 +161,26 @@ def _validated(source: str, data: dict[str, Any]) -> Cluster:
         cluster = Cluster.model_validate(data)
     except ValidationError as error:
         problems += [_KIND.sub(r"\1", line) for line in explained(error, (), KEYS, _TOLD)]
-        raise ConfigError(source, problems) from error
+        raise ConfigError(source, _told_once(problems)) from error
     if problems:
         raise ConfigError(source, problems, hint=nearest(unknown[0], stage_names()))
     return cluster
+
+
+def _told_once(problems: list[str]) -> list[str]:
+    """Return problems, one that all stages have from `defaults` told of `defaults` alone."""
+    places = [f"stages.{name}." for name in stage_names()]
+    of_all = {
+        line.removeprefix(places[0])
+        for line in problems
+        if line.startswith(places[0])
+        and all(place + line.removeprefix(places[0]) in problems for place in places)
+    }
+    shortened = [
+        next((f"defaults.{end}" for end in of_all if line in {p + end for p in places}), line)
+        for line in problems
+    ]
+    return list(dict.fromkeys(shortened))
 
 
 def _unset_variables(value: Any, environ: Mapping[str, str]) -> set[str]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from panic_hpc.disk import system
-from panic_hpc.errors import PanicError, ShardError
+from panic_hpc.errors import DiskError, ShardError
 
 # Part of the format (docs/format.md): a reader with another number could check no file.
 BLOCK_BYTES = 8 * 2**20
@@ -131,12 +131,12 @@ def reserve(descriptor: int, nbytes: int) -> None:
 
 
 def require_space(directory: Path, nbytes: int, purpose: str) -> None:
-    """Raise PanicError where `directory`'s file system has no room for `nbytes` and a margin."""
+    """Raise DiskError where `directory`'s file system has no room for `nbytes` and a margin."""
     status = os.statvfs(directory)
     # f_bfree would count what is kept for root. A user's quota usually shows in neither.
     free = status.f_bavail * status.f_frsize
     if free < nbytes + MARGIN_BYTES:
-        raise PanicError(
+        raise DiskError(
             f"{purpose} needs {nbytes + MARGIN_BYTES} bytes in {directory}, {free} are free",
             hint="Make room or choose another place, then run the same command again",
         )

@@ -57,7 +57,7 @@ class Draft:
 def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, ArrayPlan]) -> Draft:
     """Lay `path` out, to be published as `target`, and write the tables that no shard has.
 
-    PanicError where space is short. What killed merges left is removed.
+    DiskError where space is short. What killed merges left is removed.
     """
     remove_stale(target)
     own, values = contents.own, contents.values

@@ -1,24 +1,40 @@
 """Failure as a value: the record of why a shard failed, removed by a good retry."""
 
+import errno
+import re
 import traceback
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from panic_hpc import clock
 from panic_hpc.disk.files import replace_file, to_json
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import DiskError, PanicError
 from panic_hpc.extras import missing_library
 from panic_hpc.validation.record import Moment, read_record
 from panic_hpc.workspace.process import Process
 
 # By words, since torch's error on a GPU, C++'s bad_alloc and the kernel's are no MemoryError.
 MEMORY_WORDS = ("out of memory", "cannot allocate memory", "bad_alloc", "memory limit", "oom-kill")
+# What a file system answers that is full, over quota, away, read-only or failing.
+_OF_DISKS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE, errno.ENOTCONN,
+     errno.ESHUTDOWN, errno.ETIMEDOUT, errno.EACCES, errno.EPERM}
+)  # fmt: skip
+# HDF5 names the number in its message only.
+_NUMBER = re.compile(r"\berrno = (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a shard failed, where, and in which submission; `kind` is the type of the error."""
+    """Why a shard failed, where, and in which submission.
+
+    kind, reason, trace: the type of the error, what it says, and where it was raised.
+    host, job, submission, time: where and when.
+    memory: whether memory ran out.
+    disk: whether a file system was full or failed: nothing is wrong with the shard.
+    """
 
     kind: str
     reason: str
@@ -28,6 +44,7 @@ class Failure:
     submission: str
     time: Moment
     memory: bool = False
+    disk: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON value of EXP/failed/*.json."""
@@ -50,7 +67,21 @@ def failure_of(error: BaseException, process: Process, submission: str) -> Failu
         submission=submission,
         time=clock.now(),
         memory=isinstance(error, MemoryError) or any(word in text for word in MEMORY_WORDS),
+        disk=any(map(_is_of_disk, _causes(error))),
     )
+
+
+def _is_of_disk(error: BaseException) -> bool:
+    numbers = {int(number) for number in _NUMBER.findall(str(error))}
+    if isinstance(error, OSError) and error.errno:
+        numbers.add(error.errno)
+    return isinstance(error, DiskError) or bool(numbers & _OF_DISKS)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _writable(text: str) -> str:

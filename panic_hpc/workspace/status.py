@@ -54,6 +54,7 @@ class ShardStatus:
     running: whether somebody works on it now.
     done, total: how far its work is, in units of its stage; 0 and 0 where nobody said.
     stopped_by: why its lease was left: "deadline", "stopped", "waiting"; "" where it was not.
+    disk: whether it failed because of a file system, so that `submit` tries it again too.
     """
 
     shard: Shard
@@ -65,6 +66,7 @@ class ShardStatus:
     done: int = 0
     total: int = 0
     stopped_by: str = ""
+    disk: bool = False
 
     @property
     def name(self) -> str:
@@ -147,7 +149,9 @@ def shard_status(shard: Shard, files: ShardFiles, queue: Queue) -> ShardStatus:
     # Only now: an earlier attempt's record stays until the retry that is queued or runs succeeds.
     if shard.id in files.failures:
         failure = files.failures[shard.id]
-        return ShardStatus(shard, "failed", f"{failure.kind}: {failure.reason}", job=failure.job)
+        detail = f"{failure.kind}: {failure.reason}"
+        hint = "`panic-hpc submit` tries it again" if failure.disk else ""
+        return ShardStatus(shard, "failed", detail, hint, failure.job, disk=failure.disk)
     if missing := [needed for needed in shard.inputs if needed not in files.published]:
         return ShardStatus(shard, "waiting", "needs " + _some(missing))
     return _not_queued(shard, lease, entry)

@@ -139,3 +139,25 @@ def test_mpiexec_stays_on_one_node(tmp_path: Path, own: dict[str, str]) -> None:
     write(tmp_path, "mine", '[mpi]\nlauncher = "mpiexec"\n[stages.merge]\nnodes = 2')
     with pytest.raises(ConfigError, match="one node"):
         load_cluster("mine", own)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path, own: dict[str, str]) -> None:
+    (tmp_path / "mine.toml").write_text('\ufeffname = "mine"\nextends = "local"\n')
+    assert load_cluster("mine", own).name == "mine"
+
+
+def test_a_profile_is_called_what_its_file_is_called(tmp_path: Path, own: dict[str, str]) -> None:
+    (tmp_path / "mine.toml").write_text('name = "yours"\nextends = "local"\n')
+    with pytest.raises(ConfigError, match=r"name = 'yours', and the file is called mine\.toml"):
+        load_cluster("mine", own)
+
+
+def test_a_mistake_that_all_stages_inherit_is_told_once(
+    tmp_path: Path, own: dict[str, str]
+) -> None:
+    write(tmp_path, "mine", 'scheduler = "slurm"\n[defaults]\nwalltime_min = -1\n')
+    with pytest.raises(ConfigError) as caught:
+        load_cluster("mine", own)
+    of_it = [line for line in caught.value.problems if "walltime_min" in line]
+    assert len(of_it) == 1, caught.value.problems
+    assert of_it[0].startswith("defaults.walltime_min")

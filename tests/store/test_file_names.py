@@ -91,7 +91,7 @@ def test_a_network_s_name_is_no_path(dataset: Path, tmp_path: Path, name: str) -
     target = tmp_path / "deep" / "folder"
     with panic_hpc.open(renamed(dataset, name)) as opened:
         n_images = export_images(opened, target)
-    new = set(written(tmp_path)) - before
+    new = set(written(tmp_path)) - before - {target / "dataset.json"}
     assert len(new) == n_images > 0
     assert all(path.is_relative_to(target) for path in new)
     assert {len(path.relative_to(target).parts) for path in new} == {4}
@@ -123,7 +123,9 @@ def test_a_linked_folder_within_does_not_lead_out(dataset: Path, tmp_path: Path)
     (tmp_path / "elsewhere").mkdir()
     with panic_hpc.open(dataset) as opened:
         export_images(opened, tmp_path / "first")
-        (network, *_) = sorted(path.name for path in (tmp_path / "first").iterdir())
+        (network, *_) = sorted(
+            path.name for path in (tmp_path / "first").iterdir() if path.is_dir()
+        )
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / network).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
         with pytest.raises(PanicError, match="leads out of"):

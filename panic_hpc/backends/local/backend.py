@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from panic_hpc import clock, exit_codes
 from panic_hpc.backends.base import Agree, Proposal, SubmitRequest, Watcher, agree_to_all
@@ -158,14 +159,14 @@ class _Launch:
         before = current_status(self.workspace)
         counts = before.counts(stage)
         self.watcher.begin(stage, sum(counts.values()), counts["completed"])
-        todo = self._todo(stage, retry=self.request.retry)
+        todo = self._todo(stage, "retry" if self.request.retry else "disk")
         for _ in range(MAX_ROUNDS):
             if not todo:
                 break
             self._record(stage, [one.shard.index for one in todo])
             self._run(stage, [one.shard.index for one in todo])
             self._heed_halt()
-            tried, todo = todo, self._todo(stage, retry=False)
+            tried, todo = todo, self._todo(stage, "")
             self._refuse_standstill(stage, tried, todo)
         self._wait_for_others(stage)
         self.watcher.end(stage, current_status(self.workspace))
@@ -199,11 +200,18 @@ class _Launch:
         self.submission = replace(self.submission, outcome=outcome)
         write_submission(self.workspace.paths.ledger, self.submission)
 
-    def _todo(self, stage: str, *, retry: bool) -> list[ShardStatus]:
-        """Return the shards to start; failed ones only in the first round of a retry."""
-        states = {"eligible", "lost"} | ({"failed"} if retry else set())
-        found = current_status(self.workspace).stages[stage]
-        return [one for one in found if one.state in states]
+    def _todo(self, stage: str, failed: Literal["retry", "disk", ""]) -> list[ShardStatus]:
+        """Return the shards to start.
+
+        Of those that failed: all in the first round of a retry, those that a file system failed in
+        that of a submit, then none.
+        """
+        return [
+            one
+            for one in current_status(self.workspace).stages[stage]
+            if one.state in ("eligible", "lost")
+            or (one.state == "failed" and (failed == "retry" or (failed == "disk" and one.disk)))
+        ]
 
     def _record(self, stage: str, todo: Sequence[int]) -> None:
         folder = str(self._folder(stage))

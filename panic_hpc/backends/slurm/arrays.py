@@ -53,7 +53,8 @@ class PlannedArray:
 def select(status: Status, stages: Iterable[str], *, retry: bool) -> list[ShardStatus]:
     """Return the shards to submit, in order: what can be worked on, and what waits for only that.
 
-    Failed shards are left to `retry`; with it, only failed and lost ones and their dependents go.
+    Failed shards are left to `retry`, but those that a file system failed; with it, only
+    failed and lost ones and their dependents go.
     """
     chosen: dict[ShardId, ShardStatus] = {}
     wanted = set(stages)
@@ -68,7 +69,7 @@ def _is_to_go(
     one: ShardStatus, status: Status, chosen: Mapping[ShardId, ShardStatus], *, retry: bool
 ) -> bool:
     if one.state == "failed":
-        return retry
+        return retry or one.disk
     if one.state in TRIED_AGAIN:
         return one.state == "lost" or not retry
     if one.state != "waiting":

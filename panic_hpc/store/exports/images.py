@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.disk.file_names import file_name, file_names, require_within
+from panic_hpc.disk.files import read_json, replace_file, to_json
 from panic_hpc.disk.overwriting import admit, admit_directory
 from panic_hpc.disk.publish import replacing
 from panic_hpc.errors import PanicError
@@ -20,6 +21,7 @@ FORMATS = ("webp", "png", "jpeg")
 _MOST_EXIF = 60_000
 _DESCRIPTION = 0x010E
 _SOFTWARE = 0x0131
+_OF = "dataset.json"
 
 Report = Callable[[int, int], None]
 
@@ -38,12 +40,13 @@ def export_images(
     Files are `network/prompt/run/step`, named by numbers and models, never by prompts; what they
     show (run key, network, prompt, seed, step, model) is JSON in their EXIF description. WebP and
     PNG lose nothing, JPEG is for looking. PanicError for an unknown format or every < 1, and where
-    something is in the directory and `force` is not given.
+    something is in the directory and `force` is not given, or images of another dataset are.
     """
     if image_format not in FORMATS or every < 1:
         raise PanicError(f"Images are written as {', '.join(FORMATS)}, every n-th with n from 1")
     require_sound(dataset.file)
     admit_directory(directory, [dataset.path], force=force)
+    _require_one_dataset(directory, dataset.content_key)
     written = 0
     runs = dataset.runs().rows(named=True)
     networks, prompts = dataset.networks()["name"].to_list(), dataset.prompt_texts()
@@ -66,6 +69,21 @@ def export_images(
             written += 1
         report(place + 1, len(runs))
     return written
+
+
+def _require_one_dataset(directory: Path, key: str) -> None:
+    """Say in the directory whose images it holds; PanicError where it holds another dataset's."""
+    place = directory / _OF
+    if place.exists():
+        value = read_json(place, limit=_MOST_EXIF)
+        other = value.get("content_key") if isinstance(value, dict) else None
+        if other != key:
+            raise PanicError(
+                f"{directory} holds images of another dataset (content key {other!r})",
+                hint="Name a new directory with -o",
+            )
+    else:
+        replace_file(place, to_json({"content_key": key}))
 
 
 def _chosen(dataset: Dataset, run: int, every: int) -> Iterator[tuple[int, str]]:

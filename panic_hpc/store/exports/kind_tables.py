@@ -1,6 +1,6 @@
 """Tables of every kind of result but runs, as the kinds declare them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,14 +53,25 @@ def default_exports(kind: ResultKind) -> list[ExportTable]:
 def _kind_table(
     dataset: Dataset, found: list[Section], export: ExportTable
 ) -> "Iterator[pa.Table]":
+    # Experiments of one dataset may have different homology dimensions: all parts have all columns.
+    widths = {
+        name: max(section.slice(name, 0, 0).shape[1] for section in found)
+        for name, names in export.spread.items()
+        if len(names) == 1
+    }
     for section in found:
         present = dataset.result(section.kind.stage, section.model).has_run
         for first, last in run_groups(section.edges[export.rows]):
-            yield _stretch(section, export, first, last, present[first:last])
+            yield _stretch(section, export, widths, first, last, present[first:last])
 
 
 def _stretch(
-    section: Section, export: ExportTable, first: int, last: int, present: NDArray[np.bool_]
+    section: Section,
+    export: ExportTable,
+    widths: Mapping[str, int],
+    first: int,
+    last: int,
+    present: NDArray[np.bool_],
 ) -> "pa.Table":
     """Return the rows of runs `first` to `last`."""
     import pyarrow as pa
@@ -76,7 +87,7 @@ def _stretch(
     for name in export.columns:
         column = section.kind.by_name[name]
         rows = section.slice(name, start, stop)
-        own = _spread(column, rows, export.spread.get(name, ()))
+        own = _spread(column, rows, export.spread.get(name, ()), widths.get(name, 0))
         columns |= own
         units |= dict.fromkeys(own, column.unit)
     for name, group in export.texts.items():
@@ -93,8 +104,13 @@ def _places(section: Section, rows: str, first: int, last: int) -> NDArray[np.in
     return np.repeat(places, lengths).astype(np.int8)
 
 
-def _spread(column: Column, rows: NDArray[Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the columns that an array becomes: itself, a list a row, or one for each place."""
+def _spread(
+    column: Column, rows: NDArray[Any], names: tuple[str, ...], width: int
+) -> dict[str, Any]:
+    """Return the columns that an array becomes: itself, a list a row, or one for each place.
+
+    Numbered ones are `width` many; those that the array does not have are null.
+    """
     import pyarrow as pa
 
     short = column.name.partition("/")[2]
@@ -102,8 +118,10 @@ def _spread(column: Column, rows: NDArray[Any], names: tuple[str, ...]) -> dict[
         return {short: arrow_values(column, rows)}
     if names:
         if len(names) == 1:
-            names = tuple(names[0].format(place) for place in range(rows.shape[1]))
-        return {name: rows[:, place] for place, name in enumerate(names)}
+            names = tuple(names[0].format(place) for place in range(width))
+        absent = pa.nulls(len(rows), pa.from_numpy_dtype(rows.dtype))
+        own = rows.shape[1]
+        return {n: rows[:, place] if place < own else absent for place, n in enumerate(names)}
     values = pa.array(rows.reshape(-1))
     for size in reversed(rows.shape[1:]):
         n_lists = len(values) // size

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from panic_hpc.disk.system import sync
-from panic_hpc.errors import PanicError, ShardError
+from panic_hpc.errors import DiskError, ShardError
 from panic_hpc.store.checks.rules import RefusedError
 from panic_hpc.store.format.column import Column
 from panic_hpc.store.format.netcdf import describe_all
@@ -46,7 +46,7 @@ def lay_out_file(
     """Create `path` with an empty contiguous array a name and return where each begins.
 
     `arrays` maps names to (dtype, shape); `columns` are described by attributes. Empty arrays
-    begin at 0. The file is flushed and synced; PanicError where any of that fails.
+    begin at 0. The file is flushed and synced; DiskError where any of that fails.
     """
     try:
         with _new_file(path) as file:
@@ -64,7 +64,7 @@ def lay_out_file(
             return {name: file[name].id.get_offset() or 0 for name in arrays}
     # h5py chooses the exception by HDF5's class of error, so a full disk can be any of them.
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise PanicError(f"{path} cannot be laid out ({error})") from error
+        raise DiskError(f"{path} cannot be laid out ({error})") from error
 
 
 def _new_file(path: Path) -> h5py.File:

@@ -110,7 +110,7 @@ def publish_shard(path: Path, header: ShardHeader, arrays: Arrays) -> bool:
 
     True where this call published it, False where the same content was there already. Raises
     ShardError where the arrays contradict the schema or each other, ConflictError where another
-    content has the name, PanicError where the disk is full or fails.
+    content has the name, DiskError where the disk is full or fails.
     """
     with temporary_file(path) as temporary:
         _write(temporary, header, arrays)

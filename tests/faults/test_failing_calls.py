@@ -1,0 +1,69 @@
+"""Every call that changes a file fails, is cut short or is the last: nothing wrong is published.
+
+SQLite's way: the n-th call of each kind, for every n, once and for ever, over every kind of file.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import fault_campaign
+import pytest
+from fault_injection import FAULTS, preloaded_environment
+from fault_workloads import WORKLOADS
+
+PLACES = int(os.environ.get("PANIC_HPC_FAULT_CALLS", "1"))
+"""Calls that each fault meets in each workload, drawn by seed; `make faults` asks for 0, all."""
+
+SUPPORT = [str(Path(fault_campaign.__file__).parent), str(Path(__file__).parents[1] / "upstream")]
+COUNTED = """
+import ctypes, os, sys
+from pathlib import Path
+import fault_workloads
+root = Path(sys.argv[1])
+ctypes.CDLL(None).fault_arm(os.fsencode(f"{root}/"), int(sys.argv[2]), ctypes.c_long(-1), 5, 0, 0)
+fault_workloads.plan(root)
+print(ctypes.CDLL(None).fault_calls())
+"""
+
+pytestmark = pytest.mark.programs("g++")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**preloaded_environment(folder), "PYTHONPATH": os.pathsep.join(SUPPORT)}
+
+
+@pytest.mark.parametrize("kind", [workload.kind for workload in WORKLOADS])
+@pytest.mark.timeout(3600)
+def test_no_failing_call_publishes_anything_wrong_or_loses_anything(
+    tmp_path: Path, kind: str
+) -> None:
+    folder = tmp_path / "campaign"
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, fault_campaign.__file__, str(folder), str(PLACES), kind],
+        env=environment(tmp_path), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    tally = json.loads(done.stdout)
+    total = sum(n for ends in tally["counts"].values() for how, n in ends.items() if how != "wrong")
+    print(f"faults: {total} failing calls, {kind}: {tally['counts']}")
+    print(f"faults: {kind}: doctor --fix was needed {tally['repaired']} times")
+    assert not tally["wrong"], "\n".join(tally["wrong"][:3])
+    assert tally["counts"].keys() >= {"write ENOSPC", "killed", "disk full for ever"}
+
+
+@pytest.mark.programs("strace")
+@pytest.mark.parametrize(("fault", "call"), [("fsync EIO", "fsync"), ("link EIO", "link")])
+def test_the_injector_sees_what_strace_sees(tmp_path: Path, fault: str, call: str) -> None:
+    log, root = tmp_path / "strace", tmp_path / "root"
+    kinds = next(one.kinds for one in FAULTS if one.name == fault)
+    done = subprocess.run(
+        ["strace", "-f", "-qq", "-y", "-o", log, "-e", f"trace={call}",
+         sys.executable, "-c", COUNTED, root, str(kinds)],
+        env=environment(tmp_path), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    seen = [line for line in log.read_text().splitlines() if str(root) in line]
+    assert len(seen) == int(done.stdout.split()[-1]) > 0

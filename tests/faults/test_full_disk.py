@@ -1,0 +1,82 @@
+"""A real file system that is full, then read-only: the same command goes on when it is well."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from little_experiment import plan_little, run_command
+
+import panic_hpc
+from panic_hpc.workspace.failures import read_failure
+
+TINY_BYTES, AMPLE = 800_000, "64m"
+
+
+def mount(*options: str) -> None:
+    subprocess.run(["mount", *options], check=True, capture_output=True)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 800 kB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("needs root, who may mount a file system")
+    try:
+        mount("-t", "tmpfs", "-o", f"size={TINY_BYTES}", "tmpfs", str(place))
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"needs to mount a tmpfs ({error})")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def content_key(root: Path) -> str:
+    with panic_hpc.open(root / "dataset.h5") as dataset:
+        dataset.file.check_all()
+        return dataset.content_key
+
+
+def submit(root: Path, code: int) -> str:
+    return run_command("submit", root, "--executor", "inline", code=code)
+
+
+def test_shards_that_a_full_disk_failed_are_submitted_again_by_submit(
+    tmp_path: Path, small: Path
+) -> None:
+    undisturbed = plan_little(tmp_path / "EXP")
+    submit(undisturbed, code=0)
+    root = plan_little(small / "EXP")
+    (small / "others").write_bytes(bytes(TINY_BYTES - 300_000 - used(small)))
+    said = submit(root, code=3)
+    assert "submit` tries again" in said
+    assert "Traceback" not in said
+    records = [read_failure(path) for path in (root / "failed").iterdir()]
+    assert records
+    assert all(record and record.disk for record in records)
+    mount("-o", f"remount,size={AMPLE}", str(small))
+    submit(root, code=0)
+    assert content_key(root) == content_key(undisturbed)
+
+
+def used(place: Path) -> int:
+    status = os.statvfs(place)
+    return (status.f_blocks - status.f_bfree) * status.f_frsize
+
+
+def test_a_read_only_file_system_is_told_in_a_sentence_and_costs_nothing(
+    tmp_path: Path, small: Path
+) -> None:
+    mount("-o", f"remount,size={AMPLE}", str(small))
+    root = plan_little(small / "EXP")
+    mount("-o", "remount,ro", str(small))
+    said = submit(root, code=1)
+    assert "Read-only file system" in said
+    assert "Traceback" not in said
+    mount("-o", "remount,rw", str(small))
+    submit(root, code=0)
+    undisturbed = plan_little(tmp_path / "EXP")
+    submit(undisturbed, code=0)
+    assert content_key(root) == content_key(undisturbed)
