@@ -9,7 +9,7 @@ from panic_hpc.errors import ModelError
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.models import loading
-from panic_hpc.models.pipelines import diffusers_model
+from panic_hpc.models.pipelines.parts import load_pipeline
 from panic_hpc.planning.plan import make_plan
 from panic_hpc.types import ModelSpec
 
@@ -34,13 +34,12 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note which pipelines are read from disk."""
     loading.load_all([], "cpu")
     found: list[str] = []
-    load = diffusers_model.load_pipeline
 
     def noted(spec: ModelSpec, *given: Any, **options: Any) -> Any:
         found.append(spec.name)
-        return load(spec, *given, **options)
+        return load_pipeline(spec, *given, **options)
 
-    monkeypatch.setattr(diffusers_model, "load_pipeline", noted)
+    monkeypatch.setattr("panic_hpc.models.pipelines.diffusers_model.load_pipeline", noted)
     return found
 
 

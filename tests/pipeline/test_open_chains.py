@@ -13,8 +13,7 @@ from panic_hpc.store.checks.verify import verify_file
 def test_a_chain_of_one_picture_goes_all_the_way(
     tmp_path: Path, embedding_models: list[str]
 ) -> None:
-    changes = {"networks": [["DummyT2I", "DummyI2T"]], "max_length": 1}
-    root = plan_little(tmp_path / "E", embedding_models=embedding_models, **changes)
+    root = plan_little(tmp_path / "E", embedding_models=embedding_models, max_length=1)
     workspace = panic_hpc.open_workspace(root)
     panic_hpc.submit(workspace, wait=True)
     state = panic_hpc.wait(workspace)
