@@ -19,7 +19,7 @@ def chaining_problems(experiment: Experiment, specs: Specs) -> list[str]:
     problems = _repeated_networks(experiment, specs)
     for index, network in enumerate(experiment.networks):
         if network.models:
-            problems += _network_problems(index, network, specs)
+            problems += _network_problems(index, network, specs, experiment.max_length)
     # What runs make is known where every network is: else it would be told what follows from what
     # is told already.
     made = _modalities_made(experiment, specs) if _is_all_known(experiment, specs) else None
@@ -36,17 +36,25 @@ def _repeated_networks(experiment: Experiment, specs: Specs) -> list[str]:
     A run's key knows nothing of a model's name or a network's place, and a dataset holds each key
     once: the second network's runs would be computed and then be missing.
     """
-    identities = {name: content_key(spec.identity()) for name, spec in specs.items()}
     places = defaultdict(list)
     for index, network in enumerate(experiment.networks):
-        models = tuple(identities.get(name, name) for name in network.models)
-        places[models, _noise_that_tells_apart(network, experiment)].append(index)
+        places[network_identity(network, experiment, specs)].append(index)
     return [
         f"{' and '.join(f'networks[{index}]' for index in same)}: the same runs twice, since "
         f"models and settings are equal, and {_why_alike(noise)}; remove one"
         for (models, noise), same in places.items()
         if len(same) > 1 and models
     ]
+
+
+def network_identity(
+    network: NetworkConfig, experiment: Experiment, specs: Specs
+) -> tuple[tuple[str, ...], str]:
+    """Return what decides a network's runs within its experiment: its models, and its noise."""
+    models = tuple(
+        content_key(specs[name].identity()) if name in specs else name for name in network.models
+    )
+    return models, _noise_that_tells_apart(network, experiment)
 
 
 def _noise_that_tells_apart(network: NetworkConfig, experiment: Experiment) -> str:
@@ -59,7 +67,9 @@ def _why_alike(noise: str) -> str:
     return f"noise is {noise}" if noise else "runs without a seed have per_step noise in each"
 
 
-def _network_problems(index: int, network: NetworkConfig, specs: Specs) -> list[str]:
+def _network_problems(
+    index: int, network: NetworkConfig, specs: Specs, max_length: int
+) -> list[str]:
     place = f"networks[{index}]"
     models = [specs.get(name) for name in network.models]
     # Told alone: the links round it would be wrong too, and only confuse.
@@ -68,7 +78,11 @@ def _network_problems(index: int, network: NetworkConfig, specs: Specs) -> list[
         for position, model in enumerate(models)
         if model and model.produces == EMBEDDING
     ]
-    return embedding or [*_first_problem(place, models[0]), *_link_problems(place, models)]
+    is_open = max_length <= len(models)
+    return embedding or [
+        *_first_problem(place, models[0]),
+        *_link_problems(place, models, is_open),
+    ]
 
 
 def _first_problem(place: str, first: ModelSpec | None) -> list[str]:
@@ -77,10 +91,9 @@ def _first_problem(place: str, first: ModelSpec | None) -> list[str]:
     return [f"{place}[0] = {first.name!r}: takes {first.consumes}, but a prompt is text"]
 
 
-def _link_problems(place: str, models: list[ModelSpec | None]) -> list[str]:
-    # Round the cycle even where max_length ends before it: a longer run of the same network must be
-    # possible.
-    following = [*models[1:], models[0]]
+def _link_problems(place: str, models: list[ModelSpec | None], is_open: bool) -> list[str]:
+    # A chain that ends before its first model comes again has no closing link.
+    following = [*models[1:], None if is_open else models[0]]
     return [
         f"{place}: {a.name} gives {a.produces}, but {_next(b, position + 1 == len(models))}"
         for position, (a, b) in enumerate(zip(models, following, strict=True))
@@ -114,9 +127,11 @@ def _is_all_known(experiment: Experiment, specs: Specs) -> bool:
 
 
 def _modalities_made(experiment: Experiment, specs: Specs) -> set[str]:
-    """Return what the invocations give; a run shorter than its network does not reach its end."""
-    return {
+    """Return what prompts and invocations give; a short run does not reach its network's end."""
+    made = {
         specs[name].produces
         for network in experiment.networks
         for name in network.models[: experiment.max_length]
     }
+    # The prompt is embedded too, as step -1.
+    return made | {TEXT}

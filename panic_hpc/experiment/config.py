@@ -1,7 +1,7 @@
 """The experiment as closed, frozen models: what may be written, and within which bounds."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -36,6 +36,7 @@ from panic_hpc.validation.closed import Closed
 MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1
 MAX_RUNS = 10**7
 MAX_LENGTH = 10**6
+MAX_NETWORKS = 10_000
 # No path separator, no leading dot, no space: names become directories and Slurm job names. \z and
 # not $, which would let a last newline through.
 NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\z"
@@ -120,7 +121,7 @@ Networks = Annotated[
     tuple[NetworkEntry, ...],
     Listed,
     AfterValidator(filled),
-    Field(max_length=10_000),
+    Field(max_length=MAX_NETWORKS),
 ]
 Prompts = Annotated[
     tuple[Annotated[Prompt, PlainValidator(as_prompt), PlainSerializer(as_table)], ...],
@@ -139,7 +140,6 @@ Seeds = Annotated[
 EmbeddingNames = Annotated[
     tuple[Name, ...],
     Listed,
-    AfterValidator(filled),
     Field(max_length=64),
     AfterValidator(distinct_names),
 ]
@@ -160,7 +160,8 @@ class Experiment(Closed):
     seeds: Seeds | None = None
     seed_count: Count | None = None
     num_runs: Count | None = None
-    embedding_models: EmbeddingNames
+    # None: then there are no embeddings and no diagrams.
+    embedding_models: EmbeddingNames = ()
     max_length: Annotated[int, Field(ge=1, le=MAX_LENGTH)]
     # As upstream's Python: the run's seed at every step, so that a repeated output proves a loop.
     noise: Noise = "fixed"
@@ -210,10 +211,24 @@ def seed_problems(given: Sequence[str]) -> list[str]:
     return [f"{' and '.join(given)}: only one of them can be given"] if len(given) > 1 else []
 
 
-def unused_tables(tables: Iterable[str], used: Collection[str]) -> list[str]:
+def unused_tables(tables: Mapping[str, Any], used: Collection[str]) -> list[str]:
     """Return a line for each [models.X] table that would be read by nothing."""
+    read = used_names(tables, used)
     return [
         f"models.{name}: no network and no embedding_models has it. {nearest(name, used)}".rstrip()
         for name in tables
-        if name not in used
+        if name not in read
     ]
+
+
+def used_names(tables: Mapping[str, Any], named: Iterable[str]) -> set[str]:
+    """Return the names of models that are used: by name, or as the base of one that is."""
+    used: set[str] = set()
+    names = list(named)
+    while names:
+        name = names.pop()
+        if name not in used:
+            used.add(name)
+            base = tables[name].get("base") if isinstance(tables.get(name), Mapping) else None
+            names += [base] if isinstance(base, str) else []
+    return used

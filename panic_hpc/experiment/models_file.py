@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.errors import ConfigError
+from panic_hpc.experiment.config import used_names
 from panic_hpc.experiment.tables import read_table
 from panic_hpc.validation.problems import shown
 
@@ -24,10 +25,11 @@ def with_models_file(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any
         rows = read_models(folder, name)
     except ConfigError as error:
         return rest, [f"models_file = {shown(name)}: {problem}" for problem in error.problems]
-    used = set(names_in([table.get("networks"), table.get("embedding_models")]))
-    rows = {model: row for model, row in rows.items() if model in used}
     if not isinstance(own, dict):
         return rest, []
+    named = names_in([table.get("networks"), table.get("embedding_models")])
+    used = used_names({**rows, **own}, named)
+    rows = {model: row for model, row in rows.items() if model in used}
     twice = [f"models.{model}: in {name} too; keep one" for model in rows if model in own]
     return {**rest, "models": {**rows, **own}}, twice
 

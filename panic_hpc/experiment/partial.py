@@ -32,7 +32,6 @@ _NESTED: dict[str, type[Closed]] = {
 _NEEDED = {
     "networks": 'a list of lists of model names, such as [["FluxDev", "Moondream"]]',
     "prompts": "a list of texts, or prompts_file with the name of a file of them",
-    "embedding_models": 'a list of names, such as ["Nomic"]',
     "max_length": "the number of invocations in each run, such as 100",
 }
 
@@ -72,7 +71,7 @@ def _key_problems(table: Mapping[str, Any]) -> list[str]:
 
 
 def _table_problems(table: Mapping[str, Any], models: Mapping[str, Any]) -> list[str]:
-    lists = [table.get("networks"), table.get("embedding_models")]
+    lists = [table.get("networks"), table.get("embedding_models", [])]
     # Without the lists, which are told as missing, every table would be unused.
     unused = unused_tables(models, set(names_in(lists))) if None not in lists else []
     return unused + [

@@ -59,7 +59,7 @@ def resolve(
         table = _table_for(name, experiment, catalogue)
         try:
             specs[name] = _resolved(name, place, table, catalogue, commits)
-            entry = catalogue.entries.get(name)
+            entry = catalogue.entries.get(known_name(name, table))
             seconds[name] = float(table.get("seconds", entry.seconds if entry else 1.0))
         except ConfigError as error:
             problems += error.problems
@@ -68,9 +68,15 @@ def resolve(
 
 def ref_of(name: str, experiment: Experiment, catalogue: Catalogue) -> str:
     """Return the branch or tag that a lock asks for where a model has no commit, "" for none."""
-    table, entry = experiment.models.get(name, {}), catalogue.entries.get(name)
+    table = experiment.models.get(name, {})
+    entry = catalogue.entries.get(known_name(name, table))
     is_known = entry and table.get("repository", entry.repository) == entry.repository
     return str(table.get("ref", "") or (entry.ref if entry and is_known else ""))
+
+
+def known_name(name: str, table: Mapping[str, Any]) -> str:
+    """Return the name under which the catalogue may know a model: that of its base, or its own."""
+    return str(table.get("base", name))
 
 
 def _unread_limit(experiment: Experiment, specs: Mapping[str, ModelSpec]) -> list[str]:
@@ -98,8 +104,9 @@ def _places(experiment: Experiment) -> dict[str, str]:
 def _table_for(name: str, experiment: Experiment, catalogue: Catalogue) -> dict[str, Any]:
     """Return the [models.X] table, with upstream's one setting for all captioners beneath it."""
     table = dict(experiment.models.get(name, {}))
-    family = find_family(catalogue.families, str(table.get("family", catalogue.owners.get(name))))
-    if experiment.i2t_max_new_tokens and _limits_captions(family, catalogue.entries.get(name)):
+    known = known_name(name, table)
+    family = find_family(catalogue.families, str(table.get("family", catalogue.owners.get(known))))
+    if experiment.i2t_max_new_tokens and _limits_captions(family, catalogue.entries.get(known)):
         # Beneath the model's own table: what is said of one model goes before what is said of all.
         table.setdefault("max_new_tokens", experiment.i2t_max_new_tokens)
     return table
@@ -178,7 +185,8 @@ def _modalities(name: str, settings: Any, family: Any, entry: ModelEntry | None)
 def _family_and_entry(
     name: str, place: str, table: Mapping[str, Any], catalogue: Catalogue
 ) -> tuple[Any, ModelEntry | None]:
-    entry, listed = catalogue.entries.get(name), catalogue.owners.get(name, "")
+    known = known_name(name, table)
+    entry, listed = catalogue.entries.get(known), catalogue.owners.get(known, "")
     wanted = table.get("family", listed)
     if entry and entry.unavailable and not wanted:
         return None, entry

@@ -35,6 +35,9 @@ class GenerativeModel(Protocol):
     A model that can leave its device and come back has `move(device)`: it makes room for the others
     of its network where they do not fit together, and keeps its bits. Arrays that `generate`
     returns are the caller's: they are not changed afterwards.
+
+    A model that can work with weights that another has loaded has `adopt(other)`, called instead of
+    `load` where all that `ModelFamily.weight_settings` names is equal; `other` is not used again.
     """
 
     spec: ModelSpec
@@ -72,7 +75,11 @@ class ModelFamily(Protocol):
     name: str
     entries: tuple[ModelEntry, ...]
     settings: "type[BaseModel]"
-    """Closed, frozen settings with defaults; always has `batch_size: int`."""
+    """Closed, frozen settings with defaults; always has `batch_size: int`.
+
+    A family whose models have `adopt` names in `weight_settings: tuple[str, ...]` the settings that
+    its weights are loaded by; models that differ in other settings load them once.
+    """
 
     def build(self, spec: ModelSpec) -> Any:
         """Return a GenerativeModel or EmbeddingModel whose weights are not loaded yet."""

@@ -7,7 +7,7 @@ from panic_hpc import installed
 from panic_hpc.errors import ModelError, PanicError
 from panic_hpc.keys import content_key
 from panic_hpc.models.base import find_family
-from panic_hpc.models.device.residency import Residents
+from panic_hpc.models.device.residency import Resident, Residents
 from panic_hpc.types import ModelSpec
 
 R = TypeVar("R")
@@ -43,12 +43,46 @@ def load_all(specs: Sequence[ModelSpec], device: str) -> list[Any]:
     """
     # By identity and not by name: two names for one model share its weights.
     keys = [content_key([spec.identity(), device]) for spec in specs]
+    _adopt(specs, keys, device)
     # Before loading: the pipelines of two networks side by side were upstream's out-of-memory.
     _residents.keep(keys)
     for key, spec in zip(keys, specs, strict=True):
         if key not in _residents:
             _residents.add(key, device, lambda spec=spec: load(spec, device))  # type: ignore[misc]
     return [_residents.model(key) for key in keys]
+
+
+def _adopt(specs: Sequence[ModelSpec], keys: Sequence[str], device: str) -> None:
+    """Make missing models of loaded ones that are not wanted any more and have the same weights.
+
+    So the cells of a sweep, one after the other, load their weights once.
+    """
+    for key, spec in zip(keys, specs, strict=True):
+        if key in _residents:
+            continue
+        for other, donor in _residents.items():
+            if other not in keys and _has_weights_of(spec, donor, device):
+                _residents.replace(other, key, lambda model, spec=spec: _adopted(spec, model))  # type: ignore[misc]
+                break
+
+
+def _has_weights_of(spec: ModelSpec, donor: Resident, device: str) -> bool:
+    weights = _weights(spec)
+    return bool(weights) and donor.device == device and weights == _weights(donor.model.spec)
+
+
+def _weights(spec: ModelSpec) -> dict[str, Any]:
+    """Return all that decides what a model loads, {} where its family does not say."""
+    family = find_family(installed.plugins("families"), spec.code)
+    named = getattr(family, "weight_settings", ())
+    chosen = {name: spec.settings.get(name) for name in named}
+    return {**spec.identity(), "batch_size": 0, "settings": chosen} if named else {}
+
+
+def _adopted(spec: ModelSpec, donor: Any) -> Any:
+    model = build(spec)
+    model.adopt(donor)
+    return model
 
 
 def on_device(model: Any, call: Callable[[], R]) -> R:

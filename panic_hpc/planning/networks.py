@@ -48,6 +48,11 @@ class Network:
     loop_stop: bool
     max_length: int
 
+    @property
+    def reached(self) -> tuple[ModelSpec, ...]:
+        """The models that runs get to: all but those behind the end of a run."""
+        return self.models[: self.max_length]
+
 
 def longest_shard_minutes(networks: Sequence[Network], seconds: Mapping[str, float]) -> float:
     """Return how long the costliest shard of runs takes, by the models' seconds an item."""

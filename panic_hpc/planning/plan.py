@@ -14,6 +14,7 @@ from panic_hpc.experiment.config import MAX_RUNS, Experiment
 from panic_hpc.experiment.experiment_file import load_experiment
 from panic_hpc.experiment.resolution import NO_COMMITS, Commits, Resolved, resolve
 from panic_hpc.experiment.stage_settings import with_stage_tables
+from panic_hpc.experiment.sweep import sweep, without_repeated_cells
 from panic_hpc.experiment.tables import NOTHING
 from panic_hpc.keys import run_key
 from panic_hpc.planning.networks import Network, PlanOptions, plan_networks
@@ -130,14 +131,15 @@ def plan_file(
     a revision.
     """
     # Kept from the check: resolving digests local folders, gigabytes that need not be read twice.
-    found: list[Resolved] = []
+    found: list[tuple[Experiment, Resolved]] = []
 
     def check(experiment: Experiment) -> list[str]:
-        found.append(resolve(experiment, catalogue, commits))
-        return _model_problems(experiment, found[0])
+        whole, resolved, problems = _swept_and_resolved(experiment, catalogue, commits)
+        found.append((whole, resolved))
+        return problems
 
-    experiment = load_experiment(path, check, extra)
-    return lay_out(experiment, found[0], options)
+    load_experiment(path, check, extra)
+    return lay_out(*found[0], options)
 
 
 def make_plan(experiment: Experiment, catalogue: Catalogue, options: PlanOptions = DEFAULT) -> Plan:
@@ -147,8 +149,8 @@ def make_plan(experiment: Experiment, catalogue: Catalogue, options: PlanOptions
     """
     tables, problems = with_stage_tables({"stages": experiment.stages})
     experiment = experiment.model_copy(update={"stages": tables.get("stages", {})})
-    resolved = resolve(experiment, catalogue)
-    if problems := [*problems, *_model_problems(experiment, resolved)]:
+    experiment, resolved, found = _swept_and_resolved(experiment, catalogue, NO_COMMITS)
+    if problems := [*problems, *found]:
         raise ConfigError(_named(experiment), at_most(problems))
     return lay_out(experiment, resolved, options)
 
@@ -169,8 +171,15 @@ def _named(experiment: Experiment) -> str:
     return f"experiment {experiment.name!r}" if experiment.name else "the experiment"
 
 
-def _model_problems(experiment: Experiment, resolved: Resolved) -> list[str]:
-    return [*resolved.problems, *chaining_problems(experiment, resolved.specs)]
+def _swept_and_resolved(
+    experiment: Experiment, catalogue: Catalogue, commits: Commits
+) -> tuple[Experiment, Resolved, list[str]]:
+    """Return an experiment, its sweeps laid out, its models, and all that is wrong with both."""
+    swept = sweep(experiment, catalogue)
+    resolved = resolve(swept.experiment, catalogue, commits)
+    problems = [*swept.problems, *swept.told(resolved.problems)]
+    experiment, resolved = without_repeated_cells(swept, resolved)
+    return experiment, resolved, [*problems, *chaining_problems(experiment, resolved.specs)]
 
 
 def _size_problems(plan: Plan) -> list[str]:

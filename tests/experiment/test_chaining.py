@@ -53,10 +53,16 @@ def test_a_broken_cycle_is_told_where(
     assert expected in problem
 
 
-def test_an_embedding_model_needs_something_to_embed(small: dict[str, Any]) -> None:
-    (problem,) = problems(small, max_length=1)
-    assert "'DummyText': nothing to embed; it takes text, the runs make image" in problem
+def test_the_prompt_is_something_to_embed(small: dict[str, Any]) -> None:
+    assert problems(small, max_length=1) == []
     assert problems(small, max_length=1, embedding_models=["DummyVision"]) == []
+
+
+def test_a_chain_that_ends_before_it_comes_round_need_not_close(small: dict[str, Any]) -> None:
+    assert problems(small, networks=[["DummyT2I"]], max_length=1) == []
+    assert problems(small, networks=[["DummyT2I", "DummyI2T", "DummyT2I2"]], max_length=3) == []
+    (problem,) = problems(small, networks=[["DummyT2I"]], max_length=2)
+    assert "gives image, but the first model of the cycle, DummyT2I, takes text" in problem
 
 
 def test_a_generative_model_embeds_nothing(small: dict[str, Any]) -> None:

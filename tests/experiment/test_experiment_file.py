@@ -169,7 +169,7 @@ def test_what_is_missing_is_named_with_an_example(tmp_path: Path) -> None:
     (tmp_path / "e.toml").write_text("")
     problems = problems_of(tmp_path / "e.toml")
     assert [problem.split(" is missing: ")[0] for problem in problems] == [
-        "networks", "prompts", "embedding_models", "max_length",
+        "networks", "prompts", "max_length",
     ]  # fmt: skip
 
 

@@ -55,6 +55,20 @@ class Residents:
         model = self._with_room(load, None)
         self._by_key[key] = Resident(model, device, max(0, allocated_bytes() - before))
 
+    def items(self) -> list[tuple[str, Resident]]:
+        """Return the models that are loaded, with their keys."""
+        return list(self._by_key.items())
+
+    def replace(self, old: str, new: str, make: Callable[[Any], Any]) -> None:
+        """Put what `make` makes of the model `old` in its place, as `new`, on its device."""
+        own = self._by_key[old]
+        if own.is_parked:
+            self._fetch(own)
+        # First: a model that gave its weights away must not be found again if making fails.
+        del self._by_key[old]
+        own.model = self._with_room(lambda: make(own.model), own)
+        self._by_key[new] = own
+
     def keep(self, keys: Collection[str]) -> None:
         """Give up all models but `keys`: those wait on the host that fit there, others are dropped.
 

@@ -48,6 +48,7 @@ class Diffusers:
     name = "diffusers"
     settings = DiffusersSettings
     entries = builtin.entries("text_to_image", DiffusersSettings.model_fields)
+    weight_settings = ("dtype", "variant", "safety_checker")
 
     def build(self, spec: ModelSpec) -> DiffusersModel:
         """Return the pipeline that `spec` names, not loaded yet."""

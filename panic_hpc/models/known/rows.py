@@ -56,6 +56,7 @@ class ModelRow(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     family: Text = ""
+    base: Text = ""
     architecture: Text = ""
     repository: Text = ""
     revision: Text = ""

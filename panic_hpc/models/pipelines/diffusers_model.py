@@ -55,8 +55,8 @@ class DiffusersModel:
         variant = self.settings.variant
         folder = open_folder(self.spec, find_weights(self.spec))
         self._kind = folder.kind.__name__
-        self._require_alone()
         require_installed(self.spec.name, pipeline_class(self._kind).needs)
+        self._require_alone()
         self._arguments = self._checked_arguments(folder.kind)
         dtype = getattr(self._torch, self.settings.dtype)
         given = self._replaced_parts(folder.kind)
@@ -67,8 +67,16 @@ class DiffusersModel:
         prepare(self._pipeline)
         self._listener = PromptListener(tokenizers_of(self._pipeline), self._read_limit())
         self._try()
-        scheduler = getattr(self._pipeline, "scheduler", None)
-        self.details = {"pipeline": self._kind, "scheduler": type(scheduler).__name__}
+
+    def adopt(self, other: "DiffusersModel") -> None:
+        """Take over the pipeline that `other` has loaded; raises as `load` does."""
+        self._torch, self._kind, self._pipeline = other._torch, other._kind, other._pipeline
+        self._require_alone()
+        self._arguments = self._checked_arguments(type(self._pipeline))
+        # The tokenizers have been given ears once; they tell this model from now on.
+        self._listener = other._listener
+        self._listener.read_limit = self._read_limit()
+        self._try()
 
     def move(self, device: str) -> None:
         """Bring the weights to `device`, the host's memory ("cpu") included."""
@@ -180,6 +188,8 @@ class DiffusersModel:
 
     def _try(self) -> None:
         """Draw one picture, and more where a setting may be idle; ModelError for what is wrong."""
+        scheduler = getattr(self._pipeline, "scheduler", None)
+        self.details = {"pipeline": self._kind, "scheduler": type(scheduler).__name__}
         with decoded_sizes(self._pipeline) as sizes:
             images, blackened = self._trial(self._arguments)
         _, (problem,) = self._pictures(images, blackened)

@@ -28,7 +28,7 @@ class PromptListener:
     """
 
     def __init__(self, tokenizers: Mapping[str, Any], read_limit: int | None = None) -> None:
-        self._read_limit = read_limit
+        self.read_limit = read_limit
         self._calls: dict[str, list[_Call]] = {name: [] for name in tokenizers}
         self._is_open = False
         for name, tokenizer in tokenizers.items():
@@ -54,7 +54,7 @@ class PromptListener:
         readings = [reading for reading in heard if reading is not None]
         if not readings:
             return Count(-1, False)
-        counts = [(call.count(text), _limit(call, self._read_limit)) for text, call in readings]
+        counts = [(call.count(text), _limit(call, self.read_limit)) for text, call in readings]
         # The first of those that read furthest.
         n_tokens, _ = max(counts, key=lambda pair: pair[1])
         return Count(n_tokens, all(n > limit for n, limit in counts))

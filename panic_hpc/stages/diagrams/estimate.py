@@ -28,7 +28,8 @@ def estimate_diagrams(manifest: "Manifest") -> Estimate:
 
 def estimate_longest_shard(manifest: "Manifest", runs_per_shard: int) -> Estimate:
     """Return what a shard takes whose runs are all of the costliest network and model."""
-    longest = max((run for _, run in _estimates(manifest)), key=lambda run: run.cpu_seconds)
+    runs = [run for _, run in _estimates(manifest)]
+    longest = max(runs, key=lambda run: run.cpu_seconds, default=Estimate(0.0, 0.0, 0.0))
     return longest.times(min(runs_per_shard, manifest.n_runs))
 
 

@@ -30,7 +30,7 @@ def estimate_longest_shard(manifest: "Manifest") -> Estimate:
         run.times(min(network.runs_per_shard, network.n_runs))
         for network, run in _estimates(manifest)
     ]
-    return max(shards, key=lambda shard: shard.gpu_seconds)
+    return max(shards, key=lambda shard: shard.gpu_seconds, default=Estimate(0.0, 0.0, 0.0))
 
 
 def _estimates(manifest: "Manifest") -> "Iterator[tuple[Network, Estimate]]":

@@ -52,16 +52,16 @@ class RunsStage(JournalledStage):
         network = _network(context.manifest, shard)
         # Before torch is imported, which reads the variables once.
         fix_threads(experiment.threads)
-        models = load_all(network.models, context.device)
+        models = load_all(network.reached, context.device)
         course = _course(network, models, experiment.images.keep_every)
-        require_repeatable(network.models, context.device)
+        require_repeatable(network.reached, context.device)
         # After loading: torch's precision switches are set by then, and are part of the class.
         numerics = with_codecs(
             numerics_class(context.device, experiment.threads),
             [place.codec for place in course.places],
             experiment.images.codec,
         )
-        header = begin_header(context, shard, numerics, zip(network.models, models, strict=True))
+        header = begin_header(context, shard, numerics, zip(network.reached, models, strict=True))
         allow = context.allow_other_numerics
         with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
             runs = _resumed(context.manifest, shard, course, journal)
@@ -89,7 +89,7 @@ def _course(network: "Network", models: Sequence[Any], keep_every: int) -> Netwo
     """Return what the network's runs go through, its loaded models given in order."""
     places = tuple(
         position_of(model, codec_of(spec.produces), codec_of(spec.consumes))
-        for spec, model in zip(network.models, models, strict=True)
+        for spec, model in zip(network.reached, models, strict=True)
     )
     return NetworkCycle(places, RunLimits(network.max_length, network.loop_stop), keep_every)
 
