@@ -44,6 +44,26 @@ def spread_states(found: TrajectorySet, most: int) -> StateSample:
     return StateSample(found.starts[runs] + within * every, runs, every)
 
 
+def all_states(found: TrajectorySet) -> StateSample:
+    """Return every state of every run."""
+    return spread_states(found, int(found.lengths.sum()))
+
+
+def caption_of(found: TrajectorySet, run: int, state: int) -> str | None:
+    """Return the text of a state, or of the first text behind a picture; None where there is none.
+
+    Of a model that reads pictures texts are looked up by step in the dataset.
+    """
+    if found.modality == "text":
+        texts = [] if found.texts is None else found.texts(run)
+        return texts[state] if state < len(texts) else None
+    if found.dataset is None or found.steps is None:
+        return None
+    step = int(found.steps[found.starts[run] + state])
+    later = [text for at, text in found.dataset.texts(run).items() if at > step]
+    return later[0] if later else None
+
+
 def time_grid(n_states: int, most: int) -> Rows:
     """Return at most `most` states from the first to the last of `n_states`, evenly spaced."""
     return np.unique(np.linspace(0, n_states - 1, min(most, n_states)).round().astype(np.int64))
