@@ -24,6 +24,7 @@ LAYERS = (
         "memory",
         "versions",
         "closing",
+        "plain_text",
         "installed",
         "disk",
     ),
@@ -58,6 +59,7 @@ DOORS = {
     "mpi4py": ("merging",),
     "submitit": ("backends.slurm.sbatch", "backends.local.pool"),
     "matplotlib": ("report",),
+    "jinja2": ("report.rendering",),
 }
 LAZY = set(DOORS) - {"h5py"}
 GATED = ("store.dataset.torch_dataset",)
