@@ -9,6 +9,7 @@ nothing else runs even where that fails.
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,11 @@ TEMPLATES = (Path(__file__).parent / "page/templates", Path(__file__).parent / "
 _DATA_ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
 
-def render(template: str, style: str, script: str, **values: Any) -> bytes:
-    """Return a page: `style` and `script` are files beside the template, put into it whole."""
+def render(template: str, style: str, scripts: Sequence[str], **values: Any) -> bytes:
+    """Return a page: `style` and `scripts` are files beside the template, put into it whole."""
     from markupsafe import Markup
 
-    css, js = _source(style), _source(script)
+    css, js = _source(style), "".join(map(_source, scripts))
     page = _environment().get_template(template)
     text = page.render(policy=_policy(css, js), style=Markup(css), script=Markup(js), **values)
     # A lone surrogate, which a file name may bring, is no UTF-8; `plain` leaves none elsewhere.

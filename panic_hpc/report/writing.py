@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from panic_hpc.analysis.base import Analysis
 from panic_hpc.analysis.records import AnalysisRecord
+from panic_hpc.report.explorer.explorer_page import PAGE, Explorer
 from panic_hpc.report.folder import ReportFolder
-from panic_hpc.report.page.first_page import FirstPage
+from panic_hpc.report.page.first_page import ExplorerLink, FirstPage
 from panic_hpc.report.page.views import in_order
 from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.versions import own_version
@@ -30,7 +31,7 @@ class ReportRequest:
     """
 
     most_points: int = 100_000
-    most_pictures: int = 4_000
+    most_pictures: int = 2_000
     force: bool = False
 
 
@@ -55,13 +56,18 @@ def write_report(
     folder = ReportFolder(directory, [dataset.path], keys, force=request.force)
     records = in_order(records, known, dataset.embedding_models)
     first = FirstPage(dataset, records, known, folder)
+    explorer = Explorer(dataset, folder, request.most_points, request.most_pictures)
     steps: list[Callable[[], None]] = [
         first.write_dataset,
-        *(partial(first.write_analysis, one) for one in records),
+        *(partial(first.write_analysis, record) for record in records),
+        *(partial(explorer.write_sheet, run) for run in explorer.pictures),
     ]
     for done, step in enumerate(steps):
         report(done, len(steps))
         step()
-    report(len(steps), len(steps))
+    n_points = explorer.write_page()
+    link = ExplorerLink(PAGE, n_points) if n_points else None
     told = {"content_key": dataset.content_key, "software": own_version()}
-    return folder.finish(first.page(None), told)
+    page = folder.finish(first.page(link), told)
+    report(len(steps), len(steps))
+    return page

@@ -77,7 +77,7 @@ class FirstPage:
         return render(
             "index.html",
             "report.css",
-            "report.js",
+            ["report.js"],
             title=self.dataset.path.name,
             facts=list(self._facts()),
             questions=answered(self.records, self.known),
