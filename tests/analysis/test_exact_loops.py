@@ -48,3 +48,9 @@ def test_a_loop_is_proof_under_fixed_noise_alone() -> None:
 def test_runs_that_a_loop_stopped_count_though_their_texts_do_not_repeat() -> None:
     stopped = analysis("loops", of_texts(["abc", "de"], "fixed", ended="loop"))
     assert stopped.statements[0].value == 1
+
+
+def test_a_share_of_few_prompts_has_no_interval_and_says_so() -> None:
+    few = analysis("loops", of_texts(["aba", "ab", "aa"], "fixed"))
+    assert few.not_done[0].why == "3 prompts; an interval takes 4"
+    assert "interval" not in few.statements[0].sentence
