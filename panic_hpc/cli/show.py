@@ -113,7 +113,8 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, dict):
-            flat |= {f"{key}.{inner}": leaf for inner, leaf in value.items() if leaf is not None}
+            inner = {k: v for k, v in _flat(value).items() if v is not None}
+            flat |= {f"{key}.{name}": leaf for name, leaf in inner.items()}
         elif value not in (None, "") and key not in ("networks", "seeds"):
             flat[key] = ", ".join(value) if isinstance(value, list) else value
     return flat

@@ -74,3 +74,9 @@ def test_a_figure_that_cannot_be_drawn_is_refused_where_it_is_declared() -> None
         FigureSpec("f", "t", "pie", "", "x", "y")  # type: ignore[arg-type]
     with pytest.raises(PanicError, match="shades"):
         FigureSpec("f", "t", "heatmap", "", "x", "y")
+
+
+def test_a_share_of_few_prompts_has_no_interval_and_says_so() -> None:
+    few = analysis("loops", of_texts(["aba", "ab", "aa"], "fixed"))
+    assert few.not_done[0].why == "3 prompts; an interval takes 4"
+    assert "interval" not in few.statements[0].sentence

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
+from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS, share_interval
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -91,6 +92,11 @@ def analyse_loops(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisR
     ]
     short = sum(length < 2 for length in found.lengths)
     not_done = [NotDone("loops", f"{short} runs have fewer than two texts")] if short else []
+    not_done += [
+        NotDone(f"interval of {network}", f"{n} prompts; an interval takes {FEWEST_UNITS}")
+        for (network, _), own in by_network.items()
+        if (n := len({prompt for prompt, _ in own})) < FEWEST_UNITS
+    ]
     tables = [
         ResultTable.of_rows("loops", "run", _COLUMNS, rows),
         ResultTable.of_rows(
@@ -122,8 +128,6 @@ def answer(found: AnalysisResult) -> Statement | None:
 def _statement(
     network: str, noise: str, own: list[tuple[str, Repeats]], settings: AnalysisSettings
 ) -> Statement:
-    from panic_hpc.analysis.estimators.bootstrap import share_interval
-
     prompts = [prompt for prompt, _ in own]
     looped = [one.is_loop for _, one in own]
     share, low, high = share_interval(looped, prompts, settings)
