@@ -50,11 +50,12 @@ def analyse_convergence(found: TrajectorySet, settings: ConvergenceSettings) -> 
     curves: list[tuple[object, ...]] = []
     changes: list[tuple[object, ...]] = []
     for name, own in networks_of(found):
-        with gathered.part(name):
+        with gathered.part("convergence", name):
             if np.ptp(own.lengths) > 0:
                 gathered.lack(
-                    f"{name}: the same runs from start to end",
+                    "the same runs from start to end",
                     "runs differ in length: late states are of those that went on",
+                    name,
                 )
             grid = time_grid(int(own.lengths.max()), settings.most_states)
             course = convergence(states_at(own, grid), own.labels.prompt, settings.level)
