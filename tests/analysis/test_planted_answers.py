@@ -52,6 +52,7 @@ def test_nearest_states_tell_what_was_planted(usual: TrajectorySet) -> None:
     assert {one.subject: one.p for one in found.tests} == {"network": 0.01, "prompt": 0.01}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("word", "parts"), [
     ("network", {"generator": 0.0, "captioner": 0.0, "interaction": 0.0}),
     ("prompt", {"gap": 0.0}),
