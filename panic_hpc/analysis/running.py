@@ -96,7 +96,7 @@ def analyse(
     for task, record in _carried_out(path, todo, request.workers):
         records[task.folder] = record
         report(len(records), len(tasks))
-    write_tests(directory, key)
+    write_tests(directory, key, {task.folder for task in tasks})
     return [records[task.folder] for task in tasks]
 
 
