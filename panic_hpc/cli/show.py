@@ -125,7 +125,8 @@ def _seed(seed: Mapping[str, Any]) -> str:
 
 
 def _print_fields(fields: Mapping[str, Any]) -> None:
-    from panic_hpc.cli.console.output import one_line, say
+    from panic_hpc.cli.console.output import say
+    from panic_hpc.plain_text import one_line
 
     for key, value in fields.items():
         text = ", ".join(value) if isinstance(value, list) else str(value)
@@ -133,7 +134,8 @@ def _print_fields(fields: Mapping[str, Any]) -> None:
 
 
 def _print_some(noun: str, texts: list[str]) -> None:
-    from panic_hpc.cli.console.output import one_line, say
+    from panic_hpc.cli.console.output import say
+    from panic_hpc.plain_text import one_line
 
     say(f"\n{len(texts)} {noun if len(texts) != 1 else noun[:-1]}", "bold")
     for text in texts[:SHOWN_PROMPTS]:
