@@ -31,7 +31,7 @@ LAYERS = (
     ("validation", "clusters", "experiment"),
     ("planning",),
     ("store",),
-    ("merging", "upstream"),
+    ("merging", "upstream", "recorded"),
     ("stages",),
     ("workspace",),
     ("container",),
