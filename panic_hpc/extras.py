@@ -7,7 +7,7 @@ EXTRAS = {
                 "safetensors", "PIL", "tokenizers"),
     "hub": ("huggingface_hub",),
     "mpi": ("mpi4py",),
-    "analysis": ("polars", "pyarrow", "matplotlib", "scipy", "sklearn", "threadpoolctl"),
+    "analysis": ("polars", "pyarrow", "matplotlib", "jinja2", "scipy", "sklearn", "threadpoolctl"),
     "engines": ("gph", "gudhi", "ripser"),
     "publish": ("rocrate", "packaging"),
 }  # fmt: skip

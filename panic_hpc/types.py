@@ -10,6 +10,7 @@ Modality = str
 TEXT: Modality = "text"
 IMAGE: Modality = "image"
 EMBEDDING: Modality = "embedding"
+SCORE: Modality = "score"
 
 Noise = Literal["fixed", "per_step"]
 
@@ -128,9 +129,9 @@ class ShardId:
 class Shard:
     """The unit of work and of publishing: consecutive runs, seen by one stage (and model).
 
-    `model` names the embedding model, "" in the runs stage. `inputs` are the shards whose files
-    must be there first. `file` is where its file lies in the experiment's directory, "" for the
-    place that shards have by their stage, model and number.
+    `model` names the embedding model or metric, "" where the stage has none. `inputs` are the
+    shards whose files must be there first. `file` is where its file lies in the experiment's
+    directory, "" for the place that shards have by their stage, model and number.
     """
 
     stage: str

@@ -43,10 +43,12 @@ def tables() -> dict[str, str]:
     return {
         "runs": column_table(kind_columns(kind_of(RUNS), "")),
         "embeddings": column_table(kind_columns(kind_of(EMBEDDINGS), MODEL)),
+        "metrics": column_table(kind_columns(kind_of("metrics"), "<metric>")),
         "diagrams": column_table(kind_columns(kind_of(DIAGRAMS), MODEL)),
         "tables": column_table([*TABLES, HEADER, *CHECKSUMS]),
         "references": column_table(REFERENCES),
         "embeddings-shard": column_table(kind_of(EMBEDDINGS).columns),
+        "metrics-shard": column_table(kind_of("metrics").columns),
         "diagrams-shard": column_table(kind_of(DIAGRAMS).columns),
         "rules": rule_table(),
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from panic_hpc.analysis.base import Analysis, AnalysisSettings
+    from panic_hpc.analysis.figure_spec import FigureSpec
     from panic_hpc.analysis.reading import trajectories
     from panic_hpc.analysis.results import (
         AnalysisResult,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "base": ("Analysis", "AnalysisSettings"),
+    "figure_spec": ("FigureSpec",),
     "reading": ("trajectories",),
     "results": (
         "AnalysisResult", "HypothesisTest", "NotDone", "Quantity", "ResultTable", "Statement",
@@ -46,6 +48,7 @@ __all__ = [
     "AnalysisRequest",
     "AnalysisResult",
     "AnalysisSettings",
+    "FigureSpec",
     "HypothesisTest",
     "NotDone",
     "Planted",

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from panic_hpc.analysis.results import AnalysisResult
+from panic_hpc.analysis.figure_spec import FigureSpec
+from panic_hpc.analysis.results import AnalysisResult, Statement
 from panic_hpc.analysis.trajectory_set import TrajectorySet
 
 QUESTIONS = (
@@ -33,6 +34,11 @@ class AnalysisSettings(BaseModel):
     draws: int = Field(default=999, ge=19)
 
 
+def overall(found: AnalysisResult) -> Statement | None:
+    """Return the first statement about the whole dataset, None where there is none."""
+    return next((one for one in found.statements if not one.subject), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Analysis:
     """An analysis as `panic-hpc analyse` finds it; a module of these ends in `PLUGINS = (…,)`.
@@ -45,7 +51,10 @@ class Analysis:
     settings   class of its settings
     per_model  whether it is asked once an embedding model; else once, with no vectors
     needs      stages whose results it cannot do without: "diagrams"
-    order      place among others, lowest first
+    order      place among others, lowest first; of those that answer one question the first leads
+    answer     the report's hook: from what was found to the one sentence that answers the question,
+               with its number and interval; None where what was found does not
+    figures    the report's hook: what it draws of the tables
     """
 
     name: str
@@ -56,3 +65,5 @@ class Analysis:
     per_model: bool = True
     needs: tuple[str, ...] = ()
     order: int = 100
+    answer: Callable[[AnalysisResult], Statement | None] = overall
+    figures: tuple[FigureSpec, ...] = ()

@@ -25,7 +25,7 @@ from panic_hpc.analysis.records import (
 from panic_hpc.analysis.results import AnalysisResult, refused
 from panic_hpc.analysis.scripts import load_script
 from panic_hpc.analysis.settings import settings_of
-from panic_hpc.errors import Interrupted, PanicError
+from panic_hpc.errors import AnalysisError, Interrupted, PanicError
 from panic_hpc.keys import content_key
 from panic_hpc.store.dataset.dataset import Dataset, open_dataset
 from panic_hpc.types import EMBEDDINGS
@@ -96,7 +96,7 @@ def analyse(
     for task, record in _carried_out(path, todo, request.workers):
         records[task.folder] = record
         report(len(records), len(tasks))
-    write_tests(directory, key)
+    write_tests(directory, key, {task.folder for task in tasks})
     return [records[task.folder] for task in tasks]
 
 
@@ -230,7 +230,10 @@ def _result(dataset: Dataset, analysis: Analysis, model: str, settings: Any) -> 
     for stage in analysis.needs:
         if model not in dataset.models_of(stage):
             return refused(analysis.name, f"the dataset has no {stage} of {model or 'any model'}")
-    result = analysis.function(trajectories(dataset, model), settings)
+    try:
+        result = analysis.function(trajectories(dataset, model), settings)
+    except AnalysisError as error:
+        return refused(analysis.name, str(error))
     if not isinstance(result, AnalysisResult):
         raise TypeError(f"{analysis.name} gave {type(result).__name__} and no AnalysisResult")
     return result

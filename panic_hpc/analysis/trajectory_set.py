@@ -146,6 +146,13 @@ class TrajectorySet:
         """Return a run's states scaled to length 1, nan where a state is missing or zero."""
         return unit_rows(self.of_run(run))
 
+    def at(self, state: int) -> NDArray[np.float32]:
+        """Return that state of every run, scaled to length 1: (runs, D), nan where it has none."""
+        found = np.full((self.n_runs, self.n_dimensions), np.nan, np.float32)
+        there = np.flatnonzero(self.lengths > state)
+        found[there] = unit_rows(self.vectors[self.starts[there] + state])
+        return found
+
     def select(self, runs: ArrayLike) -> "TrajectorySet":
         """Return the set of some runs, by number or by mask; vectors are shared."""
         chosen = np.asarray(runs)

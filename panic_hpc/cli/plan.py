@@ -146,7 +146,10 @@ def _print_stages(stages: Mapping[str, Mapping[str, float]]) -> None:
     from panic_hpc.cli.console.output import out
 
     table = Table("stage", "shards", "GPU-hours", "CPU-hours", "size", box=None)
+    # A stage that this experiment has no work for is no news.
     for name, row in stages.items():
+        if not row["shards"]:
+            continue
         table.add_row(name, f"{row['shards']:,}", *_amounts(row))
     totals = {key: sum(row[key] for row in stages.values()) for key in _AMOUNTS}
     table.add_row("estimated in all", "", *_amounts(totals))

@@ -113,7 +113,8 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, dict):
-            flat |= {f"{key}.{inner}": leaf for inner, leaf in value.items() if leaf is not None}
+            inner = {k: v for k, v in _flat(value).items() if v is not None}
+            flat |= {f"{key}.{name}": leaf for name, leaf in inner.items()}
         elif value not in (None, "") and key not in ("networks", "seeds"):
             flat[key] = ", ".join(value) if isinstance(value, list) else value
     return flat
@@ -124,7 +125,8 @@ def _seed(seed: Mapping[str, Any]) -> str:
 
 
 def _print_fields(fields: Mapping[str, Any]) -> None:
-    from panic_hpc.cli.console.output import one_line, say
+    from panic_hpc.cli.console.output import say
+    from panic_hpc.plain_text import one_line
 
     for key, value in fields.items():
         text = ", ".join(value) if isinstance(value, list) else str(value)
@@ -132,7 +134,8 @@ def _print_fields(fields: Mapping[str, Any]) -> None:
 
 
 def _print_some(noun: str, texts: list[str]) -> None:
-    from panic_hpc.cli.console.output import one_line, say
+    from panic_hpc.cli.console.output import say
+    from panic_hpc.plain_text import one_line
 
     say(f"\n{len(texts)} {noun if len(texts) != 1 else noun[:-1]}", "bold")
     for text in texts[:SHOWN_PROMPTS]:

@@ -87,8 +87,10 @@ def _table(found: "Status", measured: Mapping[str, "Rate"]) -> list[list[str]]:
 
     rows = [["stage", *STATES, "done", "left"]]
     for stage, shards in found.stages.items():
+        if not shards:
+            continue
         counts = found.counts(stage)
-        share = sum(one.fraction for one in shards) / len(shards) if shards else 1.0
+        share = sum(one.fraction for one in shards) / len(shards)
         numbers = [str(counts[state] or "-") for state in STATES]
         rows.append([stage, *numbers, f"{share:.0%}", _left(measured.get(stage))])
     return rows

@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from panic_hpc.experiment.config import Experiment, NetworkConfig
 from panic_hpc.experiment.entries import UNSEEDED
 from panic_hpc.keys import content_key
-from panic_hpc.types import EMBEDDING, IMAGE, TEXT, ModelSpec
+from panic_hpc.types import EMBEDDING, IMAGE, SCORE, TEXT, ModelSpec
 
 Specs = Mapping[str, ModelSpec]
+
+_ELSEWHERE = {
+    EMBEDDING: "an embedding model; its place is embedding_models",
+    SCORE: "a metric, which makes nothing that a model could read",
+}
 
 
 def chaining_problems(experiment: Experiment, specs: Specs) -> list[str]:
@@ -73,13 +78,13 @@ def _network_problems(
     place = f"networks[{index}]"
     models = [specs.get(name) for name in network.models]
     # Told alone: the links round it would be wrong too, and only confuse.
-    embedding = [
-        f"{place}[{position}] = {model.name!r}: an embedding model; its place is embedding_models"
+    strangers = [
+        f"{place}[{position}] = {model.name!r}: {_ELSEWHERE[model.produces]}"
         for position, model in enumerate(models)
-        if model and model.produces == EMBEDDING
+        if model and model.produces in _ELSEWHERE
     ]
     is_open = max_length <= len(models)
-    return embedding or [
+    return strangers or [
         *_first_problem(place, models[0]),
         *_link_problems(place, models, is_open),
     ]

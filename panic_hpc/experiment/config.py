@@ -1,7 +1,7 @@
 """The experiment as closed, frozen models: what may be written, and within which bounds."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -137,7 +137,7 @@ Seeds = Annotated[
     Field(max_length=MAX_RUNS),
     AfterValidator(distinct_seeds),
 ]
-EmbeddingNames = Annotated[
+ModelNames = Annotated[
     tuple[Name, ...],
     Listed,
     Field(max_length=64),
@@ -161,7 +161,7 @@ class Experiment(Closed):
     seed_count: Count | None = None
     num_runs: Count | None = None
     # None: then there are no embeddings and no diagrams.
-    embedding_models: EmbeddingNames = ()
+    embedding_models: ModelNames = ()
     max_length: Annotated[int, Field(ge=1, le=MAX_LENGTH)]
     # As upstream's Python: the run's seed at every step, so that a repeated output proves a loop.
     noise: Noise = "fixed"
@@ -187,6 +187,27 @@ class Experiment(Closed):
             return table
         return self.stages.get(name, {})
 
+    @property
+    def stage_models(self) -> dict[str, tuple[str, ...]]:
+        """The models that stages are told to use, by stage: `models` in their tables."""
+        named = {stage: table.get("models", ()) for stage, table in self.stages.items()}
+        return {stage: tuple(names) for stage, names in named.items() if _are_names(names)}
+
+    def with_stage_models(self, change: Callable[[tuple[str, ...]], Sequence[str]]) -> Self:
+        """Return the experiment with `change` made to each stage's list of models."""
+        named = {
+            stage: {"models": list(change(names))} for stage, names in self.stage_models.items()
+        }
+        stages = {stage: {**table, **named.get(stage, {})} for stage, table in self.stages.items()}
+        return self.model_copy(update={"stages": stages})
+
+    @property
+    def named(self) -> set[str]:
+        """The names of models that are in a network or in a list of models."""
+        networks = {name for network in self.networks for name in network.models}
+        of_stages = {name for names in self.stage_models.values() for name in names}
+        return networks | set(self.embedding_models) | of_stages
+
     @model_serializer(mode="wrap")
     def _without_empty_stages(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave `stages` out where it is empty: an experiment without it keeps its key."""
@@ -196,14 +217,17 @@ class Experiment(Closed):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         given = [key for key in SEED_KEYS if getattr(self, key) is not None]
-        names = [name for network in self.networks for name in network.models]
         problems = [
             *seed_problems(given),
-            *unused_tables(self.models, (*names, *self.embedding_models)),
+            *unused_tables(self.models, self.named),
         ]
         if problems:
             raise wrong("; ".join(problems))
         return self
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
 
 
 def seed_problems(given: Sequence[str]) -> list[str]:
@@ -215,7 +239,9 @@ def unused_tables(tables: Mapping[str, Any], used: Collection[str]) -> list[str]
     """Return a line for each [models.X] table that would be read by nothing."""
     read = used_names(tables, used)
     return [
-        f"models.{name}: no network and no embedding_models has it. {nearest(name, used)}".rstrip()
+        (
+            f"models.{name}: no network, embedding_models or stage has it. {nearest(name, used)}"
+        ).rstrip()
         for name in tables
         if name not in read
     ]

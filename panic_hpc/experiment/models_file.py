@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from panic_hpc import installed
 from panic_hpc.errors import ConfigError
 from panic_hpc.experiment.config import used_names
 from panic_hpc.experiment.tables import read_table
@@ -27,7 +28,9 @@ def with_models_file(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any
         return rest, [f"models_file = {shown(name)}: {problem}" for problem in error.problems]
     if not isinstance(own, dict):
         return rest, []
-    named = names_in([table.get("networks"), table.get("embedding_models")])
+    # Names in any other key do no harm: a row that is not meant is one that nothing uses.
+    stages = [table.get(name) for name in ("stages", *installed.names("stages"))]
+    named = names_in([table.get("networks"), table.get("embedding_models"), stages])
     used = used_names({**rows, **own}, named)
     rows = {model: row for model, row in rows.items() if model in used}
     twice = [f"models.{model}: in {name} too; keep one" for model in rows if model in own]

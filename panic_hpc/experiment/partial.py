@@ -71,7 +71,7 @@ def _key_problems(table: Mapping[str, Any]) -> list[str]:
 
 
 def _table_problems(table: Mapping[str, Any], models: Mapping[str, Any]) -> list[str]:
-    lists = [table.get("networks"), table.get("embedding_models", [])]
+    lists = [table.get("networks"), table.get("embedding_models", []), table.get("stages", {})]
     # Without the lists, which are told as missing, every table would be unused.
     unused = unused_tables(models, set(names_in(lists))) if None not in lists else []
     return unused + [

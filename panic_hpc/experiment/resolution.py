@@ -95,6 +95,9 @@ def _places(experiment: Experiment) -> dict[str, str]:
             places.setdefault(name, f"networks[{i}][{j}]")
     for i, name in enumerate(experiment.embedding_models):
         places.setdefault(name, f"embedding_models[{i}]")
+    for stage, names in experiment.stage_models.items():
+        for i, name in enumerate(names):
+            places.setdefault(name, f"{stage}[{i}]")
     for name in experiment.models:
         places.setdefault(name, f"models.{name}")
     places.pop("", None)

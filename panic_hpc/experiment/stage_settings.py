@@ -1,4 +1,7 @@
-"""The [stages.X] tables of an experiment: each stage's own settings, checked by its own class."""
+"""The [stages.X] tables of an experiment: each stage's own settings, checked by its own class.
+
+A stage may also be told by its name alone: `[X]`, or whatever its class makes a table of.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from panic_hpc import installed
 from panic_hpc.errors import nearest
-from panic_hpc.validation.problems import explained, shown
+from panic_hpc.validation.problems import Place, dotted, explained, shown
 
 ALIASES: Mapping[str, str] = {"diagrams": "homology"}
 """Stages whose settings have a table of another name, which every manifest has had from the first.
@@ -21,17 +24,17 @@ def with_stage_tables(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
 
     What a table leaves out is filled in by its stage's defaults, which an update may change.
     """
-    given = table.get("stages")
-    if not isinstance(given, Mapping) or not given:
-        return dict(table), []
+    given, problems = _given(table)
+    if not given:
+        return {key: value for key, value in table.items() if key not in _told(table)}, problems
     known = {name: stage.settings for name, stage in installed.plugins("stages").items()}
-    complete = {key: value for key, value in table.items() if key != "stages"}
+    complete = {k: v for k, v in table.items() if k != "stages" and k not in _told(table)}
     tables: dict[str, Any] = {}
-    problems: list[str] = []
     for name, settings in given.items():
         alias = ALIASES.get(name)
         if alias is None:
-            tables[name], found = _checked(name, settings, known)
+            place = (name,) if name in table else ("stages", name)
+            tables[name], found = _checked(place, settings, known)
             problems += found
         elif alias in table:
             problems.append(f"{alias} and stages.{name}: two names of one table, give one of them")
@@ -40,15 +43,30 @@ def with_stage_tables(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
     return {**complete, **({"stages": tables} if tables else {})}, problems
 
 
+def _told(table: Mapping[str, Any]) -> list[str]:
+    """Return the keys of a table that are names of stages."""
+    return [key for key in table if key in installed.names("stages")]
+
+
+def _given(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return what is told to each stage, wherever it stands, and what is told twice."""
+    below = table.get("stages")
+    given = dict(below) if isinstance(below, Mapping) else {}
+    own = {name: table[name] for name in _told(table)}
+    twice = [f"{name} and stages.{name}: one table, give it once" for name in own if name in given]
+    return {**given, **own}, twice
+
+
 def _checked(
-    name: str, settings: Any, known: Mapping[str, type[BaseModel] | None]
+    place: Place, settings: Any, known: Mapping[str, type[BaseModel] | None]
 ) -> tuple[dict[str, Any], list[str]]:
+    name = str(place[-1])
     if name not in known:
         return {}, [f"stages.{name}: there is no such stage. {nearest(name, known)}".rstrip()]
     kind = known[name]
     if kind is None:
-        return {}, [f"stages.{name} = {shown(settings)}: this stage has nothing to set"]
+        return {}, [f"{dotted(place)} = {shown(settings)}: this stage has nothing to set"]
     try:
         return kind.model_validate(settings).model_dump(mode="json"), []
     except ValidationError as error:
-        return {}, explained(error, ("stages", name), kind.model_fields)
+        return {}, explained(error, place, kind.model_fields)

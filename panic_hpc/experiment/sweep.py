@@ -73,12 +73,13 @@ def sweep(experiment: Experiment, catalogue: Catalogue) -> Swept:
         no_networks = experiment.model_copy(update={"models": {}, "networks": ()})
         return Swept(no_networks, {}, (*problems, too_many))
     networks = tuple(n for network in experiment.networks for n in _networks(network, cells))
-    embedding = tuple(c for name in experiment.embedding_models for c in cells.get(name, [name]))
-    used = {name for network in networks for name in network.models} | set(embedding)
+    embedding = _cells_of(experiment.embedding_models, cells)
+    stages = experiment.with_stage_models(lambda names: _cells_of(names, cells)).stages
+    update = {"networks": networks, "embedding_models": embedding, "stages": stages}
+    laid_out = experiment.model_copy(update=update)
+    used = laid_out.named
     models = {c: dict(t) for own in cells.values() for c, t in own.items() if c and c in used}
-    laid_out = experiment.model_copy(
-        update={"networks": networks, "embedding_models": embedding, "models": models}
-    )
+    laid_out = laid_out.model_copy(update={"models": models})
     origin = {c: name for name, own in cells.items() for c in own if c and c != name}
     return Swept(laid_out, origin, tuple(problems))
 
@@ -96,17 +97,25 @@ def without_repeated_cells(swept: Swept, resolved: Resolved) -> tuple[Experiment
         [network_identity(network, experiment, specs) for network in experiment.networks],
         [any(name in swept.cells for name in network.models) for network in experiment.networks],
     )
-    names = experiment.embedding_models
-    keys = [content_key(specs[name].identity()) if name in specs else name for name in names]
-    embedding = _distinct(names, keys, [name in swept.cells for name in names])
-    used = {name for network in networks for name in network.models} | set(embedding)
+
+    def distinct(names: Sequence[str]) -> tuple[str, ...]:
+        keys = [content_key(specs[name].identity()) if name in specs else name for name in names]
+        return _distinct(names, keys, [name in swept.cells for name in names])
+
+    embedding = distinct(experiment.embedding_models)
+    update = {"networks": networks, "embedding_models": embedding}
+    experiment = experiment.with_stage_models(distinct).model_copy(update=update)
+    used = experiment.named
     models = {name: table for name, table in experiment.models.items() if name in used}
-    update = {"networks": networks, "embedding_models": embedding, "models": models}
-    return experiment.model_copy(update=update), replace(
+    return experiment.model_copy(update={"models": models}), replace(
         resolved,
         specs={name: spec for name, spec in specs.items() if name in used},
         seconds={name: seconds for name, seconds in resolved.seconds.items() if name in used},
     )
+
+
+def _cells_of(names: Sequence[str], cells: Mapping[str, Mapping[str, Table]]) -> tuple[str, ...]:
+    return tuple(cell for name in names for cell in cells.get(name, [name]))
 
 
 def _distinct(items: Sequence[Any], keys: Sequence[Any], swept: Sequence[bool]) -> tuple[Any, ...]:

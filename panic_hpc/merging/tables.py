@@ -13,6 +13,7 @@ from panic_hpc.merging.unify import ExperimentInfo, Unified
 from panic_hpc.store.format import ragged
 from panic_hpc.store.format.digest import run_lines
 from panic_hpc.store.results.base import kind_of, runs_kind
+from panic_hpc.types import SCORE
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -155,9 +156,15 @@ def _metadata(collection: Collection, extra: Mapping[str, Any]) -> dict[str, Any
         "models": unified.models,
         "networks": unified.networks,
         "prompt_groups": _groups(unified),
-        "embedding_models": sorted({model for _, model in collection.traces if model}),
+        "embedding_models": _embedding_models(collection),
         "missing": list(collection.missing),
     }
+
+
+def _embedding_models(collection: Collection) -> list[str]:
+    """Return the names of models that results are of, but for metrics: these embed nothing."""
+    metrics = {row["name"] for row in collection.unified.models if row["produces"] == SCORE}
+    return sorted({model for _, model in collection.traces if model} - metrics)
 
 
 def _json_array(value: Any) -> NDArray[np.uint8]:

@@ -21,7 +21,10 @@ class NetworkInfo:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentInfo:
-    """What a dataset keeps of an experiment; `config` is the experiment as a JSON value."""
+    """What a dataset keeps of an experiment; `config` is the experiment as a JSON value.
+
+    `shard_models` are the models whose results have shards of their own: embedding models, metrics.
+    """
 
     key: str
     name: str
@@ -29,7 +32,7 @@ class ExperimentInfo:
     config: Mapping[str, Any]
     prompts: tuple[Prompt, ...]
     networks: tuple[NetworkInfo, ...]
-    embedding_models: tuple[ModelSpec, ...]
+    shard_models: tuple[ModelSpec, ...]
     n_runs: int
 
 
@@ -38,7 +41,7 @@ class Unified:
     """The tables of all experiments and, an experiment each, where its own rows went.
 
     `model_rows[e][n]` are the models of network n in order; `labels[e]` maps the names of
-    embedding models to the names their groups have in the dataset.
+    those models to the names their groups have in the dataset.
     """
 
     models: list[dict[str, Any]] = field(default_factory=list)
@@ -77,7 +80,7 @@ def unify(experiments: Sequence[ExperimentInfo]) -> Unified:
         tables.labels.append(
             {
                 model.name: tables.models[_model_row(tables, model_at, model)]["name"]
-                for model in experiment.embedding_models
+                for model in experiment.shard_models
             }
         )
     return tables

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from panic_hpc.types import ModelEntry, ModelSpec
+from panic_hpc.types import Modality, ModelEntry, ModelSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +65,45 @@ class EmbeddingModel(Protocol):
         """Return (B, D) float32 vectors and (B,) bool flags of inputs that were truncated."""
 
 
+class Judged(NamedTuple):
+    """What a metric is given to score: an output, and what it is judged against, None for nothing.
+
+    Each is a str, or an (H, W, 3) uint8 array.
+    """
+
+    output: Any
+    against: Any = None
+
+
+class Score(NamedTuple):
+    """What a metric found of one item: a number a component, nan where it has none.
+
+    `problem` says why a component is nan: the item counts as failed, its other components stand.
+    `truncated`: a text was longer than the metric reads.
+    """
+
+    values: tuple[float, ...]
+    truncated: bool = False
+    problem: str = ""
+
+
+class MetricModel(Protocol):
+    """Gives numbers to outputs. Calls have exactly `spec.batch_size` items.
+
+    An item's numbers depend on the item alone, never on its neighbours. `components` names them in
+    order. May have `move(device)`, as a GenerativeModel.
+    """
+
+    spec: ModelSpec
+    components: tuple[str, ...]
+
+    def load(self, device: str) -> None:
+        """Load the weights onto `device`, if there are any; ModelError where impossible."""
+
+    def score(self, items: Sequence[Judged]) -> list[Score]:
+        """Return a score per item, in order."""
+
+
 class ModelFamily(Protocol):
     """A plugin: one way of loading models. Importing its module loads no heavy library.
 
@@ -82,10 +121,17 @@ class ModelFamily(Protocol):
     """
 
     def build(self, spec: ModelSpec) -> Any:
-        """Return a GenerativeModel or EmbeddingModel whose weights are not loaded yet."""
+        """Return a GenerativeModel, EmbeddingModel or MetricModel, its weights not loaded yet."""
 
     def modalities(self, settings: "BaseModel") -> tuple[str, str]:
         """Return (consumes, produces) of a model given by path or repository, not by name."""
+
+
+class MetricFamily(ModelFamily, Protocol):
+    """A family of metrics; its settings are `models.metric_settings.MetricSettings`, or more."""
+
+    def compared(self, settings: "BaseModel") -> Modality:
+        """Return the modality of what outputs are judged against, "" for nothing."""
 
 
 def loader_of(family: Any) -> str:

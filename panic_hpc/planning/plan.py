@@ -4,9 +4,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from panic_hpc import installed
 from panic_hpc.errors import ConfigError
 from panic_hpc.experiment.catalogue import Catalogue
 from panic_hpc.experiment.chaining import chaining_problems
@@ -44,7 +46,8 @@ class RunShard:
 class Plan:
     """An experiment laid out; nothing is stored per run, keys are computed where they are needed.
 
-    `seconds` is a rough cost of one item for every model by name, on the hardware its entry names.
+    `seconds` is a rough cost of one item for every model by name, on the hardware its entry names;
+    `stage_models` are the models that a stage is told to use, by stage.
     """
 
     experiment: Experiment
@@ -53,6 +56,7 @@ class Plan:
     networks: tuple[Network, ...]
     embedding_models: tuple[ModelSpec, ...]
     seconds: Mapping[str, float]
+    stage_models: Mapping[str, tuple[ModelSpec, ...]]
 
     @property
     def n_runs(self) -> int:
@@ -68,7 +72,8 @@ class Plan:
     def specs(self) -> tuple[ModelSpec, ...]:
         """Every model once, in order of appearance."""
         models = [model for network in self.networks for model in network.models]
-        return tuple({model.name: model for model in (*models, *self.embedding_models)}.values())
+        models += [*self.embedding_models, *chain(*self.stage_models.values())]
+        return tuple({model.name: model for model in models}.values())
 
     @cached_property
     def run_shards(self) -> tuple[RunShard, ...]:
@@ -161,7 +166,13 @@ def lay_out(experiment: Experiment, resolved: Resolved, options: PlanOptions) ->
     networks = plan_networks(experiment, resolved, len(seeds), options)
     embedding_models = tuple(resolved.specs[name] for name in experiment.embedding_models)
     prompts = experiment.prompts
-    plan = Plan(experiment, prompts, seeds, networks, embedding_models, resolved.seconds)
+    stage_models = {
+        stage: tuple(resolved.specs[name] for name in names)
+        for stage, names in experiment.stage_models.items()
+    }
+    plan = Plan(
+        experiment, prompts, seeds, networks, embedding_models, resolved.seconds, stage_models
+    )
     if problems := _size_problems(plan):
         raise ConfigError(_named(experiment), problems)
     return plan
@@ -179,7 +190,11 @@ def _swept_and_resolved(
     resolved = resolve(swept.experiment, catalogue, commits)
     problems = [*swept.problems, *swept.told(resolved.problems)]
     experiment, resolved = without_repeated_cells(swept, resolved)
-    return experiment, resolved, [*problems, *chaining_problems(experiment, resolved.specs)]
+    problems += chaining_problems(experiment, resolved.specs)
+    for name in experiment.stages:
+        if stage := installed.plugins("stages").get(name):
+            problems += stage.problems(experiment, resolved.specs)
+    return experiment, resolved, problems
 
 
 def _size_problems(plan: Plan) -> list[str]:

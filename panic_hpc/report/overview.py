@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from panic_hpc.analysis.results import Quantity, ResultTable
 from panic_hpc.report.contact_sheet import THUMBNAIL, Cell, Strip, contact_sheet, fitted
 from panic_hpc.report.persistence_diagram import persistence_diagram
 from panic_hpc.store.checks.sound import require_sound
@@ -39,9 +40,24 @@ def draw_contact_sheet(dataset: "Dataset", path: Path) -> Path:
 
 
 def draw_persistence_diagram(dataset: "Dataset", run: int, model: str, path: Path) -> Path:
-    """Write a PNG of one run's persistence diagrams under one embedding model."""
+    """Draw one run's persistence diagrams under one embedding model, as PNG or PDF by the name."""
     title = f"Run {run}: “{dataset.prompt_texts()[_prompt(dataset, run)]}”, embedded by {model}"
     return persistence_diagram(dataset.diagrams(run, model), path, title=title)
+
+
+def bars_table(dataset: "Dataset", run: int, model: str) -> ResultTable:
+    """Return the bars of one run's persistence diagrams."""
+    columns = (
+        Quantity("dimension", "homology dimension", ""),
+        Quantity("birth", "where it begins", "distance"),
+        Quantity("death", "where it ends, inf: never", "distance"),
+    )
+    rows = [
+        (dimension, birth, death)
+        for dimension, bars in enumerate(dataset.diagrams(run, model))
+        for birth, death in bars.tolist()
+    ]
+    return ResultTable.of_rows("bars", "bar", columns, rows)
 
 
 def richest_run(dataset: "Dataset", model: str) -> int | None:

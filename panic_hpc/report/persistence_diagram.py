@@ -3,8 +3,6 @@
 Takes plain arrays, never the dataset.
 """
 
-import io
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,50 +13,38 @@ from numpy.typing import NDArray
 
 from panic_hpc.disk.files import replace_file
 from panic_hpc.errors import PanicError
+from panic_hpc.plain_text import plain
+from panic_hpc.report.figures.style import COLOURS, MARKERS, figure_bytes, new_figure, styled
 
 Bars = NDArray[np.floating[Any]]
 
-# Okabe and Ito's colours, told apart by the colour-blind too.
-DIMENSION_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-STYLE = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-}
 SMALLEST_AREA = 22.0
 MARGIN = 0.06
 TITLE_CHARACTERS = 160
 
 
 def persistence_diagram(dgms: Sequence[Bars], path: Path, *, title: str = "") -> Path:
-    """Write a PNG of a persistence diagram: births across, deaths up, one colour a dimension.
+    """Draw a persistence diagram: births across, deaths up, one colour and mark a dimension.
+
+    `path` ends in .png or .pdf.
 
     `dgms[k]` is (n, 2) of birth and death in H_k. Equal bars are one point whose area grows with
     their number; bars that never die lie on a dashed line labelled ∞. Raises PanicError where a
     birth or death is not a number, or a birth is infinite.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure  # pyplot would keep every figure alive
-
     # Beside large births float32 has no room for a margin.
     dgms = [np.asarray(bars, dtype=np.float64).reshape(-1, 2) for bars in dgms]
     _check(dgms)
     frame = frame_of(dgms)
-    # In a context: a library that changes rcParams restyles the user's own figures.
-    with rc_context(STYLE), warnings.catch_warnings():
-        # DejaVu has no emoji; a prompt that has one is drawn with a box in its place.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure = Figure(figsize=(5, 5), dpi=160, layout="constrained")
+    with styled():
+        figure = new_figure(5, 5)
         axes = figure.add_subplot()
         _draw_frame(axes, frame, endless=any(np.isinf(bars).any() for bars in dgms))
         for dimension, bars in enumerate(dgms):
             _draw_bars(axes, dimension, bars, frame)
         _label(axes, title, empty=not any(len(bars) for bars in dgms))
-        stream = io.BytesIO()
-        figure.savefig(stream, format="png")
-    replace_file(path, stream.getvalue())
+        drawn = figure_bytes(figure, path.suffix[1:])
+    replace_file(path, drawn)
     return path
 
 
@@ -93,8 +79,8 @@ def multiplicities(bars: Bars) -> tuple[Bars, NDArray[np.int64]]:
 
 
 def cut(title: str) -> str:
-    """Return a title on one line, cut to what fits above the axes."""
-    line = " ".join(title.split())
+    """Return a title on one line, nothing hidden in it, cut to what fits above the axes."""
+    line = plain(" ".join(title.split()))
     return line if len(line) <= TITLE_CHARACTERS else line[: TITLE_CHARACTERS - 1] + "…"
 
 
@@ -126,7 +112,8 @@ def _draw_bars(axes: Any, dimension: int, bars: Bars, frame: Frame) -> None:
         deaths,
         # Area and not radius: the eye compares areas.
         s=SMALLEST_AREA * counts,
-        color=DIMENSION_COLOURS[dimension % len(DIMENSION_COLOURS)],
+        color=COLOURS[dimension % len(COLOURS)],
+        marker=MARKERS[dimension % len(MARKERS)],
         alpha=0.7,
         linewidths=0.6,
         edgecolors="white",

@@ -9,11 +9,12 @@ from panic_hpc import installed
 from panic_hpc.errors import ManifestError
 from panic_hpc.merging.ranks import Alone, Ranks
 from panic_hpc.paths import ExperimentPaths
-from panic_hpc.types import Shard
+from panic_hpc.types import ModelSpec, Shard
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from panic_hpc.experiment.config import Experiment
     from panic_hpc.planning.manifest import Manifest
 
 Launch = Literal["shards", "ranks"]
@@ -76,7 +77,8 @@ class Stage(Protocol):
     name: how it is called on the command line, in profiles, in the names of its files.
     after: the stages whose shards its own read.
     settings: the pydantic class of `[stages.<name>]` of an experiment file, None for a stage that
-        has nothing to set; see `settings_of`.
+        has nothing to set; see `stage_settings`. A field `models` of it is a list of names of
+        models that the experiment then has for this stage.
     launch: "shards" for shards that know nothing of each other, each worked on by one process, many
         as one array job; "ranks" for a shard that MPI ranks work on together, a job of its own.
     resumes: whether an interrupted shard goes on from a checkpoint instead of from its beginning.
@@ -89,6 +91,15 @@ class Stage(Protocol):
     settings: "type[BaseModel] | None"
     launch: Launch
     resumes: bool
+
+    def problems(self, experiment: "Experiment", specs: Mapping[str, ModelSpec]) -> list[str]:
+        """Return a line for all that is wrong with what an experiment tells the stage; pure.
+
+        Asked of stages that it tells something. `specs` lacks models whose own tables are wrong.
+        """
+
+    def models(self, manifest: "Manifest") -> tuple[ModelSpec, ...]:
+        """Return the models whose results shards hold, each under its name; pure."""
 
     def shards(self, manifest: "Manifest") -> Sequence[Shard]:
         """Return the stage's shards in order; a pure function of the manifest."""
@@ -121,9 +132,18 @@ class ShardStage(ABC):
     A subclass declares `name` and `after` and writes `shards`, `estimate` and `execute`.
     """
 
+    name: str
     settings: "type[BaseModel] | None" = None
     launch: Launch = "shards"
     resumes = False
+
+    def problems(self, experiment: "Experiment", specs: Mapping[str, ModelSpec]) -> list[str]:
+        """Return no problems."""
+        return []
+
+    def models(self, manifest: "Manifest") -> tuple[ModelSpec, ...]:
+        """Return the models that the experiment names for the stage."""
+        return tuple(manifest.stage_models.get(self.name, ()))
 
     @abstractmethod
     def shards(self, manifest: "Manifest") -> Sequence[Shard]:

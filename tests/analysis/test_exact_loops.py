@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from panic_hpc.analysis import TrajectorySet, analysis
+from panic_hpc import installed
+from panic_hpc.analysis import FigureSpec, TrajectorySet, analysis, refused
 from panic_hpc.analysis.analyses.loops import repeats
+from panic_hpc.errors import PanicError
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,33 @@ def test_a_loop_is_proof_under_fixed_noise_alone() -> None:
 def test_runs_that_a_loop_stopped_count_though_their_texts_do_not_repeat() -> None:
     stopped = analysis("loops", of_texts(["abc", "de"], "fixed", ended="loop"))
     assert stopped.statements[0].value == 1
+
+
+def test_the_answer_names_the_network_that_loops_most() -> None:
+    plugin = installed.plugin("analyses", "loops")
+    found = of_texts(["abcabc", "abcdef", "aaa"], "fixed")
+    said = plugin.answer(analysis("loops", found))
+    assert said.subject == ""
+    assert said.value == pytest.approx(2 / 3)
+    assert said.sentence.startswith("Exact loops are most frequent in")
+    none = plugin.answer(analysis("loops", of_texts(["abcd", "efgh"], "fixed")))
+    assert (none.value, none.sentence[:21]) == (0, "Not in an exact loop:")
+
+
+@pytest.mark.parametrize("name", installed.plugins("analyses"))
+def test_what_the_report_asks_of_an_analysis_stands_nothing_done(name: str) -> None:
+    # The report asks what could not be done as well, and then says why.
+    assert installed.plugin("analyses", name).answer(refused(name, "there is nothing")) is None
+
+
+def test_a_figure_that_cannot_be_drawn_is_refused_where_it_is_declared() -> None:
+    with pytest.raises(PanicError, match="form"):
+        FigureSpec("f", "t", "pie", "", "x", "y")  # type: ignore[arg-type]
+    with pytest.raises(PanicError, match="shades"):
+        FigureSpec("f", "t", "heatmap", "", "x", "y")
+
+
+def test_a_share_of_few_prompts_has_no_interval_and_says_so() -> None:
+    few = analysis("loops", of_texts(["aba", "ab", "aa"], "fixed"))
+    assert few.not_done[0].why == "3 prompts; an interval takes 4"
+    assert "interval" not in few.statements[0].sentence

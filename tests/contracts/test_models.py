@@ -11,11 +11,14 @@ from panic_hpc import installed
 from panic_hpc.experiment.catalogue import load as load_catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.resolution import resolve
+from panic_hpc.models.base import Judged
 from panic_hpc.models.loading import load
+from panic_hpc.models.settings import settings_of
 from panic_hpc.stages.codecs.base import Codec
 from panic_hpc.stages.codecs.image import ImageCodec
 from panic_hpc.stages.codecs.text import TextCodec
-from panic_hpc.types import EMBEDDING, IMAGE, TEXT, ModelEntry, ModelSpec
+from panic_hpc.store.results.metrics import are_component_names
+from panic_hpc.types import EMBEDDING, IMAGE, SCORE, TEXT, ModelEntry, ModelSpec
 
 CODECS: dict[str, Codec] = {TEXT: TextCodec(), IMAGE: ImageCodec()}
 TEXTS = ["a red square", "", "the moon and the boat on the grey", "ünïcode ☃", "x", "a a a a", "on"]
@@ -32,10 +35,11 @@ def offline_entries() -> Iterator[tuple[str, ModelEntry]]:
 def spec_of(family: str, entry: ModelEntry) -> ModelSpec:
     """Return a model known by name as an experiment would use it."""
     name = entry.name
-    is_embedding = entry.produces == EMBEDDING
-    parts = {"networks": [["DummyT2I", "DummyI2T"] if is_embedding else [name]]}
+    is_member = entry.produces not in (EMBEDDING, SCORE)
+    parts: dict[str, Any] = {"networks": [[name] if is_member else ["DummyT2I", "DummyI2T"]]}
+    parts |= {"stages": {"metrics": {"models": [name]}}} if entry.produces == SCORE else {}
     values = {"prompts": ["x"], "max_length": 1, "embedding_models": ["DummyText"]}
-    values |= {"embedding_models": [name]} if is_embedding else {}
+    values |= {"embedding_models": [name]} if entry.produces == EMBEDDING else {}
     experiment = Experiment.model_validate({**values, **parts})
     return resolve(experiment, load_catalogue()).specs[name]
 
@@ -65,13 +69,19 @@ def _tiny(checkpoints: Checkpoints) -> dict[str, Any]:
 GENERATIVE_TINY = ("diffusers", "git", "llava", "encoder-decoder")
 EMBEDDING_TINY = ("sentence-bert", "vit")
 ENTRIES = list(offline_entries())
-GENERATIVE = [pair for pair in ENTRIES if pair[1].produces != EMBEDDING]
+GENERATIVE = [pair for pair in ENTRIES if pair[1].produces not in (EMBEDDING, SCORE)]
 EMBEDDINGS = [pair for pair in ENTRIES if pair[1].produces == EMBEDDING]
+METRICS = [pair for pair in ENTRIES if pair[1].produces == SCORE]
+METRICS_TINY = ()
 
 
 def _params(entries: list[tuple[str, ModelEntry]], tiny: tuple[str, ...]) -> list[Any]:
     marked = [pytest.param(name, id=f"tiny-{name}", marks=pytest.mark.compute) for name in tiny]
     return [pytest.param(pair, id=pair[1].name) for pair in entries] + marked
+
+
+def family_of(spec: ModelSpec) -> Any:
+    return installed.plugins("families")[spec.family]
 
 
 def _loaded(param: Any, checkpoints: Checkpoints) -> Any:
@@ -159,3 +169,42 @@ class TestEmbedding:
         inputs = self.inputs(embedding)
         again, _ = load(embedding.spec, "cpu").embed(inputs)
         assert np.array_equal(again, embedding.embed(inputs)[0])
+
+
+@pytest.fixture(scope="module", params=_params(METRICS, METRICS_TINY))
+def metric(request: pytest.FixtureRequest, checkpoints: Checkpoints) -> Any:
+    return _loaded(request.param, checkpoints)
+
+
+class TestMetric:
+    def items(self, metric: Any) -> list[Judged]:
+        size, family = metric.spec.batch_size, family_of(metric.spec)
+        compared = family.compared(settings_of(metric.spec, family.settings))
+        own = inputs_for(metric.spec.consumes, size)
+        # Another one beside each: a picture compared with itself tells little.
+        others = inputs_for(compared, size + 1)[1:] if compared else [None] * size
+        return [Judged(*pair) for pair in zip(own, others, strict=True)]
+
+    def test_gives_a_number_a_component(self, metric: Any) -> None:
+        scores = metric.score(self.items(metric))
+        assert len(scores) == metric.spec.batch_size
+        assert are_component_names(metric.components)
+        for score in scores:
+            assert len(score.values) == len(metric.components)
+            assert bool(score.problem) == bool(np.isnan(score.values).any())
+
+    def test_neighbours_do_not_matter(self, metric: Any) -> None:
+        items = self.items(metric)
+        whole = metric.score(items)
+        for slot in range(min(8, len(items))):
+            alone = metric.score([items[slot]] * len(items))[slot]
+            assert np.array_equal(alone.values, whole[slot].values, equal_nan=True)
+
+    def test_different_items_have_different_scores(self, metric: Any) -> None:
+        scores = metric.score(self.items(metric))
+        assert len({score.values for score in scores}) > 1
+
+    def test_a_metric_loaded_again_gives_the_same(self, metric: Any) -> None:
+        items = self.items(metric)
+        pairs = zip(load(metric.spec, "cpu").score(items), metric.score(items), strict=True)
+        assert all(np.array_equal(a.values, b.values, equal_nan=True) for a, b in pairs)

@@ -91,7 +91,7 @@ def test_all_problems_are_told_at_once(experiment_file: ExperimentFile) -> None:
         "homology.engine = 'ripser': 'lazy', 'giotto-ph' or 'gudhi' was expected",
         "models.DummyT2I.size = 1: at least",
         "models.DummyT2I.sizes: unknown key. Did you mean 'size'?",
-        "models.DummyT3I: no network and no embedding_models has it. Did you mean 'DummyT2I'",
+        "models.DummyT3I: no network, embedding_models or stage has it. Did you mean 'DummyT2I'",
     ):
         assert any(expected in problem for problem in problems), (expected, problems)
 

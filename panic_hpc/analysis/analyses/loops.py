@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
+from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS, share_interval
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.results import (
     AnalysisResult,
     NotDone,
@@ -24,6 +26,14 @@ _COLUMNS = (
     Quantity("lag", "states since it was there, null: none", "states"),
     Quantity("recurrent", "texts that come back at least once", "states"),
     Quantity("is_loop", "whether a loop stopped it, or its end repeats with that lag", ""),
+)
+_SHARES = (
+    Quantity("network", "name of the network", ""),
+    Quantity("noise", "fixed or per_step", ""),
+    Quantity("share", "runs that end in an exact loop"),
+    Quantity("low", "lower end of its interval, over prompts"),
+    Quantity("high", "upper end of its interval"),
+    Quantity("prompts", "prompts that it rests on", "prompts"),
 )
 
 
@@ -82,16 +92,42 @@ def analyse_loops(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisR
     ]
     short = sum(length < 2 for length in found.lengths)
     not_done = [NotDone("loops", f"{short} runs have fewer than two texts")] if short else []
-    table = ResultTable.of_rows("loops", "run", _COLUMNS, rows)
+    not_done += [
+        NotDone(f"interval of {network}", f"{n} prompts; an interval takes {FEWEST_UNITS}")
+        for (network, _), own in by_network.items()
+        if (n := len({prompt for prompt, _ in own})) < FEWEST_UNITS
+    ]
+    tables = [
+        ResultTable.of_rows("loops", "run", _COLUMNS, rows),
+        ResultTable.of_rows(
+            "shares",
+            "network",
+            _SHARES,
+            (
+                (network, noise, one.value, one.low, one.high, one.n)
+                for (network, noise), one in zip(by_network, statements, strict=True)
+            ),
+        ),
+    ]
     n_units = {"runs": found.n_runs, "prompts": len(codes_of(labels.prompt)[1])}
-    return AnalysisResult(statements, [table], not_done=not_done, n_units=n_units)
+    return AnalysisResult(statements, tables, not_done=not_done, n_units=n_units)
+
+
+def answer(found: AnalysisResult) -> Statement | None:
+    """Return whether runs are stuck in exact loops, by the network that loops most."""
+    if not found.statements:
+        return None
+    most = max(found.statements, key=lambda one: one.value)
+    if most.value == 0:
+        sentence = "Not in an exact loop: no run ends in repeats of an earlier text"
+    else:
+        sentence = f"Exact loops are most frequent in {most.subject}: {most.sentence}"
+    return replace(most, subject="", sentence=sentence)
 
 
 def _statement(
     network: str, noise: str, own: list[tuple[str, Repeats]], settings: AnalysisSettings
 ) -> Statement:
-    from panic_hpc.analysis.estimators.bootstrap import share_interval
-
     prompts = [prompt for prompt, _ in own]
     looped = [one.is_loop for _, one in own]
     share, low, high = share_interval(looped, prompts, settings)
@@ -117,5 +153,21 @@ PLUGINS = (
         function=analyse_loops,
         per_model=False,
         order=40,
+        answer=answer,
+        figures=(
+            FigureSpec(
+                name="loops_by_network",
+                table="shares",
+                form="intervals",
+                title="Runs that end in an exact loop",
+                caption="Share of each network's runs; intervals by drawing prompts anew. Only "
+                "under fixed noise is a loop a proof.",
+                x="network",
+                y="share",
+                series="noise",
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )

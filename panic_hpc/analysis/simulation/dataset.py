@@ -80,7 +80,7 @@ def _experiment(planted: Planted) -> ExperimentInfo:
             NetworkInfo(content_key(["simulated", config, g, c]), (_painter(g), _teller(c)))
             for g, c in networks
         ),
-        embedding_models=(_model(MODEL, TEXT, "embedding"),),
+        shard_models=(_model(MODEL, TEXT, "embedding"),),
         n_runs=planted.n_runs,
     )
 

@@ -2,37 +2,17 @@
 
 import json
 import sys
-import unicodedata
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from panic_hpc.plain_text import plain
+
 # highlight would colour numbers in prompts; without soft_wrap rich breaks long paths, which then
 # cannot be copied.
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-_HARMLESS = {"\n", "\t"}
-# Control, format (direction marks among them), private, surrogate, and the two separators: any of
-# them can move or forge what a terminal shows.
-_HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
-
-
-def plain(text: str) -> str:
-    """Return `text` with control and direction-changing characters shown as escapes."""
-    return "".join(
-        char
-        if char in _HARMLESS or unicodedata.category(char) not in _HIDDEN
-        else char.encode("unicode_escape").decode()
-        for char in text
-    )
-
-
-def one_line(text: str, most: int | None = None) -> str:
-    """Return `text` with its line ends and tabs as escapes, cut to `most` characters."""
-    line = plain(text).replace("\n", "\\n").replace("\t", "\\t")
-    return line if most is None or len(line) <= most else line[: most - 1] + "…"
 
 
 def literal(text: str, style: str = "") -> Text:

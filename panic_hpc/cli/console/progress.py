@@ -37,7 +37,8 @@ class Lines:
 
     def end(self, stage: str, state: "Status") -> None:
         """Say what came of it."""
-        say(state.summary(stage))
+        if state.stages[stage]:
+            say(state.summary(stage))
 
 
 class Bars:

@@ -15,7 +15,9 @@ import numpy as np
 from panic_hpc import clock, installed
 from panic_hpc.errors import ModelError, PanicError
 from panic_hpc.models import loading
-from panic_hpc.types import EMBEDDING, TEXT, ModelSpec
+from panic_hpc.models.base import Judged, find_family
+from panic_hpc.models.settings import settings_of
+from panic_hpc.types import EMBEDDING, SCORE, TEXT, ModelSpec
 
 Depth = Literal["files", "load", "bits"]
 DEPTHS: tuple[Depth, ...] = ("files", "load", "bits")
@@ -149,7 +151,7 @@ class _Trial:
         return [Checked(question, None, "yes" if _same(outputs[:1], outputs[-1:]) else "no")]
 
     def seeds(self, question: str) -> list[Checked]:
-        if self.spec.produces == EMBEDDING:
+        if self.spec.produces in (EMBEDDING, SCORE):
             return []
         items = self._items(self.spec.batch_size)
         before = self._called(items)
@@ -209,6 +211,8 @@ class _Trial:
         model = self.model
         if self.spec.produces == EMBEDDING:
             return list(model.embed(inputs)[0])
+        if self.spec.produces == SCORE:
+            return [np.array(score.values) for score in model.score(inputs)]
         outputs = model.generate(inputs, seeds or list(range(len(inputs))))
         return [output.value for output in outputs]
 
@@ -216,7 +220,16 @@ class _Trial:
         return [self._item(place) for place in range(count)]
 
     def _item(self, kind: int) -> Any:
-        return _TEXTS[kind % len(_TEXTS)] if self.spec.consumes == TEXT else _image(kind)
+        own = _of_kind(self.spec.consumes, kind)
+        if self.spec.produces != SCORE:
+            return own
+        family = find_family(installed.plugins("families"), self.spec.family)
+        compared = family.compared(settings_of(self.spec, family.settings))
+        return Judged(own, _of_kind(compared, kind + 1) if compared else None)
+
+
+def _of_kind(modality: str, kind: int) -> Any:
+    return _TEXTS[kind % len(_TEXTS)] if modality == TEXT else _image(kind)
 
 
 def _image(kind: int) -> np.ndarray:
@@ -227,13 +240,20 @@ def _image(kind: int) -> np.ndarray:
 
 
 def _named(item: Any) -> str:
+    item = item.output if isinstance(item, Judged) else item
     if isinstance(item, str):
         return repr(item[:40])
     return "a black picture" if not item.any() else "another picture"
 
 
 def _same(a: Sequence[Any], b: Sequence[Any]) -> bool:
-    return len(a) == len(b) and all(map(np.array_equal, a, b))
+    return len(a) == len(b) and all(map(_equal, a, b))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    # Scores of one item may lack the same component twice.
+    is_score = isinstance(a, np.ndarray) and a.dtype == np.float64
+    return np.array_equal(a, b, equal_nan=is_score)
 
 
 def _judged(question: str, passed: bool, problem: str) -> Checked:

@@ -21,7 +21,7 @@ from panic_hpc.stages.shard_header import begin_header, finish_header
 from panic_hpc.store.format.shard import publish_shard
 from panic_hpc.store.journal import Journal, open_journal
 from panic_hpc.store.results.diagrams import INCOMPLETE
-from panic_hpc.types import DIAGRAMS, EMBEDDINGS, Shard, ShardId
+from panic_hpc.types import DIAGRAMS, EMBEDDINGS, ModelSpec, Shard, ShardId
 
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
@@ -36,6 +36,10 @@ class DiagramsStage(JournalledStage):
     name = DIAGRAMS
     after = (EMBEDDINGS,)
     settings = Homology
+
+    def models(self, manifest: "Manifest") -> tuple[ModelSpec, ...]:
+        """Return the embedding models."""
+        return manifest.embedding_models
 
     def shards(self, manifest: "Manifest") -> Sequence[Shard]:
         """Return shards of consecutive runs, model by model, whatever the runs shards were."""

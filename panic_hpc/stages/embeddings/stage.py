@@ -32,6 +32,10 @@ class EmbeddingsStage(JournalledStage):
     name = EMBEDDINGS
     after = (RUNS,)
 
+    def models(self, manifest: "Manifest") -> tuple[ModelSpec, ...]:
+        """Return the embedding models."""
+        return manifest.embedding_models
+
     def shards(self, manifest: "Manifest") -> Sequence[Shard]:
         """Return a shard for every embedding model and runs shard, model by model."""
         sources = manifest.run_shards

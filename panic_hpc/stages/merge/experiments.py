@@ -12,6 +12,7 @@ from panic_hpc.merging.unify import ExperimentInfo, NetworkInfo, unify
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.stages.base import Stage, installed_stages
 from panic_hpc.store.results.base import all_kinds
+from panic_hpc.types import ModelSpec
 
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
@@ -69,6 +70,12 @@ def _inputs(roots: Sequence[Path], options: MergeOptions) -> MergeInputs:
     )
 
 
+def _models_of_shards(manifest: "Manifest") -> tuple[ModelSpec, ...]:
+    """Return the models that shards belong to, each once."""
+    named = [model for stage in merged_stages() for model in stage.models(manifest)]
+    return tuple({model.name: model for model in (*manifest.embedding_models, *named)}.values())
+
+
 def experiment_info(manifest: "Manifest", source: str) -> ExperimentInfo:
     """Return what a dataset keeps of a manifest; `source` names its directory for people."""
     config = manifest.experiment.model_dump(mode="json", exclude={"prompts"})
@@ -79,6 +86,6 @@ def experiment_info(manifest: "Manifest", source: str) -> ExperimentInfo:
         config,
         tuple(manifest.prompts),
         tuple(NetworkInfo(network.key, tuple(network.models)) for network in manifest.networks),
-        tuple(manifest.embedding_models),
+        _models_of_shards(manifest),
         manifest.n_runs,
     )

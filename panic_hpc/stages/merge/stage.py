@@ -1,6 +1,6 @@
 """The merge stage: the shards of an experiment become its dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from panic_hpc.errors import ShardError
@@ -10,9 +10,10 @@ from panic_hpc.paths import DATASET, ExperimentPaths
 from panic_hpc.stages.base import ABSENT, Context, Estimate, Launch
 from panic_hpc.stages.merge.experiments import merge, merged_stages
 from panic_hpc.store.results.base import all_kinds
-from panic_hpc.types import MERGE, Shard
+from panic_hpc.types import MERGE, ModelSpec, Shard
 
 if TYPE_CHECKING:
+    from panic_hpc.experiment.config import Experiment
     from panic_hpc.planning.manifest import Manifest
 
 # A merge checks between pieces of its copy, and nothing of it can be resumed.
@@ -33,6 +34,14 @@ class MergeStage:
     def after(self) -> tuple[str, ...]:
         """All stages whose results go into a dataset."""
         return tuple(all_kinds())
+
+    def problems(self, experiment: "Experiment", specs: Mapping[str, ModelSpec]) -> list[str]:
+        """Return no problems: there is nothing to tell."""
+        return []
+
+    def models(self, manifest: "Manifest") -> tuple[ModelSpec, ...]:
+        """Return none: a dataset has those of all stages."""
+        return ()
 
     def shards(self, manifest: "Manifest") -> Sequence[Shard]:
         """Return the one shard, whose file is the dataset and whose inputs are all others."""

@@ -70,8 +70,8 @@ RULES = (
     Rule("S03", VIOLATION, "Offsets begin at 0, never descend, and end at the length of what they "
          "cut up."),
     Rule("S04", VIOLATION, "Row numbers point into their table; those of outputs ascend strictly."),
-    Rule("S05", VIOLATION, "Invocations of a run have steps 0, 1, 2, …; embeddings of a run have "
-         "ascending steps."),
+    Rule("S05", VIOLATION, "Invocations of a run have steps 0, 1, 2, …; embeddings and scores "
+         "of a run have ascending steps."),
     Rule("S06", VIOLATION, "Codes are among those of their column."),
     Rule("S07", VIOLATION, "Run keys are 32 hex digits and occur once; runs are ordered by "
          "experiment, then index."),

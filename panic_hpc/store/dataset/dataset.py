@@ -192,11 +192,9 @@ class Dataset(Closing):
     def reason(self, run: Run, model: str) -> str:
         """Return why a run's diagram was skipped, stopped or failed, "" where it was computed."""
         group, row = self._group(DIAGRAMS, model), self.row(run)
-        return read_texts(self.file, f"{group}/reasons", row, row + 1)[0] or (
-            "its shard is missing"
-            if int(self.file.slice(f"{group}/shard", row, row + 1)[0]) < 0
-            else ""
-        )
+        is_missing = int(self.file.slice(f"{group}/shard", row, row + 1)[0]) < 0
+        told = read_texts(self.file, f"{group}/reasons", row, row + 1)[0]
+        return told or ("its shard is missing" if is_missing else "")
 
     def entropy(self, run: Run, model: str) -> NDArray[np.float64]:
         """Return the persistence entropy by homology dimension, nan where it was not finished."""
@@ -215,6 +213,12 @@ class Dataset(Closing):
         codes = kind_of(DIAGRAMS).by_name["surrogates/statistics"].codes
         found = self.file.slice(name, row, row + 1)[0]
         return {word: found[code] for word, code in codes.items() if code < len(found)}
+
+    def scores(self, metric: str) -> "pl.DataFrame":
+        """Return a row a score of a metric: run, step, its components, and why it failed if so."""
+        from panic_hpc.store.dataset import frames
+
+        return frames.scores(self, metric)
 
     def texts(self, run: Run) -> dict[int, str]:
         """Return a run's texts by step."""
@@ -265,8 +269,8 @@ class Dataset(Closing):
         return (start, stop), (rows - first).tolist()
 
     def models_of(self, stage: str) -> list[str]:
-        """Return the embedding models that have results of a stage here."""
-        return [m for m in self.embedding_models if f"{stage}/{m}/digest" in self.file]
+        """Return the embedding models, or metrics, that have results of a stage here."""
+        return sorted(m for s, m in self.results() if s == stage and m)
 
     def prompt_texts(self) -> list[str]:
         """Return all prompts, by row."""

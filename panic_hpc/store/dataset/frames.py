@@ -8,9 +8,18 @@ from numpy.typing import NDArray
 
 from panic_hpc.errors import PanicError, nearest
 from panic_hpc.store.dataset.metadata import read_shard_texts
+from panic_hpc.store.dataset.outputs import read_texts
 from panic_hpc.store.dataset.schema import dataset_column
 from panic_hpc.store.format.column import Column
+from panic_hpc.store.results.base import kind_of
+from panic_hpc.store.results.metrics import (
+    METRICS,
+    SCORE_FAILED,
+    SCORE_TRUNCATED,
+    component_names,
+)
 from panic_hpc.store.results.runs import INVOCATION_COLUMNS, RUN_COLUMNS
+from panic_hpc.store.results.section import Section
 
 if TYPE_CHECKING:
     import polars as pl
@@ -127,6 +136,27 @@ def shards(dataset: "Dataset") -> "pl.DataFrame":
     for part in ("numerics", "provenance"):
         data[part] = [json.dumps(text[part], sort_keys=True) for text in texts]
     return _polars().DataFrame(data)
+
+
+def scores(dataset: "Dataset", metric: str) -> "pl.DataFrame":
+    """Return the scores of a metric: see Dataset.scores."""
+    if metric not in (known := dataset.models_of(METRICS)):
+        told = nearest(metric, known) or f"It has {', '.join(known) or 'no metric at all'}"
+        raise PanicError(f"{dataset.path} has no scores of metric {metric!r}", hint=told)
+    section = Section(dataset.file, kind_of(METRICS), metric, in_dataset=True)
+    edges, values = section.edges["score"], section.whole("metrics/value")
+    flags = section.whole("metrics/flags")
+    names = component_names(section)
+    return _polars().DataFrame(
+        {
+            "run": np.repeat(np.arange(dataset.n_runs), np.diff(edges)),
+            "step": section.whole("metrics/step"),
+            **{name: values[:, place] for place, name in enumerate(names)},
+            "truncated": (flags & SCORE_TRUNCATED) > 0,
+            "failed": (flags & SCORE_FAILED) > 0,
+            "reason": read_texts(dataset.file, f"{METRICS}/{metric}/reasons", 0, len(flags)),
+        }
+    )
 
 
 def invocations(dataset: "Dataset", run: "Run | None") -> "pl.DataFrame":

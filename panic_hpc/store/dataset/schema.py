@@ -14,7 +14,7 @@ TABLES = (
     ),
     Column("prompts/values", "|u1", "prompt_byte", "UTF-8 text"),
     Column("shards/stage", "S16", "shard", "stage that wrote it"),
-    Column("shards/model", "S64", "shard", "embedding model, empty for runs"),
+    Column("shards/model", "S64", "shard", "embedding model or metric, empty for runs"),
     Column("shards/experiment", "<i4", "shard", "row of its experiment"),
     Column("shards/index", "<i4", "shard", "its number within the stage"),
     Column("shards/key", "S64", "shard", "SHA-256 of its header, and so of all its bytes"),

@@ -59,10 +59,32 @@ def _kind_table(
         for name, names in export.spread.items()
         if len(names) == 1
     }
+    named = tuple(dict.fromkeys(name for one in found for name in _names(one, export)))
     for section in found:
         present = dataset.result(section.kind.stage, section.model).has_run
         for first, last in run_groups(section.edges[export.rows]):
-            yield _stretch(section, export, widths, first, last, present[first:last])
+            table = _stretch(section, export, widths, first, last, present[first:last])
+            yield _with_names(table, section, export, named) if export.names else table
+
+
+def _names(section: Section, export: ExportTable) -> tuple[str, ...]:
+    return export.names(section) if export.names else ()
+
+
+def _with_names(
+    table: "pa.Table", section: Section, export: ExportTable, named: tuple[str, ...]
+) -> "pa.Table":
+    """Return a table whose numbered columns have the names of their places, all models' of them."""
+    import pyarrow as pa
+
+    own = _names(section, export)
+    patterns = [names[0] for names in export.spread.values()]
+    places = {name: pattern.format(n) for pattern in patterns for n, name in enumerate(own)}
+    numbered = {pattern.format(n) for pattern in patterns for n in range(table.num_columns)}
+    columns = {name: table[name] for name in table.column_names if name not in numbered}
+    absent = pa.nulls(table.num_rows, pa.float64())
+    columns |= {n: table[places[n]] if n in places else absent for n in named}
+    return pa.table(columns)
 
 
 def _stretch(
@@ -91,7 +113,10 @@ def _stretch(
         columns |= own
         units |= dict.fromkeys(own, column.unit)
     for name, group in export.texts.items():
-        columns[name] = _run_texts(section, group, first, present)
+        if section.kind.by_name[f"{group}/offsets"].rows == export.rows:
+            columns[name] = _texts(section, group, start, stop)
+        else:
+            columns[name] = _run_texts(section, group, first, present)
     return arrow_table(columns, units)
 
 
@@ -129,11 +154,16 @@ def _spread(
     return {short: values}
 
 
+def _texts(section: Section, group: str, start: int, stop: int) -> list[str]:
+    """Return the texts of rows of a ragged group."""
+    place = section.place(f"{group}/offsets").removesuffix("/offsets")
+    return [clean_text(text) for text in read_texts(section.file, place, start, stop)]
+
+
 def _run_texts(section: Section, group: str, first: int, present: NDArray[np.bool_]) -> list[str]:
     """Return the text that each of the runs from `first` on has in a ragged group."""
-    place = section.place(f"{group}/offsets").removesuffix("/offsets")
-    texts = read_texts(section.file, place, first, first + len(present))
+    texts = _texts(section, group, first, first + len(present))
     return [
-        clean_text(text) or ("" if is_there else "its shard is missing")
+        text or ("" if is_there else "its shard is missing")
         for text, is_there in zip(texts, present.tolist(), strict=True)
     ]

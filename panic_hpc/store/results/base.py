@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from panic_hpc import installed
 from panic_hpc.errors import PanicError
 from panic_hpc.store.format.column import Column
-from panic_hpc.store.results.rows import Counted, RowCount
+from panic_hpc.store.results.rows import ONE, Counted, RowCount
 from panic_hpc.types import RUNS
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ class ExportTable:
         columns: Arrays with a row each, by their names in a shard, in order.
         spread: Names for what lies along the second axis of an array: one for each place, or one
             with `{}` for the number of the place. Other arrays with more axes become lists.
-        texts: Columns of text, and the group whose text of the run they hold.
+        texts: Columns of text, and the group whose text of the row they hold.
+        names: What the places along the axis of each array in `spread` are called, where files say
+            it themselves; other models' places become columns too, empty for this one.
         place: Where rows lie in items of which a run has several (bars in diagrams): name of a
             column that tells which of the run's items, from 0.
     """
@@ -73,6 +75,7 @@ class ExportTable:
     columns: tuple[str, ...]
     spread: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+    names: "Callable[[Section], tuple[str, ...]] | None" = None
     place: str = ""
 
 
@@ -240,11 +243,17 @@ def _wrong_exports(kind: ResultKind) -> Iterator[str]:
             if name not in kind.by_name or kind.by_name[name].rows != table.rows:
                 yield f"{name} has no rows of the exported table {table.name}"
         for group in table.texts.values():
-            if f"{group}/offsets" not in kind.by_name or table.rows != "run":
+            offsets = kind.by_name.get(f"{group}/offsets")
+            if offsets is None or _once_a_run(kind, offsets.rows) != table.rows:
                 yield f"the exported table {table.name} has no text {group} a row"
         cutting = [c for c in kind.columns if c.edges and c.index == table.rows]
         if table.place and len(cutting) != 1:
             yield f"nothing cuts up the rows of the exported table {table.name}"
+
+
+def _once_a_run(kind: ResultKind, dimension: str) -> str:
+    """Return "run" for a dimension of one row a run, else the dimension."""
+    return "run" if kind.rows_per_run.get(dimension) is ONE else dimension
 
 
 def _unknown_dimensions(kind: ResultKind) -> Iterator[str]:

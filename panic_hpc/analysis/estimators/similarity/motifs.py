@@ -79,22 +79,26 @@ def motifs(
         raise AnalysisError(
             f"{len(table)} points, {distinct} of them different: too few to cluster"
         )
+    from threadpoolctl import threadpool_limits
+
     rng = np.random.default_rng(seed)
     reduced = _principal(table)
     most = min(most, distinct - 1, len(table) // 3)
-    scale = reduced.std(axis=0, ddof=1)
-    draws = [rng.standard_normal(reduced.shape) * scale for _ in range(references)]
-    observed = _log_inertias(reduced, most, seed)
-    drawn = np.array([_log_inertias(draw, most, seed) for draw in draws])
+    draws = [_gaussian_like(reduced, rng) for _ in range(references)]
+    # One thread: clouds are so small that waking others takes longer than the work.
+    with threadpool_limits(1):
+        observed = _log_inertias(reduced, most, seed)
+        drawn = np.array([_log_inertias(draw, most, seed) for draw in draws])
     gaps = drawn.mean(axis=0) - observed
     errors = drawn.std(axis=0, ddof=1) * np.sqrt(1 + 1 / references)
     p = _p_clustered(observed, drawn)
     tried = _smallest_good(gaps, errors)
     k = tried if p <= 1 - level else 1
     labels, medoids = _clusters(reduced, k, seed)
-    stability, by_chance = (
-        _stability(cloud, tried, subsamples, seed) for cloud in (reduced, draws[0])
-    )
+    with threadpool_limits(1):
+        stability, by_chance = (
+            _stability(cloud, tried, subsamples, seed) for cloud in (reduced, draws[0])
+        )
     return Motifs(
         k=k,
         labels=labels,
@@ -118,6 +122,17 @@ def _principal(points: Points) -> Points:
     return np.asarray((u[:, : len(kept)] * s[: len(kept)])[:, kept])
 
 
+def _gaussian_like(points: Points, rng: np.random.Generator) -> Points:
+    """Return a draw of a Gaussian whose sample has the very mean and covariance of the points.
+
+    Given these, points of one Gaussian are any rotation of each other (their principal components
+    are a random orthonormal frame), so that p is exact, also of few points in many dimensions.
+    """
+    drawn = rng.standard_normal(points.shape)
+    frame = np.linalg.qr(drawn - drawn.mean(axis=0))[0]
+    return np.asarray(frame * np.linalg.norm(points, axis=0))
+
+
 def _log_inertias(points: Points, most: int, seed: int) -> Points:
     return np.array([np.log(max(_kmeans(points, k, seed)[0], 1e-300)) for k in range(1, most + 1)])
 
@@ -130,14 +145,15 @@ def _kmeans(points: Points, k: int, seed: int) -> tuple[float, NDArray[np.int64]
 
 
 def _p_clustered(observed: Points, drawn: Points) -> float:
-    """Return p of the largest gain over one cluster, in standard deviations of the Gaussian's.
+    """Return p of the largest gain over one cluster, in standard deviations.
 
-    Each draw is judged like the points are; `max` over the numbers of clusters makes one test.
+    The points are one more draw in these, or p would not be exact; `max` over the numbers of
+    clusters makes one test.
     """
     gains = np.concatenate([observed[None], drawn])
-    gains = gains[:, :1] - gains
-    spread = np.maximum(gains[1:].std(axis=0, ddof=1), 1e-12)
-    largest = ((gains - gains[1:].mean(axis=0)) / spread).max(axis=1)
+    gains = gains[:, :1] - gains[:, 1:]
+    spread = np.maximum(gains.std(axis=0, ddof=1), 1e-12)
+    largest = ((gains - gains.mean(axis=0)) / spread).max(axis=1)
     return float((1 + (largest[1:] >= largest[0]).sum()) / (1 + len(drawn)))
 
 

@@ -36,14 +36,6 @@ def occupancy(regions: NDArray[np.int64], n_regions: int) -> Table:
     return np.where(total > 0, counts / np.maximum(total, 1), np.nan)
 
 
-def overlaps(shares: Table) -> Table:
-    """Return (runs, runs) sums over regions of the smaller share."""
-    found = np.zeros((len(shares), len(shares)))
-    for column in shares.T:
-        found += np.minimum(column[:, None], column[None])
-    return found
-
-
 def shared_regions(
     shares: Table,
     networks: ArrayLike,
@@ -55,8 +47,8 @@ def shared_regions(
     """Compare overlaps of strangers within and between networks.
 
     Args:
-        shares: (runs, regions), of `occupancy`; runs of nan are left out. Memory and time grow with
-            the square of the runs: sample them beyond a few thousand.
+        shares: (runs, regions), of `occupancy`; runs of nan are left out. No pair is formed: time
+            and memory grow with the runs.
         networks, prompts: (runs,) labels.
         permutations: of networks among the runs of a prompt.
         seed: of these.
@@ -72,29 +64,49 @@ def shared_regions(
     mixed = np.unique(np.stack([prompt.codes, network.codes]), axis=1)[0]
     if np.bincount(mixed).max() < 2:
         raise AnalysisError("no prompt was run in two networks: nothing can be exchanged")
-    strangers = prompt.codes[:, None] != prompt.codes[None]
-    similar = overlaps(shares[kept]) * strangers
+    overlaps = _Overlaps(shares[kept], prompt.codes)
     arrangements = Arrangements(network.codes, prompt.codes, permutations, seed)
-    sums = np.array(
-        [
-            _within(similar, strangers, labels, network.n_levels)
-            for some in arrangements.batches(64)
-            for labels in some
-        ]
-    )
-    inside, pairs = sums.T
+    inside, pairs = np.array(
+        [overlaps.strangers(labels) for some in arrangements.batches(64) for labels in some]
+    ).T
+    everywhere, of_all = overlaps.strangers(np.zeros_like(network.codes))
     means = inside / np.maximum(pairs, 1)
-    outside = (similar.sum() - inside) / np.maximum(strangers.sum() - pairs, 1)
+    outside = (everywhere - inside) / np.maximum(of_all - pairs, 1)
     test = arrangements.test("overlap of strangers within networks less between", means - outside)
     return SharedRegions(float(means[0]), float(outside[0]), test)
 
 
-def _within(
-    similar: Table, strangers: NDArray[np.bool_], labels: NDArray[np.int64], n: int
-) -> tuple[float, float]:
-    """Return the sum of overlaps and the number of pairs of strangers of one network."""
-    groups = [np.flatnonzero(labels == code) for code in range(n)]
-    return (
-        sum(float(similar[np.ix_(rows, rows)].sum()) for rows in groups),
-        sum(float(strangers[np.ix_(rows, rows)].sum()) for rows in groups),
-    )
+class _Overlaps:
+    """Sums over pairs of runs of the smaller share, region by region.
+
+    In ascending order of a region's share, a run's share is the smaller one of its pair with every
+    later run: so it counts as often as there are later runs of its group.
+    """
+
+    def __init__(self, shares: Table, prompts: NDArray[np.int64]) -> None:
+        order = np.argsort(shares, axis=0, kind="stable")
+        self.columns = [
+            (rows, shares[rows, region])
+            for region, rows in enumerate(order.T)
+            # A region that nobody is in adds nothing.
+            if shares[rows[-1], region] > 0
+        ]
+        self.prompts = prompts
+
+    def strangers(self, labels: NDArray[np.int64]) -> tuple[float, float]:
+        """Return the sum of overlaps, and the number, of pairs of strangers of one label."""
+        cells = labels * (self.prompts.max() + 1) + self.prompts
+        one, other = self._alike(labels), self._alike(cells)
+        return one[0] - other[0], one[1] - other[1]
+
+    def _alike(self, groups: NDArray[np.int64]) -> tuple[float, float]:
+        _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        # Narrow codes: numpy sorts those of 16 bits by counting.
+        narrow = codes.astype(np.int16 if len(sizes) < 2**15 else np.int64)
+        first = np.cumsum(sizes) - sizes
+        later = np.repeat(first + sizes, sizes) - 1 - np.arange(len(codes))
+        total = sum(
+            float(values[np.argsort(narrow[rows], kind="stable")] @ later)
+            for rows, values in self.columns
+        )
+        return total, float((sizes * (sizes - 1)).sum() / 2)

@@ -28,7 +28,8 @@ class Convergence:
 
     strangers, low, high  (steps,) of runs of different prompts, with bounds over whole prompts
     twins     (steps,) of runs of one prompt, nan where no prompt has two
-    change    mean of the last tenth of the steps less that of the first, with bounds
+    change    mean of the last tenth of the steps less that of the first, with bounds; of the steps
+              at which strangers are left whichever prompt is left out
     relative  the same as a share of the first
     p         of the null of no change, from the jackknife over prompts
     """
@@ -61,8 +62,11 @@ def convergence(
     if n_prompts < 3:
         raise AnalysisError(f"{n_prompts} prompts: strangers and an interval need 3")
     bounds = np.array([jackknife_interval(step, level) for step in left[:, 1]])
-    tenth = max(1, n_steps // 10)
-    first, last = left[:tenth, 1].mean(axis=0), left[-tenth:, 1].mean(axis=0)
+    known = left[np.isfinite(left[:, 1]).all(axis=1), 1]
+    if len(known) < 2:
+        raise AnalysisError("at fewer than two steps have three prompts a run each")
+    tenth = max(1, len(known) // 10)
+    first, last = known[:tenth].mean(axis=0), known[-tenth:].mean(axis=0)
     change, low, high = jackknife_interval(last - first, level)
     error = jackknife_error(last - first)
     return Convergence(

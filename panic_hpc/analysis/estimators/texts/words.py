@@ -72,17 +72,31 @@ def words_left(texts: Sequence[Sequence[str]], prompts: Sequence[str]) -> WordsL
     worded = [place for place, vocabulary in enumerate(asked) if vocabulary]
     if len(worded) < 2:
         raise AnalysisError("fewer than two prompts with words: no strangers to compare with")
+    of_word: dict[str, list[int]] = {}
+    for place in worded:
+        for word in asked[place]:
+            of_word.setdefault(word, []).append(place)
     n_states = max(map(len, texts))
-    shares = np.full((len(texts), len(asked), n_states), np.nan)
+    # Sums by prompt and state: of its own runs, of all runs, and how many runs there are of each.
+    sums = np.zeros((2, len(asked), n_states))
+    counts = np.zeros((2, len(asked), n_states))
     for run, said in enumerate(texts):
+        prompt = part.codes[run]
+        counts[0, prompt, : len(said)] += 1
+        counts[1, :, : len(said)] += 1
         for state, text in enumerate(said):
-            vocabulary = set(words(text))
-            for place in worded:
-                share = len(asked[place] & vocabulary) / len(asked[place])
-                shares[run, place, state] = share
-    own = np.array([_mean(shares[part.codes == p, p]) for p in worded])
-    others = np.array([_mean(shares[part.codes != p, p]) for p in worded])
+            for word in set(words(text)) & of_word.keys():
+                for place in of_word[word]:
+                    share = 1 / len(asked[place])
+                    sums[1, place, state] += share
+                    sums[0, place, state] += share * (place == prompt)
+    own = _ratio(sums[0], counts[0])[worded]
+    others = _ratio(sums[1] - sums[0], counts[1] - counts[0])[worded]
     return WordsLeft(_mean(own), _mean(others), own - others)
+
+
+def _ratio(sums: Column, counts: Column) -> Column:
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def _mean(values: Column) -> Column:

@@ -8,7 +8,7 @@ inclusion and exclusion. Sums are kept by pair of prompts, so that intervals can
 prompts, which are the independent units.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -53,29 +53,39 @@ class PairSums:
 
 
 def pair_sums(
-    vectors: NDArray[np.floating], labels: Mapping[str, ArrayLike], unit: str = "prompt"
+    vectors: NDArray[np.floating],
+    labels: Mapping[str, ArrayLike],
+    unit: str = "prompt",
+    centred_by: str | None = None,
 ) -> PairSums:
     """Sum cosines over pairs of runs by which labels differ.
 
     Args:
-        vectors: (runs, d) at one step, or (runs, steps, d) at matched steps, may be a memory map;
-            a run's steps that are not finite everywhere are left out.
+        vectors: (runs, d) at one step, or (runs, steps, d) at matched steps, may be a memory map:
+            one step at a time is held; a run's steps that are not finite everywhere are left out.
         labels: (runs,) each; pairs of a run with itself never count.
         unit: the label of independent units.
+        centred_by: a label whose levels' mean vector is taken out first.
     """
-    others = [factor(name, label) for name, label in labels.items() if name != unit]
+    names = [name for name in labels if name != unit]
+    others = {name: factor(name, labels[name]) for name in names}
     prompts = factor(unit, labels[unit])
-    table = np.asarray(vectors) if vectors.ndim == 3 else np.asarray(vectors)[:, None]
-    steps = [_directions(table[:, step]) for step in range(table.shape[1])]
-    names = [part.name for part in others]
+    table = vectors if vectors.ndim == 3 else np.asarray(vectors)[:, None]
+    part = None if centred_by is None else factor(centred_by, labels[centred_by])
     agree = {
-        frozenset(kept): _agreeing(steps, prompts, [others[names.index(k)] for k in kept])
+        frozenset(kept): _Agreeing(prompts, [others[name] for name in kept])
         for size in range(len(names) + 1)
         for kept in combinations(names, size)
     }
-    alone = _self_pairs(steps, prompts)
+    alone = np.zeros(prompts.n_levels)
+    for states in _steps(table, part):
+        directions, there = _directions(states)
+        for sums in agree.values():
+            sums.add(directions, there)
+        alone += np.bincount(prompts.codes, there, minlength=prompts.n_levels)
     exact = {
-        frozenset(names) - kept: _exactly(agree, kept, frozenset(names), alone) for kept in agree
+        frozenset(names) - kept: _exactly(agree, kept, frozenset(names), np.diag(alone))
+        for kept in agree
     }
     return PairSums(
         {differs: found[0] for differs, found in exact.items()},
@@ -83,41 +93,56 @@ def pair_sums(
     )
 
 
-def _directions(vectors: NDArray[np.floating]) -> tuple[Matrix, Matrix]:
+def _steps(table: NDArray[np.floating], part: Factor | None) -> Iterator[Matrix]:
+    """Yield (runs, d) states step by step, less the mean of their level over runs and steps."""
+    n_steps = table.shape[1]
+    if part is None:
+        yield from (np.asarray(table[:, step], np.float64) for step in range(n_steps))
+        return
+    sums = np.zeros((part.n_levels, table.shape[2]))
+    counts = np.zeros(part.n_levels)
+    indicator = part.indicator()
+    for step in range(n_steps):
+        states = np.asarray(table[:, step], np.float64)
+        there = np.asarray(np.isfinite(states).all(axis=1))
+        sums += indicator @ np.where(there[:, None], states, 0.0)
+        counts += indicator @ there.astype(np.float64)
+    centres = sums / np.maximum(counts, 1)[:, None]
+    for step in range(n_steps):
+        yield np.asarray(table[:, step], np.float64) - centres[part.codes]
+
+
+def _directions(vectors: Matrix) -> tuple[Matrix, Matrix]:
     """Return unit vectors, and 1 for each run that has one, 0 for others."""
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    lengths = np.linalg.norm(vectors, axis=1)
     there = np.isfinite(lengths) & (lengths > 0)
     scaled = vectors / np.where(there, lengths, 1.0)[:, None]
     return np.where(there[:, None], scaled, 0.0), there.astype(np.float64)
 
 
-def _agreeing(
-    steps: Sequence[tuple[Matrix, Matrix]], prompts: Factor, kept: Sequence[Factor]
-) -> tuple[Matrix, Matrix]:
-    """Return by pair of prompts the cosines and counts of pairs that agree at least in `kept`."""
-    n = len(prompts.codes)
-    group = cross("", kept) if kept else factor("", np.zeros(n))
-    shape = (prompts.n_levels * group.n_levels, n)
-    rows = prompts.codes * group.n_levels + group.codes
-    sums = sparse.csr_matrix((np.ones(n), (rows, np.arange(n))), shape=shape)
-    cosines = np.zeros((prompts.n_levels, prompts.n_levels))
-    counts = np.zeros_like(cosines)
-    for vectors, there in steps:
-        by_prompt = np.asarray(sums @ vectors).reshape(prompts.n_levels, -1)
-        numbers = np.asarray(sums @ there).reshape(prompts.n_levels, -1)
-        cosines += by_prompt @ by_prompt.T
-        counts += numbers @ numbers.T
-    return cosines, counts
+class _Agreeing:
+    """By pair of prompts, the cosines and counts of pairs that agree at least in some labels."""
 
+    def __init__(self, prompts: Factor, kept: Sequence[Factor]) -> None:
+        n = len(prompts.codes)
+        group = cross("", kept) if kept else factor("", np.zeros(n))
+        rows = prompts.codes * group.n_levels + group.codes
+        shape = (prompts.n_levels * group.n_levels, n)
+        self.n_prompts = prompts.n_levels
+        self.picks = sparse.csr_matrix((np.ones(n), (rows, np.arange(n))), shape=shape)
+        self.cosines = np.zeros((prompts.n_levels, prompts.n_levels))
+        self.counts = np.zeros_like(self.cosines)
 
-def _self_pairs(steps: Sequence[tuple[Matrix, Matrix]], prompts: Factor) -> Matrix:
-    """Return how many pairs of a run with itself each prompt has, on a diagonal."""
-    found = sum(there for _, there in steps)
-    return np.diag(np.bincount(prompts.codes, found, minlength=prompts.n_levels))
+    def add(self, directions: Matrix, there: Matrix) -> None:
+        """Add the pairs of one step."""
+        by_prompt = np.asarray(self.picks @ directions).reshape(self.n_prompts, -1)
+        numbers = np.asarray(self.picks @ there).reshape(self.n_prompts, -1)
+        self.cosines += by_prompt @ by_prompt.T
+        self.counts += numbers @ numbers.T
 
 
 def _exactly(
-    agree: Mapping[frozenset[str], tuple[Matrix, Matrix]],
+    agree: Mapping[frozenset[str], _Agreeing],
     kept: frozenset[str],
     names: frozenset[str],
     alone: Matrix,
@@ -125,8 +150,8 @@ def _exactly(
     """Return pairs that agree in `kept` and differ in all other names."""
     above = [other for other in agree if other >= kept]
     signs = [(-1) ** (len(other) - len(kept)) for other in above]
-    cosines = sum(sign * agree[other][0] for sign, other in zip(signs, above, strict=True))
-    counts = sum(sign * agree[other][1] for sign, other in zip(signs, above, strict=True))
+    cosines = sum(sign * agree[other].cosines for sign, other in zip(signs, above, strict=True))
+    counts = sum(sign * agree[other].counts for sign, other in zip(signs, above, strict=True))
     # A run has a cosine of 1 with itself.
     own = alone if kept == names else np.zeros_like(alone)
     return np.asarray(cosines - own), np.rint(counts - own)
@@ -155,8 +180,7 @@ def swap_ladder(
     Raises:
         AnalysisError: no two runs are twins, or there is one prompt.
     """
-    table = _centred(vectors, labels[centred_by]) if centred_by else vectors
-    sums = pair_sums(table, labels, unit)
+    sums = pair_sums(vectors, labels, unit, centred_by)
     swapped = [name for name in labels if name not in (unit, noise)]
     base = frozenset({noise} if noise else ())
     n_units = len(next(iter(sums.counts.values())))
@@ -169,17 +193,6 @@ def swap_ladder(
     rungs += [((unit,), base, False), ((unit, *swapped), base | set(swapped), False)]
     twins = left_out(sums, base, same=True)
     return [_rung(names, sums, differs, same, twins, level) for names, differs, same in rungs]
-
-
-def _centred(vectors: NDArray[np.floating], label: ArrayLike) -> NDArray[np.floating]:
-    shape = vectors.shape
-    flat = np.asarray(vectors, dtype=np.float64).reshape(shape[0], -1, shape[-1])
-    part = factor("", label)
-    found = np.empty_like(flat)
-    for code in range(part.n_levels):
-        rows = part.codes == code
-        found[rows] = flat[rows] - np.nanmean(flat[rows], axis=(0, 1))
-    return found.reshape(shape)
 
 
 def left_out(sums: PairSums, differs: frozenset[str], *, same: bool) -> Matrix:

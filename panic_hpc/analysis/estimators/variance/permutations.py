@@ -82,7 +82,10 @@ def compare_groups(
     placed = compressed(_centred_within(table[0][used], stratum))
     draws = Arrangements(group, stratum, permutations, seed)
     f, f2 = draws.statistics(placed, _place_statistics)
-    dispersion = np.concatenate([_spread(rows, group) for rows in draws.residuals(placed)])
+    # Pairs of one stratum, a unit of each group, mirror each other about their mean.
+    is_paired = len(np.unique(np.stack([stratum, group]), axis=1)[0]) == len(group)
+    spreading = compressed(table[0][used]) if is_paired else placed
+    dispersion = np.concatenate([_spread(rows, group) for rows in draws.residuals(spreading)])
     return GroupDifference(
         pseudo_f=draws.test("PERMANOVA pseudo-F", f),
         f2=draws.test("PERMANOVA F2", f2),

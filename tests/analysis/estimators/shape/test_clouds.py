@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from panic_hpc.analysis.estimators.shape import clusters
-from panic_hpc.analysis.estimators.shape.clusters import cluster_states, transitions
+from panic_hpc.analysis.estimators.shape.clusters import cluster_states, tile_states, transitions
 from panic_hpc.analysis.estimators.shape.dimension import two_nn
 from panic_hpc.errors import AnalysisError
 
@@ -49,10 +49,22 @@ def test_planted_clusters_are_found_also_by_states_that_were_not_sampled(
     assert known.mean() > 0.9
     assert adjusted_rand_score(truth[known], found.labels[known]) > 0.95
     assert sorted(truth[found.medoids]) == [0, 1, 2, 3]
-    with pytest.raises(AnalysisError, match="two clusters"):
+    with pytest.raises(AnalysisError, match="it takes 50"):
         cluster_states(points[:20])
 
 
 def test_moves_are_counted_within_runs() -> None:
     found = transitions(np.array([0, 0, 1, -1, 1, 1]), np.array([0, 0, 0, 0, 1, 1]), 2)
     assert found.tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 0]]
+
+
+def test_a_tiling_puts_states_of_one_place_into_one_region() -> None:
+    rng = np.random.default_rng(3)
+    truth = np.arange(600) % 3
+    points = 9 * rng.normal(size=(3, 32))[truth] + rng.normal(size=(600, 32))
+    points[7] = np.nan
+    rows = np.arange(3, 600)
+    found = tile_states(points, 3, rows=rows)
+    assert found[4] == -1
+    known = found >= 0
+    assert adjusted_rand_score(truth[rows][known], found[known]) == 1

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 from sklearn.metrics import adjusted_rand_score
 
 from panic_hpc.analysis.estimators.similarity.motifs import Motifs, motifs
@@ -43,3 +44,13 @@ def test_the_same_seed_gives_the_same_motifs() -> None:
 def test_too_few_points_are_refused_with_the_reason(points: np.ndarray) -> None:
     with pytest.raises(AnalysisError, match="too few to cluster"):
         motifs(points)
+
+
+def test_p_values_are_uniform_for_few_points_in_many_dimensions() -> None:
+    rng = np.random.default_rng(5)
+    p = []
+    for seed in range(40):
+        points = rng.normal(size=(14, 40)) * np.linspace(1, 3, 40)
+        found = motifs(points, references=19, most=3, subsamples=2, seed=seed)
+        p.append(found.p - rng.uniform(0, 0.05))
+    assert kstest(p, "uniform").pvalue > 0.01

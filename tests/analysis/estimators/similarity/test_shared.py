@@ -81,3 +81,15 @@ def test_what_cannot_be_said_is_refused_with_the_reason() -> None:
         shared_regions(shares, [0, 0, 0, 0], [0, 1, 0, 1])
     with pytest.raises(AnalysisError, match="no prompt was run in two"):
         shared_regions(shares, [0, 0, 1, 1], [0, 0, 1, 1])
+
+
+def test_overlaps_are_those_of_all_pairs_though_none_is_formed() -> None:
+    rng = np.random.default_rng(5)
+    regions, network, prompt = visits(rng, 0.3, 0.2)
+    shares = occupancy(regions, 12)
+    pairs = np.minimum(shares[:, None], shares[None]).sum(axis=2)
+    strangers = prompt[:, None] != prompt[None]
+    alike = network[:, None] == network[None]
+    found = shared_regions(shares, network, prompt, permutations=19)
+    assert found.within == pytest.approx(pairs[strangers & alike].mean())
+    assert found.between == pytest.approx(pairs[strangers & ~alike].mean())

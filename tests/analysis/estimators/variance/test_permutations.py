@@ -177,3 +177,30 @@ def test_what_cannot_be_compared_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(AnalysisError, match=words):
         compare_groups([1.0, 2.0, 3.0, 4.0], labels, strata=strata, units=units)
+
+
+def paired(rng: np.random.Generator, factor: float) -> tuple[np.ndarray, ...]:
+    """Return (24, 5) units of 12 strata, one of each group; the second group is wider."""
+    stratum, group = np.repeat(np.arange(12), 2), np.tile([0, 1], 12)
+    common = rng.normal(size=(12, 5))[stratum]
+    own = rng.normal(size=(24, 5)) * np.where(group, factor, 1.0)[:, None]
+    return common + own + group[:, None], group, stratum
+
+
+def test_a_wider_group_is_seen_though_each_stratum_has_one_unit_of_it() -> None:
+    rng = np.random.default_rng(8)
+    p = []
+    for _ in range(20):
+        points, group, stratum = paired(rng, 3.0)
+        p.append(compare_groups(points, group, strata=stratum, permutations=199).spread.p)
+    assert np.median(p) < 0.02
+
+
+def test_p_values_of_spread_are_uniform_in_pairs_of_equal_spread() -> None:
+    rng = np.random.default_rng(9)
+    p = []
+    for seed in range(200):
+        points, group, stratum = paired(rng, 1.0)
+        found = compare_groups(points, group, strata=stratum, permutations=99, seed=seed)
+        p.append(found.spread.p - rng.uniform(0, 0.01))
+    assert kstest(p, "uniform").pvalue > 0.01

@@ -1,0 +1,108 @@
+"""Convergence of strangers: whether runs of different prompts come nearer to each other."""
+
+import numpy as np
+from pydantic import Field
+
+from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
+from panic_hpc.analysis.estimators.similarity.strangers import Convergence, convergence
+from panic_hpc.analysis.findings import Findings, between, units_of
+from panic_hpc.analysis.results import (
+    AnalysisResult,
+    HypothesisTest,
+    Quantity,
+    ResultTable,
+    Statement,
+)
+from panic_hpc.analysis.samples import networks_of, states_at, time_grid
+from panic_hpc.analysis.trajectory_set import TrajectorySet
+
+_BY_STATE = (
+    Quantity("network", "its models", ""),
+    Quantity("state", "from 0", "states"),
+    Quantity("strangers", "mean distance of runs of different prompts", "cosine distance"),
+    Quantity("low", "lower bound of it", "cosine distance"),
+    Quantity("high", "upper bound of it", "cosine distance"),
+    Quantity("twins", "mean distance of runs of one prompt, nan: none has two", "cosine distance"),
+)
+_BY_NETWORK = (
+    Quantity("network", "its models", ""),
+    Quantity("prompts", "independent units", "prompts"),
+    Quantity("change", "strangers' distance at the end less at the start", "cosine distance"),
+    Quantity("low", "lower bound of it", "cosine distance"),
+    Quantity("high", "upper bound of it", "cosine distance"),
+    Quantity("relative", "the change as a share of the distance at the start"),
+    Quantity("p", "of the null of no change"),
+)
+
+
+class ConvergenceSettings(AnalysisSettings):
+    """What the analysis can be told.
+
+    most_states  of each run that are looked at, evenly spaced
+    """
+
+    most_states: int = Field(default=60, ge=2)
+
+
+def analyse_convergence(found: TrajectorySet, settings: ConvergenceSettings) -> AnalysisResult:
+    """Follow the distance of strangers over time, network by network."""
+    gathered = Findings()
+    curves: list[tuple[object, ...]] = []
+    changes: list[tuple[object, ...]] = []
+    for name, own in networks_of(found):
+        with gathered.part(name):
+            if np.ptp(own.lengths) > 0:
+                gathered.lack(
+                    f"{name}: the same runs from start to end",
+                    "runs differ in length: late states are of those that went on",
+                )
+            grid = time_grid(int(own.lengths.max()), settings.most_states)
+            course = convergence(states_at(own, grid), own.labels.prompt, settings.level)
+            columns = (course.strangers, course.low, course.high, course.twins)
+            curves += zip([name] * len(grid), grid.tolist(), *(c.tolist() for c in columns),
+                          strict=True)  # fmt: skip
+            changes.append(
+                (name, course.n_prompts, course.change, course.change_low, course.change_high,
+                 course.relative, course.p)
+            )  # fmt: skip
+            _say(name, course, settings.level, gathered)
+    if not curves:
+        gathered.lack("convergence", "no network has strangers to follow")
+    tables = [
+        ResultTable.of_rows("strangers", "state of a network", _BY_STATE, curves),
+        ResultTable.of_rows("changes", "network", _BY_NETWORK, changes),
+    ]
+    return gathered.result(tables, units_of(found.labels))
+
+
+def _say(name: str, course: Convergence, level: float, gathered: Findings) -> None:
+    bounds = between(course.change_low, course.change_high, level)
+    gathered.statements.append(
+        Statement(
+            name,
+            f"Runs of different prompts end {abs(course.relative):.0%} "
+            f"{'nearer to' if course.change < 0 else 'farther from'} each other than they began: "
+            f"{course.change:+.3f}{bounds}",
+            course.change, course.change_low, course.change_high, level, "cosine distance",
+            course.n_prompts, "prompts",
+        )
+    )  # fmt: skip
+    gathered.tests.append(
+        HypothesisTest(
+            "convergence of strangers", name,
+            "runs of different prompts are as far apart at the end as at the start",
+            course.change, course.p, course.n_prompts, "prompts",
+        )
+    )  # fmt: skip
+
+
+PLUGINS = (
+    Analysis(
+        name="convergence",
+        question=QUESTIONS[2],
+        asks="whether runs of different prompts come nearer to each other over time",
+        function=analyse_convergence,
+        settings=ConvergenceSettings,
+        order=220,
+    ),
+)

@@ -1,0 +1,211 @@
+"""Nearest states of other runs, with hubs corrected: whose neighbourhood a run passes through."""
+
+import numpy as np
+from pydantic import Field
+from scipy import sparse
+
+from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
+from panic_hpc.analysis.estimators.bootstrap import mean_interval
+from panic_hpc.analysis.estimators.similarity.neighbours import (
+    Hubness,
+    Neighbours,
+    hubness,
+    local_similarities,
+    nearest_neighbours,
+)
+from panic_hpc.analysis.estimators.variance.arrangements import Arrangements
+from panic_hpc.analysis.estimators.variance.factors import factor
+from panic_hpc.analysis.findings import Findings, between, units_of
+from panic_hpc.analysis.results import (
+    AnalysisResult,
+    HypothesisTest,
+    Quantity,
+    ResultTable,
+    Statement,
+)
+from panic_hpc.analysis.samples import StateSample, spread_states
+from panic_hpc.analysis.trajectory_set import RunLabels, TrajectorySet, unit_rows
+
+_RUNS = (
+    Quantity("run", "row of the run in the dataset", ""),
+    Quantity("network", "its network", ""),
+    Quantity("prompt", "its prompt", ""),
+    Quantity("states", "states that were asked", "states"),
+    Quantity("distance", "mean distance to the nearest state of another run", "cosine distance"),
+    Quantity("nearest_run", "run that is most often nearest, hubs corrected; null: none", ""),
+    Quantity("share", "share of its states whose nearest state is of that run"),
+    Quantity("same_network", "share whose nearest state is of a run of its network"),
+    Quantity("same_prompt", "share whose nearest state is of a run of its prompt"),
+)
+_HUBS = (
+    Quantity("neighbours", "plain, or with hubs corrected", ""),
+    Quantity("k", "neighbours of each state", "states"),
+    Quantity("states", "states among which they were sought", "states"),
+    Quantity("skewness", "of how often a state is a neighbour, 0: no hubs"),
+    Quantity("antihubs", "share of states that are nobody's neighbour"),
+    Quantity("largest", "share of all places that the most frequent hundredth takes"),
+)
+_EXCHANGED = {"network": "prompt", "prompt": "network"}
+"""A label, and that within which whole runs may exchange it where it does not matter."""
+
+
+class NeighbourSettings(AnalysisSettings):
+    """What the analysis can be told.
+
+    k            neighbours of each state, for hubs and their correction
+    most_states  among which neighbours are sought, exactly; of longer runs every n-th state
+    """
+
+    k: int = Field(default=10, ge=1)
+    most_states: int = Field(default=20_000, ge=2)
+
+
+def analyse_neighbours(found: TrajectorySet, settings: NeighbourSettings) -> AnalysisResult:
+    """Find the nearest state of another run for states of all runs."""
+    gathered = Findings()
+    tables: list[ResultTable] = []
+    with gathered.part("neighbours"):
+        sample = spread_states(found, settings.most_states)
+        points = unit_rows(found.vectors[sample.rows])
+        plain = nearest_neighbours(points, settings.k, runs=sample.runs)
+        local = local_similarities(points, settings.k, runs=sample.runs)
+        corrected = nearest_neighbours(points, settings.k, runs=sample.runs, local=local)
+        hubs = [hubness(one, len(points)) for one in (plain, corrected)]
+        if sample.every > 1:
+            gathered.lack(
+                "neighbours among all states",
+                f"sought among every {sample.every}th state of each run, {len(points)} in all; "
+                "--set neighbours.most_states=N takes more",
+            )
+        tables = [_runs(found, sample, plain, corrected), _hubs(hubs)]
+        _say(found, sample, corrected, hubs, settings, gathered)
+    return gathered.result(tables, units_of(found.labels))
+
+
+def _runs(
+    found: TrajectorySet, sample: StateSample, plain: Neighbours, corrected: Neighbours
+) -> ResultTable:
+    counts = _counts(sample, corrected, found.n_runs)
+    labels, rows = found.labels, []
+    away = 1.0 - plain.scores[:, 0]
+    for run in np.unique(sample.runs).tolist():
+        own, others = counts[[run]].data, counts[[run]].indices
+        known = away[(sample.runs == run) & np.isfinite(away)]
+        total = own.sum()
+        same = [
+            float(own[label[others] == label[run]].sum() / total) if total else None
+            for label in (labels.network, labels.prompt)
+        ]
+        rows.append(
+            (run, str(labels.network[run]), str(labels.prompt[run]), len(known),
+             float(known.mean()) if len(known) else None,
+             int(others[own.argmax()]) if total else None,
+             float(own.max() / total) if total else None, *same)
+        )  # fmt: skip
+    return ResultTable.of_rows("nearest_runs", "run", _RUNS, rows)
+
+
+def _counts(sample: StateSample, corrected: Neighbours, n_runs: int) -> sparse.csr_matrix:
+    """Return (runs, runs) how many states of a run have their nearest state in another."""
+    first = corrected.rows[:, 0]
+    known = first >= 0
+    pairs = (sample.runs[known], sample.runs[first[known]])
+    found = sparse.csr_matrix((np.ones(known.sum()), pairs), shape=(n_runs, n_runs))
+    found.sum_duplicates()
+    return found
+
+
+def _hubs(hubs: list[Hubness]) -> ResultTable:
+    return ResultTable.of_rows(
+        "hubness",
+        "kind of neighbours",
+        _HUBS,
+        (
+            (name, one.k, one.n_points, one.skewness, one.antihubs, one.largest)
+            for name, one in zip(("plain", "corrected"), hubs, strict=True)
+        ),
+    )
+
+
+def _say(
+    found: TrajectorySet,
+    sample: StateSample,
+    corrected: Neighbours,
+    hubs: list[Hubness],
+    settings: NeighbourSettings,
+    gathered: Findings,
+) -> None:
+    before, after = hubs
+    gathered.statements.append(
+        Statement(
+            "",
+            f"Hubs: the skewness of how often a state is among the {before.k} nearest is "
+            f"{before.skewness:.1f}, and {after.skewness:.1f} once corrected; "
+            f"{before.antihubs:.0%} and {after.antihubs:.0%} of states are nobody's neighbour",
+            after.skewness, n=found.n_runs, replication="runs",
+        )
+    )  # fmt: skip
+    counts = _counts(sample, corrected, found.n_runs).tocoo()
+    own = np.asarray(counts.sum(axis=1)).ravel()
+    for word in _EXCHANGED:
+        label = factor(word, getattr(found.labels, word)).codes
+        if label.max() == 0:
+            gathered.lack(f"nearest states by {word}", f"there is one {word} only")
+            continue
+        same = np.bincount(
+            counts.row, counts.data * (label[counts.row] == label[counts.col]), found.n_runs
+        )
+        shares = np.where(own > 0, same / np.maximum(own, 1), np.nan)
+        mean, low, high = mean_interval(shares, found.labels.prompt.tolist(), settings)
+        test, chance = _exchange(counts, word, found.labels, settings)
+        said = f"{mean:.0%} of nearest states are of a run of the same {word}"
+        bounds = between(low, high, settings.level, ".0%")
+        gathered.statements.append(
+            Statement(
+                "", f"{said}{bounds}, {chance:.0%} where {word}s do not matter", mean, low, high,
+                settings.level, "1", len(set(found.labels.prompt.tolist())), "prompts",
+            )
+        )  # fmt: skip
+        gathered.tests.append(test)
+
+
+def _exchange(
+    counts: sparse.coo_matrix,
+    word: str,
+    labels: RunLabels,
+    settings: NeighbourSettings,
+) -> tuple[HypothesisTest, float]:
+    """Return the test of a label, exchanged among whole runs, and its mean under the null."""
+    within = _EXCHANGED[word]
+    arrangements = Arrangements(
+        factor(word, getattr(labels, word)).codes,
+        factor(within, getattr(labels, within)).codes,
+        settings.draws,
+        settings.seed,
+    )
+    values = np.array(
+        [
+            float(counts.data @ (codes[counts.row] == codes[counts.col])) / counts.data.sum()
+            for some in arrangements.batches(64)
+            for codes in some
+        ]
+    )
+    found = arrangements.test("", values)
+    null = f"{word}s do not matter: exchanged among whole runs of one {within}"
+    test = HypothesisTest(
+        "nearest states", word, null, found.statistic, found.p, found.n_units, "runs",
+        found.permutations,
+    )  # fmt: skip
+    return test, float(values[1:].mean())
+
+
+PLUGINS = (
+    Analysis(
+        name="neighbours",
+        question=QUESTIONS[2],
+        asks="which runs pass where another one has been, with hubs corrected and reported",
+        function=analyse_neighbours,
+        settings=NeighbourSettings,
+        order=200,
+    ),
+)

@@ -1,0 +1,1 @@
+"""How trajectories move: displacement, memory, divergence, drift, recurrence."""

@@ -1,0 +1,109 @@
+"""Parts of a trajectory set that fit into memory, spread evenly over its runs and their time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of, unit_rows
+from panic_hpc.errors import AnalysisError
+
+Rows = NDArray[np.int64]
+
+STATES_AT_ONCE = 8192
+"""24 MiB of float32 in 768 dimensions."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateSample:
+    """States of all runs, run after run in order of time.
+
+    rows   (n,) int64, into the vectors of the set
+    runs   (n,) int64, the run of each
+    every  how many states of a run lie from one to the next: 1, all are here
+    """
+
+    rows: Rows
+    runs: Rows
+    every: int
+
+
+def spread_states(found: TrajectorySet, most: int) -> StateSample:
+    """Return at most about `most` states: every n-th of each run, beginning with its first.
+
+    More where there are more runs than that: each gives one. AnalysisError where there are none.
+    """
+    total = int(found.lengths.sum())
+    if total == 0:
+        raise AnalysisError("no run has any state")
+    every = -(-total // most)
+    counts = -(-found.lengths // every)
+    runs = np.repeat(np.arange(found.n_runs), counts)
+    within = np.arange(len(runs)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return StateSample(found.starts[runs] + within * every, runs, every)
+
+
+def all_states(found: TrajectorySet) -> StateSample:
+    """Return every state of every run."""
+    return spread_states(found, int(found.lengths.sum()))
+
+
+def caption_of(found: TrajectorySet, run: int, state: int) -> str | None:
+    """Return the text of a state, or of the first text behind a picture; None where there is none.
+
+    Of a model that reads pictures texts are looked up by step in the dataset.
+    """
+    if found.modality == "text":
+        texts = [] if found.texts is None else found.texts(run)
+        return texts[state] if state < len(texts) else None
+    if found.dataset is None or found.steps is None:
+        return None
+    step = int(found.steps[found.starts[run] + state])
+    later = [text for at, text in found.dataset.texts(run).items() if at > step]
+    return later[0] if later else None
+
+
+def time_grid(n_states: int, most: int) -> Rows:
+    """Return at most `most` states from the first to the last of `n_states`, evenly spaced."""
+    return np.unique(np.linspace(0, n_states - 1, min(most, n_states)).round().astype(np.int64))
+
+
+def states_at(found: TrajectorySet, states: Rows) -> NDArray[np.float32]:
+    """Return unit vectors (runs, states, D) at some states, nan behind a run's end."""
+    shape = (found.n_runs, len(states), found.n_dimensions)
+    there = np.full(shape, np.nan, np.float32)
+    for run in range(found.n_runs):
+        inside = states[states < found.lengths[run]]
+        there[run, : len(inside)] = unit_rows(found.vectors[found.starts[run] + inside])
+    return there
+
+
+def mean_directions(found: TrajectorySet, first: float, last: float) -> NDArray[np.float64]:
+    """Return (runs, D) the mean unit vector of each run's states from one share of it to another.
+
+    One state at least; nan where a run has none that is finite.
+    """
+    means = np.full((found.n_runs, found.n_dimensions), np.nan)
+    for run in np.flatnonzero(found.lengths):
+        start, stop = share_of(int(found.lengths[run]), first, last)
+        states = unit_rows(found.of_run(int(run))[start:stop])
+        states = states[np.isfinite(states).all(axis=1)]
+        if len(states):
+            means[run] = states.mean(axis=0, dtype=np.float64)
+    return means
+
+
+def share_of(length: int, first: float, last: float) -> tuple[int, int]:
+    """Return where a share of a run of that length begins and ends: at least one state."""
+    start = min(int(first * length), length - 1)
+    return start, max(start + 1, round(last * length))
+
+
+def networks_of(found: TrajectorySet) -> Iterator[tuple[str, TrajectorySet]]:
+    """Yield (name, its runs that have states) of each network, in order of first appearance."""
+    codes, names = codes_of(found.labels.network)
+    for code, name in enumerate(names):
+        there = (codes == code) & (found.lengths > 0)
+        if there.any():
+            yield str(name), found.select(there)

@@ -1,0 +1,24 @@
+"""Text from users as data: what could move or forge what a terminal or a page shows is escaped."""
+
+import unicodedata
+
+_HARMLESS = {"\n", "\t"}
+# Control, format (direction marks among them), private, surrogate, and the two separators: any of
+# them can move or forge what a terminal shows.
+_HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+
+
+def plain(text: str) -> str:
+    """Return `text` with control and direction-changing characters shown as escapes."""
+    return "".join(
+        char
+        if char in _HARMLESS or unicodedata.category(char) not in _HIDDEN
+        else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def one_line(text: str, most: int | None = None) -> str:
+    """Return `text` with its line ends and tabs as escapes, cut to `most` characters."""
+    line = plain(text).replace("\n", "\\n").replace("\t", "\\t")
+    return line if most is None or len(line) <= most else line[: most - 1] + "…"

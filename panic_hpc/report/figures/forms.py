@@ -1,0 +1,238 @@
+"""The forms of figures: each draws rows of a table into axes of matplotlib."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from panic_hpc.analysis.figure_spec import FigureSpec
+from panic_hpc.analysis.results import Quantity
+from panic_hpc.report.figures.style import (
+    COLOURS,
+    DASHES,
+    HATCHES,
+    MARKERS,
+    NULL_COLOUR,
+    label,
+    unparsed,
+)
+
+Rows = Sequence[Mapping[str, Any]]
+HORIZONTAL = ("intervals", "distributions", "bars")
+"""Forms whose names stand on the left, where there is room for them, and whose y goes across."""
+MOST_SERIES = 8
+MOST_NAMES = 40
+Handles = Sequence[tuple[Any, Any]]
+"""What a legend says of series: what is drawn of each, and its name."""
+
+
+def by_value(rows: Rows, column: str) -> dict[Any, list[Mapping[str, Any]]]:
+    """Return rows by their value in a column, in order of first appearance; "" : all together."""
+    found: dict[Any, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row[column] if column else "", []).append(row)
+    return found
+
+
+def usual_height(rows: Rows, spec: FigureSpec) -> float:
+    """Return the height, in inches, of a figure with two axes of numbers."""
+    return 3.4
+
+
+def height_of_names(rows: Rows, spec: FigureSpec) -> float:
+    """Return the height of a figure with a line a name."""
+    return 1.0 + 0.36 * min(len(by_value(rows, spec.x)), MOST_NAMES)
+
+
+def height_of_heatmap(rows: Rows, spec: FigureSpec) -> float:
+    """Return the height of a figure with a row of shades a name."""
+    return 1.6 + 0.26 * min(len(by_value(rows, spec.y)), MOST_NAMES)
+
+
+def draw_intervals(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
+    """Draw a mark and an interval for each name, its null as a grey bar behind."""
+    names = list(by_value(rows, spec.x))[:MOST_NAMES]
+    series = _series(rows, spec)
+    for place, (_, own) in enumerate(series):
+        shift = 0.5 * ((place + 0.5) / len(series) - 0.5)
+        known = [row for row in own if row[spec.x] in names]
+        heights = [names.index(row[spec.x]) + shift for row in known]
+        for height, row in zip(heights, known, strict=True):
+            _null_bar(axes, height, row, spec, 0.36 / len(series))
+            low, high = _ends(row, spec.low, spec.high)
+            axes.plot([low, high], [height, height], color=COLOURS[place], linewidth=1.6, zorder=2)
+        axes.plot(
+            [row[spec.y] for row in known], heights, linestyle="", marker=MARKERS[place],
+            color=COLOURS[place], markersize=6, zorder=3,
+        )  # fmt: skip
+    _name_rows(axes, names)
+    return [(_mark(place), name) for place, (name, _) in enumerate(series)]
+
+
+def draw_lines(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
+    """Draw y over x, intervals as bands of the colour, nulls as grey bands."""
+    return _curves(axes, rows, spec, "default")
+
+
+def draw_steps(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
+    """Draw y over x as a function that jumps: survival, counts."""
+    return _curves(axes, rows, spec, "steps-post")
+
+
+def draw_points(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
+    """Draw a mark for each row."""
+    series = _series(rows, spec)
+    for place, (_, own) in enumerate(series):
+        axes.plot(
+            [row[spec.x] for row in own], [row[spec.y] for row in own], linestyle="",
+            marker=MARKERS[place], color=COLOURS[place], markersize=4, alpha=0.7,
+            markeredgewidth=0, rasterized=len(own) > 5000,
+        )  # fmt: skip
+    return [(_mark(place), name) for place, (name, _) in enumerate(series)]
+
+
+def draw_distributions(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
+    """Draw where values lie for each name: every one as a tick, quartiles as a bar, the median."""
+    found = dict(list(by_value(rows, spec.x).items())[:MOST_NAMES])
+    for height, own in enumerate(found.values()):
+        values = np.array([row[spec.y] for row in own], float)
+        _null_bar(axes, height, own[0], spec, 0.4)
+        shown = values[np.linspace(0, len(values) - 1, min(len(values), 400)).astype(int)]
+        axes.plot(
+            np.sort(shown), np.full(len(shown), height), linestyle="", marker="|",
+            color=COLOURS[0], alpha=0.4, markersize=11,
+        )  # fmt: skip
+        low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+        axes.plot([low, high], [height, height], color="black", linewidth=3, zorder=3)
+        axes.plot(middle, height, "o", color="white", markeredgecolor="black", zorder=4)
+    _name_rows(axes, list(found))
+    return []
+
+
+def draw_bars(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
+    """Draw lengths for each name; those of several series are stacked, told apart by hatching."""
+    names = list(by_value(rows, spec.x))[:MOST_NAMES]
+    series = _series(rows, spec)
+    ends = np.zeros(len(names))
+    for place, (name, own) in enumerate(series):
+        lengths = np.zeros(len(names))
+        for row in own:
+            if row[spec.x] in names:
+                lengths[names.index(row[spec.x])] += row[spec.y]
+        axes.barh(
+            np.arange(len(names)), lengths, left=ends, height=0.62, color=COLOURS[place],
+            hatch=HATCHES[place], edgecolor="white", linewidth=0.6, label=label(name),
+        )  # fmt: skip
+        ends += lengths
+    _name_rows(axes, names)
+    return [(axes.containers[place], name) for place, (name, _) in enumerate(series)]
+
+
+def draw_heatmap(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
+    """Draw a shade for each pair of names, with its number where there is room."""
+    across = list(by_value(rows, spec.x))[:MOST_NAMES]
+    down = list(by_value(rows, spec.y))[:MOST_NAMES]
+    shades = np.full((len(down), len(across)), np.nan)
+    for row in rows:
+        if row[spec.x] in across and row[spec.y] in down:
+            shades[down.index(row[spec.y]), across.index(row[spec.x])] = row[spec.value]
+    picture = axes.imshow(shades, cmap="viridis", aspect="auto")
+    axes.figure.colorbar(picture, ax=axes, shrink=0.8)
+    if shades.size <= 120:
+        _write_numbers(axes, shades)
+    texts = axes.set_xticks(range(len(across)), [label(one)[:24] for one in across], rotation=45,
+                            ha="right")  # fmt: skip
+    texts += axes.set_yticks(range(len(down)), [label(one) for one in down])
+    unparsed(*(tick.label1 for tick in texts))
+    return []
+
+
+def name_axes(axes: Any, spec: FigureSpec, quantities: Mapping[str, Quantity]) -> None:
+    """Write what the axes mean and their units; draw the line of reference."""
+    x, y = _meaning(quantities[spec.x]), _meaning(quantities[spec.y])
+    if spec.form == "heatmap":
+        unparsed(axes.set_title(_meaning(quantities[spec.value]), loc="left", color="0.3"))
+        return
+    is_across = spec.form in HORIZONTAL
+    if is_across:
+        axes.set_xlabel(y, parse_math=False)
+    else:
+        axes.set(xlabel=x, ylabel=y)
+        unparsed(axes.xaxis.label, axes.yaxis.label)
+    if spec.reference is not None:
+        line = axes.axvline if is_across else axes.axhline
+        line(spec.reference, color="0.35", linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    for axis in spec.log:
+        scale = axes.set_xscale if (axis == "x") != is_across else axes.set_yscale
+        scale("log")
+
+
+def _meaning(quantity: Quantity) -> str:
+    # "states since the first (states)" says it twice.
+    is_said = quantity.unit in ("", "1") or quantity.unit in quantity.meaning
+    return label(quantity.meaning if is_said else f"{quantity.meaning} ({quantity.unit})", 48)
+
+
+def _series(rows: Rows, spec: FigureSpec) -> Sequence[tuple[Any, Rows]]:
+    return list(by_value(rows, spec.series).items())[:MOST_SERIES]
+
+
+def _curves(axes: Any, rows: Rows, spec: FigureSpec, drawstyle: str) -> Handles:
+    step = "post" if drawstyle == "steps-post" else None
+    series = _series(rows, spec)
+    handles = []
+    for place, (name, own) in enumerate(series):
+        own = sorted(own, key=lambda row: row[spec.x])
+        x = [row[spec.x] for row in own]
+        bands = ((spec.null_low, spec.null_high, NULL_COLOUR, 0.6, 1),
+                 (spec.low, spec.high, COLOURS[place], 0.18, 2))  # fmt: skip
+        for low, high, colour, alpha, order in bands:
+            if low and high:
+                ends = np.array([_ends(row, low, high) for row in own], float).T
+                axes.fill_between(x, *ends, color=colour, alpha=alpha, step=step, linewidth=0,
+                                  zorder=order)  # fmt: skip
+        (line,) = axes.plot(
+            x, [row[spec.y] for row in own], color=COLOURS[place],
+            linestyle=DASHES[place % len(DASHES)], drawstyle=drawstyle, zorder=3,
+            marker=MARKERS[place], markersize=4, markevery=max(1, len(own) // 12),
+        )  # fmt: skip
+        handles.append((line, name))
+    return handles
+
+
+def _ends(row: Mapping[str, Any], low: str, high: str) -> tuple[float, float]:
+    ends = [row[name] if name else None for name in (low, high)]
+    return (math.nan if ends[0] is None else ends[0]), (math.nan if ends[1] is None else ends[1])
+
+
+def _null_bar(
+    axes: Any, height: float, row: Mapping[str, Any], spec: FigureSpec, half: float
+) -> None:
+    low, high = _ends(row, spec.null_low, spec.null_high)
+    if low == low and high == high:
+        axes.fill_betweenx(
+            [height - half, height + half], low, high, color=NULL_COLOUR, linewidth=0, zorder=0
+        )
+
+
+def _name_rows(axes: Any, names: Sequence[Any]) -> None:
+    ticks = axes.set_yticks(range(len(names)), [label(name, 36) for name in names])
+    unparsed(*(tick.label1 for tick in ticks))
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(axis="x", color="0.92", zorder=0)
+    axes.set_axisbelow(True)
+
+
+def _mark(place: int) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="", marker=MARKERS[place], color=COLOURS[place])
+
+
+def _write_numbers(axes: Any, shades: Any) -> None:
+    middle = (np.nanmin(shades) + np.nanmax(shades)) / 2
+    for (down, across), value in np.ndenumerate(shades):
+        if np.isfinite(value):
+            colour = "black" if value > middle else "white"
+            axes.text(across, down, f"{value:.2g}", ha="center", va="center", size=7, color=colour)

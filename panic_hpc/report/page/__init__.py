@@ -1,0 +1,1 @@
+"""The report's first page: answers, figures, tables, notices, provenance, work."""

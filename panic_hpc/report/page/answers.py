@@ -1,0 +1,109 @@
+"""The questions of the report and what each analysis answers; pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from panic_hpc.analysis.base import QUESTIONS, Analysis, overall
+from panic_hpc.analysis.records import AnalysisRecord
+from panic_hpc.analysis.results import NotDone, Statement
+from panic_hpc.report.page.views import anchor_of, title_of
+
+WORDINGS = dict(
+    zip(
+        QUESTIONS,
+        (
+            "How did it get here, and was it predictable?",
+            "Is it stuck?",
+            "Has it done this before?",
+            "Which part of the system matters most?",
+        ),
+        strict=True,
+    )
+)
+OTHER_QUESTIONS = "Further questions"
+MOST_REASONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisAnswer:
+    """What one analysis in one embedding model answers, or why it does not.
+
+    title      of the analysis on the page
+    anchor     where on the page it is, "" where it is not
+    statement  the answer, None where there is none
+    reason     why there is none, "" where there is one
+    """
+
+    title: str
+    anchor: str = ""
+    statement: Statement | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredQuestion:
+    """A question and its answers, those with a statement first, in order of the analyses."""
+
+    question: str
+    answers: Sequence[AnalysisAnswer]
+
+    @property
+    def lead(self) -> AnalysisAnswer | None:
+        """The answer that the report opens with, None where no analysis gives one."""
+        return next((one for one in self.answers if one.statement), None)
+
+    @property
+    def others(self) -> list[AnalysisAnswer]:
+        """Further answers."""
+        return [one for one in self.answers if one.statement and one is not self.lead]
+
+    @property
+    def reasons(self) -> list[AnalysisAnswer]:
+        """Analyses that have no answer, each with its reason."""
+        return [one for one in self.answers if not one.statement]
+
+
+def answered(
+    records: Sequence[AnalysisRecord], known: Mapping[str, Analysis]
+) -> list[AnsweredQuestion]:
+    """Return the four questions and, where analyses ask others, one more for these.
+
+    An analysis of `known` that has no record is a reason with the command that runs it.
+    """
+    asked: dict[str, list[AnalysisAnswer]] = {question: [] for question in QUESTIONS}
+    there = {record.analysis for record in records}
+    for record in records:
+        answer = _answer(record, known.get(record.analysis))
+        asked.setdefault(record.question, []).append(answer)
+    for name, analysis in known.items():
+        if name not in there:
+            reason = f"it was not run; panic-hpc analyse DATASET {name} runs it"
+            asked.setdefault(analysis.question, []).append(AnalysisAnswer(name, reason=reason))
+    main = [AnsweredQuestion(WORDINGS[question], asked.pop(question)) for question in QUESTIONS]
+    rest = [answer for answers in asked.values() for answer in answers]
+    return [*main, AnsweredQuestion(OTHER_QUESTIONS, rest)] if rest else main
+
+
+def _answer(record: AnalysisRecord, analysis: Analysis | None) -> AnalysisAnswer:
+    title, anchor = title_of(record), anchor_of(record)
+    if record.error:
+        return AnalysisAnswer(title, anchor, reason=f"it failed: {record.error}")
+    try:
+        found = (analysis.answer if analysis else overall)(record.result)
+    # Whatever somebody's hook raises costs its own answer alone.
+    except Exception as raised:
+        return AnalysisAnswer(
+            title, anchor, reason=f"its answer failed: {type(raised).__name__}: {raised}"
+        )
+    if found is not None:
+        return AnalysisAnswer(title, anchor, found)
+    why = _reasons(record.result.not_done)
+    return AnalysisAnswer(
+        title, anchor, reason=why or "what it found is no one sentence; see its tables"
+    )
+
+
+def _reasons(not_done: Sequence[NotDone]) -> str:
+    said = list(dict.fromkeys(f"{one.what}: {one.why}" for one in not_done))
+    more = [f"and {len(said) - MOST_REASONS} more"] if len(said) > MOST_REASONS else []
+    return "; ".join([*said[:MOST_REASONS], *more])

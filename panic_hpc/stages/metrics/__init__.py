@@ -1,0 +1,1 @@
+"""The metrics stage: outputs of runs become numbers."""

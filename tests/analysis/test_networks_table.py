@@ -1,0 +1,77 @@
+"""The first table of all: planted values within intervals, verdicts, and reasons for gaps."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from panic_hpc.analysis import Planted, RunLabels, TrajectorySet, analysis, simulate
+
+PLANTED = Planted(prompts=20, networks=2, runs=3, states=200, dimensions=64, tau=25)
+
+
+def test_planted_values_are_in_the_first_table() -> None:
+    table = analysis("networks", simulate(PLANTED).trajectories).table("networks")
+    truth = PLANTED.truth()
+    assert table.data["verdict"] == ["kept", "kept"]
+    for number in range(len(table)):
+        row = table.row(number)
+        for name in ("tau", "memory", "noise", "own_offset"):
+            # Twice as wide: these are sixteen intervals of which one may miss.
+            reach = row[f"{name}_high"] - row[f"{name}_low"]
+            assert abs(row[name] - truth[name]) < reach, name
+        assert row["flags"] == ""
+
+
+def test_a_prompt_that_fades_is_forgotten_in_the_end() -> None:
+    fading = replace(PLANTED, networks=1)
+    early = analysis("networks", simulate(replace(fading, memory_tau=150)).trajectories)
+    late = analysis("networks", simulate(replace(fading, memory_tau=20)).trajectories)
+    assert early.table("networks").data["verdict"] == ["not yet told"]
+    assert late.table("networks").data["verdict"] == ["forgotten"]
+
+
+def test_a_short_tau_is_flagged_with_the_bias() -> None:
+    found = analysis("networks", simulate(replace(PLANTED, networks=1, tau=3)).trajectories)
+    (flags,) = found.table("networks").data["flags"]
+    assert "tau below 20 states" in flags
+    (row,) = (found.table("networks").row(0),)
+    assert row["noise_two_lags"] > 1.2 * row["noise"]
+
+
+def labelled(n_prompts: int, runs: int, states: int) -> TrajectorySet:
+    rng = np.random.default_rng(1)
+    prompts = [f"p{p}" for p in range(n_prompts) for _ in range(runs)]
+    labels = RunLabels.of({"prompt": prompts, "seed": list(range(runs)) * n_prompts})
+    return TrajectorySet.of_array(rng.standard_normal((len(prompts), states, 6)), labels)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "runs", "states", "reason"),
+    [
+        (1, 1, 50, "no prompt has two runs"),
+        (1, 4, 50, "one prompt, so no strangers"),
+        (6, 1, 50, "no prompt has two runs"),
+        (3, 2, 50, "3 prompts; they take 4"),
+        (6, 2, 1, "one state"),
+        (6, 2, 3, "3 states, too few for a fit"),
+    ],
+)
+def test_what_cannot_be_told_has_a_reason(
+    prompts: int, runs: int, states: int, reason: str
+) -> None:
+    found = analysis("networks", labelled(prompts, runs, states))
+    assert any(reason in one.why for one in found.not_done), found.not_done
+    assert found.table("networks").data["verdict"] == ["not yet told"]
+
+
+def test_missing_states_and_runs_leave_the_others() -> None:
+    found = simulate(replace(PLANTED, prompts=6, networks=1)).trajectories
+    found.vectors[:200] = np.nan
+    found.lengths[3] = 0
+    result = analysis("networks", found)
+    row = result.table("networks").row(0)
+    assert row["runs"] == 17
+    assert np.isfinite(row["memory"])
+    none = replace(found, lengths=np.zeros_like(found.lengths))
+    assert analysis("networks", none).not_done[0].why == "no run has a state"
