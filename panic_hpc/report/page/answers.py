@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from panic_hpc.analysis.base import QUESTIONS, Analysis, overall
+from panic_hpc.analysis.answering import overall
+from panic_hpc.analysis.base import QUESTIONS, Analysis
 from panic_hpc.analysis.records import AnalysisRecord
 from panic_hpc.analysis.results import NotDone, Statement
 from panic_hpc.report.page.views import anchor_of, title_of
