@@ -142,6 +142,9 @@ def _add_legend(figure: Any, handles: Mapping[Any, Any], spec: FigureSpec) -> No
             *zip(*named, strict=True), loc="outside lower left", fontsize=8, ncols=across
         )
         unparsed(*legend.get_texts())
+        if len(handles) > 1:
+            # "0" and "1" alone would say nothing.
+            legend.set_title(spec.series.replace("_", " "), prop={"size": 8})
 
 
 def _quantities(table: ResultTable) -> dict[str, Quantity]:
