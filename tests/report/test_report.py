@@ -62,7 +62,7 @@ def test_every_question_is_answered_or_says_why_not() -> None:
     assert third.reasons[0].reason == "it failed: ValueError: no"
     assert "panic-hpc analyse DATASET never" in third.reasons[1].reason
     assert fourth.answers == []
-    assert [one.title for one in other.answers] == ["odd"]
+    assert (other.question, [one.title for one in other.answers]) == ("Why?", ["odd"])
 
 
 COLUMNS = (

@@ -124,8 +124,9 @@ class FirstPage:
         ]  # fmt: skip
         if bars:
             self._figures.add(OF_WORK, "timeline", lambda: draw_timeline(bars))
-        spec = work.HOURS_BY_MODEL
-        self._figures.draw(OF_WORK, spec.name, spec, work.model_seconds_table(self.dataset))
+        spec, table = work.HOURS_BY_MODEL, work.model_seconds_table(self.dataset)
+        if any(table.data["hours"]):
+            self._figures.draw(OF_WORK, spec.name, spec, table)
 
     def _work(self) -> dict[str, Any]:
         hours = work.hours_table(self._shards)
