@@ -177,12 +177,16 @@ def metric(request: pytest.FixtureRequest, checkpoints: Checkpoints) -> Any:
 
 
 class TestMetric:
+    def inputs(self, modality: str, count: int) -> list[Any]:
+        # As large as those that the built-in models make.
+        return images(count, 32) if modality == IMAGE else inputs_for(modality, count)
+
     def items(self, metric: Any) -> list[Judged]:
         size, family = metric.spec.batch_size, family_of(metric.spec)
         compared = family.compared(settings_of(metric.spec, family.settings))
-        own = inputs_for(metric.spec.consumes, size)
+        own = self.inputs(metric.spec.consumes, size)
         # Another one beside each: a picture compared with itself tells little.
-        others = inputs_for(compared, size + 1)[1:] if compared else [None] * size
+        others = self.inputs(compared, size + 1)[1:] if compared else [None] * size
         return [Judged(*pair) for pair in zip(own, others, strict=True)]
 
     def test_gives_a_number_a_component(self, metric: Any) -> None:
