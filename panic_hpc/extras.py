@@ -10,6 +10,7 @@ EXTRAS = {
     "analysis": ("polars", "pyarrow", "matplotlib", "jinja2", "scipy", "sklearn", "threadpoolctl"),
     "engines": ("gph", "gudhi", "ripser"),
     "publish": ("rocrate", "packaging"),
+    "video": ("av",),
 }  # fmt: skip
 """By extra of pyproject.toml: the modules that it brings."""
 

@@ -32,7 +32,7 @@ LAYERS = (
     ("validation", "clusters", "experiment"),
     ("planning",),
     ("store",),
-    ("merging", "upstream"),
+    ("merging", "upstream", "recorded"),
     ("stages",),
     ("workspace",),
     ("container",),
@@ -59,6 +59,7 @@ DOORS = {
     "mpi4py": ("merging",),
     "submitit": ("backends.slurm.sbatch", "backends.local.pool"),
     "matplotlib": ("report",),
+    "av": ("report.video",),
     "jinja2": ("report.rendering",),
 }
 LAZY = set(DOORS) - {"h5py"}
@@ -220,8 +221,8 @@ PATH_WRITES = {
 }
 # HDF5 makes its file itself, under a temporary's name that the door gave out.
 FILES_OF_LIBRARIES = {"store.format.hdf5": "h5py.File"}
-# Their writes go to other files than ours: a text's bytes, an archive's member in memory.
-NAMESAKES = {("models.families.arithmetic", "write_text")}
+# Their writes go to other files than ours, or into a stream that the door has opened.
+NAMESAKES = {("models.families.arithmetic", "write_text"), ("report.video", "av.open")}
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if not _within(name, "disk")])

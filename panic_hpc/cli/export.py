@@ -1,4 +1,4 @@
-"""`panic-hpc export …`: a dataset as Parquet tables, image files, or a crate for a repository."""
+"""`panic-hpc export …`: a dataset as tables, image files, a film, or a crate for a repository."""
 
 import re
 from pathlib import Path
@@ -65,6 +65,49 @@ def images(
         say_json({"directory": str(output), "images": written})
     else:
         say(f"{output}: {written} images")
+
+
+@export.command()
+def video(
+    source: Source,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The film: .mp4, .webm or .mkv.")],
+    size_: Annotated[
+        str,
+        typer.Option("--size", help="hd, full-hd, 2k, 4k, 8k, or WIDTHxHEIGHT in pixels."),
+    ] = "full-hd",
+    fps: Annotated[int, typer.Option(min=1, max=120, help="Frames, so steps, a second.")] = 4,
+    codec: Annotated[str, typer.Option(help="av1, h264 or vp9.")] = "av1",
+    every: Annotated[int, typer.Option(min=1, help="Every n-th step that has pictures.")] = 1,
+    network: Annotated[str, typer.Option(help="Only this network, by name or number.")] = "",
+    prompt: Annotated[str, typer.Option(help="Only this prompt, by text or number.")] = "",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write a film: all runs side by side by network, prompt and seed, a step a frame."""
+    from panic_hpc.report.video import export_video
+    from panic_hpc.store.dataset.dataset import open_dataset
+
+    with open_dataset(dataset_path(source)) as dataset, count_bar("frames") as report:
+        n_frames = export_video(
+            dataset,
+            output,
+            size=size_,
+            fps=fps,
+            codec=codec,
+            every=every,
+            network=_number_or_text(network),
+            prompt=_number_or_text(prompt),
+            force=force,
+            report=report,
+        )
+    if as_json:
+        say_json({"path": str(output), "frames": n_frames, "bytes": output.stat().st_size})
+    else:
+        say(f"{output}: {n_frames} frames, {size(output.stat().st_size)}")
+
+
+def _number_or_text(value: str) -> int | str | None:
+    return int(value) if value.isdecimal() else (value or None)
 
 
 @export.command()

@@ -265,4 +265,6 @@ def _folder(name: str, row: ModelRow) -> tuple[Origin, list[str]]:
 
 def _has_weights(family: Any) -> bool:
     """Say whether a family's models come from somewhere; a family of named models tells by them."""
+    if not getattr(family, "has_weights", True):
+        return False
     return not family.entries or any(entry.repository or entry.revision for entry in family.entries)

@@ -107,6 +107,8 @@ class MetricModel(Protocol):
 class ModelFamily(Protocol):
     """A plugin: one way of loading models. Importing its module loads no heavy library.
 
+    A family without entries whose models have no weights says `has_weights = False`.
+
     A family that is renamed, or split off from another, keeps the keys of its models by a `loader`:
     the name that they were planned under first (see `loader_of`).
     """

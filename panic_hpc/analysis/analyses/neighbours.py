@@ -45,7 +45,7 @@ _HUBS = (
     Quantity("antihubs", "share of states that are nobody's neighbour"),
     Quantity("largest", "share of all places that the most frequent hundredth takes"),
 )
-_EXCHANGED = {"network": "prompt", "prompt": "network"}
+_EXCHANGED = {"prompt": "network", "network": "prompt"}
 """A label, and that within which whole runs may exchange it where it does not matter."""
 
 
@@ -136,15 +136,6 @@ def _say(
     gathered: Findings,
 ) -> None:
     before, after = hubs
-    gathered.statements.append(
-        Statement(
-            "",
-            f"Hubs: the skewness of how often a state is among the {before.k} nearest is "
-            f"{before.skewness:.1f}, and {after.skewness:.1f} once corrected; "
-            f"{before.antihubs:.0%} and {after.antihubs:.0%} of states are nobody's neighbour",
-            after.skewness, n=found.n_runs, replication="runs",
-        )
-    )  # fmt: skip
     counts = _counts(sample, corrected, found.n_runs).tocoo()
     own = np.asarray(counts.sum(axis=1)).ravel()
     for word in _EXCHANGED:
@@ -167,6 +158,15 @@ def _say(
             )
         )  # fmt: skip
         gathered.tests.append(test)
+    gathered.statements.append(
+        Statement(
+            "hubs",
+            f"The skewness of how often a state is among the {before.k} nearest is "
+            f"{before.skewness:.1f}, and {after.skewness:.1f} once corrected; "
+            f"{before.antihubs:.0%} and {after.antihubs:.0%} of states are nobody's neighbour",
+            after.skewness, n=found.n_runs, replication="runs",
+        )
+    )  # fmt: skip
 
 
 def _exchange(
