@@ -131,9 +131,14 @@ def checksums(directory: Path) -> str:
     lines = []
     for path in sorted(directory.iterdir()):
         if path.name != "SHA256SUMS" and not path.name.startswith("."):
-            hasher = hashlib.sha256()
-            with path.open("rb") as stream:
-                while piece := stream.read(_PIECE_BYTES):
-                    hasher.update(piece)
-            lines.append(f"{hasher.hexdigest()}  {path.name}\n")
+            lines.append(f"{file_sha256(path)}  {path.name}\n")
     return "".join(lines)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    hasher = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(_PIECE_BYTES):
+            hasher.update(piece)
+    return hasher.hexdigest()
