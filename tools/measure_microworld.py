@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
 from microworld import loading, measure
-from microworld.captions import attributes, terse, terse_attributes, verbose
+
+from panic_hpc.models.scene.captions import attributes, terse, terse_attributes, verbose
 
 PACKAGE = Path(__file__).parents[1] / "panic_hpc" / "models" / "microworld"
 SECTIONS = ("captioners", "painters", "towers", "walks")

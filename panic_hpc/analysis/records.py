@@ -1,15 +1,16 @@
 """Results of analyses on disk: tables as Parquet and CSV, the rest as one JSON record.
 
-    S.analyses/tests.parquet  tests.csv              all tests of all analyses, corrected by family
+    S.analyses/tests.parquet  tests.csv              tests of all analyses, corrected by family
     S.analyses/<analysis>/<embedding model>/record.json
     S.analyses/<analysis>/<embedding model>/<table>.parquet  <table>.csv
 
-An analysis with other than its usual settings lies in `<embedding model>@<key of the settings>`.
+An analysis with other than its usual settings lies in `<embedding model>@<key of the settings>`,
+and its tests are in the table only of the call that asked for them.
 """
 
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -143,20 +144,37 @@ def read_records(directory: Path, content_key: str) -> list[AnalysisRecord]:
     return [one for one in found if one is not None and one.content_key == content_key]
 
 
-def write_tests(directory: Path, content_key: str) -> ResultTable:
-    """Write and return the table of all tests below a directory of the dataset with that key."""
-    table = table_of_tests(_tests_below(directory, content_key))
+def write_tests(directory: Path, content_key: str, asked: Collection[Path] = ()) -> ResultTable:
+    """Write and return the table of all tests below a directory of the dataset with that key.
+
+    One record an analysis and embedding model counts: of the folders `asked` for now where one is
+    of them, else that with the usual settings. So a test that is tried with one setting after the
+    other is neither counted twice in its family nor able to choose its best p.
+    """
+    table = table_of_tests(_tests_below(directory, content_key, asked))
     _write_table(table, directory, "")
     return table
 
 
-def _tests_below(directory: Path, content_key: str) -> Iterator[tuple[str, str, HypothesisTest]]:
+def _tests_below(
+    directory: Path, content_key: str, asked: Collection[Path]
+) -> Iterator[tuple[str, str, HypothesisTest]]:
+    replaced = {_usual(folder) for folder in asked}
     # Records alone: tables can be large, and there are tests of all analyses ever run.
     for path in sorted(directory.glob(f"*/*/{RECORD}")):
+        folder = path.parent
+        is_usual = _usual(folder) == folder
+        if folder not in asked and (folder in replaced or not is_usual):
+            continue
         with suppress(*_UNREADABLE):
             value = read_json(path)
             if value["content_key"] == content_key:
                 yield from [(value["analysis"], value["model"], test) for test in _tests_in(value)]
+
+
+def _usual(folder: Path) -> Path:
+    """Return the folder of the same analysis and model with the usual settings."""
+    return folder.with_name(folder.name.partition("@")[0])
 
 
 def _tests_in(value: Mapping[str, Any]) -> list[HypothesisTest]:

@@ -27,11 +27,14 @@ from panic_hpc.analysis.scripts import load_script
 from panic_hpc.analysis.settings import settings_of
 from panic_hpc.errors import AnalysisError, Interrupted, PanicError
 from panic_hpc.keys import content_key
+from panic_hpc.memory import memory_bytes
 from panic_hpc.store.dataset.dataset import Dataset, open_dataset
 from panic_hpc.types import EMBEDDINGS
 from panic_hpc.versions import versions_of
 
 _LIBRARIES = ("panic-hpc", "numpy", "scipy", "scikit-learn", "polars")
+BYTES_A_WORKER = 3 * 2**30
+"""What no analysis goes beyond: they read states in parts and sample what they compare in pairs."""
 Report = Callable[[int, int], None]
 
 
@@ -56,7 +59,7 @@ class AnalysisRequest:
     models     embedding models; () for all that the dataset has
     script     a file of one's own with analyses, which are added
     directory  for results, None: beside the dataset
-    workers    processes; 0: as many as cores
+    workers    processes; 0: as many as there are cores, and memory for
     fresh      whether to compute what is there already
     """
 
@@ -96,7 +99,7 @@ def analyse(
     for task, record in _carried_out(path, todo, request.workers):
         records[task.folder] = record
         report(len(records), len(tasks))
-    write_tests(directory, key)
+    write_tests(directory, key, {task.folder for task in tasks})
     return [records[task.folder] for task in tasks]
 
 
@@ -164,7 +167,7 @@ def _carried_out(
     path: Path, tasks: Sequence[AnalysisTask], workers: int
 ) -> Iterator[tuple[AnalysisTask, AnalysisRecord]]:
     cores = len(os.sched_getaffinity(0))
-    count = min(workers or cores, len(tasks))
+    count = min(workers or _as_many_as_fit(cores), len(tasks))
     if count <= 1:
         for task in tasks:
             yield task, carry_out(path, task)
@@ -182,6 +185,11 @@ def _carried_out(
                 "A worker process of the analyses was killed, most likely for memory",
                 hint="Type it again with --workers 1; what was finished is kept",
             ) from error
+
+
+def _as_many_as_fit(cores: int) -> int:
+    """Return how many workers the memory of this machine has room for, at most one a core."""
+    return max(1, min(cores, memory_bytes() // BYTES_A_WORKER))
 
 
 def _limit_threads(count: int) -> None:

@@ -49,24 +49,21 @@ def demo(
 
 
 def show(paths: "ExperimentPaths") -> None:
-    """Print the summary of an experiment's dataset and draw its first pictures."""
+    """Print the summary of an experiment's dataset and write its report."""
     import panic_hpc
     from panic_hpc.analysis.summary import summarise
-    from panic_hpc.report import overview
+    from panic_hpc.cli.report import make_report
+    from panic_hpc.report.writing import ReportRequest
 
     with panic_hpc.open(paths.dataset) as dataset:
         _print_table(summarise(dataset))
-        pictures = [overview.draw_contact_sheet(dataset, paths.report / "contact_sheet.png")]
-        # One picture: every further model costs a search through all diagrams.
-        for model in dataset.embedding_models[:1]:
-            run = overview.richest_run(dataset, model)
-            if run is not None:
-                path = paths.report / "persistence_diagram.png"
-                pictures.append(overview.draw_persistence_diagram(dataset, run, model, path))
         say(f"dataset              {dataset.path}")
         say(f"content key          {dataset.content_key}")
-    for picture in pictures:
-        say(f"{picture.stem.replace('_', ' '):20} {picture}")
+    made = make_report(paths.dataset, request=ReportRequest(force=True))
+    for name in ("contact_sheet.png", "persistence_diagram.png"):
+        if (picture := made.page.with_name(name)).exists():
+            say(f"{picture.stem.replace('_', ' '):20} {picture}")
+    say(f"{'report':20} {made.page}")
 
 
 def _print_table(rows: Sequence["NetworkSummary"]) -> None:

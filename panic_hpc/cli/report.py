@@ -1,7 +1,8 @@
 """`panic-hpc report`: what a dataset answers, as a folder to open in a browser."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -11,6 +12,7 @@ from panic_hpc.cli.console.output import say, say_json, warn
 
 if TYPE_CHECKING:
     from panic_hpc.analysis.records import AnalysisRecord
+    from panic_hpc.report.writing import ReportRequest
 
 PANEL = ("The dataset", 1)
 
@@ -45,24 +47,48 @@ def report(
     Open its index.html in a browser, from a disk or a stick: it asks nobody for anything. Analyses
     that were not run of this content yet are run first.
     """
-    from panic_hpc.analysis.running import available
     from panic_hpc.cli.export import dataset_path
-    from panic_hpc.report.writing import ReportRequest, write_report
-    from panic_hpc.store.dataset.dataset import open_dataset
+    from panic_hpc.report.writing import ReportRequest
 
-    path = dataset_path(source)
-    records = _records(path, script, workers, wants_analyses)
     request = ReportRequest(most_points=points, most_pictures=pictures, force=force)
-    with open_dataset(path) as dataset, count_bar("report") as moved:
-        directory = output or report_directory(path)
-        page = write_report(dataset, directory, records, available(script), request, moved)
-    failed = [record.analysis for record in records if record.error]
+    made = make_report(
+        dataset_path(source), output, request, script, workers, wants_analyses=wants_analyses
+    )
+    failed = [record.analysis for record in made.records if record.error]
     if as_json:
-        say_json({"report": str(page), "analyses": len(records), "failed": failed})
+        say_json({"report": str(made.page), "analyses": len(made.records), "failed": failed})
         return
     if failed:
         warn(f"Failed: {', '.join(failed)}; the report says why")
-    say(f"{'report':20} {page}")
+    say(f"{'report':20} {made.page}")
+
+
+class MadeReport(NamedTuple):
+    """A report's first page, and what analyses found."""
+
+    page: Path
+    records: "Sequence[AnalysisRecord]"
+
+
+def make_report(
+    dataset: Path,
+    output: Path | None = None,
+    request: "ReportRequest | None" = None,
+    script: Path | None = None,
+    workers: int = 0,
+    *,
+    wants_analyses: bool = True,
+) -> MadeReport:
+    """Run the analyses of a dataset that were not run of its content yet, and write its report."""
+    from panic_hpc.analysis.running import available
+    from panic_hpc.report.writing import write_report
+    from panic_hpc.store.dataset.dataset import open_dataset
+
+    records = _records(dataset, script, workers, wants_analyses)
+    directory = output or report_directory(dataset)
+    with open_dataset(dataset) as opened, count_bar("report") as moved:
+        page = write_report(opened, directory, records, available(script), request, moved)
+    return MadeReport(page, records)
 
 
 def report_directory(dataset: Path) -> Path:

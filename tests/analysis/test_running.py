@@ -104,6 +104,26 @@ def test_another_setting_lies_beside_and_a_changed_script_is_run_again(
     assert again.result.not_done[0].why == "somebody asked"
 
 
+def test_the_table_of_tests_has_one_record_an_analysis_and_model(
+    dataset: Path, script: Path, tmp_path: Path
+) -> None:
+    usual = AnalysisRequest(script=script, directory=tmp_path)
+    others = [
+        AnalysisRequest(script=script, directory=tmp_path, settings={"count": {"seed": seed}})
+        for seed in (7, 8)
+    ]
+
+    def rows_after(*requests: AnalysisRequest) -> list[tuple[object, ...]]:
+        for request in requests:
+            analyse(dataset, request)
+        return pl.read_csv(tmp_path / "tests.csv").select("statistic", "q").rows()
+
+    script.write_text(SCRIPT.replace('no states", 1.0', 'no states", float(settings.seed)'))
+    assert rows_after(usual) == [(0.0, 0.02)]
+    assert rows_after(*others) == [(8.0, 0.02)]
+    assert rows_after(AnalysisRequest(("loops",), directory=tmp_path)) == [(0.0, 0.02)]
+
+
 def test_an_analysis_that_fails_is_told_and_not_cached(
     dataset: Path, script: Path, tmp_path: Path
 ) -> None:

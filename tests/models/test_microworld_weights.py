@@ -111,7 +111,8 @@ def test_a_picture_shows_what_the_prompt_says(name: str) -> None:
 @pytest.mark.parametrize("name", CAPTIONERS)
 def test_a_caption_says_what_the_picture_shows(name: str) -> None:
     from microworld import measure
-    from microworld.captions import attributes, terse_attributes
+
+    from panic_hpc.models.scene.captions import attributes, terse_attributes
 
     rows = measure.fresh(48)
     says = terse_attributes if name == "MicroTerse" else attributes
@@ -131,7 +132,8 @@ def test_captions_are_the_same_again_and_of_two_characters() -> None:
 
 def test_texts_and_pictures_share_one_space() -> None:
     from microworld import loading, measure
-    from microworld.captions import attributes, verbose
+
+    from panic_hpc.models.scene.captions import attributes, verbose
 
     rows = measure.fresh(48)
     texts = loading.embedder(WEIGHTS / "MicroText")([verbose(row) for row in rows])
@@ -148,8 +150,10 @@ def test_a_foreign_prompt_is_painted_too() -> None:
 
 
 def test_the_scene_reader_reads_what_was_drawn() -> None:
-    from microworld import measure, reader
-    from microworld.drawing import paint
+    from microworld import measure
+
+    from panic_hpc.models.scene import reader
+    from panic_hpc.models.scene.drawing import paint
 
     rows = measure.fresh(200)
     assert reader.right(rows, reader.read(paint(rows)))["all"] == 1.0

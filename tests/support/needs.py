@@ -17,6 +17,7 @@ PACKAGES = {
     "g++": "g++",
     "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu",
     "qemu-aarch64": "qemu-user",
+    "chromium": "chromium",
 }
 """Debian's package of a program."""
 

@@ -9,8 +9,9 @@ import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
-from .drawing import paint
-from .scenes import Rows, sample
+from panic_hpc.models.scene.drawing import paint
+from panic_hpc.models.scene.scenes import Rows, sample
+
 from .training import Schedule, fit
 
 SEED = 11

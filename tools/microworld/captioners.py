@@ -23,8 +23,9 @@ from transformers import (
     GitProcessor,
 )
 
+from panic_hpc.models.scene.captions import terse, verbose
+
 from .autoencoder import to_tensor
-from .captions import terse, verbose
 from .pictures import Bank
 from .training import Schedule, fit
 from .words import LENGTH, bert_tokenizer

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from panic_hpc.models.scene.captions import terse, verbose
+from panic_hpc.models.scene.scenes import Rows, sample
+
 from .autoencoder import LATENT_CHANNELS, encode
-from .captions import terse, verbose
 from .prompts import teach
-from .scenes import Rows, sample
 from .training import Schedule, fit
 from .words import LENGTH, clip_tokenizer
 

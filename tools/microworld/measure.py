@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from . import reader
-from .captions import attributes, terse, terse_attributes, understood, verbose
-from .drawing import paint
-from .scenes import Rows, sample
+from panic_hpc.models.scene import reader
+from panic_hpc.models.scene.captions import attributes, terse, terse_attributes, understood, verbose
+from panic_hpc.models.scene.drawing import paint
+from panic_hpc.models.scene.scenes import Rows, sample
 
 Images = NDArray[np.uint8]
 Painter = Callable[[list[str], list[int]], Images]

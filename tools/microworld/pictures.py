@@ -12,9 +12,10 @@ import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
+from panic_hpc.models.scene.drawing import paint
+from panic_hpc.models.scene.scenes import Rows, sample
+
 from .autoencoder import encode
-from .drawing import paint
-from .scenes import Rows, sample
 
 SEED = 31
 SIZE = 16_000

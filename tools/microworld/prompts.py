@@ -13,8 +13,16 @@ import torch
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from .captions import terse, verbose
-from .scenes import BACKGROUNDS, GROUP_ATTRIBUTES, LAYOUTS, PLACES, Rows, sample
+from panic_hpc.models.scene.captions import terse, verbose
+from panic_hpc.models.scene.scenes import (
+    BACKGROUNDS,
+    GROUP_ATTRIBUTES,
+    LAYOUTS,
+    PLACES,
+    Rows,
+    sample,
+)
+
 from .training import Schedule, fit
 from .words import LENGTH
 

@@ -23,10 +23,11 @@ from transformers import (
     ViTModel,
 )
 
+from panic_hpc.models.scene.captions import attributes, terse, terse_attributes, verbose
+from panic_hpc.models.scene.scenes import Rows
+
 from .autoencoder import to_tensor
-from .captions import attributes, terse, terse_attributes, verbose
 from .pictures import Bank
-from .scenes import Rows
 from .training import Schedule, fit
 from .words import LENGTH, bert_tokenizer
 

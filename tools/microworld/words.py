@@ -7,8 +7,8 @@ import json
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import BertTokenizer, CLIPTokenizer
 
-from .captions import PLURALS
-from .scenes import BACKGROUNDS, COLOURS, COUNTS, PLACES, SHAPES, SIZES
+from panic_hpc.models.scene.captions import PLURALS
+from panic_hpc.models.scene.scenes import BACKGROUNDS, COLOURS, COUNTS, PLACES, SHAPES, SIZES
 
 GLUE = ("there", "is", "are", "at", "in", "on", "the", "a", "and", "background", "of", "picture")
 WORDS = tuple(

@@ -41,8 +41,8 @@ class DimensionSettings(AnalysisSettings):
     most_runs    of a network that are measured
     """
 
-    most_states: int = Field(default=1000, ge=10)
-    most_runs: int = Field(default=40, ge=1)
+    most_states: int = Field(default=500, ge=10)
+    most_runs: int = Field(default=20, ge=1)
 
 
 def analyse_dimension(found: TrajectorySet, settings: DimensionSettings) -> AnalysisResult:

@@ -124,7 +124,7 @@ def _members(
     name: str, own: TrajectorySet, kept: NDArray[np.int64], seen: Motifs
 ) -> list[tuple[object, ...]]:
     levels, first = np.unique(own.labels.prompt, return_index=True)
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for place, level in enumerate(kept.tolist()):
         run = int(first[level])
         caption = caption_of(own, run, int(own.lengths[run]) - 1) if own.dataset is None else None

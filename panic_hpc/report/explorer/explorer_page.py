@@ -85,6 +85,7 @@ class Explorer:
                 notes.append(f"{len(one.run):,} of {one.n_states:,} states of {one.model}.")
         if left_out:
             notes.append(f"No map of {', '.join(left_out)}: the page would be too large.")
-        notes.append(f"Captions are cut at {caption_length:,} characters.")
+        if caption_length != payload.UNCUT:
+            notes.append(f"Captions are cut at {caption_length:,} characters.")
         pictures = f"{n_pictures:,} pictures are" if n_pictures else "No pictures are"
         return [*notes, f"{pictures} in this report."]

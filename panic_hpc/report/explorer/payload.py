@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CAPTION_LENGTHS = (1200, 600, 300, 150, 80, 40, 0)
 """Characters at which captions are cut, longest first, until they fit."""
+UNCUT = -1
 PROMPT_CHARACTERS = 300
 MOST_PAGE_BYTES = 4_600_000
 """Of the page without its pictures; what is not data takes under 100 kB of 5 MB."""
@@ -50,11 +51,12 @@ def about_map(one: StateMap) -> dict[str, Any]:
 
 
 def captions(dataset: "Dataset", maps: Sequence[StateMap], room: int) -> tuple[str, int]:
-    """Return the texts that belong to shown states, compressed, and where they were cut.
+    """Return the texts of shown states, compressed, and where they were cut (UNCUT: nowhere).
 
     By run: {row: [[step, …], [text, …]]}. A picture's text is that of the step after it.
     """
     texts = {run: _texts(dataset, run, steps) for run, steps in _steps(maps).items()}
+    longest = max((len(text) for own in texts.values() for text in own.values()), default=0)
     for length in CAPTION_LENGTHS:
         value = {
             run: [list(own), [one_line(text, length) for text in own.values()]]
@@ -62,7 +64,7 @@ def captions(dataset: "Dataset", maps: Sequence[StateMap], room: int) -> tuple[s
         }
         packed_texts = _compressed(json.dumps(value, ensure_ascii=False).encode())
         if len(packed_texts) <= room or length == 0:
-            return packed_texts, length
+            return packed_texts, length if longest > length else UNCUT
     raise AssertionError("captions of no characters are the last")
 
 

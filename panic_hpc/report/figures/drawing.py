@@ -9,8 +9,16 @@ from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.results import Quantity, ResultTable
 from panic_hpc.errors import PanicError
 from panic_hpc.report.figures import forms
-from panic_hpc.report.figures.style import figure_bytes, label, new_figure, styled, unparsed
+from panic_hpc.report.figures.style import (
+    NULL_COLOUR,
+    figure_bytes,
+    label,
+    new_figure,
+    styled,
+    unparsed,
+)
 
+NULL_LABEL = "if there were nothing"
 MOST_PANELS = 9
 PANEL_COLUMNS = 3
 
@@ -38,12 +46,12 @@ class DrawnFigure:
 class Form:
     """How a form is drawn.
 
-    draw     from (axes, rows, specification)
+    draw     from (axes, rows, specification) to what a legend says of its series
     height   inches that rows of one panel need
     numeric  which of the specification's columns must be numbers
     """
 
-    draw: Callable[[Any, forms.Rows, FigureSpec], None]
+    draw: Callable[[Any, forms.Rows, FigureSpec], forms.Handles]
     height: Callable[[forms.Rows, FigureSpec], float]
     numeric: tuple[str, ...] = ("y",)
 
@@ -103,14 +111,33 @@ def _drawn(
     height = max(form.height(rows, spec) for _, rows in panels)
     figure = new_figure(6.4 if across == 1 else 3.6 * across, height * down)
     grid = figure.subplots(down, across, squeeze=False).ravel()
+    handles: dict[Any, Any] = {}
     for axes, (name, rows) in zip(grid, panels, strict=False):
-        form.draw(axes, rows, spec)
+        for handle, series in form.draw(axes, rows, spec):
+            handles.setdefault(series, handle)
         forms.name_axes(axes, spec, quantities)
         if name:
-            unparsed(axes.set_title(label(name), loc="left"))
+            unparsed(axes.set_title(label(name, 40), loc="left"))
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
+    _add_legend(figure, handles, spec)
     return figure
+
+
+def _add_legend(figure: Any, handles: Mapping[Any, Any], spec: FigureSpec) -> None:
+    """Name the series, where there are several, and the band of the null, below all panels."""
+    from matplotlib.patches import Patch
+
+    named = [(handle, label(name)) for name, handle in handles.items()] if len(handles) > 1 else []
+    if spec.null_low and spec.null_high:
+        named.append((Patch(color=NULL_COLOUR), NULL_LABEL))
+    if named:
+        widest = max(len(name) for _, name in named)
+        across = max(1, int(figure.get_figwidth() * 14 / (widest + 8)))
+        legend = figure.legend(
+            *zip(*named, strict=True), loc="outside lower left", fontsize=8, ncols=across
+        )
+        unparsed(*legend.get_texts())
 
 
 def _quantities(table: ResultTable) -> dict[str, Quantity]:

@@ -23,7 +23,8 @@ HORIZONTAL = ("intervals", "distributions", "bars")
 """Forms whose names stand on the left, where there is room for them, and whose y goes across."""
 MOST_SERIES = 8
 MOST_NAMES = 40
-NULL_LABEL = "if there were nothing"
+Handles = Sequence[tuple[Any, Any]]
+"""What a legend says of series: what is drawn of each, and its name."""
 
 
 def by_value(rows: Rows, column: str) -> dict[Any, list[Mapping[str, Any]]]:
@@ -41,9 +42,7 @@ def usual_height(rows: Rows, spec: FigureSpec) -> float:
 
 def height_of_names(rows: Rows, spec: FigureSpec) -> float:
     """Return the height of a figure with a line a name."""
-    n_series = len(by_value(rows, spec.series))
-    legend = 0.25 * min(n_series, MOST_SERIES) if n_series > 1 else 0.0
-    return 1.1 + 0.34 * min(len(by_value(rows, spec.x)), MOST_NAMES) + legend
+    return 1.0 + 0.36 * min(len(by_value(rows, spec.x)), MOST_NAMES)
 
 
 def height_of_heatmap(rows: Rows, spec: FigureSpec) -> float:
@@ -51,7 +50,7 @@ def height_of_heatmap(rows: Rows, spec: FigureSpec) -> float:
     return 1.6 + 0.26 * min(len(by_value(rows, spec.y)), MOST_NAMES)
 
 
-def draw_intervals(axes: Any, rows: Rows, spec: FigureSpec) -> None:
+def draw_intervals(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
     """Draw a mark and an interval for each name, its null as a grey bar behind."""
     names = list(by_value(rows, spec.x))[:MOST_NAMES]
     series = _series(rows, spec)
@@ -68,20 +67,20 @@ def draw_intervals(axes: Any, rows: Rows, spec: FigureSpec) -> None:
             color=COLOURS[place], markersize=6, zorder=3,
         )  # fmt: skip
     _name_rows(axes, names)
-    _legend(axes, [(_mark(place), name) for place, (name, _) in enumerate(series)], spec)
+    return [(_mark(place), name) for place, (name, _) in enumerate(series)]
 
 
-def draw_lines(axes: Any, rows: Rows, spec: FigureSpec) -> None:
+def draw_lines(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
     """Draw y over x, intervals as bands of the colour, nulls as grey bands."""
-    _curves(axes, rows, spec, "default")
+    return _curves(axes, rows, spec, "default")
 
 
-def draw_steps(axes: Any, rows: Rows, spec: FigureSpec) -> None:
+def draw_steps(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
     """Draw y over x as a function that jumps: survival, counts."""
-    _curves(axes, rows, spec, "steps-post")
+    return _curves(axes, rows, spec, "steps-post")
 
 
-def draw_points(axes: Any, rows: Rows, spec: FigureSpec) -> None:
+def draw_points(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
     """Draw a mark for each row."""
     series = _series(rows, spec)
     for place, (_, own) in enumerate(series):
@@ -90,10 +89,10 @@ def draw_points(axes: Any, rows: Rows, spec: FigureSpec) -> None:
             marker=MARKERS[place], color=COLOURS[place], markersize=4, alpha=0.7,
             markeredgewidth=0, rasterized=len(own) > 5000,
         )  # fmt: skip
-    _legend(axes, [(_mark(place), name) for place, (name, _) in enumerate(series)], spec)
+    return [(_mark(place), name) for place, (name, _) in enumerate(series)]
 
 
-def draw_distributions(axes: Any, rows: Rows, spec: FigureSpec) -> None:
+def draw_distributions(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
     """Draw where values lie for each name: every one as a tick, quartiles as a bar, the median."""
     found = dict(list(by_value(rows, spec.x).items())[:MOST_NAMES])
     for height, own in enumerate(found.values()):
@@ -108,9 +107,10 @@ def draw_distributions(axes: Any, rows: Rows, spec: FigureSpec) -> None:
         axes.plot([low, high], [height, height], color="black", linewidth=3, zorder=3)
         axes.plot(middle, height, "o", color="white", markeredgecolor="black", zorder=4)
     _name_rows(axes, list(found))
+    return []
 
 
-def draw_bars(axes: Any, rows: Rows, spec: FigureSpec) -> None:
+def draw_bars(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
     """Draw lengths for each name; those of several series are stacked, told apart by hatching."""
     names = list(by_value(rows, spec.x))[:MOST_NAMES]
     series = _series(rows, spec)
@@ -126,12 +126,10 @@ def draw_bars(axes: Any, rows: Rows, spec: FigureSpec) -> None:
         )  # fmt: skip
         ends += lengths
     _name_rows(axes, names)
-    handles = [] if not spec.series else axes.get_legend_handles_labels()[0]
-    names_of_series = [name for name, _ in series]
-    _legend(axes, list(zip(handles, names_of_series, strict=False)), spec)
+    return [(axes.containers[place], name) for place, (name, _) in enumerate(series)]
 
 
-def draw_heatmap(axes: Any, rows: Rows, spec: FigureSpec) -> None:
+def draw_heatmap(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
     """Draw a shade for each pair of names, with its number where there is room."""
     across = list(by_value(rows, spec.x))[:MOST_NAMES]
     down = list(by_value(rows, spec.y))[:MOST_NAMES]
@@ -147,6 +145,7 @@ def draw_heatmap(axes: Any, rows: Rows, spec: FigureSpec) -> None:
                             ha="right")  # fmt: skip
     texts += axes.set_yticks(range(len(down)), [label(one) for one in down])
     unparsed(*(tick.label1 for tick in texts))
+    return []
 
 
 def name_axes(axes: Any, spec: FigureSpec, quantities: Mapping[str, Quantity]) -> None:
@@ -170,15 +169,16 @@ def name_axes(axes: Any, spec: FigureSpec, quantities: Mapping[str, Quantity]) -
 
 
 def _meaning(quantity: Quantity) -> str:
-    unit = f" ({quantity.unit})" if quantity.unit not in ("", "1") else ""
-    return label(f"{quantity.meaning}{unit}")
+    # "states since the first (states)" says it twice.
+    is_said = quantity.unit in ("", "1") or quantity.unit in quantity.meaning
+    return label(quantity.meaning if is_said else f"{quantity.meaning} ({quantity.unit})", 48)
 
 
 def _series(rows: Rows, spec: FigureSpec) -> Sequence[tuple[Any, Rows]]:
     return list(by_value(rows, spec.series).items())[:MOST_SERIES]
 
 
-def _curves(axes: Any, rows: Rows, spec: FigureSpec, drawstyle: str) -> None:
+def _curves(axes: Any, rows: Rows, spec: FigureSpec, drawstyle: str) -> Handles:
     step = "post" if drawstyle == "steps-post" else None
     series = _series(rows, spec)
     handles = []
@@ -198,7 +198,7 @@ def _curves(axes: Any, rows: Rows, spec: FigureSpec, drawstyle: str) -> None:
             marker=MARKERS[place], markersize=4, markevery=max(1, len(own) // 12),
         )  # fmt: skip
         handles.append((line, name))
-    _legend(axes, handles, spec)
+    return handles
 
 
 def _ends(row: Mapping[str, Any], low: str, high: str) -> tuple[float, float]:
@@ -217,7 +217,7 @@ def _null_bar(
 
 
 def _name_rows(axes: Any, names: Sequence[Any]) -> None:
-    ticks = axes.set_yticks(range(len(names)), [label(name) for name in names])
+    ticks = axes.set_yticks(range(len(names)), [label(name, 36) for name in names])
     unparsed(*(tick.label1 for tick in ticks))
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="x", color="0.92", zorder=0)
@@ -228,20 +228,6 @@ def _mark(place: int) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], linestyle="", marker=MARKERS[place], color=COLOURS[place])
-
-
-def _legend(axes: Any, handles: Sequence[tuple[Any, Any]], spec: FigureSpec) -> None:
-    """Name the series, where there are several, and the band of the null."""
-    from matplotlib.patches import Patch
-
-    named = [(handle, label(name)) for handle, name in handles] if len(handles) > 1 else []
-    if spec.null_low and spec.null_high:
-        named.append((Patch(color=NULL_COLOUR), NULL_LABEL))
-    if named:
-        # Below the axes: inside it would lie on what is drawn.
-        legend = axes.legend(*zip(*named, strict=True), loc="upper left", fontsize=8,
-                             bbox_to_anchor=(0, -0.16 if len(named) < 3 else -0.2))  # fmt: skip
-        unparsed(*legend.get_texts())
 
 
 def _write_numbers(axes: Any, shades: Any) -> None:

@@ -1,6 +1,7 @@
 """How figures look, and how one becomes the same bytes each time."""
 
 import io
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++", "ooo", "---")
 NULL_COLOUR = "0.82"
-LABEL_CHARACTERS = 60
+LABEL_CHARACTERS = 72
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -62,9 +63,10 @@ def figure_bytes(figure: Any, kind: str) -> bytes:
     return stream.getvalue()
 
 
-def label(text: object) -> str:
-    """Return a text of a dataset as a label: on one line, nothing hidden, not too long."""
-    return one_line(str(text), LABEL_CHARACTERS)
+def label(text: object, width: int = LABEL_CHARACTERS) -> str:
+    """Return a text of a dataset as a label: nothing hidden, not too long, broken at `width`."""
+    line = one_line(str(text), LABEL_CHARACTERS)
+    return "\n".join(textwrap.wrap(line, width)) or line
 
 
 def unparsed(*artists: Any) -> None:

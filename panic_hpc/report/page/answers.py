@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from panic_hpc.analysis.base import QUESTIONS, Analysis, overall
 from panic_hpc.analysis.records import AnalysisRecord
-from panic_hpc.analysis.results import Statement
+from panic_hpc.analysis.results import NotDone, Statement
 from panic_hpc.report.page.views import anchor_of, title_of
 
 WORDINGS = dict(
@@ -21,6 +21,7 @@ WORDINGS = dict(
     )
 )
 OTHER_QUESTIONS = "Further questions"
+MOST_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,13 @@ def _answer(record: AnalysisRecord, analysis: Analysis | None) -> AnalysisAnswer
         )
     if found is not None:
         return AnalysisAnswer(title, anchor, found)
-    why = "; ".join(f"{one.what}: {one.why}" for one in record.result.not_done)
+    why = _reasons(record.result.not_done)
     return AnalysisAnswer(
         title, anchor, reason=why or "what it found is no one sentence; see its tables"
     )
+
+
+def _reasons(not_done: Sequence[NotDone]) -> str:
+    said = list(dict.fromkeys(f"{one.what}: {one.why}" for one in not_done))
+    more = [f"and {len(said) - MOST_REASONS} more"] if len(said) > MOST_REASONS else []
+    return "; ".join([*said[:MOST_REASONS], *more])

@@ -106,7 +106,7 @@ def _sample(points: Vectors, wanted: Rows, fewest: int, seed: int) -> tuple[Rows
     rng = np.random.default_rng(seed)
     # Twice as many as are used: those that are not finite are passed over.
     drawn = rng.permutation(len(wanted))[: 2 * MOST_POINTS]
-    finite = np.isfinite(points[wanted[np.sort(drawn)]]).all(axis=1)
+    finite = np.asarray(np.isfinite(points[wanted[np.sort(drawn)]]).all(axis=1))
     finite = finite[np.argsort(np.argsort(drawn))]
     chosen = np.sort(drawn[finite][:MOST_POINTS])
     if len(chosen) < fewest:

@@ -62,7 +62,9 @@ function showLegend(told) {
 }
 
 function showPlaces() {
-  const isMap = by("view").value === "map";
+  const isMap = by("view").value === "map", share = (at) => `${(100 * current.shares[at]).toFixed(0)} % of the variance`;
+  by("axes").textContent = isMap ? `Across: first component, ${share(0)}. Up: second, ${share(1)}.`
+    : `Across: step. Up: cosine distance from the run's first state, to ${current.farthest}.`;
   if (isMap) { view.show(current.places, true); return; }
   const places = new Uint16Array(2 * current.n), longest = Math.max(1, current.step.reduce((a, b) => Math.max(a, b), 0));
   for (let i = 0; i < current.n; i++) {
@@ -97,12 +99,6 @@ function drawAbove(pen) {
   const css = getComputedStyle(document.documentElement), ink = css.getPropertyValue("--ink");
   for (const side of ["B", "A"]) if (panes[side]) drawPath(pen, panes[side], css.getPropertyValue(`--${side.toLowerCase()}`));
   if (hovered >= 0) ring(pen, ...view.toScreen(hovered), 8, ink);
-  pen.fillStyle = css.getPropertyValue("--faded");
-  pen.font = "12px system-ui, sans-serif";
-  const share = (at) => `${(100 * current.shares[at]).toFixed(0)} % of the variance`;
-  const isMap = by("view").value === "map";
-  pen.fillText(isMap ? `across: 1st component, ${share(0)}; up: 2nd, ${share(1)}`
-    : `across: step; up: cosine distance from the run's first state, to ${current.farthest}`, 10, view.stage.clientHeight - 10);
 }
 
 function drawPath(pen, pane, colour) {

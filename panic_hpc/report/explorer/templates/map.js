@@ -1,4 +1,4 @@
-// The map: points by WebGL (or, where there is none, by 2-D drawing), paths and rings above them.
+// The map: points, and above them what the page draws.
 
 const MARKS = 6;  // circle, square, triangle, diamond, plus, cross
 const PALETTES = {
@@ -8,68 +8,21 @@ const PALETTES = {
 const SHADES = ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"];  // viridis
 const isDark = matchMedia("(prefers-color-scheme: dark)");
 const palette = () => PALETTES[isDark.matches ? "dark" : "light"];
-const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255);
-
-const VERTEX = `#version 300 es
-in vec2 place; in vec4 look;
-uniform vec2 centre, scale; uniform float size; uniform vec3 colours[13];
-out vec3 colour; flat out int mark; out float alpha;
-void main() {
-  gl_Position = vec4((place - centre) * scale, 0.0, 1.0);
-  bool shown = look.z > 0.5;
-  gl_PointSize = shown ? size : size * 0.6;
-  alpha = shown ? 0.8 : 0.1;
-  mark = int(look.y + 0.5);
-  float shade = look.w * 4.0;
-  int low = int(min(floor(shade), 3.0));
-  colour = look.x > 7.5 ? mix(colours[8 + low], colours[9 + low], shade - float(low)) : colours[int(look.x + 0.5)];
-}`;
-const FRAGMENT = `#version 300 es
-precision mediump float;
-in vec3 colour; flat in int mark; in float alpha; out vec4 pixel;
-void main() {
-  vec2 p = gl_PointCoord * 2.0 - 1.0; vec2 q = abs(p); float d;
-  if (mark == 1) d = max(q.x, q.y) - 0.8;
-  else if (mark == 2) d = max(q.x * 0.87 - p.y * 0.5 - 0.45, p.y - 0.75);
-  else if (mark == 3) d = q.x + q.y - 1.0;
-  else if (mark == 4) d = max(min(q.x, q.y) - 0.3, max(q.x, q.y) - 1.0);
-  else if (mark == 5) d = max(abs(q.x - q.y) - 0.42, max(q.x, q.y) - 0.9);
-  else d = length(p) - 0.95;
-  if (d > 0.0) discard;
-  pixel = vec4(colour * alpha, alpha);
-}`;
-
 // How a level is told apart: never by colour alone.
 const styleOf = (level) => ({ colour: level % 8, mark: (level + Math.floor(level / 8)) % MARKS });
+
+// Fewer are drawn one by one, with smooth edges; more as pixels, which takes milliseconds for 100,000
+// with no graphics card, where software WebGL takes a quarter of a second.
+const MOST_SMOOTH = 4000;
+const SHADE_LEVELS = 32;
 
 class MapView {
   constructor(stage, points, overlay) {
     Object.assign(this, { stage, points, overlay, pen: overlay.getContext("2d"), zoom: 1, centre: [0.5, 0.5] });
-    this.gl = points.getContext("webgl2", { antialias: false, premultipliedAlpha: true });
-    if (this.gl) this.prepare();
-    points.addEventListener("webglcontextlost", (event) => event.preventDefault());
-    points.addEventListener("webglcontextrestored", () => { this.prepare(); this.upload(); });
+    this.paper = points.getContext("2d", { willReadFrequently: true });
     new ResizeObserver(() => this.resize()).observe(stage);
     isDark.addEventListener("change", () => this.redraw());
     this.above = () => {};
-  }
-
-  prepare() {
-    const gl = this.gl, program = gl.createProgram();
-    for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
-      const shader = gl.createShader(kind);
-      gl.shaderSource(shader, source);
-      gl.compileShader(shader);
-      gl.attachShader(program, shader);
-    }
-    gl.bindAttribLocation(program, 0, "place");
-    gl.bindAttribLocation(program, 1, "look");
-    gl.linkProgram(program);
-    gl.useProgram(program);
-    this.uniforms = Object.fromEntries(["centre", "scale", "size", "colours"].map((name) => [name, gl.getUniformLocation(program, name)]));
-    this.buffers = [gl.createBuffer(), gl.createBuffer()];
-    gl.enable(gl.BLEND);
-    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   }
 
   // places: two numbers of 0 to 65535 a point; isSquare: whether both axes have one scale.
@@ -78,27 +31,12 @@ class MapView {
     this.index();
     this.zoom = 1;
     this.centre = [0.5, 0.5];
-    this.upload();
+    this.resize();
   }
 
   // looks: colour (8: by shade), mark, whether it is shown in full, shade; four bytes a point.
   style(looks) {
     this.looks = looks;
-    this.upload();
-  }
-
-  upload() {
-    if (this.gl && this.places && this.looks && this.looks.length === 4 * this.n) {
-      const gl = this.gl;
-      gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[0]);
-      gl.bufferData(gl.ARRAY_BUFFER, this.places, gl.STATIC_DRAW);
-      gl.enableVertexAttribArray(0);
-      gl.vertexAttribPointer(0, 2, gl.UNSIGNED_SHORT, true, 0, 0);
-      gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[1]);
-      gl.bufferData(gl.ARRAY_BUFFER, this.looks, gl.DYNAMIC_DRAW);
-      gl.enableVertexAttribArray(1);
-      gl.vertexAttribPointer(1, 4, gl.UNSIGNED_BYTE, false, 0, 0);
-    }
     this.redraw();
   }
 
@@ -116,7 +54,7 @@ class MapView {
   }
 
   resize() {
-    const density = Math.min(devicePixelRatio || 1, 2);
+    const density = this.n > MOST_SMOOTH ? 1 : Math.min(devicePixelRatio || 1, 2);
     for (const canvas of [this.points, this.overlay]) {
       canvas.width = Math.max(1, Math.round(this.stage.clientWidth * density));
       canvas.height = Math.max(1, Math.round(this.stage.clientHeight * density));
@@ -186,56 +124,131 @@ class MapView {
     requestAnimationFrame(() => { this.waiting = false; this.draw(); });
   }
 
+  // Pixels of the canvas that a mark takes.
   size() {
-    const base = this.n > 20000 ? 3.5 : this.n > 2000 ? 5 : 8;
-    return base * Math.min(3, Math.sqrt(this.zoom)) * (this.density || 1);
+    const base = this.n > 20000 ? 4 : this.n > MOST_SMOOTH ? 5 : 8;
+    return Math.round(base * Math.min(2.5, Math.sqrt(Math.max(1, this.zoom))) * this.density);
   }
 
   draw() {
-    if (!this.places || !this.looks) return;
-    if (this.gl) this.drawPoints(); else this.drawPlainPoints();
+    if (!this.places || !this.looks || this.looks.length !== 4 * this.n) return;
+    if (this.n > MOST_SMOOTH) this.drawPixels(); else this.drawSmooth();
     this.pen.setTransform(this.density, 0, 0, this.density, 0, 0);
     this.pen.clearRect(0, 0, this.stage.clientWidth, this.stage.clientHeight);
     this.above(this.pen);
   }
 
-  drawPoints() {
-    const gl = this.gl, [sx, sy] = this.scales();
-    gl.viewport(0, 0, this.points.width, this.points.height);
-    gl.clearColor(0, 0, 0, 0);
-    gl.clear(gl.COLOR_BUFFER_BIT);
-    gl.uniform2f(this.uniforms.centre, ...this.centre);
-    gl.uniform2f(this.uniforms.scale, 2 * sx / this.stage.clientWidth, 2 * sy / this.stage.clientHeight);
-    gl.uniform1f(this.uniforms.size, this.size());
-    gl.uniform3fv(this.uniforms.colours, [...palette(), ...SHADES].flatMap(rgb));
-    gl.drawArrays(gl.POINTS, 0, this.n);
+  // Where places lie on the canvas: x = ax * place + bx, y = ay * place + by.
+  affine() {
+    const [sx, sy] = this.scales().map((scale) => scale * this.density);
+    return { ax: sx / 65535, bx: this.points.width / 2 - this.centre[0] * sx,
+      ay: -sy / 65535, by: this.points.height / 2 + this.centre[1] * sy };
   }
 
-  drawPlainPoints() {
-    const pen = this.points.getContext("2d"), side = this.size(), colours = palette();
-    pen.clearRect(0, 0, this.points.width, this.points.height);
-    for (let i = 0; i < this.n; i++) {
-      const [x, y] = this.toScreen(i), colour = this.looks[4 * i];
-      pen.globalAlpha = this.looks[4 * i + 2] ? 0.8 : 0.1;
-      pen.fillStyle = colour > 7 ? SHADES[Math.round(this.looks[4 * i + 3] * 4)] : colours[colour];
-      pen.fillRect(x * this.density - side / 2, y * this.density - side / 2, side, side);
+  drawSmooth() {
+    const { ax, bx, ay, by } = this.affine(), size = this.size(), { places, looks, paper } = this;
+    const sprites = new Map();
+    paper.clearRect(0, 0, this.points.width, this.points.height);
+    for (const isShown of [0, 1]) {
+      for (let i = 0; i < this.n; i++) {
+        if (looks[4 * i + 2] !== isShown) continue;
+        const shade = looks[4 * i + 3] * (SHADE_LEVELS - 1) / 255 | 0, key = (looks[4 * i] * 8 + looks[4 * i + 1]) * 64 + shade;
+        if (!sprites.has(key)) sprites.set(key, markSprite(looks[4 * i + 1], colourOf(looks[4 * i], shade), size));
+        paper.globalAlpha = isShown ? 0.85 : 0.12;
+        paper.drawImage(sprites.get(key), places[2 * i] * ax + bx - size / 2, places[2 * i + 1] * ay + by - size / 2);
+      }
     }
+  }
+
+  drawPixels() {
+    const { width, height } = this.points, size = this.size(), { ax, bx, ay, by } = this.affine();
+    if (!this.frame || this.frame.width !== width || this.frame.height !== height) {
+      this.frame = this.paper.createImageData(width, height);
+      this.pixels = new Uint32Array(this.frame.data.buffer);
+    }
+    const { pixels, places, looks, n } = this;
+    const stamps = stampsOf(size, width), inks = inksOf();
+    pixels.fill(0);
+    // What is not shown in full comes first and lies beneath.
+    for (let isShown = 0; isShown < 2; isShown++) {
+      for (let i = 0; i < n; i++) {
+        if (looks[4 * i + 2] !== isShown) continue;
+        const x = Math.round(places[2 * i] * ax + bx), y = Math.round(places[2 * i + 1] * ay + by);
+        if (x < size || y < size || x >= width - size || y >= height - size) continue;
+        const colour = looks[4 * i], at = y * width + x;
+        const ink = isShown ? inks[colour > 7 ? 8 + (looks[4 * i + 3] * (SHADE_LEVELS - 1) / 255 | 0) : colour] : inks[inks.length - 1];
+        const stamp = stamps[isShown ? looks[4 * i + 1] : MARKS];
+        for (let k = 0; k < stamp.length; k++) pixels[at + stamp[k]] = ink;
+      }
+    }
+    this.paper.putImageData(this.frame, 0, 0);
   }
 }
 
-// A mark as the legend shows it: the same shapes as the map's.
-function drawMark(canvas, level) {
-  const pen = canvas.getContext("2d"), { colour, mark } = styleOf(level);
-  pen.clearRect(0, 0, 32, 32);
-  pen.fillStyle = pen.strokeStyle = palette()[colour];
-  pen.lineWidth = 7;
+function colourOf(colour, shade) {
+  if (colour < 8) return palette()[colour];
+  const at = shade / (SHADE_LEVELS - 1) * (SHADES.length - 1), low = Math.min(Math.floor(at), SHADES.length - 2);
+  const [from, to] = [SHADES[low], SHADES[low + 1]].map((hex) => [1, 3, 5].map((place) => parseInt(hex.slice(place, place + 2), 16)));
+  return `#${from.map((value, k) => Math.round(value + (to[k] - value) * (at - low)).toString(16).padStart(2, "0")).join("")}`;
+}
+
+// Colours as pixels: eight of the palette, the shades, and last that of points not shown in full.
+function inksOf() {
+  const names = [...Array(8).keys()].map((colour) => colourOf(colour, 0));
+  for (let shade = 0; shade < SHADE_LEVELS; shade++) names.push(colourOf(8, shade));
+  return Uint32Array.from([...names, isDark.matches ? "#333b44" : "#d9dde2"], (hex) => {
+    const value = parseInt(hex.slice(1), 16);
+    return (0xff000000 | (value & 255) << 16 | value & 0xff00 | value >> 16) >>> 0;
+  });
+}
+
+// For each mark the pixels it covers, as distances from its middle in a frame of that width; the last
+// is a dot, for points not shown in full.
+const stampCache = { key: "" };
+function stampsOf(size, width) {
+  const key = `${size} ${width}`;
+  if (stampCache.key !== key) {
+    const stamps = [...Array(MARKS).keys()].map((mark) => stampOf(markSprite(mark, "#000000", size), size, width));
+    Object.assign(stampCache, { key, stamps: [...stamps, Int32Array.from([0, 1, width, width + 1])] });
+  }
+  return stampCache.stamps;
+}
+
+function stampOf(sprite, size, width) {
+  const side = sprite.width, alpha = sprite.getContext("2d").getImageData(0, 0, side, side).data, found = [];
+  for (let y = 0; y < side; y++) {
+    for (let x = 0; x < side; x++) {
+      if (alpha[4 * (y * side + x) + 3] > 110) found.push((y - (side >> 1)) * width + x - (side >> 1));
+    }
+  }
+  return Int32Array.from(found);
+}
+
+function markSprite(mark, colour, side) {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = side;
+  paintMark(canvas.getContext("2d"), mark, colour, side);
+  return canvas;
+}
+
+// A mark that fills a square of that side: the map's and the legend's are the same.
+function paintMark(pen, mark, colour, side) {
+  pen.setTransform(side / 32, 0, 0, side / 32, 0, 0);
+  pen.fillStyle = pen.strokeStyle = colour;
+  pen.lineWidth = 8;
   pen.beginPath();
-  if (mark === 0) pen.arc(16, 16, 12, 0, 7);
-  else if (mark === 1) pen.rect(5, 5, 22, 22);
-  else if (mark === 2) { pen.moveTo(16, 3); pen.lineTo(29, 27); pen.lineTo(3, 27); }
-  else if (mark === 3) { pen.moveTo(16, 1); pen.lineTo(31, 16); pen.lineTo(16, 31); pen.lineTo(1, 16); }
+  if (mark === 0) pen.arc(16, 16, 14, 0, 7);
+  else if (mark === 1) pen.rect(4, 4, 24, 24);
+  else if (mark === 2) { pen.moveTo(16, 2); pen.lineTo(31, 29); pen.lineTo(1, 29); }
+  else if (mark === 3) { pen.moveTo(16, 0); pen.lineTo(32, 16); pen.lineTo(16, 32); pen.lineTo(0, 16); }
   if (mark < 4) { pen.fill(); return; }
-  const ends = mark === 4 ? [[16, 2, 16, 30], [2, 16, 30, 16]] : [[5, 5, 27, 27], [27, 5, 5, 27]];
+  const ends = mark === 4 ? [[16, 0, 16, 32], [0, 16, 32, 16]] : [[3, 3, 29, 29], [29, 3, 3, 29]];
   for (const [x, y, u, v] of ends) { pen.moveTo(x, y); pen.lineTo(u, v); }
   pen.stroke();
+}
+
+function drawMark(canvas, level) {
+  const { colour, mark } = styleOf(level), pen = canvas.getContext("2d");
+  pen.clearRect(0, 0, 32, 32);
+  paintMark(pen, mark, palette()[colour], 32);
 }

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
+from panic_hpc.analysis import Planted, simulate
 from panic_hpc.analysis.estimators.shape.added import added_skill
 from panic_hpc.analysis.estimators.shape.bars import betti_curve, summarise_bars
+from panic_hpc.analysis.estimators.shape.drift import fit_drift
 from panic_hpc.analysis.estimators.shape.nulls import against_null
+from panic_hpc.analysis.trajectory_set import unit_rows
 from panic_hpc.errors import AnalysisError
+from panic_hpc.homology.api import diagrams
 from panic_hpc.homology.entropy import persistence_entropy
 
 
@@ -86,3 +90,56 @@ def test_one_prompt_or_one_outcome_is_refused_with_the_reason() -> None:
         added_skill([1.0, 2.0], [[1.0], [2.0]], [[1.0], [2.0]], [0, 0])
     with pytest.raises(AnalysisError, match="same for all"):
         added_skill(np.ones(8), np.ones((8, 1)), np.ones((8, 1)), np.arange(8))
+
+
+def runs_of(planted: Planted) -> list[np.ndarray]:
+    found = simulate(planted).trajectories
+    return [found.of_run(run)[-80:] for run in range(found.n_runs)]
+
+
+def test_a_drift_is_fitted_as_it_was_planted() -> None:
+    planted = Planted(prompts=20, networks=1, runs=1, states=400, dimensions=256, tau=12, theme=0.2)
+    found = simulate(planted).trajectories
+    fitted = [fit_drift(found.of_run(run)) for run in range(20)]
+    assert np.mean([one.noise for one in fitted]) == pytest.approx(planted.noise, rel=0.15)
+    assert np.mean([one.theme for one in fitted]) == pytest.approx(planted.theme, rel=0.15)
+    assert np.median([one.tau for one in fitted]) == pytest.approx(planted.tau, rel=0.25)
+    assert np.median([one.dimensions for one in fitted]) == pytest.approx(256, rel=0.1)
+
+
+@pytest.mark.parametrize(("dimensions", "tau"), [(32, 5.0), (64, 30.0)])
+def test_runs_of_nothing_but_drift_are_like_walks_of_that_drift(
+    dimensions: int, tau: float
+) -> None:
+    rng = np.random.default_rng(3)
+    ranks = []
+    for run in runs_of(
+        Planted(prompts=40, networks=1, runs=1, states=120, dimensions=dimensions, tau=tau)
+    ):
+        drift = fit_drift(run)
+        observed, *drawn = (
+            [summarise_bars(dgm).total for dgm in diagrams(cloud, 1).dgms]
+            for cloud in (run, *(drift.draw(rng) for _ in range(7)))
+        )
+        ranks.append((np.array(drawn) < observed).mean(axis=0))
+    assert np.mean(ranks, axis=0) == pytest.approx(0.5, abs=0.2)
+
+
+def test_a_planted_circle_is_more_than_drift() -> None:
+    rng = np.random.default_rng(4)
+    angle = np.linspace(0, 4 * np.pi, 80)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1) @ rng.normal(size=(2, 32))
+    run = unit_rows(8 * rng.normal(size=32) + circle + 0.3 * rng.normal(size=(80, 32)))
+    drift = fit_drift(run)
+    observed, *drawn = (
+        summarise_bars(diagrams(cloud, 1).dgms[1]).longest
+        for cloud in (run, *(drift.draw(rng) for _ in range(19)))
+    )
+    assert observed > max(drawn)
+
+
+def test_what_has_no_drift_is_refused_with_the_reason() -> None:
+    with pytest.raises(AnalysisError, match="3 states"):
+        fit_drift(np.ones((3, 2)))
+    with pytest.raises(AnalysisError, match="all states are equal"):
+        fit_drift(np.ones((30, 2)))

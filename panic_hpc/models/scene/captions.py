@@ -1,11 +1,17 @@
 """Scenes to controlled English, and back: a terse voice and a verbose one."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from .scenes import BACKGROUNDS, COLOURS, COUNTS, LAYOUTS, SHAPES, SIZES, groups_of
+from panic_hpc.models.scene.scenes import (
+    BACKGROUNDS,
+    COLOURS,
+    COUNTS,
+    LAYOUTS,
+    SHAPES,
+    SIZES,
+    groups_of,
+)
 
 PREPOSITION = {"left": "at", "right": "at", "top": "at", "bottom": "at", "centre": "in"}
 PLURALS = {"circle": "circles", "square": "squares", "triangle": "triangles", "cross": "crosses"}

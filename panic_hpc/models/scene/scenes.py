@@ -5,8 +5,6 @@ A scene is a background and one or two groups of like things. A row is
 entries are -1 where there is one group only.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,7 +42,7 @@ def is_held_out(groups: Rows) -> NDArray[np.bool_]:
     A Latin-square rule, so that every pair of attribute values is still seen.
     """
     count, size, colour, shape = np.moveaxis(groups, -1, 0)
-    return (count + 3 * size + 2 * colour + 4 * shape + colour * shape) % 9 == 4
+    return np.asarray((count + 3 * size + 2 * colour + 4 * shape + colour * shape) % 9 == 4)
 
 
 def has_held_out(rows: Rows) -> NDArray[np.bool_]:

@@ -1,14 +1,21 @@
 """Scenes to pictures: flat colours on a fixed grid, anti-aliased, 32 x 32."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .scenes import BACKGROUNDS, COLOURS, COUNTS, LAYOUTS, PLACES, SHAPES, SIZES, Rows
+from panic_hpc.models.scene.scenes import (
+    BACKGROUNDS,
+    COLOURS,
+    COUNTS,
+    LAYOUTS,
+    PLACES,
+    SHAPES,
+    SIZES,
+    Rows,
+)
 
 SIDE = 32
 OVERSAMPLING = 4

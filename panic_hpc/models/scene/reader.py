@@ -5,15 +5,22 @@ the palette, and the layout and groups whose coverage differs from the foregroun
 pixels are the reading. It always answers, so a smear is read as the wrong scene, not left out.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .drawing import SIDE, palette, templates
-from .scenes import BACKGROUNDS, COLOURS, COUNTS, LAYOUTS, PLACES, SHAPES, SIZES, Rows
+from panic_hpc.models.scene.drawing import SIDE, palette, templates
+from panic_hpc.models.scene.scenes import (
+    BACKGROUNDS,
+    COLOURS,
+    COUNTS,
+    LAYOUTS,
+    PLACES,
+    SHAPES,
+    SIZES,
+    Rows,
+)
 
 KINDS = len(COUNTS) * len(SIZES) * len(SHAPES)
 NAMES = ("background", "layout", "count", "size", "colour", "shape")
@@ -22,7 +29,7 @@ NAMES = ("background", "layout", "count", "size", "colour", "shape")
 def distances(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return each pixel's squared distance to the backgrounds, then the colours (N, 1024, 10)."""
     pixels = images.reshape(len(images), -1, 1, 3).astype(np.float32)
-    return ((pixels - palette(BACKGROUNDS + COLOURS)) ** 2).sum(-1)
+    return np.asarray(((pixels - palette(BACKGROUNDS + COLOURS)) ** 2).sum(-1))
 
 
 def labels(distance: NDArray[np.float32], background: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -45,7 +52,7 @@ def covered() -> NDArray[np.float32]:
 def background_of(label: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the most frequent background among nearest palette entries (N, 1024)."""
     votes = np.stack([(label == b).sum(-1) for b in range(len(BACKGROUNDS))], axis=-1)
-    return votes.argmax(-1)
+    return np.asarray(votes.argmax(-1))
 
 
 def fits(foreground: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
