@@ -66,7 +66,7 @@ def analyse_attraction(found: TrajectorySet, settings: AnalysisSettings) -> Anal
     for name, own in networks_of(found):
         finals = _finals(own)
         for place, (word, (unit, function)) in enumerate(PROPERTIES.items()):
-            with gathered.part(f"{name}: {word}"):
+            with gathered.part(word, name):
                 initial = [function(text) for text in own.labels.prompt.tolist()]
                 final = finals[:, place]
                 if len(set(final[np.isfinite(final)].tolist())) < 2:

@@ -102,7 +102,7 @@ def _lengths(
         runs = np.flatnonzero((found.labels.network == name) & (found.lengths > 0)).tolist()
         said = [text for run in runs for text in texts[run]]
         if not said:
-            gathered.lack(f"{name}: lengths", "its runs have no texts")
+            gathered.lack("lengths", "runs have no texts", name)
             continue
         counts = np.full((len(runs), len(grid)), np.nan)
         for place, run in enumerate(runs):

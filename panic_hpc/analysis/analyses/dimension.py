@@ -53,10 +53,10 @@ def analyse_dimension(found: TrajectorySet, settings: DimensionSettings) -> Anal
     runs: list[tuple[object, ...]] = []
     networks: list[tuple[object, ...]] = []
     for name, own in networks_of(found):
-        with gathered.part(name):
+        with gathered.part("dimension", name):
             chosen = np.linspace(0, own.n_runs - 1, min(settings.most_runs, own.n_runs)).astype(int)
             if len(chosen) < own.n_runs:
-                gathered.lack(f"{name}: all runs", f"{len(chosen)} of {own.n_runs} were measured")
+                gathered.lack("all runs", f"{len(chosen)} of {own.n_runs} were measured", name)
             measured = _measured(own, chosen, settings, gathered, name)
             runs += [(name, *row) for row in measured]
             if not measured:
@@ -88,7 +88,7 @@ def _measured(
         try:
             dimension = two_nn(states, window)
         except AnalysisError as error:
-            gathered.lack(f"{name}: a run", str(error))
+            gathered.lack("some runs", str(error), name)
             continue
         label = str(own.labels.prompt[run]), int(own.labels.seed[run])
         rows.append((*label, len(states), window, dimension))

@@ -174,7 +174,7 @@ def _rows(
 ) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for place, statistic in enumerate(STATISTICS):
-        with gathered.part(f"{network}: H{dimension}"):
+        with gathered.part(f"ranks of H{dimension}", network):
             one = against_null(observed[:, place], drawn[:, :, place], prompts, settings.level)
             is_tested = null == OWN and dimension > 0
             p = one.p if is_tested else None

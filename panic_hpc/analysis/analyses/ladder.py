@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -13,7 +12,7 @@ from panic_hpc.analysis.estimators.variance.ladder import Rung, swap_ladder
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement, refused
-from panic_hpc.analysis.samples import states_at, time_grid
+from panic_hpc.analysis.samples import has_shared_seeds, states_at, time_grid
 from panic_hpc.analysis.trajectory_set import RunLabels, TrajectorySet
 
 _COLUMNS = (
@@ -73,11 +72,7 @@ def _labels(labels: RunLabels, gathered: Findings) -> tuple[dict[str, NDArray[An
             chosen[word] = column
         else:
             gathered.lack(f"rung of {word}", f"there is one {word} only")
-    # Seeds that several prompts have are a factor: runs of one seed share their noise.
-    of_seed = np.unique(np.stack([labels.seed, np.unique(labels.prompt, return_inverse=True)[1]]),
-                        axis=1)[0]  # fmt: skip
-    n_seeds = len(set(labels.seed.tolist()))
-    if n_seeds > 1 and len(of_seed) >= 2 * n_seeds:
+    if has_shared_seeds(labels):
         return {**chosen, "seed": labels.seed}, "seed"
     return chosen, None
 

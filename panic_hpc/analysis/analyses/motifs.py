@@ -70,7 +70,7 @@ def analyse_motifs(found: TrajectorySet, settings: MotifSettings) -> AnalysisRes
     gaps: list[tuple[object, ...]] = []
     members: list[tuple[object, ...]] = []
     for name, cloud, points, own in _points(found, gathered):
-        with gathered.part(f"{name}: {cloud}"):
+        with gathered.part(cloud, name):
             known = np.isfinite(points).all(axis=1)
             seen = motifs(
                 points[known], most=settings.most, references=settings.references,

@@ -69,7 +69,7 @@ def analyse_neighbours(found: TrajectorySet, settings: NeighbourSettings) -> Ana
         sample = spread_states(found, settings.most_states)
         points = unit_rows(found.vectors[sample.rows])
         plain = nearest_neighbours(points, settings.k, runs=sample.runs)
-        local = local_similarities(points, settings.k, runs=sample.runs)
+        local = local_similarities(plain)
         corrected = nearest_neighbours(points, settings.k, runs=sample.runs, local=local)
         hubs = [hubness(one, len(points)) for one in (plain, corrected)]
         if sample.every > 1:

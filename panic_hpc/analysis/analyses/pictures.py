@@ -59,7 +59,7 @@ def analyse_pictures(found: TrajectorySet, settings: AnalysisSettings) -> Analys
     for code, name in enumerate(names):
         mine = codes[runs] == code
         if not mine.any():
-            gathered.lack(f"{name}: pictures", "none was kept")
+            gathered.lack("pictures", "none was kept", name)
             continue
         networks.append(_network(found, name, runs[mine], sizes[mine], settings, gathered))
         for number in np.unique(tenth[mine]).tolist():
@@ -103,7 +103,7 @@ def _shape(
         assert found.dataset is not None
         picture = found.dataset.image(run, found.dataset.image_steps(run)[0])
     except PanicError as error:
-        gathered.lack(f"{name}: width and height", str(error))
+        gathered.lack("width and height", str(error), name)
         return None, None
     return int(picture.shape[1]), int(picture.shape[0])
 

@@ -109,7 +109,7 @@ def _say(
         prompts = found.labels.prompt[[run for run, _, _ in mine]].tolist()
         entropies = np.array([summary.entropy for _, _, summary in mine])
         if not np.isfinite(entropies).any():
-            gathered.lack(f"{network}: entropy of H{dimension}", "no run has a bar that dies")
+            gathered.lack(f"entropy of H{dimension}", "no run has a bar that dies", network)
             continue
         mean, low, high = mean_interval(entropies, prompts, settings)
         bounds = between(low, high, settings.level, ".2f")
