@@ -15,7 +15,7 @@ from panic_hpc.report.page import provenance, work
 from panic_hpc.report.page.answers import answered
 from panic_hpc.report.page.figure_files import OF_RUNS, FigureFiles, csv_bytes
 from panic_hpc.report.page.notices import notices
-from panic_hpc.report.page.numbers import interval, number
+from panic_hpc.report.page.numbers import interval, number, units
 from panic_hpc.report.page.tables import TableView, view
 from panic_hpc.report.page.views import AnalysisView, analysis_view, anchor_of
 from panic_hpc.report.rendering import render
@@ -99,6 +99,7 @@ class FirstPage:
             version=own_version(),
             content_key=self.dataset.content_key,
             interval=interval,
+            units=units,
         )  # fmt: skip
 
     def _facts(self) -> Iterator[tuple[str, str]]:
