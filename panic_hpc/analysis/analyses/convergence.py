@@ -3,8 +3,10 @@
 import numpy as np
 from pydantic import Field
 
+from panic_hpc.analysis.answering import least
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.similarity.strangers import Convergence, convergence
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -108,5 +110,32 @@ PLUGINS = (
         function=analyse_convergence,
         settings=ConvergenceSettings,
         order=220,
+        answer=least("Strangers come nearest in"),
+        figures=(
+            FigureSpec(
+                name="strangers",
+                table="strangers",
+                form="lines",
+                title="How far runs of different prompts are apart",
+                caption="Mean over pairs, interval over prompts.",
+                x="state",
+                y="strangers",
+                series="network",
+                low="low",
+                high="high",
+            ),
+            FigureSpec(
+                name="changes",
+                table="changes",
+                form="intervals",
+                title="Whether they come nearer",
+                caption="From the first to the last states; 0 (line): they do not.",
+                x="network",
+                y="change",
+                reference=0.0,
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )

@@ -4,9 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import mean_interval
 from panic_hpc.analysis.estimators.shape.dimension import two_nn
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
 from panic_hpc.analysis.samples import networks_of, spread_states
@@ -143,5 +145,19 @@ PLUGINS = (
         function=analyse_dimension,
         settings=DimensionSettings,
         order=420,
+        answer=greatest("Most dimensions in"),
+        figures=(
+            FigureSpec(
+                name="dimensions",
+                table="network_dimensions",
+                form="intervals",
+                title="In how many dimensions runs move",
+                caption="TwoNN within runs, interval over prompts.",
+                x="network",
+                y="within_runs",
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import Analysis
 from panic_hpc.analysis.estimators.shape.bars import summarise_bars
 from panic_hpc.analysis.estimators.shape.drift import FEWEST_STATES, fit_drift
 from panic_hpc.analysis.estimators.shape.nulls import AgainstNull, against_null
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -219,5 +221,23 @@ PLUGINS = (
         function=analyse_drift_nulls,
         settings=NullSettings,
         order=410,
+        answer=greatest("Farthest from drift alone in"),
+        figures=(
+            FigureSpec(
+                name="ranks",
+                table="drift_nulls",
+                form="intervals",
+                title="Diagrams beside those of walks of the same drift",
+                caption="Rank of each run's statistic among its surrogates; 0.5 (line): nothing "
+                "beyond drift.",
+                x="statistic",
+                y="rank",
+                series="homology_dimension",
+                panels="network",
+                reference=0.5,
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )

@@ -15,6 +15,7 @@ from panic_hpc.analysis.estimators.similarity.neighbours import (
 )
 from panic_hpc.analysis.estimators.variance.arrangements import Arrangements
 from panic_hpc.analysis.estimators.variance.factors import factor
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -207,5 +208,16 @@ PLUGINS = (
         function=analyse_neighbours,
         settings=NeighbourSettings,
         order=200,
+        figures=(
+            FigureSpec(
+                name="nearest",
+                table="nearest_runs",
+                form="distributions",
+                title="How near the nearest other run passes",
+                caption="A tick is a run; bar and dot are quartiles and median.",
+                x="network",
+                y="distance",
+            ),
+        ),
     ),
 )

@@ -3,8 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import mean_interval
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -114,5 +116,18 @@ PLUGINS = (
         function=analyse_pictures,
         per_model=False,
         order=510,
+        answer=greatest("Largest pictures in"),
+        figures=(
+            FigureSpec(
+                name="sizes",
+                table="sizes",
+                form="lines",
+                title="Bytes of a picture along runs",
+                caption="Mean of each tenth of the runs: simpler pictures take fewer.",
+                x="tenth",
+                y="bytes",
+                series="network",
+            ),
+        ),
     ),
 )

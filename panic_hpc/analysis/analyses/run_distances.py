@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from panic_hpc.analysis.answering import about
 from panic_hpc.analysis.base import QUESTIONS, Analysis
 from panic_hpc.analysis.estimators.similarity.kinds import Pairs, pairs_by_kind
 from panic_hpc.analysis.estimators.similarity.warping import energy_distance, in_step, warped
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
 from panic_hpc.analysis.run_diagrams import RunDiagramSettings, run_diagrams
@@ -183,5 +185,20 @@ PLUGINS = (
         function=analyse_run_distances,
         settings=RunDistanceSettings,
         order=205,
+        answer=about("in_step, other prompt"),
+        figures=(
+            FigureSpec(
+                name="distances",
+                table="run_distances",
+                form="intervals",
+                title="How far whole runs are apart",
+                caption="By each measure, in its own unit.",
+                x="kind",
+                y="distance",
+                panels="measure",
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from panic_hpc.analysis.base import Analysis
 from panic_hpc.analysis.estimators.bootstrap import mean_interval
 from panic_hpc.analysis.estimators.shape.bars import BarSummary, betti_curve, summarise_bars
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
 from panic_hpc.analysis.run_diagrams import RunDiagrams, RunDiagramSettings, run_diagrams
@@ -128,5 +129,21 @@ PLUGINS = (
         function=analyse_topology,
         settings=RunDiagramSettings,
         order=400,
+        figures=(
+            FigureSpec(
+                name="betti",
+                table="betti",
+                form="lines",
+                title="Betti curves",
+                caption="Mean over runs of how many pieces (0), loops (1), hollows (2) there are"
+                " at a scale.",
+                x="scale",
+                y="mean",
+                series="homology_dimension",
+                panels="network",
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )
