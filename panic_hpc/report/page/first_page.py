@@ -141,7 +141,7 @@ class FirstPage:
             "sentence": "{hours} hours by the clock in {shards} shards, {gpu_hours} of them of "
             "processes with a GPU.".format(**told) if self._shards else
             "No shard says when it was made.",
-            "energy": "none of the shards recorded any.",
+            "energy": work.energy_sentence(self._shards),
             "tables": [self._table(table, f"tables/{table.name}.csv", is_open=True)
                        for table in tables],
         }  # fmt: skip
