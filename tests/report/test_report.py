@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import synthetic
 
 from panic_hpc.analysis import (
     Analysis,
@@ -175,8 +176,8 @@ def test_a_record_of_a_stranger_removes_nothing_outside(dataset: Path, tmp_path:
 
 
 def test_the_verb_says_what_it_did_not_run(dataset: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "panic_hpc", "report", dataset, "--no-analyse", "--json",
-               "-o", tmp_path / "out"]  # fmt: skip
+    command = [sys.executable, "-m", "panic_hpc", "report", str(dataset), "--no-analyse", "--json",
+               "-o", str(tmp_path / "out")]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     told = json.loads(done.stdout)
     assert told == {"report": str(tmp_path / "out" / "index.html"), "analyses": 0, "failed": []}
@@ -190,3 +191,15 @@ def test_a_report_lies_in_its_experiment_or_beside_its_dataset(tmp_path: Path) -
     (tmp_path / "manifest.json").touch()
     assert report_directory(dataset) == tmp_path / "report"
     assert report_directory(tmp_path / "other.h5") == tmp_path / "other.report"
+
+
+def test_pictures_that_cannot_be_read_are_counted_and_left_out(tmp_path: Path) -> None:
+    experiment = synthetic.Experiment(tmp_path / "shards")
+    synthetic.merged(tmp_path / "D.h5", (experiment, synthetic.write(experiment, [12])))
+    with open_dataset(tmp_path / "D.h5") as dataset:
+        n_pictures = sum(len(dataset.image_steps(run)) for run in range(dataset.n_runs))
+        page = write_report(dataset, tmp_path / "out", [], {})
+    assert (
+        f"{n_pictures} pictures could not be read." in page.with_name("explorer.html").read_text()
+    )
+    assert "contact_sheet: " in page.read_text()
