@@ -15,6 +15,7 @@ from panic_hpc.analysis.estimators.similarity.neighbours import (
 )
 from panic_hpc.analysis.estimators.variance.arrangements import Arrangements
 from panic_hpc.analysis.estimators.variance.factors import factor
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -68,7 +69,7 @@ def analyse_neighbours(found: TrajectorySet, settings: NeighbourSettings) -> Ana
         sample = spread_states(found, settings.most_states)
         points = unit_rows(found.vectors[sample.rows])
         plain = nearest_neighbours(points, settings.k, runs=sample.runs)
-        local = local_similarities(points, settings.k, runs=sample.runs)
+        local = local_similarities(plain)
         corrected = nearest_neighbours(points, settings.k, runs=sample.runs, local=local)
         hubs = [hubness(one, len(points)) for one in (plain, corrected)]
         if sample.every > 1:
@@ -207,5 +208,16 @@ PLUGINS = (
         function=analyse_neighbours,
         settings=NeighbourSettings,
         order=200,
+        figures=(
+            FigureSpec(
+                name="nearest",
+                table="nearest_runs",
+                form="distributions",
+                title="How near the nearest other run passes",
+                caption="A tick is a run; bar and dot are quartiles and median.",
+                x="network",
+                y="distance",
+            ),
+        ),
     ),
 )
