@@ -4,7 +4,7 @@ An arm is a network, of one dataset or of several. Runs pair with those of the b
 the same prompt and seed; what has no partner is counted and left out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,8 @@ Pair = tuple[str, int]
 class Arm:
     """Runs that are compared with others: those of one network of one dataset.
 
-    name: the network's, behind its dataset's where there are several.
+    name: the network's, behind its dataset's where there are several, before its noise where it was
+        run with both.
     rows: the rows of its runs, by prompt and seed.
     """
 
@@ -96,15 +97,25 @@ def arms_of(datasets: Sequence["Dataset"]) -> list[Arm]:
         prompts, runs = dataset.prompt_texts(), dataset.runs()
         keys = zip(runs["prompt"].to_list(), runs["seed"].to_list(), strict=True)
         pairs = [(prompts[prompt], seed) for prompt, seed in keys]
-        networks = runs["network"].to_numpy()
         place = f"{dataset.path.parent.name or dataset.path.stem}: " if len(datasets) > 1 else ""
-        for network, name in enumerate(dataset.networks()["name"].to_list()):
-            rows = np.flatnonzero(networks == network).tolist()
+        for name, rows in _networks(dataset, runs["network"].to_numpy(), runs["noise"]):
             arms.append(Arm(f"{place}{name}", dataset, {pairs[row]: row for row in rows}))
     if len(arms) < 2:
         what = f"There is one network, {arms[0].name}" if arms else "There is no network"
         raise AnalysisError(f"{what}, and nothing to compare it with", hint="Name another dataset")
     return arms
+
+
+def _networks(
+    dataset: "Dataset", networks: NDArray[np.int64], noises: Iterable[object]
+) -> Iterator[tuple[str, list[int]]]:
+    """Yield (name, rows) of each network, once for each noise that it was run with."""
+    noise = np.array([str(one) for one in noises])
+    for network, name in enumerate(dataset.networks()["name"].to_list()):
+        kinds = sorted(set(noise[networks == network].tolist()))
+        for kind in kinds:
+            rows = np.flatnonzero((networks == network) & (noise == kind)).tolist()
+            yield f"{name} ({kind})" if len(kinds) > 1 else name, rows
 
 
 def baseline_of(arms: Sequence[Arm], wanted: str) -> Arm:

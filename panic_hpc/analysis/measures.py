@@ -98,7 +98,7 @@ def vectors_of(dataset: "Dataset", model: str, runs: NDArray[np.int64]) -> Value
     if model not in dataset.models_of(EMBEDDINGS):
         raise _unknown(dataset, f"kid.{model}")
     found = [dataset.trajectory(run, model) for run in runs.tolist()]
-    rows = np.concatenate(found).astype(np.float64)
+    rows = np.concatenate(found).astype(np.float64) if found else np.empty((0, 1))
     return np.asarray(rows[np.isfinite(rows).all(axis=1)])
 
 

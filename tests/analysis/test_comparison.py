@@ -135,6 +135,16 @@ def test_a_measure_that_nothing_gives_names_those_there_are(
     assert told in caught.value.hint
 
 
+def test_a_network_of_both_noises_is_two_arms(tmp_path: Path) -> None:
+    """Their runs of one prompt and seed must not hide one another."""
+    networks = [NETWORKS[0], {"models": NETWORKS[0], "noise": "per_step"}]
+    with made(tmp_path / "E", networks=networks) as both:
+        fixed, stepped = compared([both], "Luminance.mean").arms
+    assert fixed.name == "DummyT2I → DummyI2T (fixed)"
+    assert stepped.name == "DummyT2I → DummyI2T (per_step)"
+    assert stepped.difference.n_pairs == fixed.n_runs == stepped.n_runs == 21
+
+
 def test_a_baseline_is_one_arm(dataset: Dataset) -> None:
     with pytest.raises(AnalysisError, match="2 arms are called so"):
         compared([dataset], "steps", baseline="Dummy")
