@@ -27,7 +27,7 @@ def compilable_parts(name: str, pipeline: Any) -> dict[str, Any]:
     decoders = {
         f"{part}.decoder": module.decoder
         for part in DECODERS
-        if hasattr(module := getattr(pipeline, part, None), "decoder")
+        if (module := getattr(pipeline, part, None)) is not None and hasattr(module, "decoder")
     }
     return denoisers | decoders
 
