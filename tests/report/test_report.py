@@ -1,6 +1,8 @@
 """The report: answers made of what analyses declare, whole files, safe folders."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +20,7 @@ from panic_hpc.analysis import (
 from panic_hpc.analysis.records import AnalysisRecord
 from panic_hpc.analysis.simulation.dataset import write_dataset
 from panic_hpc.analysis.simulation.planted import Planted
+from panic_hpc.cli.report import report_directory
 from panic_hpc.errors import PanicError
 from panic_hpc.report.figures.drawing import draw
 from panic_hpc.report.page.answers import answered
@@ -62,7 +65,7 @@ def test_every_question_is_answered_or_says_why_not() -> None:
     assert third.reasons[0].reason == "it failed: ValueError: no"
     assert "panic-hpc analyse DATASET never" in third.reasons[1].reason
     assert fourth.answers == []
-    assert [one.title for one in other.answers] == ["odd"]
+    assert (other.question, [one.title for one in other.answers]) == ("Why?", ["odd"])
 
 
 COLUMNS = (
@@ -169,3 +172,21 @@ def test_a_record_of_a_stranger_removes_nothing_outside(dataset: Path, tmp_path:
     (out / "report.json").write_text(json.dumps(told))
     write(dataset, out)
     assert (tmp_path / "victim.txt").read_text() == "mine"
+
+
+def test_the_verb_says_what_it_did_not_run(dataset: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "panic_hpc", "report", dataset, "--no-analyse", "--json",
+               "-o", tmp_path / "out"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)
+    assert told == {"report": str(tmp_path / "out" / "index.html"), "analyses": 0, "failed": []}
+    page = Path(told["report"]).read_text()
+    assert "it was not run; panic-hpc analyse DATASET loops runs it" in page
+
+
+def test_a_report_lies_in_its_experiment_or_beside_its_dataset(tmp_path: Path) -> None:
+    dataset = tmp_path / "dataset.h5"
+    assert report_directory(dataset) == tmp_path / "dataset.report"
+    (tmp_path / "manifest.json").touch()
+    assert report_directory(dataset) == tmp_path / "report"
+    assert report_directory(tmp_path / "other.h5") == tmp_path / "other.report"

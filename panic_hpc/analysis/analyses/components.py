@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.analysis.answering import about
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.variance.components import (
     RESIDUAL,
@@ -12,6 +13,7 @@ from panic_hpc.analysis.estimators.variance.components import (
     Components,
     variance_components,
 )
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -133,5 +135,22 @@ PLUGINS = (
         function=analyse_components,
         settings=ComponentSettings,
         order=310,
+        answer=about("drift", "place"),
+        figures=(
+            FigureSpec(
+                name="shares",
+                table="components",
+                form="intervals",
+                title="What the differences between runs are made of",
+                caption="Share of the variance (omega squared) of each outcome; 0 (line): it "
+                "makes no difference. A factor of few levels has a wide interval.",
+                x="term",
+                y="omega2",
+                panels="outcome",
+                low="omega2_low",
+                high="omega2_high",
+                reference=0.0,
+            ),
+        ),
     ),
 )
