@@ -12,9 +12,9 @@ from panic_hpc.disk.copying import copy_compared, copy_range
 from panic_hpc.disk.system import sync, sync_data
 from panic_hpc.errors import ShardError
 from panic_hpc.merging.digests import RunRange, compare
+from panic_hpc.merging.inputs import opened
 from panic_hpc.merging.layout import Unit
 from panic_hpc.merging.rebase import Rebase, is_missing
-from panic_hpc.merging.sources import opened
 from panic_hpc.store.format.reader import CHECKSUM_COLUMNS, OpenArrays
 
 # A task opens its source once; too large a task leaves other threads idle at the end.

@@ -7,9 +7,9 @@ from math import prod
 import numpy as np
 
 from panic_hpc.errors import ShardError
+from panic_hpc.merging.inputs import opened
 from panic_hpc.merging.layout import Table
 from panic_hpc.merging.run_sources import MISSING, Source
-from panic_hpc.merging.sources import opened
 from panic_hpc.store.format.digest import run_digests
 from panic_hpc.store.format.reader import OpenArrays
 from panic_hpc.store.results.section import Section

@@ -1,15 +1,18 @@
 """What a merge reads: which shards there are of those that there should be, and what they hold."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from panic_hpc.errors import ManifestError
+from panic_hpc.errors import ManifestError, ShardError
 from panic_hpc.merging.run_sources import Source
 from panic_hpc.merging.unify import ExperimentInfo
+from panic_hpc.store.format.reader import OpenArrays
 from panic_hpc.store.format.shard import ShardFile, open_shard
 from panic_hpc.store.results.base import kind_of
 from panic_hpc.types import Shard
@@ -117,3 +120,16 @@ def _require_expected(file: ShardFile, one: Input) -> None:
     first, count = one.shard.first_run, one.shard.n_runs
     if not np.array_equal(file.array("runs/index"), np.arange(first, first + count)):
         raise ManifestError(f"{one.path} does not hold the {count} runs from {first} on")
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[OpenArrays]:
+    """Open the arrays of a source; ShardError where its file is gone."""
+    try:
+        descriptor = os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise ShardError(f"{source.path} disappeared while it was merged") from error
+    try:
+        yield OpenArrays(Path(source.path), descriptor, source.entries)
+    finally:
+        os.close(descriptor)

@@ -11,6 +11,7 @@ import numpy as np
 from panic_hpc.errors import ConflictError
 from panic_hpc.keys import content_key
 from panic_hpc.merging.dataset_file import Contents, made
+from panic_hpc.merging.inputs import opened
 from panic_hpc.merging.layout import ArrayPlan, Table, bytes_to_copy, make_table, plan_arrays, units
 from panic_hpc.merging.referring import reference_arrays
 from panic_hpc.merging.run_sources import (
@@ -21,7 +22,6 @@ from panic_hpc.merging.run_sources import (
     stage_models,
     trace,
 )
-from panic_hpc.merging.sources import opened
 from panic_hpc.merging.tables import Collection, lines, own_arrays
 from panic_hpc.merging.unify import ExperimentInfo, Unified, setting_differences, unify
 from panic_hpc.store.format.digest import dataset_content_key as dataset_key

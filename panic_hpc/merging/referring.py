@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from panic_hpc.disk.blocks import block_spans
 from panic_hpc.errors import PanicError
+from panic_hpc.merging.inputs import opened
 from panic_hpc.merging.layout import Table
 from panic_hpc.merging.run_sources import MISSING, Source
-from panic_hpc.merging.sources import opened
 from panic_hpc.store.format import ragged
 from panic_hpc.store.format.references import OFFSET, PATHS, SHA256, START
 

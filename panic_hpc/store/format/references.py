@@ -34,7 +34,7 @@ ARRAY = "images/values"
 START, OFFSET = "references/start", "references/offset"
 SHA256 = "references/sha256"
 PATHS = "references"
-MAKE_WHOLE = "Merge again with --images copy, which makes the dataset whole"
+MAKE_WHOLE = "Make it whole first: panic-hpc dataset pack DATASET"
 
 Block = tuple[Path, int, int, str]
 """A file, a place in it, a length, and the SHA-256 of what is there."""
@@ -104,13 +104,19 @@ class References:
     def require(self, block: Block) -> None:
         """Raise ShardError unless a block is whole, in a file that is below the folder."""
         path, place, length, sha256 = block
+        with self.opened(path) as descriptor:
+            content = read_bytes(descriptor, length, place, str(path))
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ShardError(f"{path} is damaged, or is not the file that {self.source} refers to")
+
+    @contextmanager
+    def opened(self, path: Path) -> Iterator[int]:
+        """Give a descriptor of a file; ShardError where that is not below the folder."""
         # Links are followed, but not out of the folder.
         if not path.resolve().is_relative_to(self.folder.resolve()):
             raise ShardError(f"{self.source} refers to {path}, which lies outside of its folder")
         with _opened(path, self.source) as descriptor:
-            content = read_bytes(descriptor, length, place, str(path))
-        if hashlib.sha256(content).hexdigest() != sha256:
-            raise ShardError(f"{path} is damaged, or is not the file that {self.source} refers to")
+            yield descriptor
 
 
 @contextmanager
@@ -123,7 +129,7 @@ def _opened(path: Path, source: Path) -> Iterator[int]:
         raise ShardError(
             f"{source} refers to {path}, which cannot be read ({error.strerror})",
             hint="Move the dataset together with its shards, or make it whole first: "
-            "panic-hpc merge EXP --images copy",
+            "panic-hpc dataset pack DATASET",
         ) from error
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

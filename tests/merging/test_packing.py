@@ -1,0 +1,134 @@
+"""Datasets that refer to their pictures made whole: the same content, and nothing half done."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import forge
+import numpy as np
+import pytest
+import synthetic
+from synthetic import Experiment
+
+import panic_hpc
+from panic_hpc.errors import Interrupted, PanicError, ShardError
+from panic_hpc.merging.packing import pack
+from panic_hpc.store.checks.verify import verify_file
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    return Experiment(tmp_path / "exp" / "parts", has_real_images=True)
+
+
+@pytest.fixture
+def referring(experiment: Experiment) -> Path:
+    """A dataset whose pictures are in its shards, some of which are taken only in part."""
+    other = Experiment(experiment.root.parent / "more", seeds=(2, 3, 4), has_real_images=True)
+    pairs = [(one, synthetic.write(one, [7, 5])) for one in (experiment, other)]
+    return synthetic.merged(experiment.root.parent / "dataset.h5", *pairs, refer=True).path
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    with panic_hpc.open(path) as dataset:
+        names = set(dataset.file.entries) - {"checksums/length", "checksums/sha256"}
+        return {name: dataset.file.array(name) for name in names}
+
+
+def test_a_packed_dataset_has_all_that_it_had_and_needs_its_shards_no_more(
+    referring: Path, tmp_path: Path
+) -> None:
+    before = arrays(referring)
+    with panic_hpc.open(referring) as dataset:
+        pictures = dataset.file.array("images/values")
+        key = dataset.content_key
+    packed = pack(referring, referring)
+    assert (packed.content_key, packed.packed_nbytes) == (key, len(pictures))
+    alone = tmp_path / "alone" / "dataset.h5"
+    alone.parent.mkdir()
+    for name in ("dataset.h5", "dataset.h5.digest"):
+        shutil.move(referring.with_name(name), alone.with_name(name))
+    shutil.rmtree(referring.parent)
+    checked = verify_file(alone)
+    assert (checked.findings, checked.content_key) == ((), key)
+    after = arrays(alone)
+    assert np.array_equal(after.pop("images/values"), pictures)
+    expected = {n: array for n, array in before.items() if not n.startswith("references/")}
+    assert after.keys() == expected.keys()
+    for name, array in expected.items():
+        assert np.array_equal(after[name], array)
+        assert after[name].dtype == array.dtype
+
+
+def test_it_is_what_a_merge_that_copies_makes_and_packing_again_changes_nothing(
+    experiment: Experiment,
+) -> None:
+    pair = (experiment, synthetic.write(experiment, [7, 5]))
+    target = experiment.root.parent / "one.h5"
+    synthetic.merged(target, pair, refer=True)
+    packed = pack(target, target)
+    assert not synthetic.merged(target, pair).is_new
+    content = target.read_bytes()
+    again = pack(target, target)
+    assert (again.packed_nbytes, again.nbytes) == (0, packed.nbytes)
+    assert target.read_bytes() == content
+
+
+def test_a_picture_that_changed_since_ends_it_and_leaves_all_as_it_was(
+    experiment: Experiment, referring: Path
+) -> None:
+    shard = experiment.root / "runs" / "runs_00000.h5"
+    shard.chmod(0o644)
+    forge.overwrite(shard, "images/values", lambda values: values ^ np.uint8(1))
+    before = {one.name: one.read_bytes() for one in referring.parent.iterdir() if one.is_file()}
+    with pytest.raises(ShardError, match="is damaged, or is not the file"):
+        pack(referring, referring)
+    after = {one.name: one.read_bytes() for one in referring.parent.iterdir() if one.is_file()}
+    assert after == before
+
+
+def test_a_shard_behind_a_link_that_leads_out_of_the_folder_is_not_packed(
+    experiment: Experiment, referring: Path, tmp_path: Path
+) -> None:
+    shard = experiment.root / "runs" / "runs_00000.h5"
+    shutil.move(shard, tmp_path / "outside.h5")
+    shard.symlink_to(tmp_path / "outside.h5")
+    with pytest.raises(ShardError, match="outside of its folder"):
+        pack(referring, tmp_path / "whole.h5")
+    assert not (tmp_path / "whole.h5").exists()
+
+
+def test_it_replaces_no_shard_and_nothing_else_unasked(
+    experiment: Experiment, referring: Path, tmp_path: Path
+) -> None:
+    shard = experiment.root / "runs" / "runs_00000.h5"
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    for target, force in ((shard, False), (shard, True), (notes, False)):
+        content = target.read_bytes()
+        with pytest.raises(PanicError):
+            pack(referring, target, force=force)
+        assert target.read_bytes() == content
+
+
+def test_it_stops_when_it_is_asked_to_and_leaves_no_temporary_file(
+    referring: Path,
+) -> None:
+    before = sorted(os.listdir(referring.parent))
+    with pytest.raises(Interrupted, match="not whole yet: enough"):
+        pack(referring, referring, should_stop=lambda: "enough")
+    assert sorted(os.listdir(referring.parent)) == before
+
+
+def test_the_verb_packs_in_place_and_says_what_it_did(referring: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "panic_hpc", "dataset", "pack", str(referring)]
+        return subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
+
+    told = json.loads(run("--json").stdout)
+    assert told["path"] == str(referring)
+    assert told["nbytes"] == referring.stat().st_size > told["packed_nbytes"] > 0
+    assert ": whole, " in run().stdout
