@@ -11,6 +11,7 @@ EXTRAS = {
     "engines": ("gph", "gudhi", "ripser"),
     "publish": ("rocrate", "packaging"),
     "video": ("av",),
+    "energy": ("pynvml",),
 }  # fmt: skip
 """By extra of pyproject.toml: the modules that it brings."""
 

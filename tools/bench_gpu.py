@@ -78,7 +78,8 @@ class Checkpoints:
         dtype = "float32" if self.options.tiny else "bfloat16"
         path = self._saved(name)
         label = {"family": model.family, "path": str(path), "dtype": dtype}
-        return {**label, "batch_size": batch_size, "seconds": 1.0, **settings}
+        compiled = {"compile": True} if self.options.compile and name in PIPELINES else {}
+        return {**label, "batch_size": batch_size, "seconds": 1.0, **settings, **compiled}
 
     def _saved(self, name: str) -> Path:
         folder = self.root / name
@@ -424,6 +425,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20, help="of each run, for pairs of models")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true", help="models of a few kilobytes")
+    parser.add_argument("--compile", action="store_true", help="pipelines' denoiser and VAE too")
     parser.add_argument("--folder", type=Path, help="for the weights, 34 GB at most a model")
     parser.add_argument("--out", type=Path, help="JSON file for the results")
     return parser.parse_args(given)

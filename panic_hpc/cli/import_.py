@@ -20,7 +20,7 @@ class _DatabaseUnlessNamed(TyperGroup):
     """Reads `import FILE …` as `import database FILE …`, as scripts wrote it before."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        is_named = not args or args[0] in self.commands or args[0] == "--help"
+        is_named = not args or args[0] in (*self.commands, *ctx.help_option_names)
         return super().parse_args(ctx, args if is_named else [DATABASE, *args])
 
 

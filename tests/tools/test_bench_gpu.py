@@ -18,7 +18,7 @@ def test_every_part_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     # The benchmark sets it for itself, and this process goes on.
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     out = tmp_path / "out.json"
-    given = ["--tiny", "--device", "cpu", "--batches", "1,2", "--steps", "2"]
+    given = ["--tiny", "--compile", "--device", "cpu", "--batches", "1,2", "--steps", "2"]
     models = ["--models", "SDXLTurbo", "BLIPLarge", "BertBase"]
     result = bench_gpu.main([*given, *models, "--out", str(out)])
     assert json.loads(out.read_text()) == result
