@@ -36,17 +36,19 @@ test-base:
 	$(BASE)/bin/pip install --quiet --constraint constraints.txt --editable '.[analysis,engines,mpi,publish,video,dev]' pillow
 	$(BASE)/bin/python -m pytest -m "$(WITHOUT_COMPUTE)" $(PYTEST_ARGS) $(BASE_TESTS)
 
-# The lowest version of every direct dependency that pyproject.toml allows; what only passes bytes to
-# other processes is left out, since versions do not change it.
+# The lowest version of every direct dependency that pyproject.toml allows, and for each of them the
+# tests that use all that we call of it (tools/lowest_versions.py has the table): the other tests ask
+# the same calls again, or none, and all of them would take half an hour.
 LOWEST := .venv-lowest
+LOWEST_TESTS ?= $(shell $(PYTHON) tools/lowest_versions.py --tests)
 test-lowest:
 	$(PYTHON) -m venv $(LOWEST)
 	$(PYTHON) tools/lowest_versions.py >$(LOWEST)/constraints.txt
 	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST)/constraints.txt scikit-build-core nanobind cmake ninja setuptools wheel
 	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST)/constraints.txt --no-build-isolation \
 	    --editable '.[compute,analysis,engines,mpi,publish,video,dev]'
-	$(LOWEST)/bin/python -m pytest -q -m 'not slurm and not apptainer and not mpi and not programs and not long' \
-	    -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(LOWEST)/bin/python -m pytest -q -m 'not slurm and not apptainer and not programs and not long' \
+	    -n 2 --dist loadfile $(PYTEST_ARGS) $(LOWEST_TESTS)
 
 # Injections by the thousand: minutes to hours. The tests do some of each.
 faults: $(STAMP)

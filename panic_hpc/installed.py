@@ -89,6 +89,7 @@ def folders(kind: str) -> Iterator[Path]:
 def forget() -> None:
     """Look again at the next question: for tests, whose plugins come and go."""
     plugins.cache_clear()
+    _all_entry_points.cache_clear()
 
 
 def lookup(known: Mapping[str, Any], name: str, noun: str) -> Any:
@@ -127,7 +128,13 @@ def _foreign_modules(kind: str) -> Iterator[tuple[str, Any]]:
 
 
 def _entry_points(kind: str) -> Any:
-    return metadata.entry_points(group=f"panic_hpc.{kind}")
+    return _all_entry_points().select(group=f"panic_hpc.{kind}")
+
+
+@cache
+def _all_entry_points() -> Any:
+    # It reads a file of every installed distribution: once a process, and not once a question.
+    return metadata.entry_points()
 
 
 def _single(module: Any) -> tuple[Any, ...]:

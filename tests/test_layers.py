@@ -60,6 +60,7 @@ DOORS = {
     "submitit": ("backends.slurm.sbatch", "backends.local.pool"),
     "matplotlib": ("report",),
     "av": ("report.video",),
+    "pynvml": ("models.device.energy",),
     "jinja2": ("report.rendering",),
 }
 LAZY = set(DOORS) - {"h5py"}

@@ -56,6 +56,13 @@ def test_every_dependency_of_this_project_has_a_bound() -> None:
     assert lowest_versions.lowest_versions(table)["torch"] == "2.13"
 
 
+def test_every_dependency_is_tested_with_its_lowest_version_or_it_is_said_why_not() -> None:
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    tested = {name for names in lowest_versions.TESTS.values() for name in names}
+    assert tested | lowest_versions.UNTESTED.keys() == lowest_versions.lowest_versions(table).keys()
+    assert all((ROOT / file).is_file() for file in lowest_versions.TESTS)
+
+
 def test_the_demo_is_shown_between_its_markers() -> None:
     readme = "before\n<!-- begin demo -->\nold\n<!-- end demo -->\nafter\n"
     shown = show_demo.show(readme, "a \\1 line  \nanother\n")

@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from panic_hpc.analysis.answering import Answer, overall
 from panic_hpc.analysis.figure_spec import FigureSpec
-from panic_hpc.analysis.results import AnalysisResult, Statement
+from panic_hpc.analysis.results import AnalysisResult
 from panic_hpc.analysis.trajectory_set import TrajectorySet
 
 QUESTIONS = (
@@ -32,11 +33,6 @@ class AnalysisSettings(BaseModel):
     seed: int = 0
     level: float = Field(default=0.95, gt=0.5, lt=1.0)
     draws: int = Field(default=999, ge=19)
-
-
-def overall(found: AnalysisResult) -> Statement | None:
-    """Return the first statement about the whole dataset, None where there is none."""
-    return next((one for one in found.statements if not one.subject), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +61,5 @@ class Analysis:
     per_model: bool = True
     needs: tuple[str, ...] = ()
     order: int = 100
-    answer: Callable[[AnalysisResult], Statement | None] = overall
+    answer: Answer = overall
     figures: tuple[FigureSpec, ...] = ()

@@ -27,25 +27,40 @@ class Findings:
     def __init__(self) -> None:
         self.statements: list[Statement] = []
         self.tests: list[HypothesisTest] = []
-        self.not_done: list[NotDone] = []
+        self._lacks: dict[tuple[str, str], list[str]] = {}
 
     @contextmanager
-    def part(self, what: str) -> Iterator[None]:
+    def part(self, what: str, where: str = "") -> Iterator[None]:
         """Keep the reason where the body raises AnalysisError."""
         try:
             yield
         except AnalysisError as error:
-            self.lack(what, str(error))
+            self.lack(what, str(error), where)
 
-    def lack(self, what: str, why: str) -> None:
-        """Say what could not be done, and why; the same is said once."""
-        if NotDone(what, why) not in self.not_done:
-            self.not_done.append(NotDone(what, why))
+    def lack(self, what: str, why: str, where: str = "") -> None:
+        """Say what could not be done, why, and in which network; one reason is told once."""
+        places = self._lacks.setdefault((what, why), [])
+        if where and where not in places:
+            places.append(where)
+
+    @property
+    def not_done(self) -> list[NotDone]:
+        """What could not be done, each with where."""
+        return [
+            NotDone(what, f"{why}{_among(places)}") for (what, why), places in self._lacks.items()
+        ]
 
     def result(self, tables: Sequence[ResultTable], n_units: Mapping[str, int]) -> AnalysisResult:
         """Return all of it; tables without rows are left out."""
         full = [table for table in tables if len(table)]
         return AnalysisResult(self.statements, full, self.tests, self.not_done, n_units)
+
+
+def _among(places: Sequence[str]) -> str:
+    if not places:
+        return ""
+    more = f" and {len(places) - 2} more" if len(places) > 2 else ""
+    return f" ({', '.join(places[:2])}{more})"
 
 
 def units_of(labels: RunLabels) -> dict[str, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of, unit_rows
+from panic_hpc.analysis.trajectory_set import RunLabels, TrajectorySet, codes_of, unit_rows
 from panic_hpc.errors import AnalysisError
 
 Rows = NDArray[np.int64]
@@ -92,6 +92,17 @@ def mean_directions(found: TrajectorySet, first: float, last: float) -> NDArray[
         if len(states):
             means[run] = states.mean(axis=0, dtype=np.float64)
     return means
+
+
+def has_shared_seeds(labels: RunLabels) -> bool:
+    """Return whether there are several seeds, of two prompts each or more in the mean.
+
+    Runs of one seed then share their noise, which is a factor to keep apart.
+    """
+    prompts = codes_of(labels.prompt)[0]
+    pairs = set(zip(labels.seed.tolist(), prompts.tolist(), strict=True))
+    n_seeds = len(set(labels.seed.tolist()))
+    return n_seeds > 1 and len(pairs) >= 2 * n_seeds
 
 
 def share_of(length: int, first: float, last: float) -> tuple[int, int]:

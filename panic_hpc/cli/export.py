@@ -142,6 +142,28 @@ def crate(
     _print(export_crate(_parts(dataset_path(source), output, limit), output, about), as_json)
 
 
+@export.command()
+def croissant(
+    source: Source,
+    output: Target,
+    title: Annotated[str, typer.Option(help="Title of the dataset.")],
+    author: Annotated[
+        list[str], typer.Option(help="'Family, Given' or 'Family, Given <ORCID>'; repeatable.")
+    ],
+    description: Annotated[str, typer.Option(help="A sentence or two on what it is.")] = "",
+    licence: Annotated[str, typer.Option(help="SPDX identifier.")] = "CC-BY-4.0",
+    publisher: Annotated[str, typer.Option(help="The repository that will publish it.")] = "",
+    url: Annotated[str, typer.Option(help="The page where it will be published.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Write the dataset, its tables as Parquet, and a Croissant description that loaders read."""
+    from panic_hpc.store.exports.crate import Description
+    from panic_hpc.store.exports.croissant import export_croissant
+
+    about = Description(title, tuple(author), description, licence, publisher)
+    _print(export_croissant(dataset_path(source), output, about, url), as_json)
+
+
 def _parts(dataset: Path, output: Path, limit: int) -> list[Path]:
     """Return the dataset, or its parts, made in `output`, where it is larger than the limit."""
     if not limit or dataset.stat().st_size <= limit:

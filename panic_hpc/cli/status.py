@@ -122,7 +122,16 @@ def _show_usage(workspace: "Workspace", *, as_json: bool) -> None:
     if accounted:
         say("")
         _say_rows([["sacct says", "time", "GB"], *map(_accounted_cells, accounted)])
+    if any(row.gpu_wh is not None for row in rows):
+        say("")
+        measured = [row for row in rows if row.gpu_wh is not None]
+        _say_rows([["GPUs by NVML", "Wh", "g CO2e"], *map(_energy_cells, measured)])
     return None
+
+
+def _energy_cells(row: "Usage") -> list[str]:
+    co2 = "-" if row.co2_g is None else f"{row.co2_g:,.1f}"
+    return [row.stage, f"{row.gpu_wh or 0.0:,.2f}", co2]
 
 
 def _own_cells(row: "Usage") -> list[str]:

@@ -22,6 +22,7 @@ from panic_hpc.clusters.resources import (
     sbatch_options,
 )
 from panic_hpc.errors import LaunchError
+from panic_hpc.models.device.energy import GRID_VARIABLE
 
 # One line of printable text. Control characters (a newline ends a directive, an escape moves the
 # cursor of whoever reads the script) never get as far as a script.
@@ -155,6 +156,8 @@ class Cluster(ProfileTable):
     scheduler: Literal["slurm", "local"] = "slurm"
     workers: Annotated[int, Field(ge=1)] | None = None
     python: HostPath | None = None
+    # Grams of CO2 equivalent for a kWh where it stands: what a site or its country publishes.
+    grid_g_per_kwh: Annotated[float, Field(ge=0, le=5000, allow_inf_nan=False)] | None = None
     source: ProfileSource = ProfileSource()
     paths: Paths = Paths()
     limits: Limits = Limits()
@@ -180,6 +183,13 @@ class Cluster(ProfileTable):
             raise LaunchError(f"The profile {self.name} has no resources for the stage {name!r}")
         return resources
 
+    @property
+    def grid_variables(self) -> dict[str, str]:
+        """The variable that tells workers of the grid, where the profile does."""
+        if self.grid_g_per_kwh is None:
+            return {}
+        return {GRID_VARIABLE: f"{self.grid_g_per_kwh:g}"}
+
     def sharing_gpus(self, workers: int) -> "Cluster":
         """Return this profile with `workers` tasks a GPU in each stage that works on shards.
 
@@ -202,6 +212,15 @@ class Cluster(ProfileTable):
         Where mpiexec starts ranks inside one task, the job is asked for as that task.
         """
         return sbatch_options(self.stage(name).launched_by(self.mpi.launcher))
+
+
+def energy_options(cluster: Cluster, stage: str) -> dict[str, float]:
+    """Return what the ledger keeps to count energy: the grid, and how many share a GPU; pure."""
+    grid = cluster.grid_g_per_kwh
+    sharing = getattr(cluster.stage(stage), "workers_per_gpu", 1)
+    return ({} if grid is None else {"grid_g_per_kwh": grid}) | (
+        {"workers_per_gpu": sharing} if sharing > 1 else {}
+    )
 
 
 KEYS = tuple(

@@ -91,6 +91,30 @@ class Captioner:
             )
         return [self._output(row) for row in ids[:, prompt.n_tokens :].tolist()]
 
+    def answer(self, pixels: Any, question: str) -> Output:
+        """Return the greedy answer to a question about one picture."""
+        prompt = _PromptLength()
+        ids = self._asked(pixels, question, self.settings.max_new_tokens, prompt).sequences
+        return self._output(ids[0, prompt.n_tokens :].tolist())
+
+    def first_token_chances(self, pixels: Any, question: str) -> Any:
+        """Return the probability of each token to come first in an answer: (V,) float64."""
+        logits = self._asked(pixels, question, 1, _PromptLength()).logits[0][0]
+        return self._torch.softmax(logits.double(), dim=-1).cpu().numpy()
+
+    def _asked(self, pixels: Any, question: str, limit: int, prompt: "_PromptLength") -> Any:
+        with self._torch.inference_mode():
+            return self._model.generate(
+                **self._features([pixels], question),
+                do_sample=False,
+                num_beams=1,
+                max_new_tokens=limit,
+                logits_processor=[prompt],
+                # Before penalties and forced tokens: what the model itself holds for likely.
+                output_logits=True,
+                return_dict_in_generate=True,
+            )
+
     def _loaded(self, weights: Weights) -> Any:
         # A superset of AutoModelForImageTextToText: Phi-4 is in this one only.
         from transformers import AutoModelForMultimodalLM
@@ -135,9 +159,10 @@ class Captioner:
                 hint=f"Remove compile from [models.{self.spec.name}]",
             )
 
-    def _features(self, inputs: Sequence[Any]) -> dict[str, Any]:
+    def _features(self, inputs: Sequence[Any], question: str = "") -> dict[str, Any]:
         images = [self._image(pixels) for pixels in inputs]
-        told = self._processor(images, self.settings.prompt, self.settings.system)
+        prompt = question or self.settings.prompt
+        told = self._processor(images, prompt, self.settings.system)
         features = dict(told.to(self._device))
         if type(self._model).__name__ in CONTINUES_ITS_PROMPT and "input_ids" in features:
             # Behind an end token nothing is left to say, and its generate knows no token types.

@@ -27,5 +27,6 @@ class MetricSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    batch_size: int = Field(16, ge=1, le=4096)
+    # One: batches are filled up within a run, and formulas gain nothing by company.
+    batch_size: int = Field(1, ge=1, le=4096)
     against: Against = NOTHING

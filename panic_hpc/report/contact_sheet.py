@@ -27,6 +27,7 @@ LINE = 14
 CAPTION_LINES = 7
 TITLE_WIDTH = 190
 HEADER = 26
+HEADER_LINES = 6
 INK, FADED, PALE, PAPER = (26, 26, 26), (130, 130, 130), (190, 190, 190), (255, 255, 255)
 PALENESS = 0.7
 
@@ -54,22 +55,32 @@ class Strip:
 
 
 def contact_sheet(
-    strips: Sequence[Strip], path: Path, *, most_columns: int = 10, thumbnail: int = THUMBNAIL
+    strips: Sequence[Strip],
+    path: Path,
+    *,
+    most_columns: int = 10,
+    thumbnail: int = THUMBNAIL,
+    names: Sequence[str] = (),
 ) -> Path:
     """Write a PNG with a row a run and a column a step, captions beneath the pictures.
 
     Where there are more than `most_columns` steps every n-th is shown, n the least that fits; the
-    header says which. Small pictures are enlarged without smoothing. Raises PanicError where
-    there is nothing to show.
+    header says which, or has `names` for columns that are no steps (`Cell.step` then is a column's
+    number). Small pictures are enlarged without smoothing. Raises PanicError where there is nothing
+    to show.
     """
     steps = sorted({cell.step for strip in strips for cell in strip.cells})
     if not steps:
         raise PanicError("a contact sheet of no pictures was asked for", hint="run some steps")
     shown = every_nth(steps, most_columns)
     heights = [_strip_height(strip, shown, thumbnail) for strip in strips]
-    sheet = _blank(TITLE_WIDTH + len(shown) * (thumbnail + GAP) + GAP, HEADER + sum(heights) + GAP)
-    _draw_header(sheet, shown, thumbnail)
-    top = HEADER
+    heads = [
+        wrapped(names[step] if names else f"step {step}", thumbnail, HEADER_LINES) for step in shown
+    ]
+    top = HEADER + LINE * (max(map(len, heads)) - 1)
+    sheet = _blank(TITLE_WIDTH + len(shown) * (thumbnail + GAP) + GAP, top + sum(heights) + GAP)
+    for column, lines in enumerate(heads):
+        _write_lines(sheet, lines, _left_of(column, thumbnail), 6)
     for strip, height in zip(strips, heights, strict=True):
         _draw_strip(sheet, strip, shown, top, thumbnail)
         top += height
@@ -153,11 +164,6 @@ def _write_lines(
     pen = ImageDraw.Draw(sheet)
     for i, line in enumerate(lines):
         pen.text((left, top + i * LINE), line, font=_font(), fill=ink)
-
-
-def _draw_header(sheet: "Image", shown: Sequence[int], thumbnail: int) -> None:
-    for i, step in enumerate(shown):
-        _write_lines(sheet, [f"step {step}"], _left_of(i, thumbnail), 6)
 
 
 def _left_of(column: int, thumbnail: int) -> int:

@@ -39,6 +39,8 @@ class Context:
     checkpoint_s: checkpoints are made durable every so many seconds.
     cpus, memory_bytes: the cores and the memory that the work may use; None: nobody says.
     deadline: when the work must have ended (seconds since the epoch); None: nobody says.
+    energy(): what its header records of the GPUs' energy since the work began: `joules` and the
+        grid's intensity, or what is `missing`; empty where there is no GPU.
     ranks: the processes that do the work together; one alone unless `Stage.launch` is "ranks".
     """
 
@@ -55,6 +57,7 @@ class Context:
     cpus: int = 1
     memory_bytes: int | None = None
     deadline: float | None = None
+    energy: Callable[[], Mapping[str, Any]] = dict
     ranks: Ranks = field(default_factory=Alone)
 
 

@@ -35,10 +35,17 @@ def _described(spec: ModelSpec, model: Any) -> dict[str, Any]:
     return {**spec.identity(), "loaded": getattr(model, "details", {})}
 
 
-def finish_header(header: ShardHeader, journal: Journal, **more: Any) -> ShardHeader:
-    """Return `header` with the end of the work and every numerics class that had a part in it."""
+def finish_header(
+    context: Context, header: ShardHeader, journal: Journal, **more: Any
+) -> ShardHeader:
+    """Return `header` with the end of the work and every numerics class that had a part in it.
+
+    Energy is that of this attempt, as its start and end are: workers' logs have all attempts'.
+    """
     classes = journal.numerics
     # Several only where --allow-other-numerics was given; the bits then belong to no one class.
     numerics = classes[0] if len(classes) == 1 else {"classes": classes}
-    provenance = {**header.provenance, "ended": clock.now(), **more}
+    energy = dict(context.energy())
+    told = {"energy": energy} if energy else {}
+    provenance = {**header.provenance, "ended": clock.now(), **told, **more}
     return replace(header, numerics=numerics, provenance=provenance)

@@ -11,18 +11,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from panic_hpc import clock, exit_codes
 from panic_hpc.disk.system import remove
 from panic_hpc.errors import Interrupted, PanicError
 from panic_hpc.installed import lookup
 from panic_hpc.memory import memory_bytes
+from panic_hpc.models.device.energy import EnergyMeter, grid_intensity
 from panic_hpc.models.device.errors import find_sticky
 from panic_hpc.models.torch_setup import CUBLAS_WORKSPACE
 from panic_hpc.stages.base import ABSENT, Context, Stage
 from panic_hpc.types import Shard
-from panic_hpc.worker.device import cores, device
+from panic_hpc.worker.device import cores, device, gpu_numbers
 from panic_hpc.worker.provenance import provenance
 from panic_hpc.worker.stopper import Stopper, deadline, signals_noted
 from panic_hpc.workspace import leases
@@ -101,6 +102,7 @@ class Worker:
         self.stopper = Stopper(halt, deadline=deadline(), parent=options.parent)
         # Once a worker, since it asks git and the metadata of every library.
         self._provenance = provenance(self.process, self.device)
+        self._meter = EnergyMeter(gpu_numbers())
 
     def run(self, stage_name: str, indices: Sequence[int]) -> Iterable[Outcome]:
         """Yield what became of each of `indices`, in their order, until something says stop.
@@ -144,7 +146,7 @@ class Worker:
         return self._timed(stage, shard, held)
 
     def _timed(self, stage: Stage, shard: Shard, held: HeldLease) -> Outcome:
-        began, cpu_seconds = clock.now(), _cpu_seconds()
+        began, cpu_seconds, joules = clock.now(), _cpu_seconds(), self._meter.joules()
         say_event("begins", shard, host=self.process.host, job=self.process.slurm.label)
         outcome = self._execute(stage, shard, held)
         say_event(
@@ -153,6 +155,7 @@ class Worker:
             seconds=round(clock.now() - began, 3),
             peak_gb=_peak_gb(),
             cpu_seconds=round(_cpu_seconds() - cpu_seconds, 1),
+            **self._meter.since(joules),
         )
         return outcome
 
@@ -174,6 +177,7 @@ class Worker:
             self.stopper.forget_lease()
 
     def _context(self, held: HeldLease) -> Context:
+        joules = self._meter.joules()
         return Context(
             manifest=self.workspace.manifest,
             paths=self.workspace.paths,
@@ -185,7 +189,13 @@ class Worker:
             cpus=max(1, cores() // self.options.n_workers_sharing_cores),
             memory_bytes=memory_bytes() // self.options.n_workers_sharing_cores,
             deadline=self.stopper.work_until,
+            energy=lambda: self._energy(joules),
         )
+
+    def _energy(self, before: float | None) -> dict[str, Any]:
+        """Return what a header records of the energy since the meter said `before`."""
+        used = self._meter.since(before)
+        return used | grid_intensity(os.environ) if "joules" in used else used
 
     def _completed(self, shard: Shard) -> Outcome:
         paths = self.workspace.paths

@@ -1,5 +1,6 @@
 """Every installed analysis on data that cannot answer it: what it could not do, and why."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -86,12 +87,7 @@ def test_an_analysis_answers_or_says_why_not(name: str, bad: TrajectorySet) -> N
         assert lack.what
         assert len(lack.why) > 8, lack
     for said in found.statements:
-        assert "nan" not in said.sentence.lower().split(), said.sentence
-        assert np.isfinite(said.value) or not said.replication, said
-
-
-@pytest.mark.parametrize("name", available())
-def test_tests_have_a_p_value_between_0_and_1_and_units(name: str, bad: TrajectorySet) -> None:
-    for test in analysis(name, bad, **FEW_DRAWS).tests:
+        assert not re.search(r"\bnan\b", said.sentence), said.sentence
+    for test in found.tests:
         assert np.isnan(test.p) or 0 <= test.p <= 1
         assert test.n > 0

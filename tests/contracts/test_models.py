@@ -177,12 +177,21 @@ def metric(request: pytest.FixtureRequest, checkpoints: Checkpoints) -> Any:
 
 
 class TestMetric:
-    def items(self, metric: Any) -> list[Judged]:
-        size, family = metric.spec.batch_size, family_of(metric.spec)
+    def inputs(self, modality: str, count: int) -> list[Any]:
+        # As large as those that the built-in models make.
+        return images(count, 32) if modality == IMAGE else inputs_for(modality, count)
+
+    def several(self, metric: Any, count: int) -> list[list[Judged]]:
+        """Return batches that begin with different items."""
+        items = self.items(metric, count + metric.spec.batch_size)
+        return [items[place:] for place in range(count)]
+
+    def items(self, metric: Any, count: int = 0) -> list[Judged]:
+        size, family = count or metric.spec.batch_size, family_of(metric.spec)
         compared = family.compared(settings_of(metric.spec, family.settings))
-        own = inputs_for(metric.spec.consumes, size)
+        own = self.inputs(metric.spec.consumes, size)
         # Another one beside each: a picture compared with itself tells little.
-        others = inputs_for(compared, size + 1)[1:] if compared else [None] * size
+        others = self.inputs(compared, size + 1)[1:] if compared else [None] * size
         return [Judged(*pair) for pair in zip(own, others, strict=True)]
 
     def test_gives_a_number_a_component(self, metric: Any) -> None:
@@ -201,7 +210,8 @@ class TestMetric:
             assert np.array_equal(alone.values, whole[slot].values, equal_nan=True)
 
     def test_different_items_have_different_scores(self, metric: Any) -> None:
-        scores = metric.score(self.items(metric))
+        size = metric.spec.batch_size
+        scores = [s for items in self.several(metric, 4) for s in metric.score(items[:size])]
         assert len({score.values for score in scores}) > 1
 
     def test_a_metric_loaded_again_gives_the_same(self, metric: Any) -> None:

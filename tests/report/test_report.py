@@ -1,10 +1,13 @@
 """The report: answers made of what analyses declare, whole files, safe folders."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
+import synthetic
 
 from panic_hpc.analysis import (
     Analysis,
@@ -18,6 +21,7 @@ from panic_hpc.analysis import (
 from panic_hpc.analysis.records import AnalysisRecord
 from panic_hpc.analysis.simulation.dataset import write_dataset
 from panic_hpc.analysis.simulation.planted import Planted
+from panic_hpc.cli.report import report_directory
 from panic_hpc.errors import PanicError
 from panic_hpc.report.figures.drawing import draw
 from panic_hpc.report.page.answers import answered
@@ -62,7 +66,7 @@ def test_every_question_is_answered_or_says_why_not() -> None:
     assert third.reasons[0].reason == "it failed: ValueError: no"
     assert "panic-hpc analyse DATASET never" in third.reasons[1].reason
     assert fourth.answers == []
-    assert [one.title for one in other.answers] == ["odd"]
+    assert (other.question, [one.title for one in other.answers]) == ("Why?", ["odd"])
 
 
 COLUMNS = (
@@ -169,3 +173,33 @@ def test_a_record_of_a_stranger_removes_nothing_outside(dataset: Path, tmp_path:
     (out / "report.json").write_text(json.dumps(told))
     write(dataset, out)
     assert (tmp_path / "victim.txt").read_text() == "mine"
+
+
+def test_the_verb_says_what_it_did_not_run(dataset: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "panic_hpc", "report", str(dataset), "--no-analyse", "--json",
+               "-o", str(tmp_path / "out")]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)
+    assert told == {"report": str(tmp_path / "out" / "index.html"), "analyses": 0, "failed": []}
+    page = Path(told["report"]).read_text()
+    assert "it was not run; panic-hpc analyse DATASET loops runs it" in page
+
+
+def test_a_report_lies_in_its_experiment_or_beside_its_dataset(tmp_path: Path) -> None:
+    dataset = tmp_path / "dataset.h5"
+    assert report_directory(dataset) == tmp_path / "dataset.report"
+    (tmp_path / "manifest.json").touch()
+    assert report_directory(dataset) == tmp_path / "report"
+    assert report_directory(tmp_path / "other.h5") == tmp_path / "other.report"
+
+
+def test_pictures_that_cannot_be_read_are_counted_and_left_out(tmp_path: Path) -> None:
+    experiment = synthetic.Experiment(tmp_path / "shards")
+    synthetic.merged(tmp_path / "D.h5", (experiment, synthetic.write(experiment, [12])))
+    with open_dataset(tmp_path / "D.h5") as dataset:
+        n_pictures = sum(len(dataset.image_steps(run)) for run in range(dataset.n_runs))
+        page = write_report(dataset, tmp_path / "out", [], {})
+    assert (
+        f"{n_pictures} pictures could not be read." in page.with_name("explorer.html").read_text()
+    )
+    assert "contact_sheet: " in page.read_text()

@@ -1,15 +1,21 @@
+"""The diagrams stage: whose states are taken, what is recorded, and how work is spread."""
+
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from experiments import Planned, planned, stage_named
 
 from panic_hpc.errors import HomologyError, Interrupted
+from panic_hpc.experiment.config import Homology
 from panic_hpc.homology.api import diagrams
 from panic_hpc.homology.entropy import persistence_entropies
-from panic_hpc.stages.diagrams import one_diagram
+from panic_hpc.stages.diagrams import estimate, one_diagram
 from panic_hpc.stages.diagrams.clouds import RunCloud
+from panic_hpc.stages.diagrams.estimate import pays_a_pool
+from panic_hpc.stages.diagrams.one_diagram import DiagramSettings
 from panic_hpc.store.format.ragged import unpack_texts
 from panic_hpc.store.format.shard import ShardFile, open_shard
 from panic_hpc.store.results.diagrams import DIAGRAM_STATUS
@@ -60,7 +66,10 @@ def test_the_shard_layout_does_not_matter(tmp_path: Path, monkeypatch: pytest.Mo
     assert cut.digests(DIAGRAMS) == expected
 
 
-def test_the_number_of_processes_does_not_matter(tmp_path: Path) -> None:
+def test_the_number_of_processes_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "POOL_PAYS_S", 0.0)
     one = planned(tmp_path / "one", embedding_models=["DummyText"])
     two = planned(tmp_path / "two", embedding_models=["DummyText"])
     one.work(*STAGES)
@@ -186,3 +195,22 @@ def test_null_models_stand_beside_the_diagram_where_they_are_asked_for(tmp_path:
         assert np.array_equal(shard.array("diagrams/bars"), bare.array("diagrams/bars"))
         own = shard.array("diagrams/entropy")[:, 0]
         assert (np.abs(statistics[:, 0, :, 0, 0].mean(axis=1) - own) > 0.01).any()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "changes", "pays"),
+    [
+        ([100] * 20, {}, False),
+        ([1000] * 20, {}, True),
+        ([100] * 20, {"surrogates": 199}, True),
+        ([20] * 20, {"engine": "gudhi"}, False),
+        ([100], {"engine": "gudhi"}, True),
+        ([20], {"engine": "gudhi", "maxdim": 3}, True),
+        ([], {}, False),
+    ],
+)
+def test_processes_are_started_for_diagrams_that_take_longer_than_these(
+    sizes: list[int], changes: dict[str, Any], pays: bool
+) -> None:
+    settings = DiagramSettings.of(Homology(**{"maxdim": 2, **changes}))
+    assert pays_a_pool(sizes, 768, settings) is pays

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from panic_hpc.cli import register_verbs
 from panic_hpc.errors import Interrupted
 from panic_hpc.merging.assembling import MergeOptions
-from panic_hpc.stages.diagrams import job
+from panic_hpc.stages.diagrams import estimate, job
 from panic_hpc.stages.diagrams.clouds import RunCloud
 from panic_hpc.stages.diagrams.one_diagram import (
     Diagram,
@@ -119,7 +119,10 @@ def test_a_signal_is_answered_while_diagrams_are_computed(
     assert not experiment.paths.remarks.exists()
 
 
-def test_what_is_too_large_for_its_share_gets_all_of_the_memory(tmp_path: Path) -> None:
+def test_what_is_too_large_for_its_share_gets_all_of_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "POOL_PAYS_S", 0.0)
     free, tight = (planned(tmp_path / name, homology=LAZY) for name in ("free", "tight"))
     free.work(*STAGES)
     tight.work(*STAGES, cpus=2, memory_bytes=ENOUGH_FOR_ONE)

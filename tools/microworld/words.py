@@ -14,13 +14,19 @@ GLUE = ("there", "is", "are", "at", "in", "on", "the", "a", "and", "background",
 WORDS = tuple(
     sorted({*BACKGROUNDS, *COLOURS, *COUNTS, *PLACES, *SHAPES, *SIZES, *PLURALS.values(), *GLUE})
 )
+# Of the words, in the order in which the shipped models number them.
+LAST_LETTERS = "enadfklmopstwy"
 LENGTH = 32
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def merges_of(words: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Return byte-pair merges, in order, after which every word is one piece."""
+    """Return byte-pair merges, in order, after which every word is one piece; always the same.
+
+    The trainer settles ties by the pieces' numbers, and numbers last letters as its hash map yields
+    the words, which differs by process; special tokens it numbers in the order given.
+    """
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     bpe.pre_tokenizer = pre_tokenizers.Whitespace()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -28,7 +34,7 @@ def merges_of(words: tuple[str, ...]) -> list[tuple[str, str]]:
         vocab_size=5000,
         min_frequency=1,
         end_of_word_suffix="</w>",
-        initial_alphabet=alphabet,
+        special_tokens=[*alphabet, *(f"{letter}</w>" for letter in LAST_LETTERS)],
         show_progress=False,
     )
     bpe.train_from_iterator(words, trainer)

@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.similarity.attraction import Attraction, attraction
 from panic_hpc.analysis.estimators.texts.words import words
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -64,7 +66,7 @@ def analyse_attraction(found: TrajectorySet, settings: AnalysisSettings) -> Anal
     for name, own in networks_of(found):
         finals = _finals(own)
         for place, (word, (unit, function)) in enumerate(PROPERTIES.items()):
-            with gathered.part(f"{name}: {word}"):
+            with gathered.part(word, name):
                 initial = [function(text) for text in own.labels.prompt.tolist()]
                 final = finals[:, place]
                 if len(set(final[np.isfinite(final)].tolist())) < 2:
@@ -129,5 +131,22 @@ PLUGINS = (
         function=analyse_attraction,
         per_model=False,
         order=230,
+        answer=greatest("Surest pull in", by="low"),
+        figures=(
+            FigureSpec(
+                name="strength",
+                table="attraction",
+                form="intervals",
+                title="How strongly texts are pulled",
+                caption="0: the initial value is kept (line), 1: it is forgotten; intervals over"
+                " prompts.",
+                x="network",
+                y="strength",
+                series="property",
+                reference=0.0,
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )

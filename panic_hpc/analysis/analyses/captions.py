@@ -7,6 +7,7 @@ from pydantic import Field
 from panic_hpc.analysis.base import Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import mean_interval
 from panic_hpc.analysis.estimators.texts.words import WordsLeft, variety, words, words_left
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -101,7 +102,7 @@ def _lengths(
         runs = np.flatnonzero((found.labels.network == name) & (found.lengths > 0)).tolist()
         said = [text for run in runs for text in texts[run]]
         if not said:
-            gathered.lack(f"{name}: lengths", "its runs have no texts")
+            gathered.lack("lengths", "runs have no texts", name)
             continue
         counts = np.full((len(runs), len(grid)), np.nan)
         for place, run in enumerate(runs):
@@ -199,5 +200,30 @@ PLUGINS = (
         settings=CaptionSettings,
         per_model=False,
         order=500,
+        figures=(
+            FigureSpec(
+                name="lengths",
+                table="lengths",
+                form="lines",
+                title="Words of a text, by state",
+                caption="Mean over runs.",
+                x="state",
+                y="words",
+                series="network",
+            ),
+            FigureSpec(
+                name="words_left",
+                table="words_left",
+                form="lines",
+                title="What is left of the prompt's words",
+                caption="Share of its own prompt's words in a text, less that of other prompts' "
+                "words: 0 (line) is what texts of strangers have.",
+                x="state",
+                y="extra",
+                reference=0.0,
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )

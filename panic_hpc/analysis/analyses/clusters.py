@@ -15,6 +15,7 @@ from panic_hpc.analysis.estimators.shape.clusters import (
     cluster_states,
     transitions,
 )
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
 from panic_hpc.analysis.samples import StateSample, all_states, caption_of
@@ -142,5 +143,28 @@ PLUGINS = (
         function=analyse_clusters,
         settings=ClusterSettings,
         order=240,
+        figures=(
+            FigureSpec(
+                name="shares",
+                table="clusters",
+                form="bars",
+                title="How many states each cluster holds",
+                caption="Cluster -1 is what belongs to none.",
+                x="cluster",
+                y="share",
+            ),
+            FigureSpec(
+                name="transitions",
+                table="transitions",
+                form="heatmap",
+                title="How runs move between clusters",
+                caption="Probability of the next state's cluster (across) from that of a state "
+                "(down).",
+                x="target",
+                y="source",
+                value="probability",
+                panels="network",
+            ),
+        ),
     ),
 )

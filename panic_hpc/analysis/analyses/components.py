@@ -1,17 +1,20 @@
 """Crossed random effects: what share of the differences between runs each part makes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.analysis.answering import about
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
+from panic_hpc.analysis.estimators.texts.words import words
 from panic_hpc.analysis.estimators.variance.components import (
     RESIDUAL,
     Component,
     Components,
     variance_components,
 )
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -21,8 +24,9 @@ from panic_hpc.analysis.results import (
     Statement,
 )
 from panic_hpc.analysis.run_numbers import QUANTITIES, run_numbers
-from panic_hpc.analysis.samples import mean_directions
+from panic_hpc.analysis.samples import mean_directions, share_of
 from panic_hpc.analysis.trajectory_set import RunLabels, TrajectorySet
+from panic_hpc.types import DIAGRAMS
 
 TERMS = ("generator", "captioner", "generator:captioner", "prompt", "prompt:network", "seed")
 PLACE = "place"
@@ -50,12 +54,7 @@ def analyse_components(found: TrajectorySet, settings: ComponentSettings) -> Ana
     """Deal the variance of numbers of runs, and of their places, out to crossed effects."""
     gathered = Findings()
     rows: list[tuple[object, ...]] = []
-    numbers = run_numbers(found)
-    outcomes: list[tuple[str, str, NDArray[np.float64]]] = [
-        (one.name, one.unit, numbers[one.name]) for one in QUANTITIES
-    ]
-    outcomes.append((PLACE, "cosine distance", mean_directions(found, 0.5, 1.0)))
-    for name, unit, values in outcomes:
+    for name, unit, values in _outcomes(found):
         with gathered.part(name):
             dealt = variance_components(
                 values, _labels(found.labels), TERMS, level=settings.level, draws=settings.draws,
@@ -63,10 +62,33 @@ def analyse_components(found: TrajectorySet, settings: ComponentSettings) -> Ana
             )  # fmt: skip
             rows += [_row(name, unit, one, dealt.n_runs) for one in dealt.rows]
             for term, why in dealt.unresolved.items():
-                gathered.lack(f"part of {term}", why)
-            _say(name, dealt, found.labels, settings.level, gathered)
+                gathered.lack(f"part of {term}", why, name)
+            _say(name, dealt, settings.level, gathered)
     table = ResultTable.of_rows("components", "term of an outcome", _COLUMNS, rows)
     return gathered.result([table], units_of(found.labels))
+
+
+def _outcomes(found: TrajectorySet) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
+    """Yield (name, unit, a number a run, or a vector) of what is dealt out."""
+    numbers = run_numbers(found)
+    for one in QUANTITIES:
+        yield one.name, one.unit, numbers[one.name]
+    yield PLACE, "cosine distance", mean_directions(found, 0.5, 1.0)
+    if found.texts is not None:
+        lengths = [_words(found.texts(run)) for run in range(found.n_runs)]
+        yield "words", "words", np.array(lengths)
+    if found.dataset is not None and found.model in found.dataset.models_of(DIAGRAMS):
+        entropies = np.array(
+            [found.dataset.entropy(run, found.model) for run in range(found.n_runs)]
+        )
+        for dimension, column in enumerate(entropies.T):
+            yield f"entropy_H{dimension}", "nat", column
+
+
+def _words(texts: Sequence[str]) -> float:
+    """Return the mean number of words of the last tenth of a run's texts, nan of none."""
+    late = texts[slice(*share_of(len(texts), 0.9, 1.0))] if len(texts) else ()
+    return float(np.mean([len(words(text)) for text in late])) if late else float("nan")
 
 
 def _labels(labels: RunLabels) -> dict[str, NDArray[np.generic]]:
@@ -83,7 +105,7 @@ def _known(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _say(name: str, dealt: Components, labels: RunLabels, level: float, gathered: Findings) -> None:
+def _say(name: str, dealt: Components, level: float, gathered: Findings) -> None:
     for one in dealt.rows:
         if one.term == RESIDUAL:
             continue
@@ -133,5 +155,22 @@ PLUGINS = (
         function=analyse_components,
         settings=ComponentSettings,
         order=310,
+        answer=about("drift", "place"),
+        figures=(
+            FigureSpec(
+                name="shares",
+                table="components",
+                form="intervals",
+                title="What the differences between runs are made of",
+                caption="Share of the variance (omega squared) of each outcome; 0 (line): it "
+                "makes no difference. A factor of few levels has a wide interval.",
+                x="term",
+                y="omega2",
+                panels="outcome",
+                low="omega2_low",
+                high="omega2_high",
+                reference=0.0,
+            ),
+        ),
     ),
 )

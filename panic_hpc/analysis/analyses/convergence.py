@@ -3,8 +3,10 @@
 import numpy as np
 from pydantic import Field
 
+from panic_hpc.analysis.answering import least
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.similarity.strangers import Convergence, convergence
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -15,6 +17,7 @@ from panic_hpc.analysis.results import (
 )
 from panic_hpc.analysis.samples import networks_of, states_at, time_grid
 from panic_hpc.analysis.trajectory_set import TrajectorySet
+from panic_hpc.errors import AnalysisError
 
 _BY_STATE = (
     Quantity("network", "its models", ""),
@@ -50,14 +53,17 @@ def analyse_convergence(found: TrajectorySet, settings: ConvergenceSettings) -> 
     curves: list[tuple[object, ...]] = []
     changes: list[tuple[object, ...]] = []
     for name, own in networks_of(found):
-        with gathered.part(name):
+        with gathered.part("convergence", name):
             if np.ptp(own.lengths) > 0:
                 gathered.lack(
-                    f"{name}: the same runs from start to end",
+                    "the same runs from start to end",
                     "runs differ in length: late states are of those that went on",
+                    name,
                 )
             grid = time_grid(int(own.lengths.max()), settings.most_states)
             course = convergence(states_at(own, grid), own.labels.prompt, settings.level)
+            if not np.isfinite(course.relative):
+                raise AnalysisError("strangers begin in one place: there is nothing to converge")
             columns = (course.strangers, course.low, course.high, course.twins)
             curves += zip([name] * len(grid), grid.tolist(), *(c.tolist() for c in columns),
                           strict=True)  # fmt: skip
@@ -104,5 +110,32 @@ PLUGINS = (
         function=analyse_convergence,
         settings=ConvergenceSettings,
         order=220,
+        answer=least("Strangers come nearest in"),
+        figures=(
+            FigureSpec(
+                name="strangers",
+                table="strangers",
+                form="lines",
+                title="How far runs of different prompts are apart",
+                caption="Mean over pairs, interval over prompts.",
+                x="state",
+                y="strangers",
+                series="network",
+                low="low",
+                high="high",
+            ),
+            FigureSpec(
+                name="changes",
+                table="changes",
+                form="intervals",
+                title="Whether they come nearer",
+                caption="From the first to the last states; 0 (line): they do not.",
+                x="network",
+                y="change",
+                reference=0.0,
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )

@@ -4,9 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import mean_interval
 from panic_hpc.analysis.estimators.shape.dimension import two_nn
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
 from panic_hpc.analysis.samples import networks_of, spread_states
@@ -51,10 +53,10 @@ def analyse_dimension(found: TrajectorySet, settings: DimensionSettings) -> Anal
     runs: list[tuple[object, ...]] = []
     networks: list[tuple[object, ...]] = []
     for name, own in networks_of(found):
-        with gathered.part(name):
+        with gathered.part("dimension", name):
             chosen = np.linspace(0, own.n_runs - 1, min(settings.most_runs, own.n_runs)).astype(int)
             if len(chosen) < own.n_runs:
-                gathered.lack(f"{name}: all runs", f"{len(chosen)} of {own.n_runs} were measured")
+                gathered.lack("all runs", f"{len(chosen)} of {own.n_runs} were measured", name)
             measured = _measured(own, chosen, settings, gathered, name)
             runs += [(name, *row) for row in measured]
             if not measured:
@@ -86,7 +88,7 @@ def _measured(
         try:
             dimension = two_nn(states, window)
         except AnalysisError as error:
-            gathered.lack(f"{name}: a run", str(error))
+            gathered.lack("some runs", str(error), name)
             continue
         label = str(own.labels.prompt[run]), int(own.labels.seed[run])
         rows.append((*label, len(states), window, dimension))
@@ -143,5 +145,19 @@ PLUGINS = (
         function=analyse_dimension,
         settings=DimensionSettings,
         order=420,
+        answer=greatest("Most dimensions in"),
+        figures=(
+            FigureSpec(
+                name="dimensions",
+                table="network_dimensions",
+                form="intervals",
+                title="In how many dimensions runs move",
+                caption="TwoNN within runs, interval over prompts.",
+                x="network",
+                y="within_runs",
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import Analysis
 from panic_hpc.analysis.estimators.shape.bars import summarise_bars
 from panic_hpc.analysis.estimators.shape.drift import FEWEST_STATES, fit_drift
 from panic_hpc.analysis.estimators.shape.nulls import AgainstNull, against_null
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -172,7 +174,7 @@ def _rows(
 ) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for place, statistic in enumerate(STATISTICS):
-        with gathered.part(f"{network}: H{dimension}"):
+        with gathered.part(f"ranks of H{dimension}", network):
             one = against_null(observed[:, place], drawn[:, :, place], prompts, settings.level)
             is_tested = null == OWN and dimension > 0
             p = one.p if is_tested else None
@@ -219,5 +221,23 @@ PLUGINS = (
         function=analyse_drift_nulls,
         settings=NullSettings,
         order=410,
+        answer=greatest("Farthest from drift alone in"),
+        figures=(
+            FigureSpec(
+                name="ranks",
+                table="drift_nulls",
+                form="intervals",
+                title="Diagrams beside those of walks of the same drift",
+                caption="Rank of each run's statistic among its surrogates; 0.5 (line): nothing "
+                "beyond drift.",
+                x="statistic",
+                y="rank",
+                series="homology_dimension",
+                panels="network",
+                reference=0.5,
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )

@@ -7,9 +7,11 @@ effect at all eta squared is 0.2 in the mean. Omega squared of crossed random ef
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.variance.components import variance_components
 from panic_hpc.analysis.estimators.variance.factors import factor
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
 from panic_hpc.analysis.trajectory_set import TrajectorySet, unit_rows
@@ -108,5 +110,22 @@ PLUGINS = (
         asks="what share of the variance of drift captioner and generator make",
         function=analyse_drift_shares,
         order=330,
+        answer=greatest(),
+        figures=(
+            FigureSpec(
+                name="shares",
+                table="drift_shares",
+                form="intervals",
+                title="What the variance of drift is owed to",
+                caption="Share (omega squared), interval over levels; 0 (line): it makes no "
+                "difference.",
+                x="part",
+                y="omega2",
+                series="moment",
+                reference=0.0,
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )

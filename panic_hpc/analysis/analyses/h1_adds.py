@@ -3,9 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.analysis.answering import about
 from panic_hpc.analysis.base import Analysis
 from panic_hpc.analysis.estimators.shape.added import AddedSkill, added_skill
 from panic_hpc.analysis.estimators.shape.bars import summarise_bars
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
 from panic_hpc.analysis.run_diagrams import RunDiagrams, RunDiagramSettings, run_diagrams
@@ -104,5 +106,21 @@ PLUGINS = (
         function=analyse_h1_adds,
         settings=RunDiagramSettings,
         order=430,
+        answer=about("network"),
+        figures=(
+            FigureSpec(
+                name="gain",
+                table="h1_adds",
+                form="intervals",
+                title="What H1 adds to distances",
+                caption="Gain of R² on held-out prompts; 0 (line): it adds nothing.",
+                x="outcome",
+                y="gain",
+                series="added",
+                reference=0.0,
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )

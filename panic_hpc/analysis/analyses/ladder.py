@@ -1,16 +1,18 @@
 """The swap ladder: how much farther apart runs are when one part of the system is another."""
 
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.variance.ladder import Rung, swap_ladder
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement, refused
-from panic_hpc.analysis.samples import states_at, time_grid
+from panic_hpc.analysis.samples import has_shared_seeds, states_at, time_grid
 from panic_hpc.analysis.trajectory_set import RunLabels, TrajectorySet
 
 _COLUMNS = (
@@ -25,6 +27,7 @@ _COLUMNS = (
     Quantity("pairs", "pairs of runs, summed over the states looked at", "pairs"),
 )
 _PARTS = ("generator", "captioner")
+_AND = " and "
 
 
 class LadderSettings(AnalysisSettings):
@@ -69,18 +72,14 @@ def _labels(labels: RunLabels, gathered: Findings) -> tuple[dict[str, NDArray[An
             chosen[word] = column
         else:
             gathered.lack(f"rung of {word}", f"there is one {word} only")
-    # Seeds that several prompts have are a factor: runs of one seed share their noise.
-    of_seed = np.unique(np.stack([labels.seed, np.unique(labels.prompt, return_inverse=True)[1]]),
-                        axis=1)[0]  # fmt: skip
-    n_seeds = len(set(labels.seed.tolist()))
-    if n_seeds > 1 and len(of_seed) >= 2 * n_seeds:
+    if has_shared_seeds(labels):
         return {**chosen, "seed": labels.seed}, "seed"
     return chosen, None
 
 
 def _row(centre: str, rung: Rung) -> tuple[object, ...]:
     return (
-        centre, " and ".join(rung.differs), rung.distance, rung.low, rung.high,
+        centre, _AND.join(rung.differs), rung.distance, rung.low, rung.high,
         rung.extra, rung.extra_low, rung.extra_high, rung.pairs,
     )  # fmt: skip
 
@@ -95,7 +94,7 @@ def _say(rungs: list[Rung], n_prompts: int, level: float, gathered: Findings) ->
         )
     )  # fmt: skip
     for rung in rungs[1:]:
-        what = " and ".join(rung.differs)
+        what = _AND.join(rung.differs)
         if rung.pairs == 0:
             gathered.lack(f"rung of {what}", "no two runs differ in that alone")
             continue
@@ -109,6 +108,13 @@ def _say(rungs: list[Rung], n_prompts: int, level: float, gathered: Findings) ->
         )  # fmt: skip
 
 
+def _answer(found: AnalysisResult) -> Statement | None:
+    """Return which single part sets runs farthest apart."""
+    told = found.statements
+    single = [one for one in told if one.subject != "twins" and _AND not in one.subject]
+    return greatest()(replace(found, statements=single))
+
+
 PLUGINS = (
     Analysis(
         name="ladder",
@@ -117,5 +123,22 @@ PLUGINS = (
         function=analyse_ladder,
         settings=LadderSettings,
         order=300,
+        answer=_answer,
+        figures=(
+            FigureSpec(
+                name="rungs",
+                table="ladder",
+                form="intervals",
+                title="How much farther apart when one thing differs",
+                caption="Beyond runs that differ in their seed alone; 0 (line): no farther. "
+                "Interval over prompts.",
+                x="differs",
+                y="extra",
+                series="centred_by",
+                low="extra_low",
+                high="extra_high",
+                reference=0.0,
+            ),
+        ),
     ),
 )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS, share_interval
 from panic_hpc.analysis.figure_spec import FigureSpec
@@ -120,9 +121,8 @@ def answer(found: AnalysisResult) -> Statement | None:
     most = max(found.statements, key=lambda one: one.value)
     if most.value == 0:
         sentence = "Not in an exact loop: no run ends in repeats of an earlier text"
-    else:
-        sentence = f"Exact loops are most frequent in {most.subject}: {most.sentence}"
-    return replace(most, subject="", sentence=sentence)
+        return replace(most, subject="", sentence=sentence)
+    return greatest("Exact loops are most frequent in")(found)
 
 
 def _statement(

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.similarity.motifs import Motifs, motifs
 from panic_hpc.analysis.estimators.variance.factors import factor
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -68,7 +70,7 @@ def analyse_motifs(found: TrajectorySet, settings: MotifSettings) -> AnalysisRes
     gaps: list[tuple[object, ...]] = []
     members: list[tuple[object, ...]] = []
     for name, cloud, points, own in _points(found, gathered):
-        with gathered.part(f"{name}: {cloud}"):
+        with gathered.part(cloud, name):
             known = np.isfinite(points).all(axis=1)
             seen = motifs(
                 points[known], most=settings.most, references=settings.references,
@@ -164,5 +166,21 @@ PLUGINS = (
         function=analyse_motifs,
         settings=MotifSettings,
         order=250,
+        answer=greatest("Most clusters in"),
+        figures=(
+            FigureSpec(
+                name="gaps",
+                table="gaps",
+                form="lines",
+                title="How clustered ends of runs are, beside their controls",
+                caption="Gap to one Gaussian: 0 (line) is as clustered as that. First states and"
+                " prompts are the controls.",
+                x="clusters",
+                y="gap",
+                series="cloud",
+                panels="network",
+                reference=0.0,
+            ),
+        ),
     ),
 )

@@ -15,6 +15,7 @@ from panic_hpc.analysis.estimators.similarity.neighbours import (
 )
 from panic_hpc.analysis.estimators.variance.arrangements import Arrangements
 from panic_hpc.analysis.estimators.variance.factors import factor
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -45,7 +46,7 @@ _HUBS = (
     Quantity("antihubs", "share of states that are nobody's neighbour"),
     Quantity("largest", "share of all places that the most frequent hundredth takes"),
 )
-_EXCHANGED = {"network": "prompt", "prompt": "network"}
+_EXCHANGED = {"prompt": "network", "network": "prompt"}
 """A label, and that within which whole runs may exchange it where it does not matter."""
 
 
@@ -68,7 +69,7 @@ def analyse_neighbours(found: TrajectorySet, settings: NeighbourSettings) -> Ana
         sample = spread_states(found, settings.most_states)
         points = unit_rows(found.vectors[sample.rows])
         plain = nearest_neighbours(points, settings.k, runs=sample.runs)
-        local = local_similarities(points, settings.k, runs=sample.runs)
+        local = local_similarities(plain)
         corrected = nearest_neighbours(points, settings.k, runs=sample.runs, local=local)
         hubs = [hubness(one, len(points)) for one in (plain, corrected)]
         if sample.every > 1:
@@ -136,15 +137,6 @@ def _say(
     gathered: Findings,
 ) -> None:
     before, after = hubs
-    gathered.statements.append(
-        Statement(
-            "",
-            f"Hubs: the skewness of how often a state is among the {before.k} nearest is "
-            f"{before.skewness:.1f}, and {after.skewness:.1f} once corrected; "
-            f"{before.antihubs:.0%} and {after.antihubs:.0%} of states are nobody's neighbour",
-            after.skewness, n=found.n_runs, replication="runs",
-        )
-    )  # fmt: skip
     counts = _counts(sample, corrected, found.n_runs).tocoo()
     own = np.asarray(counts.sum(axis=1)).ravel()
     for word in _EXCHANGED:
@@ -167,6 +159,15 @@ def _say(
             )
         )  # fmt: skip
         gathered.tests.append(test)
+    gathered.statements.append(
+        Statement(
+            "hubs",
+            f"The skewness of how often a state is among the {before.k} nearest is "
+            f"{before.skewness:.1f}, and {after.skewness:.1f} once corrected; "
+            f"{before.antihubs:.0%} and {after.antihubs:.0%} of states are nobody's neighbour",
+            after.skewness, n=found.n_runs, replication="runs",
+        )
+    )  # fmt: skip
 
 
 def _exchange(
@@ -207,5 +208,16 @@ PLUGINS = (
         function=analyse_neighbours,
         settings=NeighbourSettings,
         order=200,
+        figures=(
+            FigureSpec(
+                name="nearest",
+                table="nearest_runs",
+                form="distributions",
+                title="How near the nearest other run passes",
+                caption="A tick is a run; bar and dot are quartiles and median.",
+                x="network",
+                y="distance",
+            ),
+        ),
     ),
 )

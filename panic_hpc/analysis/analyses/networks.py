@@ -1,16 +1,19 @@
 """The first table of all: of each network what its steps are made of, and whether it forgets."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
+from panic_hpc.analysis.answering import greatest, overall
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS
 from panic_hpc.analysis.estimators.dynamics.displacement import FEWEST_LAGS, fit_saturation
 from panic_hpc.analysis.estimators.dynamics.memory import memory_of, verdict
 from panic_hpc.analysis.estimators.dynamics.network import NetworkDynamics, network_dynamics
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.results import (
     AnalysisResult,
     NotDone,
@@ -249,6 +252,14 @@ def _summary(rows: list[dict[str, Any]]) -> Statement:
                      replication="prompts")  # fmt: skip
 
 
+def answer(found: AnalysisResult) -> Statement | None:
+    """Return how many networks forget, and what is left where most is."""
+    counts, most = overall(found), greatest("most is left in")(found)
+    if counts is None or most is None:
+        return counts
+    return replace(most, sentence=f"{counts.sentence}; {most.sentence}")
+
+
 PLUGINS = (
     Analysis(
         name="networks",
@@ -257,5 +268,33 @@ PLUGINS = (
         function=analyse_networks,
         settings=NetworksSettings,
         order=10,
+        answer=answer,
+        figures=(
+            FigureSpec(
+                name="memory",
+                table="memory_course",
+                form="lines",
+                title="How much of the prompt is left",
+                caption="Share of what sets strangers apart prompts make; 0 (line): forgotten.",
+                x="state",
+                y="memory",
+                series="network",
+                low="memory_low",
+                high="memory_high",
+                reference=0.0,
+            ),
+            FigureSpec(
+                name="displacement",
+                table="displacement",
+                form="lines",
+                title="How far runs go",
+                caption="Mean cosine distance of states that lie a lag apart.",
+                x="lag",
+                y="displacement",
+                series="network",
+                low="displacement_low",
+                high="displacement_high",
+            ),
+        ),
     ),
 )

@@ -3,8 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import mean_interval
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -57,7 +59,7 @@ def analyse_pictures(found: TrajectorySet, settings: AnalysisSettings) -> Analys
     for code, name in enumerate(names):
         mine = codes[runs] == code
         if not mine.any():
-            gathered.lack(f"{name}: pictures", "none was kept")
+            gathered.lack("pictures", "none was kept", name)
             continue
         networks.append(_network(found, name, runs[mine], sizes[mine], settings, gathered))
         for number in np.unique(tenth[mine]).tolist():
@@ -101,7 +103,7 @@ def _shape(
         assert found.dataset is not None
         picture = found.dataset.image(run, found.dataset.image_steps(run)[0])
     except PanicError as error:
-        gathered.lack(f"{name}: width and height", str(error))
+        gathered.lack("width and height", str(error), name)
         return None, None
     return int(picture.shape[1]), int(picture.shape[0])
 
@@ -114,5 +116,18 @@ PLUGINS = (
         function=analyse_pictures,
         per_model=False,
         order=510,
+        answer=greatest("Largest pictures in"),
+        figures=(
+            FigureSpec(
+                name="sizes",
+                table="sizes",
+                form="lines",
+                title="Bytes of a picture along runs",
+                caption="Mean of each tenth of the runs: simpler pictures take fewer.",
+                x="tenth",
+                y="bytes",
+                series="network",
+            ),
+        ),
     ),
 )

@@ -3,9 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.variance.factors import cross, factor
 from panic_hpc.analysis.estimators.variance.permutations import GroupDifference, compare_groups
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -136,5 +138,17 @@ PLUGINS = (
         asks="whether another generator, captioner or prompt moves runs, or spreads them",
         function=analyse_places,
         order=320,
+        answer=greatest(),
+        figures=(
+            FigureSpec(
+                name="places",
+                table="places",
+                form="bars",
+                title="What squared distances between runs are owed to",
+                caption="Share (omega squared), within strata that leave the other parts equal.",
+                x="part",
+                y="omega2",
+            ),
+        ),
     ),
 )

@@ -6,14 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from panic_hpc.analysis.answering import about
 from panic_hpc.analysis.base import QUESTIONS, Analysis
 from panic_hpc.analysis.estimators.similarity.kinds import Pairs, pairs_by_kind
 from panic_hpc.analysis.estimators.similarity.warping import energy_distance, in_step, warped
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
 from panic_hpc.analysis.run_diagrams import RunDiagramSettings, run_diagrams
-from panic_hpc.analysis.samples import states_at, time_grid
-from panic_hpc.analysis.trajectory_set import TrajectorySet
+from panic_hpc.analysis.samples import has_shared_seeds, states_at, time_grid
+from panic_hpc.analysis.trajectory_set import RunLabels, TrajectorySet
 from panic_hpc.errors import AnalysisError
 
 MEASURES = {
@@ -80,7 +82,7 @@ def _of_states(own: TrajectorySet, settings: RunDistanceSettings, gathered: Find
     labels = own.labels.select(usable)
     band = max(1, round(settings.band * len(grid)))
     measured: Measured = []
-    for pairs in pairs_by_kind(labels.network, labels.prompt, settings.most_pairs, settings.seed):
+    for pairs in _pairs(labels, settings):
         parts = [
             _measure(own, usable[pairs.first[at]], usable[pairs.second[at]], grid, band)
             for at in np.array_split(
@@ -90,6 +92,11 @@ def _of_states(own: TrajectorySet, settings: RunDistanceSettings, gathered: Find
         values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         measured.append((pairs, values))
     return measured
+
+
+def _pairs(labels: RunLabels, settings: RunDistanceSettings) -> list[Pairs]:
+    noise = labels.seed if has_shared_seeds(labels) else None
+    return pairs_by_kind(labels.network, labels.prompt, settings.most_pairs, settings.seed, noise)
 
 
 def _measure(
@@ -119,9 +126,7 @@ def _of_diagrams(
     known = run_diagrams(found, settings, gathered)
     chosen = found.select(known.runs)
     measured: Measured = []
-    for pairs in pairs_by_kind(
-        chosen.labels.network, chosen.labels.prompt, settings.most_pairs, settings.seed
-    ):
+    for pairs in _pairs(chosen.labels, settings):
         values = {
             f"bottleneck_H{dimension}": np.array(
                 [
@@ -180,5 +185,20 @@ PLUGINS = (
         function=analyse_run_distances,
         settings=RunDistanceSettings,
         order=205,
+        answer=about("in_step, other prompt"),
+        figures=(
+            FigureSpec(
+                name="distances",
+                table="run_distances",
+                form="intervals",
+                title="How far whole runs are apart",
+                caption="By each measure, in its own unit.",
+                x="kind",
+                y="distance",
+                panels="measure",
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )

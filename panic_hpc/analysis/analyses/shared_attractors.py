@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from panic_hpc.analysis.answering import about
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.shape.clusters import tile_states
 from panic_hpc.analysis.estimators.similarity.shared import SharedRegions, shared_regions
@@ -105,5 +106,6 @@ PLUGINS = (
         function=analyse_shared,
         settings=SharedSettings,
         order=210,
+        answer=about("last half"),
     ),
 )

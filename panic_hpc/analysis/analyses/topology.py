@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from panic_hpc.analysis.base import Analysis
 from panic_hpc.analysis.estimators.bootstrap import mean_interval
 from panic_hpc.analysis.estimators.shape.bars import BarSummary, betti_curve, summarise_bars
+from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
 from panic_hpc.analysis.run_diagrams import RunDiagrams, RunDiagramSettings, run_diagrams
@@ -108,7 +109,7 @@ def _say(
         prompts = found.labels.prompt[[run for run, _, _ in mine]].tolist()
         entropies = np.array([summary.entropy for _, _, summary in mine])
         if not np.isfinite(entropies).any():
-            gathered.lack(f"{network}: entropy of H{dimension}", "no run has a bar that dies")
+            gathered.lack(f"entropy of H{dimension}", "no run has a bar that dies", network)
             continue
         mean, low, high = mean_interval(entropies, prompts, settings)
         bounds = between(low, high, settings.level, ".2f")
@@ -128,5 +129,21 @@ PLUGINS = (
         function=analyse_topology,
         settings=RunDiagramSettings,
         order=400,
+        figures=(
+            FigureSpec(
+                name="betti",
+                table="betti",
+                form="lines",
+                title="Betti curves",
+                caption="Mean over runs of how many pieces (0), loops (1), hollows (2) there are"
+                " at a scale.",
+                x="scale",
+                y="mean",
+                series="homology_dimension",
+                panels="network",
+                low="low",
+                high="high",
+            ),
+        ),
     ),
 )

@@ -12,7 +12,7 @@ from panic_hpc import clock, exit_codes
 from panic_hpc.backends.base import Agree, Proposal, SubmitRequest, Watcher, agree_to_all
 from panic_hpc.backends.local.pool import Pool, default_workers, environment_of, run_pool
 from panic_hpc.backends.status_query import StatusSnapshot
-from panic_hpc.clusters.cluster import Cluster
+from panic_hpc.clusters.cluster import Cluster, energy_options
 from panic_hpc.disk.files import append_to
 from panic_hpc.disk.private_dirs import private_folder
 from panic_hpc.errors import Interrupted, LaunchError
@@ -133,6 +133,7 @@ def worker_environment(cluster: Cluster, threads: int) -> Mapping[str, str]:
         # submitit starts them with -m, and a random.py in the working directory would be Python's.
         "PYTHONSAFEPATH": "1",
         **cluster.paths.cache_variables,
+        **cluster.grid_variables,
         **cluster.environment,
         **thread_settings(threads),
     }
@@ -216,7 +217,13 @@ class _Launch:
     def _record(self, stage: str, todo: Sequence[int]) -> None:
         folder = str(self._folder(stage))
         # One name for all rounds, so that the ledger keeps the last of them.
-        job = ArrayJob(stage, f"{stage}-{self.submission.name}", (tuple(todo),), folder)
+        job = ArrayJob(
+            stage,
+            f"{stage}-{self.submission.name}",
+            (tuple(todo),),
+            folder,
+            options=energy_options(self.request.cluster, stage),
+        )
         self.submission = self.submission.with_array_job(job)
         write_submission(self.workspace.paths.ledger, self.submission)
 

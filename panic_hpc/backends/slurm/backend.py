@@ -19,6 +19,7 @@ from panic_hpc.backends.slurm.proposal import (
 )
 from panic_hpc.backends.slurm.walltime import refuse_short_walltimes
 from panic_hpc.backends.status_query import StatusSnapshot, query_status
+from panic_hpc.clusters.cluster import energy_options
 from panic_hpc.container.submitted import SubmittedImage, submitted_image
 from panic_hpc.errors import LaunchError
 from panic_hpc.planning.availability import refuse_unready
@@ -217,4 +218,5 @@ def requested(job: BatchJob) -> dict[str, Any]:
     """Return what the ledger keeps of a job's request; pure."""
     stage = job.cluster.stage(job.stage)
     kept = ("partition", "cpus", "gpus", "mem_gb", "walltime_min")
-    return {name: getattr(stage, name) for name in kept} | {"tasks": stage.tasks}
+    asked = {name: getattr(stage, name) for name in kept} | {"tasks": stage.tasks}
+    return asked | energy_options(job.cluster, job.stage)

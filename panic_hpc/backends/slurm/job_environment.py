@@ -25,6 +25,7 @@ def job_environment(cluster: Cluster) -> dict[str, str]:
         # Jobs start with -m where they were submitted, and a random.py there would be Python's.
         "PYTHONSAFEPATH": "1",
         **cluster.paths.cache_variables,
+        **cluster.grid_variables,
     }
     if not cluster.paths.hdf5_file_locking:
         variables["HDF5_USE_FILE_LOCKING"] = "FALSE"

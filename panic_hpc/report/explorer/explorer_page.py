@@ -35,9 +35,9 @@ class Explorer:
 
     def write_sheet(self, run: int) -> None:
         """Write the pictures of a run."""
-        sheet, content = draw_sheet(self._dataset, run, self.pictures[run])
-        self._folder.write(f"pictures/run_{run:06d}.webp", content)
-        self._sheets[run] = sheet
+        if drawn := draw_sheet(self._dataset, run, self.pictures[run]):
+            self._sheets[run], content = drawn
+            self._folder.write(f"pictures/run_{run:06d}.webp", content)
 
     def write_page(self) -> int:
         """Write the page after the sheets; return how many states are on its first map.
@@ -77,8 +77,7 @@ class Explorer:
         self, maps: Sequence[StateMap], left_out: Sequence[str], caption_length: int
     ) -> list[str]:
         """Return what the page does not show, in sentences."""
-        n_runs, n_pictures = self._dataset.n_runs, sum(map(len, self.pictures.values()))
-        shown = len(self._runs)
+        n_runs, shown = self._dataset.n_runs, len(self._runs)
         notes = [] if shown == n_runs else [f"{shown:,} of {n_runs:,} runs are shown."]
         for one in maps:
             if len(one.run) < one.n_states:
@@ -87,5 +86,8 @@ class Explorer:
             notes.append(f"No map of {', '.join(left_out)}: the page would be too large.")
         if caption_length != payload.UNCUT:
             notes.append(f"Captions are cut at {caption_length:,} characters.")
+        n_pictures = sum(len(sheet.steps) for sheet in self._sheets.values())
+        unread = sum(map(len, self.pictures.values())) - n_pictures
         pictures = f"{n_pictures:,} pictures are" if n_pictures else "No pictures are"
-        return [*notes, f"{pictures} in this report."]
+        notes.append(f"{pictures} in this report.")
+        return [*notes, f"{unread:,} pictures could not be read."] if unread else notes

@@ -23,6 +23,8 @@ HORIZONTAL = ("intervals", "distributions", "bars")
 """Forms whose names stand on the left, where there is room for them, and whose y goes across."""
 MOST_SERIES = 8
 MOST_NAMES = 40
+Places = Mapping[Any, int]
+"""The place of each series, which decides its colour, mark and dash: the same in all panels."""
 Handles = Sequence[tuple[Any, Any]]
 """What a legend says of series: what is drawn of each, and its name."""
 
@@ -50,16 +52,16 @@ def height_of_heatmap(rows: Rows, spec: FigureSpec) -> float:
     return 1.6 + 0.26 * min(len(by_value(rows, spec.y)), MOST_NAMES)
 
 
-def draw_intervals(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
+def draw_intervals(axes: Any, rows: Rows, spec: FigureSpec, places: Places) -> Handles:
     """Draw a mark and an interval for each name, its null as a grey bar behind."""
-    names = list(by_value(rows, spec.x))[:MOST_NAMES]
-    series = _series(rows, spec)
-    for place, (_, own) in enumerate(series):
-        shift = 0.5 * ((place + 0.5) / len(series) - 0.5)
+    names = names_in(rows, spec.x, MOST_NAMES)
+    series = _series(rows, spec, places)
+    for place, _, own in series:
+        shift = 0.5 * ((place + 0.5) / len(places) - 0.5)
         known = [row for row in own if row[spec.x] in names]
         heights = [names.index(row[spec.x]) + shift for row in known]
         for height, row in zip(heights, known, strict=True):
-            _null_bar(axes, height, row, spec, 0.36 / len(series))
+            _null_bar(axes, height, row, spec, 0.36 / len(places))
             low, high = _ends(row, spec.low, spec.high)
             axes.plot([low, high], [height, height], color=COLOURS[place], linewidth=1.6, zorder=2)
         axes.plot(
@@ -67,32 +69,32 @@ def draw_intervals(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
             color=COLOURS[place], markersize=6, zorder=3,
         )  # fmt: skip
     _name_rows(axes, names)
-    return [(_mark(place), name) for place, (name, _) in enumerate(series)]
+    return [(_mark(place), name) for place, name, _ in series]
 
 
-def draw_lines(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
+def draw_lines(axes: Any, rows: Rows, spec: FigureSpec, places: Places) -> Handles:
     """Draw y over x, intervals as bands of the colour, nulls as grey bands."""
-    return _curves(axes, rows, spec, "default")
+    return _curves(axes, rows, spec, places, "default")
 
 
-def draw_steps(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
+def draw_steps(axes: Any, rows: Rows, spec: FigureSpec, places: Places) -> Handles:
     """Draw y over x as a function that jumps: survival, counts."""
-    return _curves(axes, rows, spec, "steps-post")
+    return _curves(axes, rows, spec, places, "steps-post")
 
 
-def draw_points(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
+def draw_points(axes: Any, rows: Rows, spec: FigureSpec, places: Places) -> Handles:
     """Draw a mark for each row."""
-    series = _series(rows, spec)
-    for place, (_, own) in enumerate(series):
+    series = _series(rows, spec, places)
+    for place, _, own in series:
         axes.plot(
             [row[spec.x] for row in own], [row[spec.y] for row in own], linestyle="",
             marker=MARKERS[place], color=COLOURS[place], markersize=4, alpha=0.7,
             markeredgewidth=0, rasterized=len(own) > 5000,
         )  # fmt: skip
-    return [(_mark(place), name) for place, (name, _) in enumerate(series)]
+    return [(_mark(place), name) for place, name, _ in series]
 
 
-def draw_distributions(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
+def draw_distributions(axes: Any, rows: Rows, spec: FigureSpec, places: Places) -> Handles:
     """Draw where values lie for each name: every one as a tick, quartiles as a bar, the median."""
     found = dict(list(by_value(rows, spec.x).items())[:MOST_NAMES])
     for height, own in enumerate(found.values()):
@@ -110,12 +112,12 @@ def draw_distributions(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
     return []
 
 
-def draw_bars(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
+def draw_bars(axes: Any, rows: Rows, spec: FigureSpec, places: Places) -> Handles:
     """Draw lengths for each name; those of several series are stacked, told apart by hatching."""
-    names = list(by_value(rows, spec.x))[:MOST_NAMES]
-    series = _series(rows, spec)
+    names = names_in(rows, spec.x, MOST_NAMES)
+    series = _series(rows, spec, places)
     ends = np.zeros(len(names))
-    for place, (name, own) in enumerate(series):
+    for place, name, own in series:
         lengths = np.zeros(len(names))
         for row in own:
             if row[spec.x] in names:
@@ -126,13 +128,12 @@ def draw_bars(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
         )  # fmt: skip
         ends += lengths
     _name_rows(axes, names)
-    return [(axes.containers[place], name) for place, (name, _) in enumerate(series)]
+    return [(bars, name) for bars, (_, name, _) in zip(axes.containers, series, strict=True)]
 
 
-def draw_heatmap(axes: Any, rows: Rows, spec: FigureSpec) -> Handles:
+def draw_heatmap(axes: Any, rows: Rows, spec: FigureSpec, places: Places) -> Handles:
     """Draw a shade for each pair of names, with its number where there is room."""
-    across = list(by_value(rows, spec.x))[:MOST_NAMES]
-    down = list(by_value(rows, spec.y))[:MOST_NAMES]
+    across, down = (names_in(rows, column, MOST_NAMES) for column in (spec.x, spec.y))
     shades = np.full((len(down), len(across)), np.nan)
     for row in rows:
         if row[spec.x] in across and row[spec.y] in down:
@@ -171,18 +172,31 @@ def name_axes(axes: Any, spec: FigureSpec, quantities: Mapping[str, Quantity]) -
 def _meaning(quantity: Quantity) -> str:
     # "states since the first (states)" says it twice.
     is_said = quantity.unit in ("", "1") or quantity.unit in quantity.meaning
-    return label(quantity.meaning if is_said else f"{quantity.meaning} ({quantity.unit})", 48)
+    return label(quantity.meaning if is_said else f"{quantity.meaning} ({quantity.unit})", 38)
 
 
-def _series(rows: Rows, spec: FigureSpec) -> Sequence[tuple[Any, Rows]]:
-    return list(by_value(rows, spec.series).items())[:MOST_SERIES]
+def places_of(rows: Rows, spec: FigureSpec) -> dict[Any, int]:
+    """Return the place of each series that is shown."""
+    return {name: place for place, name in enumerate(names_in(rows, spec.series, MOST_SERIES))}
 
 
-def _curves(axes: Any, rows: Rows, spec: FigureSpec, drawstyle: str) -> Handles:
+def names_in(rows: Rows, column: str, most: int) -> list[Any]:
+    """Return a column's first values: in order where they are numbers, else as they appear."""
+    found = list(by_value(rows, column))
+    is_numbers = all(isinstance(name, int | float) for name in found)
+    return (sorted(found) if is_numbers else found)[:most]
+
+
+def _series(rows: Rows, spec: FigureSpec, places: Places) -> list[tuple[int, Any, Rows]]:
+    own = by_value(rows, spec.series)
+    return [(place, name, own[name]) for name, place in places.items() if name in own]
+
+
+def _curves(axes: Any, rows: Rows, spec: FigureSpec, places: Places, drawstyle: str) -> Handles:
     step = "post" if drawstyle == "steps-post" else None
-    series = _series(rows, spec)
+    series = _series(rows, spec, places)
     handles = []
-    for place, (name, own) in enumerate(series):
+    for place, name, own in series:
         own = sorted(own, key=lambda row: row[spec.x])
         x = [row[spec.x] for row in own]
         bands = ((spec.null_low, spec.null_high, NULL_COLOUR, 0.6, 1),

@@ -16,7 +16,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++", "ooo", "---")
 NULL_COLOUR = "0.82"
-LABEL_CHARACTERS = 72
+LABEL_CHARACTERS = 84
+NOTHING = "(nothing)"
+"""What a label says of an empty text."""
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -65,7 +67,7 @@ def figure_bytes(figure: Any, kind: str) -> bytes:
 
 def label(text: object, width: int = LABEL_CHARACTERS) -> str:
     """Return a text of a dataset as a label: nothing hidden, not too long, broken at `width`."""
-    line = one_line(str(text), LABEL_CHARACTERS)
+    line = one_line(str(text), LABEL_CHARACTERS) or NOTHING
     return "\n".join(textwrap.wrap(line, width)) or line
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from panic_hpc.analysis.base import QUESTIONS, Analysis, overall
+from panic_hpc.analysis.answering import overall
+from panic_hpc.analysis.base import QUESTIONS, Analysis
 from panic_hpc.analysis.records import AnalysisRecord
 from panic_hpc.analysis.results import NotDone, Statement
 from panic_hpc.report.page.views import anchor_of, title_of
@@ -20,7 +21,6 @@ WORDINGS = dict(
         strict=True,
     )
 )
-OTHER_QUESTIONS = "Further questions"
 MOST_REASONS = 3
 
 
@@ -66,7 +66,7 @@ class AnsweredQuestion:
 def answered(
     records: Sequence[AnalysisRecord], known: Mapping[str, Analysis]
 ) -> list[AnsweredQuestion]:
-    """Return the four questions and, where analyses ask others, one more for these.
+    """Return the four questions, then others that analyses ask.
 
     An analysis of `known` that has no record is a reason with the command that runs it.
     """
@@ -79,9 +79,7 @@ def answered(
         if name not in there:
             reason = f"it was not run; panic-hpc analyse DATASET {name} runs it"
             asked.setdefault(analysis.question, []).append(AnalysisAnswer(name, reason=reason))
-    main = [AnsweredQuestion(WORDINGS[question], asked.pop(question)) for question in QUESTIONS]
-    rest = [answer for answers in asked.values() for answer in answers]
-    return [*main, AnsweredQuestion(OTHER_QUESTIONS, rest)] if rest else main
+    return [AnsweredQuestion(WORDINGS.get(name, name), own) for name, own in asked.items()]
 
 
 def _answer(record: AnalysisRecord, analysis: Analysis | None) -> AnalysisAnswer:

@@ -15,7 +15,7 @@ from panic_hpc.report.page import provenance, work
 from panic_hpc.report.page.answers import answered
 from panic_hpc.report.page.figure_files import OF_RUNS, FigureFiles, csv_bytes
 from panic_hpc.report.page.notices import notices
-from panic_hpc.report.page.numbers import interval, number
+from panic_hpc.report.page.numbers import interval, number, units
 from panic_hpc.report.page.tables import TableView, view
 from panic_hpc.report.page.views import AnalysisView, analysis_view, anchor_of
 from panic_hpc.report.rendering import render
@@ -99,6 +99,7 @@ class FirstPage:
             version=own_version(),
             content_key=self.dataset.content_key,
             interval=interval,
+            units=units,
         )  # fmt: skip
 
     def _facts(self) -> Iterator[tuple[str, str]]:
@@ -124,8 +125,9 @@ class FirstPage:
         ]  # fmt: skip
         if bars:
             self._figures.add(OF_WORK, "timeline", lambda: draw_timeline(bars))
-        spec = work.HOURS_BY_MODEL
-        self._figures.draw(OF_WORK, spec.name, spec, work.model_seconds_table(self.dataset))
+        spec, table = work.HOURS_BY_MODEL, work.model_seconds_table(self.dataset)
+        if any(table.data["hours"]):
+            self._figures.draw(OF_WORK, spec.name, spec, table)
 
     def _work(self) -> dict[str, Any]:
         hours = work.hours_table(self._shards)
@@ -139,7 +141,7 @@ class FirstPage:
             "sentence": "{hours} hours by the clock in {shards} shards, {gpu_hours} of them of "
             "processes with a GPU.".format(**told) if self._shards else
             "No shard says when it was made.",
-            "energy": "none of the shards recorded any.",
+            "energy": work.energy_sentence(self._shards),
             "tables": [self._table(table, f"tables/{table.name}.csv", is_open=True)
                        for table in tables],
         }  # fmt: skip

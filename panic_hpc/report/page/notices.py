@@ -48,7 +48,8 @@ def _missing(dataset: "Dataset") -> Iterator[Notice]:
         stage = " of ".join(filter(None, (one["stage"], one["model"])))
         runs.setdefault(stage, []).append(one["n_runs"])
     for stage, own in runs.items():
-        yield Notice(f"{len(own):,} shards of {stage} are missing, {sum(own):,} runs in them")
+        shards, runs_in = _counted(len(own), "shard"), _counted(sum(own), "run")
+        yield Notice(f"{shards} of {stage} missing when the dataset was made, with {runs_in}")
 
 
 def _failed_runs(dataset: "Dataset") -> Iterator[Notice]:
@@ -69,7 +70,7 @@ def _reasons(dataset: "Dataset") -> str:
 
 def _most_common(texts: Iterable[str]) -> str:
     found = Counter(text for text in texts if text).most_common(MOST_REASONS)
-    return "; ".join(f"{text[:200]} ({count:,} times)" for text, count in found)
+    return "; ".join(f"{text[:200]} ({_counted(count, 'time')})" for text, count in found)
 
 
 def _flagged_invocations(dataset: "Dataset") -> Iterator[Notice]:

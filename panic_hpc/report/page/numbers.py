@@ -23,4 +23,9 @@ def interval(statement: Statement) -> str:
     if math.isfinite(statement.low) and math.isfinite(statement.high):
         ends = f"{number(statement.low)} to {number(statement.high)}"
         said += f" ({statement.level:.0%} interval {ends})"
-    return f"{said}, n = {statement.n:,} {statement.replication}" if statement.n else said
+    return ", ".join(filter(None, (said, units(statement))))
+
+
+def units(statement: Statement) -> str:
+    """Return how many independent units a statement rests on, "" where it does not say."""
+    return f"n = {statement.n:,} {statement.replication}" if statement.n else ""

@@ -27,7 +27,7 @@ class TableView:
     """A table on the page.
 
     total    rows of all of it; `rows` are the first, as words
-    of       what a row is, after the total
+    kind     what a row is
     href     its file in the report, "" where there is none
     is_open  whether it is unfolded
     """
@@ -36,9 +36,15 @@ class TableView:
     columns: Sequence[ColumnView]
     rows: Sequence[Sequence[str]]
     total: int
-    of: str = ""
+    kind: str = ""
     href: str = ""
     is_open: bool = False
+
+    @property
+    def size(self) -> str:
+        """How many rows it has, and what each is."""
+        rows = "1 row" if self.total == 1 else f"{self.total:,} rows"
+        return f"{rows}, one a {self.kind}" if self.kind else rows
 
 
 def view(table: ResultTable, href: str = "", title: str = "", is_open: bool = False) -> TableView:
@@ -46,8 +52,8 @@ def view(table: ResultTable, href: str = "", title: str = "", is_open: bool = Fa
     columns = [_column(one, table.data[one.name]) for one in table.columns]
     shown = min(len(table), MOST_ROWS)
     rows = [[_cell(table.data[one.name][row]) for one in table.columns] for row in range(shown)]
-    kind = f"{table.rows} a row" if table.rows else ""
-    return TableView(title or table.name, columns, rows, len(table), kind, href, is_open)
+    name = title or table.name.replace("_", " ")
+    return TableView(name, columns, rows, len(table), table.rows, href, is_open)
 
 
 def _column(quantity: Quantity, values: Sequence[Any]) -> ColumnView:

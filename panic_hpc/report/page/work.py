@@ -1,6 +1,7 @@
 """Where and when shards were made, and where hours went."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from panic_hpc.analysis.results import Quantity, ResultTable
 if TYPE_CHECKING:
     from panic_hpc.store.dataset.dataset import Dataset
 
-HOUR_S = 3600.0
+HOUR_S = J_PER_WH = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class WorkedShard:
     """A shard as its provenance tells: where it was made, from when to when (seconds since 1970).
 
     cpus  cores of its process; is_gpu whether that had a GPU
+    joules  what its GPUs used meanwhile, None where nothing told; grid  g of CO2 equivalent a kWh
     """
 
     stage: str
@@ -30,6 +32,8 @@ class WorkedShard:
     ended: float
     cpus: int
     is_gpu: bool
+    joules: float | None = None
+    grid: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -58,7 +62,32 @@ def _of_row(row: dict[str, Any]) -> WorkedShard | None:
         ended=float(ended),
         cpus=cpus if isinstance(cpus, int) else 1,
         is_gpu=str(told.get("device", "")).startswith("cuda"),
+        **_energy_of(told.get("energy")),
     )
+
+
+def _energy_of(told: Any) -> dict[str, float | None]:
+    """Return what a header's `energy` says, nothing where it is of another form."""
+    found = told if isinstance(told, dict) else {}
+    values = {"joules": found.get("joules"), "grid": found.get("grid_g_per_kwh")}
+    return {
+        name: float(value) if isinstance(value, int | float) and 0 <= value < math.inf else None
+        for name, value in values.items()
+    }
+
+
+def energy_sentence(shards: Sequence[WorkedShard]) -> str:
+    """Return what GPUs used in the shards that say so, and what that means by their grids."""
+    told = [shard for shard in shards if shard.joules is not None]
+    if not told:
+        return "none of the shards recorded any."
+    watt_hours = sum(shard.joules or 0.0 for shard in told) / J_PER_WH
+    text = f"{watt_hours:,.4g} Wh of GPUs in {len(told):,} of {len(shards):,} shards"
+    known = [shard for shard in told if shard.grid is not None]
+    if not known:
+        return f"{text}, by the counters of whole cards; no grid intensity was told."
+    grams = sum((one.joules or 0.0) / J_PER_WH / 1000 * (one.grid or 0.0) for one in known)
+    return f"{text}, by the counters of whole cards: {grams:,.4g} g of CO2 equivalent by the grid."
 
 
 def hours_table(shards: Sequence[WorkedShard]) -> ResultTable:

@@ -44,6 +44,11 @@ class Clouds:
         self.indices = np.array([place.run for place in places], "<i8")
         self.keys = np.array([place.key for place in places], "S32")
 
+    @property
+    def vector_size(self) -> int:
+        """How many numbers a vector has."""
+        return self._places[0].file.entry("embeddings/vector").shape[1]
+
     def size(self, position: int) -> int:
         """Return about how many different points a run has: those that begin differently."""
         _, _, file, start, stop = self._places[position]

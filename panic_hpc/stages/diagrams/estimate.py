@@ -1,11 +1,12 @@
 """What the diagrams stage will take if every trajectory has distinct points only; rough."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
-from panic_hpc.homology.cost import cost
+from panic_hpc.homology.cost import LAZY_MAXDIM, cost
 from panic_hpc.homology.null_models import NULL_MODELS
 from panic_hpc.stages.base import Estimate
+from panic_hpc.stages.diagrams.one_diagram import DiagramSettings
 from panic_hpc.stages.embeddings.estimate import dimension, rows_per_run
 
 if TYPE_CHECKING:
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
 
 # 8 bytes a bar, and about three bars a point over all dimensions.
 BYTES_PER_POINT = 8 * 3
+
+POOL_PAYS_S = 10.0
+"""Predicted seconds of all diagrams from which on processes of their own are started for them.
+
+Each of them imports NumPy and the engine first, which takes a second or more.
+"""
+
+TINY_CLOUD = 64
+"""Points of which every engine has the diagram in less than a second."""
 
 
 def estimate_diagrams(manifest: "Manifest") -> Estimate:
@@ -31,6 +41,19 @@ def estimate_longest_shard(manifest: "Manifest", runs_per_shard: int) -> Estimat
     runs = [run for _, run in _estimates(manifest)]
     longest = max(runs, key=lambda run: run.cpu_seconds, default=Estimate(0.0, 0.0, 0.0))
     return longest.times(min(runs_per_shard, manifest.n_runs))
+
+
+def pays_a_pool(sizes: Collection[int], vector_size: int, settings: DiagramSettings) -> bool:
+    """Whether diagrams of clouds of so many points are worth processes of their own."""
+    # What else takes is not predicted; on tiny clouds it is as little.
+    if settings.maxdim > LAZY_MAXDIM:
+        return True
+    if settings.engine != "lazy" and max(sizes, default=0) > TINY_CLOUD:
+        return True
+    n_clouds = 1 + len(NULL_MODELS) * settings.surrogates
+    # A spread of nothing: as if all were noise, which takes longest.
+    seconds = (cost(size, vector_size, settings.maxdim, spread=0.0).seconds for size in sizes)
+    return n_clouds * sum(seconds) >= POOL_PAYS_S
 
 
 def _estimates(manifest: "Manifest") -> "Iterator[tuple[Network, Estimate]]":

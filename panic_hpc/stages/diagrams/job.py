@@ -7,6 +7,7 @@ from functools import partial
 from panic_hpc import clock
 from panic_hpc.stages.base import Context
 from panic_hpc.stages.diagrams.clouds import Clouds, RunCloud
+from panic_hpc.stages.diagrams.estimate import pays_a_pool
 from panic_hpc.stages.diagrams.one_diagram import Diagram, DiagramSettings, compute, died
 from panic_hpc.stages.diagrams.restarting_pool import each
 from panic_hpc.stages.diagrams.shard_arrays import recorded, results
@@ -41,7 +42,9 @@ class DiagramsJob:
     def work(self) -> None:
         """Compute all that is lacking: side by side first, then alone what was too large for it."""
         self._report()
-        self._through(max(1, self._context.cpus))
+        sizes = list(self._sizes().values())
+        side_by_side = pays_a_pool(sizes, self._clouds.vector_size, self._settings)
+        self._through(max(1, self._context.cpus) if side_by_side else 1)
         if self._too_large and not self._reason:
             self._too_large.clear()
             self._through(1)
@@ -59,11 +62,14 @@ class DiagramsJob:
             self._take(cloud, died(cloud) if found is None else found, n_processes == 1)
 
     def _tasks(self) -> Iterator[RunCloud]:
-        waiting = set(range(len(self._clouds.indices))) - self._done
-        sizes = {position: self._clouds.size(position) for position in waiting}
         # The longest first: begun last, one would run alone while all other cores wait.
-        for position in sorted(waiting, key=lambda one: (-sizes[one], one)):
+        for position, _ in sorted(self._sizes().items(), key=lambda item: (-item[1], item[0])):
             yield self._clouds.read(position)
+
+    def _sizes(self) -> dict[int, int]:
+        """Return about how many points each run has whose diagram is lacking, by position."""
+        lacking = set(range(len(self._clouds.indices))) - self._done
+        return {position: self._clouds.size(position) for position in lacking}
 
     def _take(self, cloud: RunCloud, found: Diagram, is_alone: bool) -> None:
         self._slowest = max(self._slowest, found.elapsed)

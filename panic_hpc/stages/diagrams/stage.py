@@ -79,7 +79,7 @@ class DiagramsStage(JournalledStage):
             DiagramsJob(context, settings, clouds, journal).work()
             arrays = diagrams_arrays(clouds, settings, journal)
             _remark(context.paths.remark(shard), journal, shard.n_runs)
-            publish_shard(path, finish_header(header, journal), arrays)
+            publish_shard(path, finish_header(context, header, journal), arrays)
 
 
 def _inputs(starts: Sequence[int], place: int, first: int, n_runs: int) -> Iterator[ShardId]:

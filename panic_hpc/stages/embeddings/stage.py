@@ -78,7 +78,9 @@ class EmbeddingsStage(JournalledStage):
                 outputs = Outputs(runs_shard, spec.consumes)
                 _embed_runs(context, model, _prompts(manifest, shard, spec), outputs, journal)
                 arrays, failures = embeddings_arrays(outputs, journal, model.dimension)
-                publish_shard(path, finish_header(header, journal, failures=failures), arrays)
+                publish_shard(
+                    path, finish_header(context, header, journal, failures=failures), arrays
+                )
 
 
 def _numerics(context: Context, spec: ModelSpec) -> Mapping[str, Any]:

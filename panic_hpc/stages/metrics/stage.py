@@ -87,7 +87,9 @@ class MetricsStage(JournalledStage):
                 _score_runs(context, model, reader, modalities, journal)
                 arrays = metrics_arrays(reader, journal, len(model.components))
                 names = list(model.components)
-                publish_shard(path, finish_header(header, journal, components=names), arrays)
+                publish_shard(
+                    path, finish_header(context, header, journal, components=names), arrays
+                )
 
 
 def _numerics(context: Context, modalities: tuple[str, str]) -> Mapping[str, Any]:

@@ -70,7 +70,7 @@ class RunsStage(JournalledStage):
             with Recorder(journal, codec, context.checkpoint_s, n_threads) as recorder:
                 Lockstep(course, runs, recorder, context.should_stop, context.report).advance()
             arrays = runs_arrays(runs, network, journal)
-            publish_shard(path, finish_header(header, journal), arrays)
+            publish_shard(path, finish_header(context, header, journal), arrays)
 
 
 def require_repeatable(specs: Sequence[ModelSpec], device: str) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from panic_hpc.closing import Closing
 from panic_hpc.errors import PanicError, ShardError
+from panic_hpc.store.dataset import frames
 from panic_hpc.store.dataset.bulk import Result
 from panic_hpc.store.dataset.metadata import read_metadata
 from panic_hpc.store.dataset.outputs import output_rows, read_texts
@@ -87,38 +88,26 @@ class Dataset(Closing):
         A network is named by row or by its models joined by " → ", a prompt by row or text, an
         experiment by row or name. PanicError where there is no such thing.
         """
-        from panic_hpc.store.dataset import frames
-
         return frames.runs(self, network, prompt, seed, experiment)
 
     def networks(self) -> "pl.DataFrame":
         """Return a row a network: its key, name and models."""
-        from panic_hpc.store.dataset import frames
-
         return frames.networks(self)
 
     def prompts(self) -> "pl.DataFrame":
         """Return a row a prompt: its text and paraphrase group."""
-        from panic_hpc.store.dataset import frames
-
         return frames.prompts(self)
 
     def members(self) -> "pl.DataFrame":
         """Return a row for each run of each experiment: which run of the dataset it is."""
-        from panic_hpc.store.dataset import frames
-
         return frames.members(self)
 
     def shards(self) -> "pl.DataFrame":
         """Return a row a shard: its stage, and as JSON its numerics class and provenance."""
-        from panic_hpc.store.dataset import frames
-
         return frames.shards(self)
 
     def invocations(self, run: Run | None = None) -> "pl.DataFrame":
         """Return a row an invocation of `run`, of all runs where None."""
-        from panic_hpc.store.dataset import frames
-
         return frames.invocations(self, run)
 
     def row(self, run: Run) -> int:
@@ -214,10 +203,13 @@ class Dataset(Closing):
         found = self.file.slice(name, row, row + 1)[0]
         return {word: found[code] for word, code in codes.items() if code < len(found)}
 
+    @property
+    def metrics(self) -> Mapping[str, tuple[str, ...]]:
+        """The metrics that have scores here, and what the numbers of each are called."""
+        return frames.metrics(self)
+
     def scores(self, metric: str) -> "pl.DataFrame":
         """Return a row a score of a metric: run, step, its components, and why it failed if so."""
-        from panic_hpc.store.dataset import frames
-
         return frames.scores(self, metric)
 
     def texts(self, run: Run) -> dict[int, str]:

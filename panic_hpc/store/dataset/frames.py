@@ -138,12 +138,21 @@ def shards(dataset: "Dataset") -> "pl.DataFrame":
     return _polars().DataFrame(data)
 
 
-def scores(dataset: "Dataset", metric: str) -> "pl.DataFrame":
-    """Return the scores of a metric: see Dataset.scores."""
+def metrics(dataset: "Dataset") -> dict[str, tuple[str, ...]]:
+    """Return what the numbers of each metric are called: see Dataset.metrics."""
+    return {one: component_names(_scores(dataset, one)) for one in dataset.models_of(METRICS)}
+
+
+def _scores(dataset: "Dataset", metric: str) -> Section:
     if metric not in (known := dataset.models_of(METRICS)):
         told = nearest(metric, known) or f"It has {', '.join(known) or 'no metric at all'}"
         raise PanicError(f"{dataset.path} has no scores of metric {metric!r}", hint=told)
-    section = Section(dataset.file, kind_of(METRICS), metric, in_dataset=True)
+    return Section(dataset.file, kind_of(METRICS), metric, in_dataset=True)
+
+
+def scores(dataset: "Dataset", metric: str) -> "pl.DataFrame":
+    """Return the scores of a metric: see Dataset.scores."""
+    section = _scores(dataset, metric)
     edges, values = section.edges["score"], section.whole("metrics/value")
     flags = section.whole("metrics/flags")
     names = component_names(section)

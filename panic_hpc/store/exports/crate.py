@@ -3,12 +3,10 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from panic_hpc import clock
 from panic_hpc.disk.copying import copy_range
 from panic_hpc.disk.directories import make_any_directory
 from panic_hpc.disk.files import replace_file, to_json
@@ -17,13 +15,14 @@ from panic_hpc.disk.publish import replacing
 from panic_hpc.errors import PanicError
 from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.store.dataset.dataset import Dataset
-from panic_hpc.store.dataset.metadata import read_shard_texts
-from panic_hpc.store.exports import crate_texts
+from panic_hpc.store.exports import crate_texts, crate_workflow
+from panic_hpc.store.exports.crate_workflow import EXPERIMENT, WORKFLOW
 from panic_hpc.store.format.file_digest import digest_path
 from panic_hpc.store.format.references import require_whole
 
-PROCESS_RUN_CRATE = "https://w3id.org/ro/wfrun/process/0.5"
 _WRITTEN = (
+    EXPERIMENT,
+    WORKFLOW,
     "README.md",
     "LICENSE",
     "CITATION.cff",
@@ -44,16 +43,6 @@ class Description:
     text: str = ""
     licence: str = "CC-BY-4.0"
     publisher: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class StageTimes:
-    """When a stage's shards were made: seconds since 1970, and how many there are."""
-
-    stage: str
-    started: float
-    ended: float
-    n_shards: int
 
 
 def require_described(about: Description) -> None:
@@ -104,10 +93,13 @@ def export_crate(data: Sequence[Path], directory: Path, about: Description) -> l
             "LICENSE": crate_texts.licence(about.licence),
             "CITATION.cff": crate_texts.citation(dataset, about),
             "datacite.json": to_json(crate_texts.datacite(dataset, about, copies)).decode(),
-            "ro-crate-metadata.json": json.dumps(ro_crate(dataset, about, copies), indent=2),
+            EXPERIMENT: to_json(crate_workflow.experiments(dataset)).decode(),
+            WORKFLOW: to_json(crate_workflow.workflow(dataset)).decode(),
         }
-    for name, text in texts.items():
-        replace_file(directory / name, text.encode())
+        for name, text in texts.items():
+            replace_file(directory / name, text.encode())
+        described = crate_workflow.ro_crate(dataset, about, copies, sorted(texts))
+    replace_file(directory / "ro-crate-metadata.json", json.dumps(described, indent=2).encode())
     replace_file(directory / "SHA256SUMS", checksums(directory).encode())
     return sorted(directory.iterdir())
 
@@ -139,104 +131,14 @@ def checksums(directory: Path) -> str:
     lines = []
     for path in sorted(directory.iterdir()):
         if path.name != "SHA256SUMS" and not path.name.startswith("."):
-            hasher = hashlib.sha256()
-            with path.open("rb") as stream:
-                while piece := stream.read(_PIECE_BYTES):
-                    hasher.update(piece)
-            lines.append(f"{hasher.hexdigest()}  {path.name}\n")
+            lines.append(f"{file_sha256(path)}  {path.name}\n")
     return "".join(lines)
 
 
-def stage_times(dataset: Dataset) -> Iterator[StageTimes]:
-    """Yield when each stage was worked on, as far as its shards say."""
-    stages = [stage.decode() for stage in dataset.file.array("shards/stage").tolist()]
-    texts = read_shard_texts(dataset.file)
-    for stage in dict.fromkeys(stages):
-        own = [
-            text["provenance"] for text, name in zip(texts, stages, strict=True) if name == stage
-        ]
-        started = [one["started"] for one in own if _is_time(one.get("started"))]
-        ended = [one["ended"] for one in own if _is_time(one.get("ended"))]
-        if started and ended:
-            yield StageTimes(stage, min(started), max(ended), len(own))
-
-
-def _is_time(value: Any) -> bool:
-    return isinstance(value, int | float) and 0 < value < 2**40
-
-
-def ro_crate(dataset: Dataset, about: Description, files: Sequence[Path]) -> Any:
-    """Return the RO-Crate metadata: a Process Run Crate with one action a stage."""
-    try:
-        from rocrate.model import ContextEntity, Person
-        from rocrate.rocrate import ROCrate
-    except ImportError as error:
-        raise PanicError("A crate needs rocrate", hint="pip install rocrate") from error
-    crate = ROCrate()
-    crate.name = about.title
-    crate.description = crate_texts.summary(dataset, about)
-    profile = {"@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"}
-    crate.root_dataset["conformsTo"] = crate.add(
-        ContextEntity(crate, PROCESS_RUN_CRATE, properties=profile)
-    )
-    people = [crate.add(Person(crate, *_person(author))) for author in about.authors]
-    crate.root_dataset["author"] = people
-    crate.root_dataset["license"] = crate.add(
-        ContextEntity(crate, crate_texts.licence_url(about.licence), properties={
-            "@type": "CreativeWork", "name": about.licence, "description": about.licence})
-    )  # fmt: skip
-    if about.publisher:
-        crate.publisher = crate.add(
-            ContextEntity(crate, "#publisher", properties={
-                "@type": "Organization", "name": about.publisher})
-        )  # fmt: skip
-    data = [_add_file(crate, path, dataset) for path in files]
-    software = crate.add(ContextEntity(crate, "#panic-hpc", properties={
-        "@type": "SoftwareApplication", "name": "panic-hpc",
-        "softwareVersion": str(dataset.metadata["software"])}))  # fmt: skip
-    actions = [_add_action(crate, times, software, data) for times in stage_times(dataset)]
-    crate.root_dataset["mentions"] = actions
-    return crate.metadata.generate()
-
-
-def _person(author: str) -> tuple[str, Mapping[str, str]]:
-    name, _, rest = author.partition("<")
-    orcid = rest.rstrip("> ").strip()
-    place = f"https://orcid.org/{orcid}" if orcid else f"#{name.strip().replace(' ', '-')}"
-    return place, {"name": name.strip()}
-
-
-def _add_file(crate: Any, path: Path, dataset: Dataset) -> Any:
-    return crate.add_file(
-        path,
-        path.name,
-        properties={
-            "name": path.name,
-            "description": f"Dataset in HDF5, content key {dataset.content_key}",
-            "encodingFormat": "application/x-hdf5",
-            "contentSize": str(path.stat().st_size),
-        },
-    )
-
-
-def _add_action(crate: Any, times: StageTimes, software: Any, data: Sequence[Any]) -> Any:
-    from rocrate.model import ContextEntity
-
-    return crate.add(
-        ContextEntity(
-            crate,
-            f"#{times.stage}",
-            properties={
-                "@type": "CreateAction",
-                "name": f"Stage {times.stage}: {times.n_shards} shards",
-                "instrument": {"@id": software.id},
-                "startTime": _moment(times.started),
-                "endTime": _moment(times.ended),
-                "result": [{"@id": one.id} for one in data],
-            },
-        )
-    )
-
-
-def _moment(seconds: float) -> str:
-    return clock.utc(seconds).isoformat(timespec="seconds")
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    hasher = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(_PIECE_BYTES):
+            hasher.update(piece)
+    return hasher.hexdigest()

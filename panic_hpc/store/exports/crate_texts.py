@@ -87,7 +87,7 @@ def _year(dataset: Dataset) -> int:
     return int(str(dataset.metadata["created"])[:4])
 
 
-def _parted(author: str) -> tuple[str, str, str]:
+def parted(author: str) -> tuple[str, str, str]:
     """Return (family name, given names, ORCID)."""
     name, _, orcid = author.partition("<")
     family, _, given = name.partition(",")
@@ -110,7 +110,7 @@ def citation(dataset: Dataset, about: "Description") -> str:
         "authors:",
     ]
     for author in about.authors:
-        family, given, orcid = _parted(author)
+        family, given, orcid = parted(author)
         lines.append(f"  - family-names: {json.dumps(family, ensure_ascii=False)}")
         lines += [f"    given-names: {json.dumps(given, ensure_ascii=False)}"] if given else []
         lines += [f"    orcid: https://orcid.org/{orcid}"] if orcid else []
@@ -142,7 +142,7 @@ def datacite(dataset: Dataset, about: "Description", files: Sequence[Path]) -> d
 
 
 def _creator(author: str) -> dict[str, Any]:
-    family, given, orcid = _parted(author)
+    family, given, orcid = parted(author)
     creator: dict[str, Any] = {
         "name": f"{family}, {given}" if given else family,
         "nameType": "Personal",

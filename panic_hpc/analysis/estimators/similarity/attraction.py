@@ -50,7 +50,7 @@ def attraction(
         level: of the intervals.
 
     Raises:
-        AnalysisError: fewer than four prompts, or all begin with one value.
+        AnalysisError: fewer than four prompts, all begin with one value, or all lie on a line.
     """
     x, y, n = _by_prompt(np.asarray(initial, float), np.asarray(final, float), prompts)
     if n < 4:
@@ -61,6 +61,8 @@ def attraction(
     (intercept, slope), covariance = _fit(design, y)
     reach = float(stats.t.ppf((1 + level) / 2, n - 2))
     error = float(np.sqrt(covariance[1, 1]))
+    if error * np.ptp(x) < 1e-9 * max(np.abs(y).max(), np.ptp(x)):
+        raise AnalysisError("final values lie on a line exactly: there is no chance to measure by")
     low, high = _fieller(intercept, slope, covariance, reach)
     return Attraction(
         strength=1 - slope,
@@ -94,8 +96,6 @@ def _fit(design: Points, y: Points) -> tuple[tuple[float, float], Points]:
 
 
 def _two_sided(difference: float, error: float, n: int) -> float:
-    if error == 0:
-        return 1.0 if difference == 0 else 0.0
     return float(2 * stats.t.sf(abs(difference) / error, n - 2))
 
 

@@ -39,13 +39,21 @@ class Pairs:
         return jackknife_interval(np.array(left), level)
 
 
-def pairs_by_kind(networks: ArrayLike, prompts: ArrayLike, most: int, seed: int = 0) -> list[Pairs]:
+def pairs_by_kind(
+    networks: ArrayLike,
+    prompts: ArrayLike,
+    most: int,
+    seed: int = 0,
+    noise: ArrayLike | None = None,
+) -> list[Pairs]:
     """Return at most `most` pairs of each kind, drawn at random; kinds without any are left out.
 
     Drawn without forming all pairs: a first run, then a second one among those that make the kind.
+    `noise` are labels in which pairs of all kinds differ, as twins do: seeds that prompts share.
     """
     network = factor("", np.asarray(networks)).codes
     prompt = factor("", np.asarray(prompts)).codes
+    apart = np.arange(len(network)) if noise is None else np.asarray(noise)
     rng = np.random.default_rng(seed)
     alike = {
         KINDS[0]: lambda run: (network == network[run]) & (prompt == prompt[run]),
@@ -60,7 +68,7 @@ def pairs_by_kind(networks: ArrayLike, prompts: ArrayLike, most: int, seed: int 
         # Each run is first a few times at most, so that pairs are of all runs.
         for run in order * (1 + most // max(1, len(order))):
             others = np.flatnonzero(alike[kind](run))
-            others = others[others != run]
+            others = others[apart[others] != apart[run]]
             if len(others):
                 other = int(rng.choice(others))
                 drawn.add((min(run, other), max(run, other)))

@@ -73,46 +73,39 @@ def motifs(
     Raises:
         AnalysisError: fewer than ten points, or fewer than four that differ.
     """
+    from threadpoolctl import threadpool_limits
+
     table = np.asarray(points, dtype=np.float64)
     distinct = len(np.unique(table, axis=0))
     if len(table) < 10 or distinct < 4:
         raise AnalysisError(
             f"{len(table)} points, {distinct} of them different: too few to cluster"
         )
-    from threadpoolctl import threadpool_limits
-
     rng = np.random.default_rng(seed)
     reduced = _principal(table)
     most = min(most, distinct - 1, len(table) // 3)
     draws = [_gaussian_like(reduced, rng) for _ in range(references)]
     # One thread: clouds are so small that waking others takes longer than the work.
     with threadpool_limits(1):
-        observed = _log_inertias(reduced, most, seed)
-        drawn = np.array([_log_inertias(draw, most, seed) for draw in draws])
-    gaps = drawn.mean(axis=0) - observed
-    errors = drawn.std(axis=0, ddof=1) * np.sqrt(1 + 1 / references)
-    p = _p_clustered(observed, drawn)
-    tried = _smallest_good(gaps, errors)
-    k = tried if p <= 1 - level else 1
-    labels, medoids = _clusters(reduced, k, seed)
-    with threadpool_limits(1):
+        observed, *drawn = (_log_inertias(cloud, most, seed) for cloud in (reduced, *draws))
+        gaps, errors = _gaps(observed, np.array(drawn))
+        p = _p_clustered(observed, np.array(drawn))
+        tried = _smallest_good(gaps, errors)
+        k = tried if p <= 1 - level else 1
+        labels, medoids = _clusters(reduced, k, seed)
         stability, by_chance = (
             _stability(cloud, tried, subsamples, seed) for cloud in (reduced, draws[0])
         )
     return Motifs(
-        k=k,
-        labels=labels,
-        medoids=medoids,
-        gaps=gaps,
-        errors=errors,
-        p=p,
-        stability=stability,
-        stability_null=by_chance,
-        tried=tried,
-        n=len(table),
-        references=references,
-        seed=seed,
-    )
+        k, labels, medoids, gaps, errors, p, stability, by_chance, tried, len(table), references,
+        seed,
+    )  # fmt: skip
+
+
+def _gaps(observed: Points, drawn: Points) -> tuple[Points, Points]:
+    """Return the gap statistic by number of clusters, and its standard error."""
+    error = drawn.std(axis=0, ddof=1) * np.sqrt(1 + 1 / len(drawn))
+    return drawn.mean(axis=0) - observed, error
 
 
 def _principal(points: Points) -> Points:

@@ -126,27 +126,11 @@ def _largest(scores: Vectors, k: int) -> Rows:
     return np.take_along_axis(picked, order[:, :k], axis=1)
 
 
-def local_similarities(
-    points: Vectors, k: int, *, runs: Rows, reference: Rows | None = None
-) -> Vectors:
-    """Return (n,) the mean cosine of each point with its k nearest of other runs.
-
-    Among the points of `reference` only, where given: a sample does, since a mean is wanted.
-    """
-    chosen = np.arange(len(points)) if reference is None else np.asarray(reference)
-    sample, sample_runs = np.asarray(points[chosen]), runs[chosen]
-    found = np.empty(len(points), dtype=np.float32)
-    for start in range(0, len(points), QUERIES_AT_ONCE):
-        stop = start + QUERIES_AT_ONCE
-        best = np.full((len(points[start:stop]), k), -np.inf, dtype=np.float32)
-        own = np.asarray(points[start:stop])
-        for _, similar in _similarities(own, runs[start:stop], sample, sample_runs):
-            both = np.concatenate([best, similar], axis=1)
-            best = np.take_along_axis(both, _largest(both, k), axis=1)
-        there = np.isfinite(best)
-        sums = np.where(there, best, 0).sum(axis=1)
-        found[start:stop] = sums / np.maximum(there.sum(axis=1), 1)
-    return found
+def local_similarities(neighbours: Neighbours) -> Vectors:
+    """Return (n,) the mean cosine of each point with its neighbours, of plain scores; 0 of none."""
+    there = np.isfinite(neighbours.scores)
+    sums = np.where(there, neighbours.scores, 0).sum(axis=1)
+    return np.asarray(sums / np.maximum(there.sum(axis=1), 1), dtype=np.float32)
 
 
 def hubness(neighbours: Neighbours, n_points: int) -> Hubness:

@@ -36,7 +36,18 @@ class MapView {
 
   // looks: colour (8: by shade), mark, whether it is shown in full, shade; four bytes a point.
   style(looks) {
-    this.looks = looks;
+    const n = looks.length / 4;
+    Object.assign(this, { looks, inks: new Uint8Array(n), stamps: new Uint8Array(n), layers: new Uint32Array(n) });
+    let shown = 0;
+    for (let i = 0; i < n; i++) shown += looks[4 * i + 2];
+    // What is not shown in full lies beneath: its points are drawn first.
+    let beneath = 0, above = n - shown;
+    for (let i = 0; i < n; i++) {
+      const [colour, mark, isShown, shade] = [looks[4 * i], looks[4 * i + 1], looks[4 * i + 2], looks[4 * i + 3]];
+      this.layers[isShown ? above++ : beneath++] = i;
+      this.stamps[i] = isShown ? mark : MARKS;
+      this.inks[i] = !isShown ? 8 + SHADE_LEVELS : colour > 7 ? 8 + (shade * (SHADE_LEVELS - 1) / 255 | 0) : colour;
+    }
     this.redraw();
   }
 
@@ -166,20 +177,14 @@ class MapView {
       this.frame = this.paper.createImageData(width, height);
       this.pixels = new Uint32Array(this.frame.data.buffer);
     }
-    const { pixels, places, looks, n } = this;
-    const stamps = stampsOf(size, width), inks = inksOf();
+    const { pixels, places, layers, inks, stamps, n } = this;
+    const stampFor = stampsOf(size, width), inkFor = inksOf();
     pixels.fill(0);
-    // What is not shown in full comes first and lies beneath.
-    for (let isShown = 0; isShown < 2; isShown++) {
-      for (let i = 0; i < n; i++) {
-        if (looks[4 * i + 2] !== isShown) continue;
-        const x = Math.round(places[2 * i] * ax + bx), y = Math.round(places[2 * i + 1] * ay + by);
-        if (x < size || y < size || x >= width - size || y >= height - size) continue;
-        const colour = looks[4 * i], at = y * width + x;
-        const ink = isShown ? inks[colour > 7 ? 8 + (looks[4 * i + 3] * (SHADE_LEVELS - 1) / 255 | 0) : colour] : inks[inks.length - 1];
-        const stamp = stamps[isShown ? looks[4 * i + 1] : MARKS];
-        for (let k = 0; k < stamp.length; k++) pixels[at + stamp[k]] = ink;
-      }
+    for (let place = 0; place < n; place++) {
+      const i = layers[place], x = places[2 * i] * ax + bx + 0.5 | 0, y = places[2 * i + 1] * ay + by + 0.5 | 0;
+      if (x < size || y < size || x >= width - size || y >= height - size) continue;
+      const at = y * width + x, stamp = stampFor[stamps[i]], ink = inkFor[inks[i]], length = stamp.length;
+      for (let k = 0; k < length; k++) pixels[at + stamp[k]] = ink;
     }
     this.paper.putImageData(this.frame, 0, 0);
   }

@@ -53,3 +53,9 @@ def test_runs_of_one_prompt_count_once() -> None:
 def test_what_has_no_line_is_refused_with_the_reason(initial: list[float], words: str) -> None:
     with pytest.raises(AnalysisError, match=words):
         attraction(initial, [1.0, 2.0, 3.0, 5.0], [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("final", [[7.0] * 5, [2.0, 4.0, 6.0, 8.0, 10.0]])
+def test_a_line_without_scatter_is_no_certainty(final: list[float]) -> None:
+    with pytest.raises(AnalysisError, match="line exactly"):
+        attraction([1.0, 2.0, 3.0, 4.0, 5.0], final, list("abcde"))

@@ -20,6 +20,12 @@ def test_pairs_share_what_their_kind_says_and_are_of_many_runs() -> None:
         assert len({(a, b) for a, b in zip(one.first, one.second, strict=True)}) == len(one.first)
 
 
+def test_pairs_of_all_kinds_differ_in_seeds_that_prompts_share() -> None:
+    seeds = np.arange(len(NETWORK)) % 2
+    for one in pairs_by_kind(NETWORK, PROMPT, 40, noise=seeds):
+        assert (seeds[one.first] != seeds[one.second]).all()
+
+
 def test_kinds_that_the_runs_do_not_have_are_left_out() -> None:
     assert [one.kind for one in pairs_by_kind([0, 0], [0, 0], 5)] == ["twins"]
     assert pairs_by_kind([0], [0], 5) == []

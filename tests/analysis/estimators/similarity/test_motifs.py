@@ -46,6 +46,7 @@ def test_too_few_points_are_refused_with_the_reason(points: np.ndarray) -> None:
         motifs(points)
 
 
+@pytest.mark.long
 def test_p_values_are_uniform_for_few_points_in_many_dimensions() -> None:
     rng = np.random.default_rng(5)
     p = []

@@ -47,7 +47,7 @@ def test_hubs_of_many_dimensions_are_found_and_local_scaling_makes_them_few() ->
         # Lengths matter to hubs of the plain Gaussian; here they are all on a sphere, off centre.
         points = unit(points + (0.5 if d == 768 else 0.0))
         skewness[d] = hubness(nearest_neighbours(points, 10, runs=runs), 1000)
-    local = local_similarities(points, 10, runs=runs)
+    local = local_similarities(nearest_neighbours(points, 10, runs=runs))
     corrected = hubness(nearest_neighbours(points, 10, runs=runs, local=local), 1000)
     assert abs(skewness[3].skewness) < 1
     assert skewness[3].antihubs < 0.01

@@ -1,0 +1,166 @@
+"""Measures: one number a run, known by a name such as `clip.score:mean`.
+
+    METRIC[.COMPONENT][:mean|last|first|max|min|slope|at=STEP]   what a metric found, over steps
+    steps, loop                                                  invocations; steps in the loop
+    entropy.MODEL.K                                              of the diagram in dimension K
+
+and for a set of runs as a whole, from stored vectors, `kid.MODEL` and `fid.MODEL`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panic_hpc.analysis.estimators.vector_sets import fid, kid
+from panic_hpc.errors import AnalysisError, nearest
+from panic_hpc.types import DIAGRAMS, EMBEDDINGS
+
+if TYPE_CHECKING:
+    from panic_hpc.store.dataset.dataset import Dataset
+
+Values = NDArray[np.float64]
+LISTED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measure of each run of a dataset: nan where it has none; items that failed are counted."""
+
+    values: Values
+    n_failed: NDArray[np.int64]
+
+
+def _slope(steps: Values, values: Values) -> float:
+    """Return the change a step, by least squares; nan of fewer than two."""
+    return float(np.polyfit(steps, values, 1)[0]) if len(values) > 1 else float("nan")
+
+
+_OVER_STEPS: dict[str, Callable[[Values, Values], float]] = {
+    "mean": lambda steps, values: float(values.mean()),
+    "last": lambda steps, values: float(values[-1]),
+    "first": lambda steps, values: float(values[0]),
+    "max": lambda steps, values: float(values.max()),
+    "min": lambda steps, values: float(values.min()),
+    "slope": _slope,
+}
+
+SETS = {"kid": kid, "fid": fid}
+"""Distances of two sets of vectors, by the first part of a measure's name."""
+
+
+def set_measure(name: str) -> tuple[str, str] | None:
+    """Return (kid or fid, embedding model) for a measure of sets, None for one of runs."""
+    kind, _, model = name.partition(".")
+    return (kind, model) if kind in SETS and model else None
+
+
+def known_measures(dataset: "Dataset") -> list[str]:
+    """Return the names that a dataset has measures for, without what is done over steps."""
+    return [
+        *_of_metrics(dataset),
+        "steps",
+        "loop",
+        *(
+            f"entropy.{model}.{k}"
+            for model in dataset.models_of(DIAGRAMS)
+            for k in range(len(dataset.entropy(0, model)))
+        ),
+        *(f"{kind}.{model}" for kind in SETS for model in dataset.models_of(EMBEDDINGS)),
+    ]
+
+
+def _of_metrics(dataset: "Dataset") -> Iterator[str]:
+    for metric, names in dataset.metrics.items():
+        yield from [metric] if len(names) == 1 else [f"{metric}.{name}" for name in names]
+
+
+def measure(dataset: "Dataset", name: str) -> Measured:
+    """Return a measure of each run; AnalysisError, with those that there are, for another name."""
+    base, _, over = name.partition(":")
+    kind, _, rest = base.partition(".")
+    if metric := _metric_of(dataset, base):
+        return _of_scores(dataset, metric, base[len(metric) + 1 :], over or "mean")
+    if over:
+        raise _unknown(dataset, name)
+    if base in ("steps", "loop"):
+        return _plain(_of_runs(dataset, base))
+    model, _, dimension = rest.rpartition(".")
+    if kind == "entropy" and model in dataset.models_of(DIAGRAMS) and dimension.isdecimal():
+        return _plain(_entropies(dataset, model, int(dimension), name))
+    raise _unknown(dataset, name)
+
+
+def vectors_of(dataset: "Dataset", model: str, runs: NDArray[np.int64]) -> Values:
+    """Return the finite vectors (n, d) of the outputs of runs, without prompts, in run order."""
+    if model not in dataset.models_of(EMBEDDINGS):
+        raise _unknown(dataset, f"kid.{model}")
+    found = [dataset.trajectory(run, model) for run in runs.tolist()]
+    rows = np.concatenate(found).astype(np.float64) if found else np.empty((0, 1))
+    return np.asarray(rows[np.isfinite(rows).all(axis=1)])
+
+
+def _metric_of(dataset: "Dataset", base: str) -> str:
+    """Return the metric that a name begins with, the longest, since names may have dots."""
+    named = [m for m in dataset.metrics if base == m or base.startswith(m + ".")]
+    return max(named, key=len, default="")
+
+
+def _of_scores(dataset: "Dataset", metric: str, component: str, over: str) -> Measured:
+    names = dataset.metrics[metric]
+    component = component or (names[0] if len(names) == 1 else "")
+    if component not in names:
+        told = f"has no component {component!r}" if component else "has several components"
+        listed = ", ".join(f"{metric}.{name}" for name in names)
+        raise AnalysisError(f"{metric} {told}", hint=f"Measures are {listed}")
+    reduce = _reduction(over)
+    frame = dataset.scores(metric)
+    runs, steps = frame["run"].to_numpy(), frame["step"].to_numpy().astype(float)
+    values, failed = frame[component].to_numpy(), frame["failed"].to_numpy()
+    edges = np.searchsorted(runs, np.arange(dataset.n_runs + 1))
+    found = np.full(dataset.n_runs, np.nan)
+    for run in np.flatnonzero(np.diff(edges)).tolist():
+        own = slice(edges[run], edges[run + 1])
+        is_known = ~np.isnan(values[own])
+        if is_known.any():
+            found[run] = reduce(steps[own][is_known], values[own][is_known])
+    return Measured(found, np.bincount(runs[failed], minlength=dataset.n_runs))
+
+
+def _reduction(over: str) -> Callable[[Values, Values], float]:
+    if over in _OVER_STEPS:
+        return _OVER_STEPS[over]
+    word, _, number = over.partition("=")
+    if word == "at" and number.isdecimal():
+        return lambda steps, values: float(next(iter(values[steps == int(number)]), np.nan))
+    told = f"Over steps there are {', '.join(_OVER_STEPS)} and at=STEP"
+    raise AnalysisError(f"There is no {over!r} over steps", hint=told)
+
+
+def _plain(values: Values) -> Measured:
+    return Measured(values, np.zeros(len(values), np.int64))
+
+
+def _of_runs(dataset: "Dataset", name: str) -> Values:
+    runs = dataset.runs()
+    if name == "steps":
+        return np.asarray(runs["n_steps"].to_numpy(), float)
+    lengths = runs["loop_length"].to_numpy().astype(float)
+    return np.where(lengths > 0, lengths, np.nan)
+
+
+def _entropies(dataset: "Dataset", model: str, dimension: int, name: str) -> Values:
+    rows = np.array([dataset.entropy(run, model) for run in range(dataset.n_runs)])
+    if dimension >= rows.shape[1]:
+        raise _unknown(dataset, name)
+    return np.asarray(rows[:, dimension])
+
+
+def _unknown(dataset: "Dataset", name: str) -> AnalysisError:
+    known = known_measures(dataset)
+    more = f", and {len(known) - LISTED} more" if len(known) > LISTED else ""
+    listed = f"There are {', '.join(known[:LISTED])}{more}"
+    close = nearest(name.partition(":")[0], known)
+    return AnalysisError(f"There is no measure {name!r}", hint=f"{close} {listed}".strip())
