@@ -66,8 +66,14 @@ docs: $(STAMP)
 	$(BIN)/pip install --quiet --constraint constraints.txt mkdocs-material mkdocstrings-python
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
+# Sizes that a quiet machine gets through in half an hour; each program's --help has the long rows.
+# tools/bench_gpu.py needs a GPU and has a machine of its own to describe.
 bench: $(STAMP)
-	for bench in tools/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+	@uptime
+	$(BIN)/python tools/bench_homology.py
+	$(BIN)/python tools/bench_merge.py --large-gb 1 --small 1000 --repeats 3
+	for bench in cli plan execution stages codecs; do $(BIN)/python tools/bench_$$bench.py || exit 1; done
+	@uptime
 
 image: $(STAMP)
 	slurm/build-image

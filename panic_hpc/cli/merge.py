@@ -48,12 +48,13 @@ def merge(
         bool, typer.Option("--allow-missing", help="Merge what is there; the rest is recorded.")
     ] = False,
     images: Annotated[
-        Pictures,
+        Pictures | None,
         typer.Option(
             "--images",
-            help="reference: pictures stay in their shards, to which the dataset refers.",
+            help="reference: pictures stay in their shards, to which the dataset refers. Default: "
+            "as the experiments' [merge] says, else copy.",
         ),
-    ] = Pictures.copy,
+    ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -66,9 +67,8 @@ def merge(
     ranks = find_ranks()
     target = output or _default_target(experiments)
     with byte_bar("merge", ranks.rank == 0) as report:
-        options = MergeOptions(
-            check, allow_missing, force, images is Pictures.reference, report=report
-        )
+        refer = None if images is None else images is Pictures.reference
+        options = MergeOptions(check, allow_missing, force, refer, report=report)
         merged = merge_experiments(experiments, target, options, ranks)
     if ranks.rank == 0:
         _print(merged, as_json)

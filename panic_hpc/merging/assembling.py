@@ -26,7 +26,8 @@ THREADS = 4
 class MergeOptions:
     """What the user may choose: `check` reads all copied bytes back and compares checksums.
 
-    `refer` leaves pictures in their shards, to which the dataset then refers.
+    `refer` leaves pictures in their shards, to which the dataset then refers; None is for whoever
+    knows the experiments to decide, and copies where nobody does.
     `force` replaces what stands at the target and is no dataset of the same experiments. `admit`
     raises where the target may not be replaced, and is asked just before that happens.
     """
@@ -34,7 +35,7 @@ class MergeOptions:
     check: bool = True
     allow_missing: bool = False
     force: bool = False
-    refer: bool = False
+    refer: bool | None = False
     admit: Callable[[], None] = lambda: None
     should_stop: Callable[[], str] = str
     report: Callable[[int, int], None] = lambda done, total: None

@@ -81,7 +81,7 @@ def _up_to_date(target: Path, plan: MergePlan, options: MergeOptions) -> Merged 
             # dataset.
             if file.header.get("inputs_key") != plan.inputs_key:
                 return None
-            if (file.references is not None) != options.refer:
+            if (file.references is not None) != bool(options.refer):
                 return None
             if options.check:
                 file.check_all()

@@ -12,6 +12,7 @@ import needs
 import pytest
 
 import panic_hpc
+from panic_hpc.store.checks.verify import verify_file
 from panic_hpc.store.format.shard import open_shard
 
 mpi4py = needs.library("mpi4py", "mpi")
@@ -81,6 +82,27 @@ def test_any_number_of_ranks_makes_the_same_dataset(
             names = [name for name in dataset.file.entries if name != "metadata"]
             contents.append({name: dataset.file.array(name).tobytes() for name in names})
     assert contents[0] == contents[1] == contents[2]
+
+
+def test_any_number_of_ranks_refers_to_the_same_pictures(
+    experiment: experiments.Planned, tmp_path: Path
+) -> None:
+    # References lead down from the dataset's folder only.
+    root = tmp_path / "exp"
+    shutil.copytree(experiment.paths.root, root)
+    contents = []
+    for ranks in (1, 3):
+        target = root / f"{ranks}.h5"
+        done = merge(ranks, root, "-o", target, "--allow-missing", "--images", "reference")
+        assert done.returncode == 0, done.stderr
+        assert verify_file(target).findings == ()
+        with panic_hpc.open(target) as dataset:
+            names = [name for name in dataset.file.entries if name != "metadata"]
+            contents.append({name: dataset.file.array(name).tobytes() for name in names})
+            assert dataset.image(0, dataset.image_steps(0)[0]).size
+    assert contents[0] == contents[1]
+    assert "references/sha256" in contents[0]
+    assert "images/values" not in contents[0]
 
 
 def test_a_failure_on_one_rank_ends_all_and_keeps_the_dataset(

@@ -1,8 +1,9 @@
 """Merging experiments by their directories: which shards they should have, and those there are."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.inputs import Input, MergeInputs, as_missing, require_enough, split_missing
@@ -12,10 +13,13 @@ from panic_hpc.merging.unify import ExperimentInfo, NetworkInfo, unify
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.stages.base import Stage, installed_stages
 from panic_hpc.store.results.base import all_kinds
-from panic_hpc.types import ModelSpec
+from panic_hpc.types import MERGE, ModelSpec
 
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
+
+Pictures = Literal["copy", "reference"]
+"""What becomes of pictures: they come into the dataset, or stay in their shards."""
 
 
 def merge(
@@ -23,10 +27,18 @@ def merge(
 ) -> Merged:
     """Merge the experiments in `roots` into the dataset `target`, replacing it atomically.
 
-    Raises ManifestError where shards are missing, and what `join` raises.
+    Where `options.refer` is None the experiments say what becomes of their pictures. Raises
+    ManifestError where shards are missing, and what `join` raises.
     """
     ranks = ranks or Alone()
-    return join(first(ranks, lambda: _inputs(roots, options)), target, options, ranks)
+    inputs, refer = first(ranks, lambda: _inputs(roots, options))
+    return join(inputs, target, replace(options, refer=refer), ranks)
+
+
+def pictures_of(manifests: "Sequence[Manifest]") -> Pictures:
+    """Return what all experiments say of their pictures in `[merge]`; "copy" where they differ."""
+    told = {one.experiment.stage_table(MERGE).get("images") for one in manifests}
+    return "reference" if told == {"reference"} else "copy"
 
 
 def merged_stages() -> list[Stage]:
@@ -44,7 +56,7 @@ def expected(
             yield Input(number, shard, paths.shard(shard), manifest.key, label)
 
 
-def _inputs(roots: Sequence[Path], options: MergeOptions) -> MergeInputs:
+def _inputs(roots: Sequence[Path], options: MergeOptions) -> tuple[MergeInputs, bool]:
     from panic_hpc.planning import manifest
 
     manifests = [manifest.read(root) for root in roots]
@@ -61,13 +73,15 @@ def _inputs(roots: Sequence[Path], options: MergeOptions) -> MergeInputs:
     there, missing = split_missing(inputs)
     require_enough(there, missing, options.allow_missing)
     paths = [ExperimentPaths(root) for root in roots]
-    return MergeInputs(
+    given = MergeInputs(
         experiments,
         there,
         [as_missing(one) for one in missing],
         [path for one in paths for path in (one.manifest, one.prompts)],
         paths[0].dataset if len(paths) == 1 else None,
     )
+    is_told = pictures_of(manifests) == "reference"
+    return given, is_told if options.refer is None else options.refer
 
 
 def _models_of_shards(manifest: "Manifest") -> tuple[ModelSpec, ...]:

@@ -1,14 +1,17 @@
 """The merge stage: the shards of an experiment become its dataset."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
 
 from panic_hpc.errors import ShardError
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.ranks import first
 from panic_hpc.paths import DATASET, ExperimentPaths
 from panic_hpc.stages.base import ABSENT, Context, Estimate, Launch
-from panic_hpc.stages.merge.experiments import merge, merged_stages
+from panic_hpc.stages.merge.experiments import Pictures, merge, merged_stages, pictures_of
 from panic_hpc.store.results.base import all_kinds
 from panic_hpc.types import MERGE, ModelSpec, Shard
 
@@ -22,11 +25,24 @@ MARGIN_S = 30.0
 COPY_BYTES_PER_S = 0.5e9
 
 
+class MergeSettings(BaseModel):
+    """What an experiment may say of its dataset.
+
+    Attributes:
+        images: "copy" puts pictures into the dataset, "reference" leaves them in their shards, to
+            which the dataset refers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    images: Pictures = "copy"
+
+
 class MergeStage:
     """Joins the shards of an experiment into its dataset."""
 
     name = MERGE
-    settings = None
+    settings = MergeSettings
     launch: Launch = "ranks"
     resumes = False
 
@@ -50,8 +66,9 @@ class MergeStage:
 
     def estimate(self, manifest: "Manifest") -> Estimate:
         """Return the time to copy what the other stages are estimated to publish."""
-        nbytes = sum(stage.estimate(manifest).nbytes for stage in merged_stages())
-        return Estimate(0.0, nbytes / COPY_BYTES_PER_S, nbytes)
+        # What stays in its shard is read and compared, and not written.
+        read, written = _published_bytes(manifest), _published_bytes(_as_copied(manifest))
+        return Estimate(0.0, read / COPY_BYTES_PER_S, written)
 
     def longest_shard(self, manifest: "Manifest") -> Estimate:
         """Return the estimate of the one shard there is."""
@@ -78,9 +95,24 @@ class MergeStage:
         if not first(context.ranks, lambda: self.lacking(context.paths, shard)):
             return
         options = MergeOptions(
-            should_stop=lambda: context.should_stop(MARGIN_S), report=context.report
+            refer=None,
+            should_stop=lambda: context.should_stop(MARGIN_S),
+            report=context.report,
         )
         merge([context.paths.root], context.paths.shard(shard), options, context.ranks)
+
+
+def _published_bytes(manifest: "Manifest") -> float:
+    return sum(stage.estimate(manifest).nbytes for stage in merged_stages())
+
+
+def _as_copied(manifest: "Manifest") -> "Manifest":
+    """Return the experiment as if it had no pictures where these stay in their shards."""
+    if pictures_of([manifest]) == "copy":
+        return manifest
+    experiment = manifest.experiment
+    images = experiment.images.model_copy(update={"keep_every": 0})
+    return replace(manifest, experiment=experiment.model_copy(update={"images": images}))
 
 
 PLUGINS = (MergeStage(),)
