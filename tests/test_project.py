@@ -3,9 +3,11 @@
 import shutil
 import subprocess
 import tomllib
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import check_pins
 import lowest_versions
 import needs
 import pytest
@@ -61,6 +63,18 @@ def test_every_dependency_is_tested_with_its_lowest_version_or_it_is_said_why_no
     tested = {name for names in lowest_versions.TESTS.values() for name in names}
     assert tested | lowest_versions.UNTESTED.keys() == lowest_versions.lowest_versions(table).keys()
     assert all((ROOT / file).is_file() for file in lowest_versions.TESTS)
+
+
+def test_what_is_pinned_can_be_installed_by_the_oldest_python() -> None:
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    oldest = check_pins.oldest_python(about["requires-python"])
+    pinned = check_pins.pins((ROOT / "constraints.txt").read_text())
+    assert list(check_pins.refused(pinned, oldest)) == []
+    installed = {"pytest": metadata.version("pytest"), "ghost": "1.0"}
+    assert list(check_pins.refused(installed, "3.2.0")) == [
+        f"pytest=={installed['pytest']} asks for Python "
+        f"{metadata.metadata('pytest')['Requires-Python']}"
+    ]
 
 
 def test_the_demo_is_shown_between_its_markers() -> None:

@@ -313,31 +313,20 @@ def test_a_deadline_is_kept_and_what_was_finished_is_there() -> None:
 
 
 @needs_native
-def test_control_c_is_answered_within_the_computation() -> None:
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    start = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        diagrams(noise(700), time_limit_s=100.0)
-    timer.join()
-    assert time.monotonic() - start < 50
-
-
-@needs_native
-def test_other_threads_run_while_the_core_computes() -> None:
-    ticks = []
-    done = threading.Event()
+def test_other_threads_run_while_the_core_computes_and_control_c_is_answered() -> None:
+    points = noise(1500)
 
     def tick() -> None:
-        while not done.wait(0.005):
-            ticks.append(1)
+        for _ in range(10):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
 
     ticker = threading.Thread(target=tick)
-    ticker.start()
-    diagrams(noise(700), time_limit_s=0.5)
-    done.set()
+    # It would take hours: a core that lets no thread run, or hears nothing, runs into the timeout.
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        ticker.start()
+        diagrams(points, budget=10**15)
     ticker.join()
-    assert len(ticks) > 5
 
 
 def test_importing_the_api_imports_no_engine() -> None:

@@ -8,7 +8,7 @@ import errno
 import os
 import subprocess
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,14 @@ FAULTS = (
     Fault("disk dead for ever", CHANGES | SYNC | CLOSE | READ, errno.EIO, for_ever=True),
     Fault("killed", CHANGES | SYNC, mode=KILL),
 )
+
+
+def twins(faults: Sequence[Fault]) -> list[list[Fault]]:
+    """Return the faults in groups that differ in the number of the error alone."""
+    groups: dict[tuple[int, bool, int], list[Fault]] = {}
+    for fault in faults:
+        groups.setdefault((fault.kinds, fault.for_ever, fault.mode), []).append(fault)
+    return list(groups.values())
 
 
 @dataclass(frozen=True)

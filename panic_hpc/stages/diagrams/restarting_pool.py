@@ -37,14 +37,14 @@ def each(
                 return
             yield task, function(task)
         return
-    crew = _Crew(function, n_processes, may_begin, meanwhile)
+    pool = _RestartingPool(function, n_processes, may_begin, meanwhile)
     try:
-        yield from crew.work(iter(tasks))
+        yield from pool.work(iter(tasks))
     finally:
-        crew.dismiss()
+        pool.shutdown()
 
 
-class _Crew(Generic[Task, Result]):
+class _RestartingPool(Generic[Task, Result]):
     """A pool of processes that is replaced when one of them dies."""
 
     def __init__(
@@ -105,7 +105,7 @@ class _Crew(Generic[Task, Result]):
         """Try each task of a broken pool alone, so that the one that kills is known."""
         lost, self._lost = [*self._lost, *self._running.values()], []
         self._running.clear()
-        self.dismiss()
+        self.shutdown()
         for task in lost:
             self._goes_on = self._goes_on and self.may_begin()
             if not self._goes_on:
@@ -119,10 +119,10 @@ class _Crew(Generic[Task, Result]):
         self._running[future] = task
         self._finished(self._running)
         del self._running[future]
-        self.dismiss()
+        self.shutdown()
         return None if isinstance(future.exception(), BrokenProcessPool) else future.result()
 
-    def dismiss(self) -> None:
+    def shutdown(self) -> None:
         """End the pool; what still runs is killed, for nobody would take its result."""
         if self._running:
             for process in set(multiprocessing.active_children()) - self._others:
