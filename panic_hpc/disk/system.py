@@ -65,8 +65,14 @@ def sync_directory(directory: Path) -> None:
 
 
 def make_directories(directory: Path, mode: int = 0o777) -> None:
-    """Make a directory, with `mode`, and those above it; nothing happens where it is there."""
+    """Make a directory, with `mode`, and those above it, durably; nothing where it is there."""
+    missing = [one for one in (directory, *directory.parents) if not one.exists()]
     directory.mkdir(mode, parents=True, exist_ok=True)
+    # What is synced in a directory is lost with it, whose own name is its parent's to keep.
+    for made in missing:
+        # Who may write to a directory need not be allowed to read it, which a sync takes.
+        with suppress(PermissionError):
+            sync_directory(made.parent)
 
 
 def make_read_only(path: Path) -> None:

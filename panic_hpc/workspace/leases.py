@@ -25,6 +25,7 @@ from panic_hpc import clock
 from panic_hpc.disk import system
 from panic_hpc.disk.blocks import write_at
 from panic_hpc.disk.files import create_file, read_regular
+from panic_hpc.disk.publish import rename_over
 from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.validation.record import Count, Moment, as_record
 from panic_hpc.workspace.process import Process, SlurmIds, is_running
@@ -291,8 +292,10 @@ def _succeed(path: Path, lease: Lease, current: Lease, files: list[Path]) -> Hel
     if reached is None or reached.token != lease.token:
         system.remove(name)
         return None
-    system.rename(name, path)
-    # Links of processes that died before their rename; removed last, since they lead to this one.
+    # Links of processes that died before their rename lead to this one: they are removed last, and
+    # a disk that loses power must not turn that round.
+    with system.named(path):
+        rename_over(name, path)
     for stale in files[1:]:
         system.remove(stale)
     return HeldLease(path, lease, current)

@@ -99,7 +99,7 @@ class Judge:
         """Return how many calls of a fault's kinds the undisturbed work makes."""
         what = workload.kind, fault.kinds
         if what not in self._calls:
-            self._begin(workload)
+            self.begin(workload)
             ended = disturbed(lambda: workload.work(self.copy), self.copy, fault, NEVER)
             if ended.how != "done":
                 raise RuntimeError(f"{workload.kind} does not work undisturbed: {ended.words}")
@@ -108,7 +108,7 @@ class Judge:
 
     def inject(self, workload: Workload, fault: Fault, number: int, tally: Tally) -> None:
         """Do the work with one fault, and judge."""
-        before = self._begin(workload)
+        before = self.begin(workload)
         ended = disturbed(lambda: workload.work(self.copy), self.copy, fault, number)
         if not ended.injected:
             return
@@ -117,21 +117,22 @@ class Judge:
         try:
             if ended.how == "raised":
                 raise AssertionError(ended.words)
-            self._judge(workload, before, tally)
+            self.judge(workload, before, tally)
         # Whatever it is, the injection is to be named.
         except Exception:
             counts["wrong"] += 1
             words = traceback.format_exc()
             tally.wrong.append(f"{workload.kind}, {fault.name}, call {number}: {words}")
 
-    def _begin(self, workload: Workload) -> dict[Path, bytes]:
+    def begin(self, workload: Workload) -> dict[Path, bytes]:
         """Copy the snapshot; return what is published in it."""
         shutil.rmtree(self.copy, ignore_errors=True)
         shutil.copytree(self.folder / workload.begins, self.copy)
         root = self.copy / "EXP"
         return {path: (root / path).read_bytes() for path in workloads.published(root)}
 
-    def _judge(self, workload: Workload, before: dict[Path, bytes], tally: Tally) -> None:
+    def judge(self, workload: Workload, before: dict[Path, bytes], tally: Tally) -> None:
+        """Raise where what is left in the copy is wrong, or does not go on to the same content."""
         if workload.begins == "upstream":
             self._judge_import()
             return
