@@ -44,6 +44,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tests/report/test_pictures.py": ("matplotlib",),
     "tests/report/test_report.py": ("matplotlib", "jinja2", "polars"),
     "tests/report/test_video.py": ("av",),
+    "tests/store/test_croissant.py": ("mlcroissant",),
+    "tests/worker/test_energy.py": ("nvidia-ml-py",),
 }
 """Files of tests, and the dependencies whose every use by this package they go through.
 

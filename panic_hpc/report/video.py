@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,7 +176,10 @@ def _encode(
     report: Report,
 ) -> None:
     av = _av()
-    with av.open(target, "w", format=FORMATS[path.suffix.lower()]) as container:
+    with (
+        _ordinary_priority() as keep_ordinary,
+        av.open(target, "w", format=FORMATS[path.suffix.lower()]) as container,
+    ):
         container.metadata["title"] = title
         stream = container.add_stream(CODECS[codec], rate=fps, options=dict(_OPTIONS[codec]))
         stream.width, stream.height = layout.size
@@ -185,8 +189,32 @@ def _encode(
             # The last one as often as fills a second: players go black at once.
             for _ in range(fps if place + 1 == n_frames else 1):
                 container.mux(stream.encode(_frame(av, image)))
+            if place == 0:
+                keep_ordinary()
             report(place + 1, n_frames)
         container.mux(stream.encode())
+
+
+@contextmanager
+def _ordinary_priority() -> Iterator[Callable[[], None]]:
+    """Give what undoes a change of this process's scheduling; called in the end too.
+
+    Started by root, SVT-AV1 takes the highest real-time priority for the thread that opens it and
+    for its own: nothing else would run on the machine until this process ends.
+    """
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+
+    def undo() -> None:
+        for thread in os.listdir("/proc/self/task"):
+            # It may have ended by now.
+            with suppress(ProcessLookupError, PermissionError):
+                if os.sched_getscheduler(int(thread)) == os.SCHED_FIFO != policy:
+                    os.sched_setscheduler(int(thread), policy, priority)
+
+    try:
+        yield undo
+    finally:
+        undo()
 
 
 def _frame(av: Any, image: "Image") -> Any:

@@ -1,6 +1,7 @@
 """Films of datasets: what a player decodes is what the runs showed at each step."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,23 @@ def test_every_codec_shows_the_pictures_of_each_step(
                 wanted = dataset.image(tile.run, source).mean() * 0.8
                 # Noise of 4 by 5 pixels within an edge: its mean survives what codecs lose.
                 assert abs(square - wanted) < 40, (step, tile.run)
+
+
+def test_an_encoder_leaves_the_priority_of_this_process_as_it_was(
+    path: Path, tmp_path: Path
+) -> None:
+    """Started by root, SVT-AV1 gives itself and its caller the highest real-time priority."""
+    before = os.sched_getscheduler(0)
+    seen: set[int] = set()
+
+    def look(done: int, total: int) -> None:
+        threads = os.listdir("/proc/self/task")
+        seen.update(os.sched_getscheduler(int(thread)) for thread in threads)
+
+    with panic_hpc.open(path) as dataset:
+        export_video(dataset, tmp_path / "a.mp4", size=SIZE, report=look)
+    assert seen == {before}
+    assert os.sched_getscheduler(0) == before
 
 
 def test_one_network_and_every_second_step(path: Path, tmp_path: Path) -> None:
