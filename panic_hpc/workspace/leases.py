@@ -292,8 +292,7 @@ def _succeed(path: Path, lease: Lease, current: Lease, files: list[Path]) -> Hel
     if reached is None or reached.token != lease.token:
         system.remove(name)
         return None
-    # Links of processes that died before their rename lead to this one: they are removed last, and
-    # a disk that loses power must not turn that round.
+    # Links of processes that died before their rename lead here: they go last, lost power or not.
     with system.named(path):
         rename_over(name, path)
     for stale in files[1:]:
