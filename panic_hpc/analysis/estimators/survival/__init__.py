@@ -1,0 +1,1 @@
+"""How long things last, where some have not ended when watching stops."""
