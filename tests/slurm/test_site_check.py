@@ -30,7 +30,11 @@ def test_wrong_partitions_gpus_and_mpi_are_found_without_queueing() -> None:
         {
             "name": "wrong",
             "mpi": {"launcher": "srun", "plugin": "pmi9"},
-            "stages": {"runs": {"partition": "gpux"}, "diagrams": {"gpus": 1, "gpu_type": "h100"}},
+            "stages": {
+                "runs": {"partition": "gpux"},
+                "diagrams": {"gpus": 1, "gpu_type": "h100"},
+                "metrics": {},
+            },
         }
     )
     found = verdicts(cluster)
