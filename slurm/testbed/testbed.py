@@ -79,6 +79,17 @@ class Testbed:
         """Wait until `nodes` nodes are up."""
         _wait(lambda: self._nodes_up() >= nodes, f"{nodes} nodes to come up", self.directory)
 
+    def bring_back_nodes(self) -> None:
+        """Start what slurmd is missing and resume what nodes are down, until all are up."""
+        if not self._alive("slurmctld") or self._nodes_up() >= len(NODES):
+            return
+        for node in NODES:
+            if not self._alive(f"slurmd.{node}"):
+                self.start_node(node)
+            with contextlib.suppress(RuntimeError):  # refused for a node that is up
+                self.run("scontrol", "update", f"nodename={node}", "state=resume")
+        self.wait_idle()
+
     def stop(self) -> None:
         """Cancel all jobs, stop all daemons of this testbed, remove its directory."""
         self.cancel_jobs()

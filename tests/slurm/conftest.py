@@ -29,10 +29,14 @@ def shared_slurm() -> Iterator[Any]:
 
 @pytest.fixture
 def slurm(shared_slurm: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The shared Slurm, with SLURM_CONF set; whatever a test leaves in the queue is cancelled."""
+    """The shared Slurm, with SLURM_CONF set; what a test leaves in the queue is cancelled.
+
+    Nodes that it left down come back: the next test is not to fail with it.
+    """
     monkeypatch.setenv("SLURM_CONF", str(shared_slurm.conf))
     yield shared_slurm
     shared_slurm.cancel_jobs()
+    shared_slurm.bring_back_nodes()
 
 
 @pytest.fixture(scope="session")

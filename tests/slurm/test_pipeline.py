@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from clusters import (
     wait_until_over,
     wait_until_running,
 )
-from little_experiment import Digests, digests, plan_little, run_command, wait_for
+from little_experiment import Digests, digests, kill_workers, plan_little, run_command, wait_for
 
 from panic_hpc.workspace.leases import read_lease
 
@@ -109,6 +110,8 @@ def test_cancel_takes_everything_out_of_the_queue(
 ) -> None:
     submit(slow, "testbed", "runs", "embeddings")
     wait_until_running(slow)
+    # Stopped, they cannot end before they are cancelled, however long that takes to start.
+    assert kill_workers(slow, signal.SIGSTOP)
     assert "Cancelled" in run_command("cancel", slow, "--yes")
     wait_until_over(slow)
     assert "lost" not in states(slow, "runs") + states(slow, "embeddings")
