@@ -8,7 +8,7 @@ from killing import kill_until_done
 
 from panic_hpc.errors import Interrupted, ShardError
 from panic_hpc.models.loading import load
-from panic_hpc.stages.embeddings.outputs import Outputs
+from panic_hpc.stages.outputs import Outputs
 from panic_hpc.store.format.shard import ShardFile, open_shard
 from panic_hpc.store.results.embeddings import EMBEDDING_FAILED
 from panic_hpc.types import EMBEDDINGS, IMAGE, RUNS, TEXT

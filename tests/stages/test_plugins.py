@@ -13,8 +13,8 @@ from panic_hpc.errors import ConflictError, PanicError, ShardError
 from panic_hpc.experiment import catalogue
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.split import split
-from panic_hpc.stages.embeddings.outputs import Outputs
 from panic_hpc.stages.merge.experiments import merge
+from panic_hpc.stages.outputs import Outputs
 from panic_hpc.store.checks.verify import verify_file
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.exports.parquet import export_parquet
@@ -23,7 +23,7 @@ from panic_hpc.types import RUNS, TEXT
 
 WORDS_STAGE = """
 from panic_hpc.stages.base import Estimate, ShardStage
-from panic_hpc.stages.embeddings.outputs import Outputs
+from panic_hpc.stages.outputs import Outputs
 from panic_hpc.store.format.ragged import pack_texts
 from panic_hpc.store.format.shard import ShardHeader, open_shard, publish_shard
 from panic_hpc.types import TEXT, Shard, ShardId

@@ -16,7 +16,7 @@ from panic_hpc.models.loading import load
 from panic_hpc.stages.calls import ItemFailure
 from panic_hpc.stages.codecs.image import ImageCodec
 from panic_hpc.stages.codecs.text import TextCodec
-from panic_hpc.stages.embeddings.outputs import Outputs
+from panic_hpc.stages.outputs import Outputs
 from panic_hpc.stages.runs.lockstep import position_of
 from panic_hpc.store.format.column import MODALITIES
 from panic_hpc.store.format.ragged import unpack_texts

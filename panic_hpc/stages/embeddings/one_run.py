@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.errors import ModelError, ShardError
+from panic_hpc.errors import ModelError
 from panic_hpc.models.base import EmbeddingModel
 from panic_hpc.models.loading import on_device
 from panic_hpc.stages.calls import Caller, ItemFailure
 from panic_hpc.stages.codecs.base import Codec
-from panic_hpc.stages.embeddings.outputs import Outputs, Stored
 from panic_hpc.stages.embeddings.shard_arrays import MAX_FAILURES
-from panic_hpc.store.checks.rules import REDO_SHARD
+from panic_hpc.stages.outputs import Outputs
 from panic_hpc.store.results.embeddings import EMBEDDING_FAILED, EMBEDDING_TRUNCATED
 
 
@@ -43,22 +42,14 @@ class Reader:
 
     def __call__(self, position: int) -> Inputs:
         """Return the inputs of the run at `position` in its shard."""
-        stored = self.outputs.of_run(position)
-        steps = [item.step for item in stored]
-        values = [self._decoded(position, item) for item in stored]
+        stored = self.outputs.decoded(position, self.codec)
+        steps = [step for step, _ in stored]
+        values = [value for _, value in stored]
         if self.prompts is None:
             return Inputs(position, steps, values)
         # Step -1 in the first batch of the run, so that which slots the outputs have depends on the
         # run alone.
         return Inputs(position, [-1, *steps], [self.prompts[position], *values])
-
-    def _decoded(self, position: int, item: Stored) -> Any:
-        try:
-            return self.codec.decode(item.content)
-        except ValueError as error:
-            run = int(self.outputs.indices[position])
-            place = f"{self.outputs.shard.path}: {self.codec.name} of run {run}, step {item.step}"
-            raise ShardError(f"{place}, cannot be decoded ({error})", hint=REDO_SHARD) from error
 
 
 def caller_of(model: EmbeddingModel, codec: Codec) -> Caller:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.stages.embeddings.outputs import Outputs
+from panic_hpc.stages.outputs import Outputs
 from panic_hpc.store.format.shard import Stream
 from panic_hpc.store.journal import Journal
 

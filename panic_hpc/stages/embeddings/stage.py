@@ -11,16 +11,20 @@ from panic_hpc.models.torch_setup import fix_threads
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.base import codec_of, with_codecs
 from panic_hpc.stages.embeddings.estimate import estimate_embeddings, estimate_longest_shard
-from panic_hpc.stages.embeddings.one_run import Reader, caller_of, embed, recorded
-from panic_hpc.stages.embeddings.outputs import Outputs
+from panic_hpc.stages.embeddings.one_run import Inputs, Reader, caller_of, embed, recorded
 from panic_hpc.stages.embeddings.shard_arrays import embeddings_arrays
-from panic_hpc.stages.journalled import JournalledStage, interrupted
-from panic_hpc.stages.prefetch import prefetch
+from panic_hpc.stages.journalled import (
+    JournalledStage,
+    prompt_texts,
+    record_runs,
+    runs_shard_of,
+    shards_by_model,
+)
+from panic_hpc.stages.outputs import Outputs
 from panic_hpc.stages.shard_header import begin_header, finish_header
-from panic_hpc.stages.throttle import Slowest, Throttle
 from panic_hpc.store.format.shard import open_shard, publish_shard
 from panic_hpc.store.journal import Journal, open_journal
-from panic_hpc.types import EMBEDDINGS, RUNS, TEXT, ModelSpec, Shard, ShardId
+from panic_hpc.types import EMBEDDINGS, RUNS, TEXT, ModelSpec, Shard
 
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
@@ -38,20 +42,7 @@ class EmbeddingsStage(JournalledStage):
 
     def shards(self, manifest: "Manifest") -> Sequence[Shard]:
         """Return a shard for every embedding model and runs shard, model by model."""
-        sources = manifest.run_shards
-        return [
-            Shard(
-                EMBEDDINGS,
-                # Numbered over all models, so that an array job of the stage has one index.
-                place * len(sources) + source.index,
-                model.name,
-                source.first_run,
-                source.n_runs,
-                (ShardId(RUNS, source.index),),
-            )
-            for place, model in enumerate(manifest.embedding_models)
-            for source in sources
-        ]
+        return shards_by_model(EMBEDDINGS, manifest.embedding_models, manifest)
 
     def estimate(self, manifest: "Manifest") -> Estimate:
         """Return the seconds that all outputs take by their models' costs, and their bytes."""
@@ -65,7 +56,7 @@ class EmbeddingsStage(JournalledStage):
         """Embed the shard's outputs and publish the vectors; goes on from its journal."""
         manifest = context.manifest
         spec = next(model for model in manifest.embedding_models if model.name == shard.model)
-        source = context.paths.shard(_source(shard))
+        source = context.paths.shard(runs_shard_of(shard))
         # Before the model is loaded: a missing or damaged input is told in a second, not after
         # minutes.
         with open_shard(source, manifest_key=manifest.key) as runs_shard:
@@ -76,7 +67,8 @@ class EmbeddingsStage(JournalledStage):
             allow = context.allow_other_numerics
             with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
                 outputs = Outputs(runs_shard, spec.consumes)
-                _embed_runs(context, model, _prompts(manifest, shard, spec), outputs, journal)
+                prompts = prompt_texts(manifest, shard) if spec.consumes == TEXT else None
+                _embed_runs(context, model, prompts, outputs, journal)
                 arrays, failures = embeddings_arrays(outputs, journal, model.dimension)
                 publish_shard(
                     path, finish_header(context, header, journal, failures=failures), arrays
@@ -89,18 +81,6 @@ def _numerics(context: Context, spec: ModelSpec) -> Mapping[str, Any]:
     return with_codecs(own, [codec_of(spec.consumes)], experiment.images.codec)
 
 
-def _source(shard: Shard) -> Shard:
-    return Shard(RUNS, shard.inputs[0].index, "", shard.first_run, shard.n_runs)
-
-
-def _prompts(manifest: "Manifest", shard: Shard, spec: ModelSpec) -> list[str] | None:
-    """Return each run's prompt, or None where the model does not read text."""
-    if spec.consumes != TEXT:
-        return None
-    runs = manifest.runs(shard.first_run, shard.n_runs)
-    return [manifest.prompts[run.prompt].text for run in runs]
-
-
 def _embed_runs(
     context: Context,
     model: EmbeddingModel,
@@ -108,25 +88,14 @@ def _embed_runs(
     outputs: Outputs,
     journal: Journal,
 ) -> None:
-    """Embed run by run, a journal record each, from where the journal ends."""
-    n_runs, n_done = len(outputs.indices), len(journal.records)
     codec = codec_of(model.spec.consumes)
     caller = caller_of(model, codec)
-    slowest, pace = Slowest(), Throttle(context.checkpoint_s)
-    context.report(n_done, n_runs)
+
+    def embed_run(inputs: Inputs) -> tuple[dict[str, Any], list[bytes]]:
+        return recorded(inputs, embed(inputs, caller, model.dimension))
+
     reader = Reader(outputs, codec, prompts)
-    # A run ahead: decoding an image of 1024 by 1024 takes 18 ms of a core.
-    for inputs in prefetch(reader, range(n_done, n_runs)):
-        # Between runs only: a run is a record of the journal, and a half one would be embedded
-        # again.
-        if reason := context.should_stop(slowest.seconds):
-            journal.commit()
-            raise interrupted(EMBEDDINGS, reason)
-        with slowest.timed():
-            journal.append(*recorded(inputs, embed(inputs, caller, model.dimension)))
-        if pace.is_due():
-            journal.commit()
-        context.report(inputs.position + 1, n_runs)
+    record_runs(context, EMBEDDINGS, reader, len(outputs.indices), journal, embed_run)
 
 
 PLUGINS = (EmbeddingsStage(),)

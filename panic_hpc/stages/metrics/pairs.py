@@ -1,14 +1,12 @@
 """What each output of a run is judged against: pairs of steps, then of values."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from panic_hpc.errors import ShardError
 from panic_hpc.models.base import Judged
 from panic_hpc.models.metric_settings import FIRST, INPUT, NOTHING, PREVIOUS, PROMPT
 from panic_hpc.stages.codecs.base import codec_of
-from panic_hpc.stages.embeddings.outputs import Outputs
-from panic_hpc.store.checks.rules import REDO_SHARD
+from panic_hpc.stages.outputs import Outputs
 from panic_hpc.store.format.shard import ShardFile
 from panic_hpc.types import TEXT, Modality
 
@@ -85,25 +83,13 @@ class PairReader:
 
     def __call__(self, position: int) -> JudgedRun:
         """Return the items of the run at `position` in its shard."""
-        own = self._decoded(self._own, self._modalities[0], position)
+        consumes, compared = self._modalities
+        own = dict(self._own.decoded(position, codec_of(consumes)))
         other = own
         if self._other is not self._own:
-            other = self._decoded(self._other, self._modalities[1], position)
-        if self._modalities[1] == TEXT:
+            other = dict(self._other.decoded(position, codec_of(compared)))
+        if compared == TEXT:
             other = {PROMPT_STEP: self._prompts[position], **other}
         pairs = pairs_of(self._against, list(own), list(other))
         items = [Judged(own[step], None if at is None else other[at]) for step, at in pairs]
         return JudgedRun(position, [step for step, _ in pairs], items)
-
-    def _decoded(self, outputs: Outputs, modality: Modality, position: int) -> dict[int, Any]:
-        codec = codec_of(modality)
-        values: dict[int, Any] = {}
-        for item in outputs.of_run(position):
-            try:
-                values[item.step] = codec.decode(item.content)
-            except ValueError as error:
-                run = int(outputs.indices[position])
-                place = f"{outputs.shard.path}: {modality} of run {run}, step {item.step}"
-                told = f"{place}, cannot be decoded ({error})"
-                raise ShardError(told, hint=REDO_SHARD) from error
-        return values

@@ -11,10 +11,16 @@ from panic_hpc.models.numerics import numerics_class
 from panic_hpc.models.torch_setup import fix_threads
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.base import codec_of, with_codecs
-from panic_hpc.stages.journalled import JournalledStage, interrupted
+from panic_hpc.stages.journalled import (
+    JournalledStage,
+    prompt_texts,
+    record_runs,
+    runs_shard_of,
+    shards_by_model,
+)
 from panic_hpc.stages.metrics.estimate import estimate_longest_shard, estimate_metrics
 from panic_hpc.stages.metrics.one_run import caller_of, recorded, score_run
-from panic_hpc.stages.metrics.pairs import PairReader
+from panic_hpc.stages.metrics.pairs import JudgedRun, PairReader
 from panic_hpc.stages.metrics.settings import (
     MetricsSettings,
     against_of,
@@ -22,13 +28,11 @@ from panic_hpc.stages.metrics.settings import (
     problems_of,
 )
 from panic_hpc.stages.metrics.shard_arrays import metrics_arrays
-from panic_hpc.stages.prefetch import prefetch
 from panic_hpc.stages.shard_header import begin_header, finish_header
-from panic_hpc.stages.throttle import Slowest, Throttle
 from panic_hpc.store.format.shard import open_shard, publish_shard
 from panic_hpc.store.journal import Journal, open_journal
 from panic_hpc.store.results.metrics import METRICS
-from panic_hpc.types import RUNS, ModelSpec, Shard, ShardId
+from panic_hpc.types import RUNS, ModelSpec, Shard
 
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
@@ -47,20 +51,7 @@ class MetricsStage(JournalledStage):
 
     def shards(self, manifest: "Manifest") -> Sequence[Shard]:
         """Return a shard for every metric and runs shard, metric by metric."""
-        sources = manifest.run_shards
-        return [
-            Shard(
-                METRICS,
-                # Numbered over all metrics, so that an array job of the stage has one index.
-                place * len(sources) + source.index,
-                model.name,
-                source.first_run,
-                source.n_runs,
-                (ShardId(RUNS, source.index),),
-            )
-            for place, model in enumerate(self.models(manifest))
-            for source in sources
-        ]
+        return shards_by_model(METRICS, self.models(manifest), manifest)
 
     def estimate(self, manifest: "Manifest") -> Estimate:
         """Return the seconds that all outputs take by their metrics' costs, and their bytes."""
@@ -74,13 +65,16 @@ class MetricsStage(JournalledStage):
         """Score the shard's outputs and publish the numbers; goes on from its journal."""
         manifest = context.manifest
         spec = next(model for model in self.models(manifest) if model.name == shard.model)
-        source = Shard(RUNS, shard.inputs[0].index, "", shard.first_run, shard.n_runs)
         # Before the model is loaded: a missing or damaged input is told in a second.
-        with open_shard(context.paths.shard(source), manifest_key=manifest.key) as runs_shard:
+        with open_shard(
+            context.paths.shard(runs_shard_of(shard)), manifest_key=manifest.key
+        ) as runs_shard:
             fix_threads(manifest.experiment.threads)
             [model] = load_all([spec], context.device)
             modalities = (spec.consumes, compared_by(spec))
-            reader = PairReader(runs_shard, modalities, against_of(spec), _prompts(manifest, shard))
+            reader = PairReader(
+                runs_shard, modalities, against_of(spec), prompt_texts(manifest, shard)
+            )
             header = begin_header(context, shard, _numerics(context, modalities), [(spec, model)])
             allow = context.allow_other_numerics
             with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
@@ -99,11 +93,6 @@ def _numerics(context: Context, modalities: tuple[str, str]) -> Mapping[str, Any
     return with_codecs(own, codecs, experiment.images.codec)
 
 
-def _prompts(manifest: "Manifest", shard: Shard) -> list[str]:
-    runs = manifest.runs(shard.first_run, shard.n_runs)
-    return [manifest.prompts[run.prompt].text for run in runs]
-
-
 def _score_runs(
     context: Context,
     model: MetricModel,
@@ -111,23 +100,13 @@ def _score_runs(
     modalities: tuple[str, str],
     journal: Journal,
 ) -> None:
-    """Score run by run, a journal record each, from where the journal ends."""
-    n_runs, n_done = len(reader.indices), len(journal.records)
     consumes, compared = modalities
     caller = caller_of(model, codec_of(consumes), codec_of(compared or consumes))
-    slowest, pace = Slowest(), Throttle(context.checkpoint_s)
-    context.report(n_done, n_runs)
-    # A run ahead: decoding an image of 1024 by 1024 takes 18 ms of a core.
-    for inputs in prefetch(reader, range(n_done, n_runs)):
-        if reason := context.should_stop(slowest.seconds):
-            journal.commit()
-            raise interrupted(METRICS, reason)
-        with slowest.timed():
-            scored = score_run(inputs, caller, len(model.components))
-            journal.append(*recorded(inputs, scored))
-        if pace.is_due():
-            journal.commit()
-        context.report(inputs.position + 1, n_runs)
+
+    def score(inputs: JudgedRun) -> tuple[dict[str, Any], list[bytes]]:
+        return recorded(inputs, score_run(inputs, caller, len(model.components)))
+
+    record_runs(context, METRICS, reader, len(reader.indices), journal, score)
 
 
 PLUGINS = (MetricsStage(),)

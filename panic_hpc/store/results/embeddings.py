@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from panic_hpc.store.format.column import Column
 from panic_hpc.store.results.base import DIGEST, INDEX, KEY, ExportTable, Problem, ResultKind
-from panic_hpc.store.results.rows import Counted
+from panic_hpc.store.results.rows import Counted, ascending_problems
 from panic_hpc.store.results.section import Section
 from panic_hpc.types import EMBEDDINGS
 
@@ -36,13 +34,7 @@ _COLUMNS = (
 
 def step_problems(section: Section) -> Iterator[Problem]:
     """Yield whether the steps of a run's embeddings do not ascend, from -1 (the prompt) on."""
-    n_rows = section.whole("runs/n_rows")
-    steps = section.whole("embeddings/step")
-    run = np.repeat(np.arange(len(n_rows)), n_rows)
-    same_run = run[1:] == run[:-1]
-    if np.any((np.diff(steps) <= 0) & same_run) or np.any(steps < -1):
-        place = section.place("embeddings/step")
-        yield "S05", f"{place} does not ascend from -1 within each run"
+    return ascending_problems(section, "embeddings/step", -1)
 
 
 PLUGINS = (

@@ -4,12 +4,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.store.format.column import Column, ragged_columns
 from panic_hpc.store.results.base import DIGEST, INDEX, KEY, ExportTable, Problem, ResultKind
-from panic_hpc.store.results.rows import Counted
+from panic_hpc.store.results.rows import Counted, ascending_problems
 from panic_hpc.store.results.section import Section
 
 METRICS = "metrics"
@@ -74,13 +72,7 @@ def _told_names(section: Section) -> Any:
 
 def score_problems(section: Section) -> Iterator[Problem]:
     """Yield whether the steps of a run's scores do not ascend, from 0 on."""
-    n_rows = section.whole("runs/n_rows")
-    steps = section.whole("metrics/step")
-    run = np.repeat(np.arange(len(n_rows)), n_rows)
-    same_run = run[1:] == run[:-1]
-    if np.any((np.diff(steps) <= 0) & same_run) or np.any(steps < 0):
-        place = section.place("metrics/step")
-        yield "S05", f"{place} does not ascend from 0 within each run"
+    return ascending_problems(section, "metrics/step", 0)
 
 
 PLUGINS = (

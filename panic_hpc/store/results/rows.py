@@ -5,7 +5,7 @@ contradicts itself they are nonsense but no error, and their last one is how man
 be: what checks compare with.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -125,3 +125,13 @@ def run_edges(section: "Section") -> Edges:
             found[-1] = offsets[-1]
             edges[column.index] = found
     return edges
+
+
+def ascending_problems(section: "Section", name: str, least: int) -> Iterator[tuple[str, str]]:
+    """Yield the problem where steps do not ascend within each run, from `least` on."""
+    n_rows = section.whole("runs/n_rows")
+    steps = section.whole(name)
+    run = np.repeat(np.arange(len(n_rows)), n_rows)
+    same_run = run[1:] == run[:-1]
+    if np.any((np.diff(steps) <= 0) & same_run) or np.any(steps < least):
+        yield "S05", f"{section.place(name)} does not ascend from {least} within each run"

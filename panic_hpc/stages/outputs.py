@@ -1,10 +1,13 @@
 """The outputs in a runs shard, by run and modality."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.errors import ShardError
+from panic_hpc.stages.codecs.base import Codec
+from panic_hpc.store.checks.rules import REDO_SHARD
 from panic_hpc.store.format.column import OUTPUT_GROUPS
 from panic_hpc.store.format.ragged import unpack
 from panic_hpc.store.format.shard import ShardFile
@@ -50,3 +53,15 @@ class Outputs:
         values = self.shard.slice(f"{self.group}/values", int(offsets[0]), int(offsets[-1]))
         steps = self._steps[self._invocations[start:stop]].tolist()
         return [Stored(*pair) for pair in zip(steps, unpack(offsets, values), strict=True)]
+
+    def decoded(self, position: int, codec: Codec) -> list[tuple[int, Any]]:
+        """Return (step, value) of a run's outputs; ShardError names one that cannot be decoded."""
+        return [(item.step, self._decoded(position, item, codec)) for item in self.of_run(position)]
+
+    def _decoded(self, position: int, item: Stored, codec: Codec) -> Any:
+        try:
+            return codec.decode(item.content)
+        except ValueError as error:
+            run = int(self.indices[position])
+            place = f"{self.shard.path}: {codec.name} of run {run}, step {item.step}"
+            raise ShardError(f"{place}, cannot be decoded ({error})", hint=REDO_SHARD) from error
