@@ -22,3 +22,8 @@ def one_line(text: str, most: int | None = None) -> str:
     """Return `text` with its line ends and tabs as escapes, cut to `most` characters."""
     line = plain(text).replace("\n", "\\n").replace("\t", "\\t")
     return line if most is None or len(line) <= most else line[: most - 1] + "…"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 job`, `2 jobs`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,5 +1,6 @@
 """What an analysis gathers on its way: what it found, and of each part that failed, why."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -70,6 +71,11 @@ def units_of(labels: RunLabels) -> dict[str, int]:
         "prompts": len(set(labels.prompt.tolist())),
         "networks": len(set(labels.network.tolist())),
     }
+
+
+def finite(value: float) -> float | None:
+    """Return a number for a table, None where it is not finite."""
+    return value if math.isfinite(value) else None
 
 
 def between(low: float, high: float, level: float, digits: str = ".3f") -> str:

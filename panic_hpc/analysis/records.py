@@ -26,7 +26,7 @@ from panic_hpc.analysis.results import (
     table_of_tests,
 )
 from panic_hpc.disk.file_names import file_name
-from panic_hpc.disk.files import read_json, replace_file, to_json
+from panic_hpc.disk.files import read_json, replace_file, to_json, without_nan
 from panic_hpc.errors import PanicError
 
 RECORD = "record.json"
@@ -87,7 +87,7 @@ def write_record(record: AnalysisRecord, folder: Path) -> AnalysisRecord:
 def as_json(record: AnalysisRecord) -> dict[str, Any]:
     """Return a record as JSON: tables by their columns, values without their data."""
     found = record.result
-    told: dict[str, Any] = _without_nan(
+    told: dict[str, Any] = without_nan(
         {
             "analysis": record.analysis,
             "model": record.model,
@@ -207,17 +207,6 @@ def _read_table(folder: Path, told: Mapping[str, Any]) -> ResultTable:
     frame = pl.read_parquet(folder / f"{told['name']}.parquet")
     columns = tuple(Quantity(**column) for column in told["columns"])
     return ResultTable(told["name"], told["rows"], columns, frame.to_dict(as_series=False))
-
-
-def _without_nan(value: Any) -> Any:
-    """Return a JSON value with None for what JSON cannot say."""
-    if isinstance(value, dict):
-        return {name: _without_nan(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(one) for one in value]
-    if hasattr(value, "item"):
-        return _without_nan(value.item())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 _NUMBERS = ("value", "low", "high", "statistic", "p")

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from panic_hpc.analysis.base import AnalysisSettings
 from panic_hpc.analysis.findings import Findings
+from panic_hpc.analysis.samples import spread_places
 from panic_hpc.analysis.trajectory_set import TrajectorySet, unit_rows
 from panic_hpc.errors import AnalysisError, PanicError
 from panic_hpc.homology.api import diagrams
@@ -96,8 +97,7 @@ def _computed(
 def spread_runs(found: TrajectorySet, most: int) -> NDArray[np.int64]:
     """Return at most `most` runs that have states, from all networks and prompts alike."""
     there = np.flatnonzero(found.lengths)
-    places = np.linspace(0, len(there) - 1, min(most, len(there)))
-    return np.asarray(there[np.unique(places.astype(np.int64))], dtype=np.int64)
+    return np.asarray(there[spread_places(len(there), most)], dtype=np.int64)
 
 
 def cloud_of(

@@ -44,10 +44,16 @@ def _of_run(states: NDArray[np.float32], prompt: NDArray[np.float32] | None) -> 
     late = states[n // 2 :]
     late = late[np.isfinite(late).all(axis=1)]
     if len(late) > 1:
-        # All pairs of different states, without forming any.
-        length = float((late.sum(axis=0, dtype=np.float64) ** 2).sum())
-        found["spread"] = 1.0 - (length - len(late)) / (len(late) * (len(late) - 1))
+        found["spread"] = mean_distance(late)
     return found
+
+
+def mean_distance(states: NDArray[np.floating]) -> float:
+    """Return the mean cosine distance of two different ones of at least two unit vectors (n, D)."""
+    n = len(states)
+    # All pairs, without forming any.
+    length = float((states.sum(axis=0, dtype=np.float64) ** 2).sum())
+    return 1.0 - (length - n) / (n * (n - 1))
 
 
 def _mean(values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -34,14 +34,19 @@ def spread_states(found: TrajectorySet, most: int) -> StateSample:
 
     More where there are more runs than that: each gives one. AnalysisError where there are none.
     """
-    total = int(found.lengths.sum())
-    if total == 0:
+    if not found.lengths.any():
         raise AnalysisError("no run has any state")
-    every = -(-total // most)
-    counts = -(-found.lengths // every)
-    runs = np.repeat(np.arange(found.n_runs), counts)
-    within = np.arange(len(runs)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return StateSample(found.starts[runs] + within * every, runs, every)
+    return every_nth(found, np.arange(found.n_runs), most)
+
+
+def every_nth(found: TrajectorySet, runs: Rows, most: int) -> StateSample:
+    """Return at most about `most` states of some runs: every n-th of each, none of none."""
+    lengths = found.lengths[runs]
+    every = max(1, -(-int(lengths.sum()) // most))
+    counts = -(-lengths // every)
+    owners = np.repeat(runs, counts)
+    within = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return StateSample(found.starts[owners] + within * every, owners, every)
 
 
 def all_states(found: TrajectorySet) -> StateSample:
@@ -64,9 +69,15 @@ def caption_of(found: TrajectorySet, run: int, state: int) -> str | None:
     return later[0] if later else None
 
 
-def time_grid(n_states: int, most: int) -> Rows:
-    """Return at most `most` states from the first to the last of `n_states`, evenly spaced."""
-    return np.unique(np.linspace(0, n_states - 1, min(most, n_states)).round().astype(np.int64))
+def spread_places(count: int, most: int) -> Rows:
+    """Return at most `most` of the numbers below `count`, the first and the last among them."""
+    places = np.linspace(0, max(count - 1, 0), min(count, most))
+    return np.unique(places.astype(np.int64))
+
+
+def time_grid(count: int, most: int) -> Rows:
+    """Return at most `most` states, or runs, of `count`, from first to last, to the nearest."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
 
 
 def states_at(found: TrajectorySet, states: Rows) -> NDArray[np.float32]:

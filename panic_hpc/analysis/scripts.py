@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from functools import cache
 from pathlib import Path
 
 from panic_hpc.analysis.base import Analysis
@@ -14,9 +15,17 @@ def load_script(path: Path) -> dict[str, Analysis]:
     The file is run, so it must be one that its user trusts. PanicError where it is absent, raises
     or has no analyses.
     """
+    if not path.is_file():
+        raise PanicError(f"{path} is no Python file")
+    return _run(path, path.read_bytes())
+
+
+@cache
+def _run(path: Path, content: bytes) -> dict[str, Analysis]:
+    """Run a file once for each content; a verb asks for its analyses several times."""
     name = f"panic_hpc_script_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
+    if spec is None or spec.loader is None:
         raise PanicError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     # Dataclasses and pickles look their module up by name.

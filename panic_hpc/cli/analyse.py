@@ -8,7 +8,8 @@ import typer
 from panic_hpc import exit_codes
 from panic_hpc.cli.console.byte_bar import count_bar
 from panic_hpc.cli.console.options import Json
-from panic_hpc.cli.console.output import counted, say, say_json, warn
+from panic_hpc.cli.console.output import say, say_json, warn
+from panic_hpc.plain_text import counted
 
 if TYPE_CHECKING:
     from panic_hpc.analysis.records import AnalysisRecord

@@ -5,7 +5,8 @@ from pathlib import Path
 import typer
 
 from panic_hpc.cli.console.options import Root, Stages, Yes
-from panic_hpc.cli.console.output import counted, say
+from panic_hpc.cli.console.output import say
+from panic_hpc.plain_text import counted
 
 PANEL = ("While it runs", 2)
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from panic_hpc.cli.console.options import Force, Json
-from panic_hpc.cli.console.output import counted, literal, out, say, say_json, warn
+from panic_hpc.cli.console.output import literal, out, say, say_json, warn
+from panic_hpc.plain_text import counted
 
 if TYPE_CHECKING:
     from panic_hpc.analysis.comparison import ArmResult, Comparison
@@ -50,6 +51,7 @@ def compare(
     """
     from panic_hpc.analysis.comparison import arms_of, baseline_of
     from panic_hpc.analysis.comparison import compare as compare_arms
+    from panic_hpc.disk.files import without_nan
     from panic_hpc.disk.overwriting import admit
     from panic_hpc.report.comparison_sheet import comparison_sheet
 
@@ -67,7 +69,7 @@ def compare(
             comparison_sheet(arms, measures, sheet)
     if as_json:
         drawn = {"sheet": str(sheet)} if sheet else {}
-        say_json({"comparisons": [_plain(asdict(one)) for one in found], **drawn})
+        say_json({"comparisons": [without_nan(asdict(one)) for one in found], **drawn})
         return
     for one in found:
         _print(one)
@@ -101,15 +103,6 @@ def _list(dataset: "Dataset", as_json: bool) -> None:
     )
     for name in known:
         say(f"  {name}")
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it, numbers that are not finite as null."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print(found: "Comparison") -> None:

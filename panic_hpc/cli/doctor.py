@@ -9,8 +9,9 @@ import typer
 from panic_hpc import clock, exit_codes
 from panic_hpc.cli.console.byte_bar import byte_bar
 from panic_hpc.cli.console.options import Json, Yes
-from panic_hpc.cli.console.output import counted, say, say_json
+from panic_hpc.cli.console.output import say, say_json
 from panic_hpc.errors import PanicError
+from panic_hpc.plain_text import counted
 
 if TYPE_CHECKING:
     from panic_hpc.health.inconsistencies import Inconsistency

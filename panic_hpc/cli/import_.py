@@ -9,7 +9,8 @@ from typer.core import TyperGroup
 
 from panic_hpc.cli.console.byte_bar import count_bar
 from panic_hpc.cli.console.options import Force, Json
-from panic_hpc.cli.console.output import counted, say, say_json, warn
+from panic_hpc.cli.console.output import say, say_json, warn
+from panic_hpc.plain_text import counted
 
 PANEL = ("The dataset", 1)
 SHOWN = 20

@@ -123,7 +123,8 @@ def _stage_summary(stage: Any, manifest: "Manifest") -> dict[str, float]:
 
 def print_summary(summary: Mapping[str, Any], manifest: "Manifest") -> None:
     """Print what will happen."""
-    from panic_hpc.cli.console.output import counted, say
+    from panic_hpc.cli.console.output import say
+    from panic_hpc.plain_text import counted
 
     parts = (manifest.networks, "network"), (manifest.prompts, "prompt"), (manifest.seeds, "seed")
     counts = ", ".join(counted(len(things), noun) for things, noun in parts)

@@ -10,7 +10,8 @@ import typer
 
 from panic_hpc import clock
 from panic_hpc.cli.console.options import Json, Root
-from panic_hpc.cli.console.output import counted, say, say_json, warn
+from panic_hpc.cli.console.output import say, say_json, warn
+from panic_hpc.plain_text import counted
 
 if TYPE_CHECKING:
     from panic_hpc.backends.slurm.usage import Usage

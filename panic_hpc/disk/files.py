@@ -1,6 +1,7 @@
 """Small files that are whole or absent: atomic writes, first-one-wins publishing, strict JSON."""
 
 import json
+import math
 import os
 import stat
 from contextlib import suppress
@@ -60,6 +61,17 @@ def move_file(path: Path, place: Path) -> None:
 def to_json(value: Any) -> bytes:
     """Return `value` as readable JSON bytes with a final newline."""
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def without_nan(value: Any) -> Any:
+    """Return a JSON value with None for what JSON cannot say; numpy's numbers are plain ones."""
+    if isinstance(value, dict):
+        return {name: without_nan(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(one) for one in value]
+    if hasattr(value, "item"):
+        return without_nan(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path: Path, *, limit: int = JSON_LIMIT_BYTES) -> Any:

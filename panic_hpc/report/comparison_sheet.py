@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from panic_hpc.analysis.comparison import Arm, Pair
 from panic_hpc.analysis.measures import measure, set_measure
 from panic_hpc.errors import PanicError
 from panic_hpc.report.contact_sheet import Cell, Strip, contact_sheet
+
+if TYPE_CHECKING:
+    from panic_hpc.store.dataset.dataset import Dataset
 
 MOST_ARMS = 12
 MOST_ROWS = 12
@@ -27,7 +31,13 @@ def comparison_sheet(arms: Sequence[Arm], measures: Sequence[str], path: Path) -
         raise PanicError(
             "The arms share no prompt and seed, so that nothing can stand side by side"
         )
-    values = {(id(arm), name): _values(arm, name) for arm in shown for name in measures}
+    # Arms are often networks of one dataset.
+    datasets = {id(arm.dataset): arm.dataset for arm in shown}
+    values = {
+        (place, name): _values(dataset, name)
+        for place, dataset in datasets.items()
+        for name in measures
+    }
     strips = []
     for pair in _spread(pairs, MOST_ROWS):
         cells = [
@@ -63,16 +73,16 @@ def _spread(pairs: Sequence[Pair], most: int) -> list[Pair]:
     return [pair for _, _, pair in sorted(chosen, key=lambda one: one[1])]
 
 
-def _values(arm: Arm, name: str) -> np.ndarray:
+def _values(dataset: "Dataset", name: str) -> np.ndarray:
     if set_measure(name):
-        return np.full(arm.dataset.n_runs, np.nan)
-    return measure(arm.dataset, name).values
+        return np.full(dataset.n_runs, np.nan)
+    return measure(dataset, name).values
 
 
 def _beneath(
     arm: Arm, pair: Pair, measures: Sequence[str], values: dict[tuple[int, str], np.ndarray]
 ) -> str:
-    found = {name: float(values[id(arm), name][arm.rows[pair]]) for name in measures}
+    found = {name: float(values[id(arm.dataset), name][arm.rows[pair]]) for name in measures}
     shown = {name: f"{value:.3g}" for name, value in found.items() if np.isfinite(value)}
     if len(measures) == 1:
         return "".join(shown.values())

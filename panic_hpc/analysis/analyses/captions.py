@@ -8,7 +8,7 @@ from panic_hpc.analysis.base import Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import mean_interval
 from panic_hpc.analysis.estimators.texts.words import WordsLeft, variety, words, words_left
 from panic_hpc.analysis.figure_spec import FigureSpec
-from panic_hpc.analysis.findings import Findings, between, units_of
+from panic_hpc.analysis.findings import Findings, between, finite, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
     Quantity,
@@ -107,21 +107,19 @@ def _lengths(
         counts = np.full((len(runs), len(grid)), np.nan)
         for place, run in enumerate(runs):
             counts[place, : len(texts[run])] = [len(words(text)) for text in texts[run]]
-        known = np.isfinite(counts)
-        means = np.where(known, counts, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        there = np.isfinite(counts)
+        means = np.where(there, counts, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
         prompts = own.labels.prompt.tolist()
         mean, low, high = mean_interval(means, prompts, settings)
         various = variety(said)
         vocabulary = len({word for text in said for word in words(text)})
-        networks.append((name, len(said), mean, _known(low), _known(high), _known(various),
+        networks.append((name, len(said), mean, finite(low), finite(high), finite(various),
                          vocabulary))  # fmt: skip
-        by_state = np.where(known, counts, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        by_state = np.where(there, counts, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
         states += [
             (name, state, float(value))
-            for state, value, any_known in zip(
-                grid.tolist(), by_state, known.any(axis=0), strict=True
-            )
-            if any_known
+            for state, value, is_any in zip(grid.tolist(), by_state, there.any(axis=0), strict=True)
+            if is_any
         ]
         gathered.statements.append(
             Statement(
@@ -130,10 +128,6 @@ def _lengths(
             )
         )  # fmt: skip
     return networks, states
-
-
-def _known(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def _left(
@@ -147,7 +141,7 @@ def _left(
         if not np.isfinite(extra):
             continue
         own, strangers = float(kept.own[place]), float(kept.strangers[place])
-        rows.append((state, own, strangers, extra, _known(low), _known(high)))
+        rows.append((state, own, strangers, extra, finite(low), finite(high)))
         said = Statement(
             "", f"At state {state} texts have {own:.1%} of their prompt's words, and "
             f"{strangers:.1%} of those of other prompts: {extra:+.1%}"

@@ -15,7 +15,7 @@ from panic_hpc.analysis.estimators.variance.components import (
     variance_components,
 )
 from panic_hpc.analysis.figure_spec import FigureSpec
-from panic_hpc.analysis.findings import Findings, between, units_of
+from panic_hpc.analysis.findings import Findings, between, finite, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
     HypothesisTest,
@@ -98,11 +98,7 @@ def _labels(labels: RunLabels) -> dict[str, NDArray[np.generic]]:
 
 def _row(name: str, unit: str, one: Component, n_runs: int) -> tuple[object, ...]:
     numbers = (one.variance, one.low, one.high, one.omega2, one.omega2_low, one.omega2_high, one.p)
-    return (name, unit, one.term, one.n_levels, *map(_known, numbers), n_runs)
-
-
-def _known(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+    return (name, unit, one.term, one.n_levels, *map(finite, numbers), n_runs)
 
 
 def _say(name: str, dealt: Components, level: float, gathered: Findings) -> None:

@@ -11,7 +11,8 @@ from panic_hpc.analysis.estimators.shape.dimension import two_nn
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
-from panic_hpc.analysis.samples import networks_of, spread_states
+from panic_hpc.analysis.run_numbers import mean_distance
+from panic_hpc.analysis.samples import networks_of, spread_places, spread_states
 from panic_hpc.analysis.trajectory_set import TrajectorySet, unit_rows
 from panic_hpc.errors import AnalysisError
 
@@ -54,7 +55,7 @@ def analyse_dimension(found: TrajectorySet, settings: DimensionSettings) -> Anal
     networks: list[tuple[object, ...]] = []
     for name, own in networks_of(found):
         with gathered.part("dimension", name):
-            chosen = np.linspace(0, own.n_runs - 1, min(settings.most_runs, own.n_runs)).astype(int)
+            chosen = spread_places(own.n_runs, settings.most_runs)
             if len(chosen) < own.n_runs:
                 gathered.lack("all runs", f"{len(chosen)} of {own.n_runs} were measured", name)
             measured = _measured(own, chosen, settings, gathered, name)
@@ -104,7 +105,7 @@ def correlation_window(states: NDArray[np.float32]) -> int:
     n = len(known)
     if n < 5:
         return 0
-    far = 1 - (float((known.sum(axis=0) ** 2).sum()) - n) / (n * (n - 1))
+    far = mean_distance(known)
     for lag in range(1, n // 5):
         near = 1 - float(np.einsum("td,td->t", known[lag:], known[:-lag]).mean())
         if near >= (1 - np.exp(-1)) * far:

@@ -20,7 +20,7 @@ from panic_hpc.analysis.results import (
     ResultTable,
     Statement,
 )
-from panic_hpc.analysis.samples import networks_of
+from panic_hpc.analysis.samples import networks_of, time_grid
 from panic_hpc.analysis.trajectory_set import TrajectorySet
 from panic_hpc.errors import AnalysisError
 
@@ -128,10 +128,10 @@ def _watch(
     rows: list[tuple[object, ...]],
 ) -> _Watched:
     watched, skipped = _Watched(), 0
-    chosen = np.unique(np.linspace(0, own.n_runs - 1, min(own.n_runs, settings.most_runs)).round())
+    chosen = time_grid(own.n_runs, settings.most_runs)
     if len(chosen) < own.n_runs:
         gathered.lack("jumps of all runs", f"{len(chosen)} of {own.n_runs} are looked at", name)
-    for run in chosen.astype(int).tolist():
+    for run in chosen.tolist():
         rng = np.random.default_rng([settings.seed, int(numbers[run])])
         try:
             changes = change_points(own.unit(run), rng, width=settings.width,

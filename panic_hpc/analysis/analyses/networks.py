@@ -14,6 +14,7 @@ from panic_hpc.analysis.estimators.dynamics.displacement import FEWEST_LAGS, fit
 from panic_hpc.analysis.estimators.dynamics.memory import memory_of, verdict
 from panic_hpc.analysis.estimators.dynamics.network import NetworkDynamics, network_dynamics
 from panic_hpc.analysis.figure_spec import FigureSpec
+from panic_hpc.analysis.findings import between
 from panic_hpc.analysis.results import (
     AnalysisResult,
     NotDone,
@@ -233,8 +234,7 @@ def _statement(row: dict[str, Any], settings: NetworksSettings) -> Statement:
     told = ""
     if np.isfinite(memory):
         told = f": {memory:.0%} of what sets strangers apart is owed to their prompts"
-        if np.isfinite(low):
-            told += f" ({settings.level:.0%} interval {low:.0%} to {high:.0%})"
+        told += between(low, high, settings.level, ".0%")
     noise = f"; noise is {row['noise_share']:.0%} of a step" if row["noise_share"] > 0 else ""
     tau = f", tau {row['tau']:.3g} states" if np.isfinite(row["tau"]) else ""
     sentence = f"prompt {row['verdict']}{told}{noise}{tau} ({row['why']})"

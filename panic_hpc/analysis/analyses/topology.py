@@ -9,7 +9,7 @@ from panic_hpc.analysis.base import Analysis
 from panic_hpc.analysis.estimators.bootstrap import mean_interval
 from panic_hpc.analysis.estimators.shape.bars import BarSummary, betti_curve, summarise_bars
 from panic_hpc.analysis.figure_spec import FigureSpec
-from panic_hpc.analysis.findings import Findings, between, units_of
+from panic_hpc.analysis.findings import Findings, between, finite, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
 from panic_hpc.analysis.run_diagrams import RunDiagrams, RunDiagramSettings, run_diagrams
 from panic_hpc.analysis.trajectory_set import TrajectorySet
@@ -72,9 +72,8 @@ def _of_dimension(known: RunDiagrams, dimension: int, gathered: Findings) -> Ite
 
 def _row(found: TrajectorySet, run: int, dimension: int, one: BarSummary) -> tuple[object, ...]:
     labels = found.labels
-    entropy = one.entropy if np.isfinite(one.entropy) else None
     return (run, str(labels.network[run]), str(labels.prompt[run]), dimension, one.bars,
-            one.endless, one.total, one.longest, entropy)  # fmt: skip
+            one.endless, one.total, one.longest, finite(one.entropy))  # fmt: skip
 
 
 def _by_network(found: TrajectorySet, own: list[Own]) -> dict[str, list[Own]]:

@@ -20,11 +20,6 @@ def literal(text: str, style: str = "") -> Text:
     return Text(plain(text), style=style)
 
 
-def counted(number: int, noun: str) -> str:
-    """Return `1 job`, `2 jobs`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def say(text: str, style: str = "") -> None:
     """Print a line for people to standard output."""
     out.print(literal(text, style))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.analysis.samples import every_nth, spread_places
 from panic_hpc.analysis.trajectory_set import TrajectorySet, unit_rows
 
 MOST_RUNS = 1_000
@@ -44,7 +45,8 @@ def state_map(found: TrajectorySet, runs: NDArray[np.int64], most: int) -> State
     Components are of unit vectors, by the covariance of at most 20,000 of them; a component's sign
     is that which makes its largest weight positive. States that are not finite are left out.
     """
-    run, rows, first = _chosen(found, runs, most)
+    sample = every_nth(found, runs, most)
+    run, rows, first = sample.runs, sample.rows, found.starts[sample.runs]
     mean, axes, shares = _principal(found, rows)
     places = np.empty((len(rows), 2))
     away = np.empty(len(rows))
@@ -72,19 +74,7 @@ def state_map(found: TrajectorySet, runs: NDArray[np.int64], most: int) -> State
 
 def shown_runs(n_runs: int) -> NDArray[np.int64]:
     """Return the runs that the explorer shows: all, or 1,000 spread over them evenly."""
-    return np.unique(np.linspace(0, max(n_runs - 1, 0), min(n_runs, MOST_RUNS)).astype(np.int64))
-
-
-def _chosen(
-    found: TrajectorySet, runs: NDArray[np.int64], most: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return run, row of the vector, and row of the run's first vector, for each shown state."""
-    every = max(1, -(-int(found.lengths[runs].sum()) // most))
-    counts = -(-found.lengths[runs] // every)
-    run = np.repeat(runs, counts)
-    place = np.arange(len(run)) - np.repeat(np.cumsum(counts) - counts, counts)
-    first = found.starts[run]
-    return run, first + place * every, first
+    return spread_places(n_runs, MOST_RUNS)
 
 
 def _principal(

@@ -8,6 +8,7 @@ import numpy as np
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.reading import trajectories
 from panic_hpc.analysis.results import Quantity, ResultTable
+from panic_hpc.analysis.samples import spread_places
 from panic_hpc.analysis.trajectory_set import TrajectorySet, unit_rows
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS
 
@@ -34,7 +35,7 @@ def drift(found: TrajectorySet) -> Figure:
     The null band is where states of runs with other prompts lie from a first state: as far as a
     run can be from its beginning once that is forgotten.
     """
-    chosen = found.select(_spread(found.n_runs, MOST_RUNS))
+    chosen = found.select(spread_places(found.n_runs, MOST_RUNS))
     rows = []
     for network in dict.fromkeys(chosen.labels.network.tolist()):
         own = chosen.select(chosen.labels.network == network)
@@ -153,7 +154,3 @@ def _null_entropies(dataset: "Dataset", model: str) -> dict[tuple[int, int], tup
             own += values[np.isfinite(values)].tolist()
     quantiles = {name: np.quantile(own, (0.025, 0.975)) for name, own in drawn.items() if own}
     return {name: (float(low), float(high)) for name, (low, high) in quantiles.items()}
-
-
-def _spread(count: int, most: int) -> np.ndarray:
-    return np.unique(np.linspace(0, max(count - 1, 0), min(count, most)).astype(int))

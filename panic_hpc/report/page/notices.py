@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from panic_hpc.analysis.records import AnalysisRecord
+from panic_hpc.plain_text import counted
 from panic_hpc.store.results.diagrams import DIAGRAM_STATUS
 from panic_hpc.store.results.embeddings import EMBEDDING_FAILED, EMBEDDING_TRUNCATED
 from panic_hpc.store.results.runs import ENDED, INPUT_TRUNCATED, OUTPUT_EMPTY, OUTPUT_TRUNCATED
@@ -48,7 +49,7 @@ def _missing(dataset: "Dataset") -> Iterator[Notice]:
         stage = " of ".join(filter(None, (one["stage"], one["model"])))
         runs.setdefault(stage, []).append(one["n_runs"])
     for stage, own in runs.items():
-        shards, runs_in = _counted(len(own), "shard"), _counted(sum(own), "run")
+        shards, runs_in = counted(len(own), "shard"), counted(sum(own), "run")
         yield Notice(f"{shards} of {stage} missing when the dataset was made, with {runs_in}")
 
 
@@ -57,7 +58,7 @@ def _failed_runs(dataset: "Dataset") -> Iterator[Notice]:
     for word in ("failed", "unknown"):
         if count := int((ended == ENDED[word]).sum()):
             reasons = _reasons(dataset) if word == "failed" else ""
-            yield Notice(f"{count:,} of {_counted(len(ended), 'run')} ended as {word}", reasons)
+            yield Notice(f"{count:,} of {counted(len(ended), 'run')} ended as {word}", reasons)
 
 
 def _reasons(dataset: "Dataset") -> str:
@@ -70,7 +71,7 @@ def _reasons(dataset: "Dataset") -> str:
 
 def _most_common(texts: Iterable[str]) -> str:
     found = Counter(text for text in texts if text).most_common(MOST_REASONS)
-    return "; ".join(f"{text[:200]} ({_counted(count, 'time')})" for text, count in found)
+    return "; ".join(f"{text[:200]} ({counted(count, 'time')})" for text, count in found)
 
 
 def _flagged_invocations(dataset: "Dataset") -> Iterator[Notice]:
@@ -111,7 +112,7 @@ def _diagrams(dataset: "Dataset") -> Iterator[Notice]:
             said = ", ".join(f"{count:,} {word}" for word, count in counts.most_common())
             runs = np.flatnonzero(status != DIAGRAM_STATUS["computed"])[:200].tolist()
             reasons = _most_common(dataset.reason(run, model) for run in runs)
-            yield Notice(f"Diagrams of {model}: {said}, of {_counted(len(status), 'run')}", reasons)
+            yield Notice(f"Diagrams of {model}: {said}, of {counted(len(status), 'run')}", reasons)
 
 
 def _mixed(shards: Sequence[dict[str, Any]]) -> Iterator[Notice]:
@@ -145,7 +146,3 @@ def _analyses(records: Sequence[AnalysisRecord]) -> Iterator[Notice]:
         if record.error:
             where = f" in {record.model}" if record.model else ""
             yield Notice(f"The analysis {record.analysis}{where} failed", record.error)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from panic_hpc.analysis.results import Quantity, ResultTable
+from panic_hpc.plain_text import counted
 from panic_hpc.report.page.numbers import number
 
 MOST_ROWS = 200
@@ -43,7 +44,7 @@ class TableView:
     @property
     def size(self) -> str:
         """How many rows it has, and what each is."""
-        rows = "1 row" if self.total == 1 else f"{self.total:,} rows"
+        rows = counted(self.total, "row")
         return f"{rows}, one a {self.kind}" if self.kind else rows
 
 

@@ -57,12 +57,8 @@ class AnalysisView:
 
 def variant(record: AnalysisRecord) -> str:
     """Return the key of a record's settings, "" for the usual ones."""
-    return record.folder.name.rpartition("@")[2] if record.folder and _is_variant(record) else ""
-
-
-def _is_variant(record: AnalysisRecord) -> bool:
     # A model's own name holds no "@" here: file names that are made of data have none.
-    return record.folder is not None and "@" in record.folder.name
+    return record.folder.name.partition("@")[2] if record.folder else ""
 
 
 def title_of(record: AnalysisRecord) -> str:
