@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from panic_hpc.disk.system import make_directories, named
+from panic_hpc.disk.system import make_directories, missing_directories, named
 from panic_hpc.errors import ManifestError
 
 WORK = frozenset({"shards", "checkpoints", "failed", "remarks", "jobs"})
@@ -17,7 +17,7 @@ WORK = frozenset({"shards", "checkpoints", "failed", "remarks", "jobs"})
 
 def make_directory(directory: Path) -> None:
     """Make a directory and those above it; ManifestError where that would make an experiment's."""
-    missing = [one for one in (directory, *directory.parents) if not one.exists()]
+    missing = missing_directories(directory)
     # The topmost that is missing may be one of WORK, in an experiment that is there.
     for inner, outer in pairwise(missing):
         if inner.name in WORK:

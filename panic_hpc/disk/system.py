@@ -10,6 +10,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
 from panic_hpc.errors import DiskError
@@ -64,9 +65,14 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def missing_directories(directory: Path) -> list[Path]:
+    """Return a directory and those above it that are not there, from below; usually none."""
+    return list(takewhile(lambda one: not one.exists(), (directory, *directory.parents)))
+
+
 def make_directories(directory: Path, mode: int = 0o777) -> None:
     """Make a directory, with `mode`, and those above it, durably; nothing where it is there."""
-    missing = [one for one in (directory, *directory.parents) if not one.exists()]
+    missing = missing_directories(directory)
     directory.mkdir(mode, parents=True, exist_ok=True)
     # What is synced in a directory is lost with it, whose own name is its parent's to keep.
     for made in missing:
