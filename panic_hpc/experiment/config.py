@@ -25,10 +25,10 @@ from panic_hpc.experiment.entries import (
     distinct_prompts,
     distinct_seeds,
     filled,
-    wrong,
 )
 from panic_hpc.experiment.stage_settings import ALIASES
 from panic_hpc.homology.cost import LAZY_MAXDIM
+from panic_hpc.models.settings import wrong
 from panic_hpc.types import Noise, Prompt
 from panic_hpc.validation.closed import Closed
 

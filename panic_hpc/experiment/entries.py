@@ -4,8 +4,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from pydantic_core import PydanticCustomError
-
+from panic_hpc.models.settings import wrong
 from panic_hpc.types import Prompt
 
 UNSEEDED = -1
@@ -14,12 +13,6 @@ UNSEEDED = -1
 MAX_PROMPT_CHARACTERS = 2**16
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def wrong(problem: str) -> PydanticCustomError:
-    """Return the error whose message is `problem` and nothing else, whatever braces it holds."""
-    # pydantic formats the template; a prompt with braces would be read as a field.
-    return PydanticCustomError("problem", "{problem}", {"problem": problem})
 
 
 def _is_unicode(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 NOTHING = "none"
 INPUT = "input"
@@ -20,6 +20,12 @@ Against = Annotated[
 `first`, the one before or the first of its kind in the run; `prompt`; `role:NAME`, a picture that
 belongs to the prompt.
 """
+
+# Files have lists, and the settings are strict.
+Words = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+]
 
 
 class MetricSettings(BaseModel):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
+from pydantic_core import PydanticCustomError
 
 from panic_hpc.types import ModelSpec
 
@@ -52,3 +53,9 @@ def _added_later(kind: type[BaseModel]) -> Iterator[tuple[str, Any]]:
         for mark in field.metadata:
             if isinstance(mark, AddedLater):
                 yield name, mark.before
+
+
+def wrong(problem: str) -> PydanticCustomError:
+    """Return the error whose message is `problem` and nothing else, whatever braces it holds."""
+    # pydantic formats the template; a prompt with braces would be read as a field.
+    return PydanticCustomError("problem", "{problem}", {"problem": problem})

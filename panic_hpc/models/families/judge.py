@@ -11,18 +11,17 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field, model_validator
 
 from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import ModelError
 from panic_hpc.models.base import Judged, Score
 from panic_hpc.models.captioner import Captioner
 from panic_hpc.models.families.transformers_captioner import CaptionerSettings
-from panic_hpc.models.metric_settings import NOTHING, MetricSettings
-from panic_hpc.models.settings import settings_of
+from panic_hpc.models.metric_settings import NOTHING, MetricSettings, Words
+from panic_hpc.models.settings import settings_of, wrong
 from panic_hpc.models.torch_setup import Dtype
 from panic_hpc.types import IMAGE, SCORE, TEXT, Modality, ModelEntry, ModelSpec
 
@@ -41,14 +40,6 @@ def rubrics() -> Mapping[str, Mapping[str, Any]]:
     return {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
-def _named(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _wrong(problem: str) -> PydanticCustomError:
-    return PydanticCustomError("problem", "{problem}", {"problem": problem})
-
-
 class JudgeSettings(MetricSettings):
     """What is asked, and of what kind answers are.
 
@@ -61,7 +52,7 @@ class JudgeSettings(MetricSettings):
     rubric: str = ""
     question: str = ""
     answer: Literal["yes", "json"] = "yes"
-    keys: Annotated[tuple[str, ...], BeforeValidator(_named)] = ()
+    keys: Words = ()
     system: str = ""
     max_new_tokens: int = Field(128, ge=1, le=8192)
 
@@ -72,17 +63,17 @@ class JudgeSettings(MetricSettings):
         if not name:
             return values
         if name not in rubrics():
-            raise _wrong(f"rubric {name!r}: there are {', '.join(rubrics())}")
+            raise wrong(f"rubric {name!r}: there are {', '.join(rubrics())}")
         return {**rubrics()[name], **values}
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         if not self.question:
-            raise _wrong("rubric, or a question, is missing")
+            raise wrong("rubric, or a question, is missing")
         if self.answer == "json" and not self.keys:
-            raise _wrong("keys of the JSON that is to be answered are missing")
+            raise wrong("keys of the JSON that is to be answered are missing")
         if PLACE in self.question and self.against == NOTHING:
-            raise _wrong(f'the question has {PLACE}: against = "prompt" or "input"')
+            raise wrong(f'the question has {PLACE}: against = "prompt" or "input"')
         return self
 
 

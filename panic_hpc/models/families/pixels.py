@@ -11,11 +11,10 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from panic_hpc.models.base import Judged, Score
 from panic_hpc.models.metric_settings import NOTHING, PREVIOUS, MetricSettings
-from panic_hpc.models.settings import settings_of
+from panic_hpc.models.settings import settings_of, wrong
 from panic_hpc.types import IMAGE, SCORE, Modality, ModelEntry, ModelSpec
 
 Pixels = NDArray[np.uint8]
@@ -52,7 +51,7 @@ class PixelSettings(MetricSettings):
     def _has_two_pictures(self) -> Self:
         if self.score in _OF_PAIRS and self.against == NOTHING:
             text = f'{self.score} compares two pictures: against = "previous", "first", "role:…"'
-            raise PydanticCustomError("problem", "{problem}", {"problem": text})
+            raise wrong(text)
         return self
 
 

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel
 
 from panic_hpc.models.base import Judged, Score
-from panic_hpc.models.metric_settings import NOTHING, MetricSettings
+from panic_hpc.models.metric_settings import NOTHING, MetricSettings, Words
 from panic_hpc.models.settings import settings_of
 from panic_hpc.types import SCORE, TEXT, Modality, ModelEntry, ModelSpec
 
@@ -15,15 +14,10 @@ from panic_hpc.types import SCORE, TEXT, Modality, ModelEntry, ModelSpec
 _WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 
 
-def _listed(value: object) -> object:
-    # Files have lists, and the settings are strict.
-    return tuple(value) if isinstance(value, list) else value
-
-
 class WordSettings(MetricSettings):
     """What is counted: `listed` are words whose share among all is told, in lower case."""
 
-    listed: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    listed: Words = ()
 
 
 class WordCounter:
