@@ -11,7 +11,6 @@ import needs
 import numpy as np
 import pytest
 import synthetic
-from synthetic import Experiment
 from typer.testing import CliRunner
 
 import panic_hpc
@@ -29,10 +28,7 @@ SIZE = "640x360"
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of runs of one to nine steps, some of which failed."""
     root = tmp_path_factory.mktemp("video")
-    experiment = Experiment(root / "exp", has_real_images=True)
-    return synthetic.merged(
-        root / "dataset.h5", (experiment, synthetic.write(experiment, [7, 5]))
-    ).path
+    return synthetic.pictured(root)
 
 
 def decoded(film: Path) -> tuple[Any, list[np.ndarray]]:

@@ -10,7 +10,6 @@ import needs
 import numpy as np
 import pytest
 import synthetic
-from synthetic import Experiment
 from typer.testing import CliRunner
 
 import panic_hpc
@@ -30,9 +29,7 @@ ABOUT = Description(
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("dataset")
-    experiment = Experiment(root / "exp", has_real_images=True)
-    inputs = synthetic.write(experiment, [7, 5])
-    return synthetic.merged(root / "dataset.h5", (experiment, inputs)).path
+    return synthetic.pictured(root)
 
 
 @pytest.fixture(scope="module")

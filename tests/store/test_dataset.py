@@ -20,9 +20,7 @@ from panic_hpc.store.dataset.dataset import Dataset
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("dataset")
-    experiment = Experiment(root / "exp", has_real_images=True)
-    inputs = synthetic.write(experiment, [7, 5])
-    return synthetic.merged(root / "dataset.h5", (experiment, inputs)).path
+    return synthetic.pictured(root)
 
 
 def total(dataset: Dataset, row: int) -> float:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import synthetic
 from PIL import Image
-from synthetic import Experiment
 
 import panic_hpc
 from panic_hpc.errors import PanicError
@@ -26,9 +25,7 @@ needs.library("pyarrow", "analysis")
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("exports")
-    experiment = Experiment(root / "exp", has_real_images=True)
-    inputs = synthetic.write(experiment, [7, 5])
-    return synthetic.merged(root / "dataset.h5", (experiment, inputs)).path
+    return synthetic.pictured(root)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ import needs
 import pytest
 import synthetic
 from little_experiment import plan_little
-from synthetic import Experiment
 
 import panic_hpc
 from panic_hpc.store.exports.crate import Description, export_crate, require_empty
@@ -28,9 +27,7 @@ ABOUT = Description("Loops", ("Doe, Jane <0000-0002-1825-0097>", "Müller, Kim")
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("dataset")
-    experiment = Experiment(root / "exp", has_real_images=True)
-    inputs = synthetic.write(experiment, [7, 5])
-    return synthetic.merged(root / "dataset.h5", (experiment, inputs)).path
+    return synthetic.pictured(root)
 
 
 def crate_of(path: Path, directory: Path, about: Description = ABOUT) -> dict[str, Any]:

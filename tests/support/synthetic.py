@@ -266,3 +266,9 @@ def merged(
     ]
     given = MergeInputs(infos, inputs, missing)
     return join(given, target, MergeOptions(**options), ranks or Alone())
+
+
+def pictured(root: Path) -> Path:
+    """Write an experiment of twelve runs with real pictures in two shards; return its dataset."""
+    experiment = Experiment(root / "exp", has_real_images=True)
+    return merged(root / "dataset.h5", (experiment, write(experiment, [7, 5]))).path
