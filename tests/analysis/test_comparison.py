@@ -11,8 +11,9 @@ from little_experiment import run_command
 from PIL import Image
 
 import panic_hpc
-from panic_hpc.analysis.comparison import arms_of, baseline_of, compare
-from panic_hpc.analysis.measures import known_measures, measure
+from panic_hpc.analysis.comparing.arms import arms_of, baseline_of
+from panic_hpc.analysis.comparing.comparison import compare
+from panic_hpc.analysis.comparing.measures import known_measures, measure
 from panic_hpc.errors import AnalysisError
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.report.comparison_sheet import comparison_sheet, short_names
@@ -143,6 +144,43 @@ def test_a_network_of_both_noises_is_two_arms(tmp_path: Path) -> None:
     assert fixed.name == "DummyT2I → DummyI2T (fixed)"
     assert stepped.name == "DummyT2I → DummyI2T (per_step)"
     assert stepped.difference.n_pairs == fixed.n_runs == stepped.n_runs == 21
+
+
+def test_noises_and_experiments_pair_within_their_networks(tmp_path: Path) -> None:
+    networks = [
+        *NETWORKS,
+        *({"models": models, "noise": "per_step"} for models in NETWORKS),
+    ]
+    with made(tmp_path / "E", networks=networks) as both, made(tmp_path / "F") as fixed:
+        name = "Luminance.mean:last"
+        by_noise = compare(*_with_first(arms_of([both], "noise")), name).arms
+        by_experiment = compare(*_with_first(arms_of([both, fixed], "experiment")), name).arms
+    assert [arm.name for arm in by_noise] == ["fixed", "per_step"]
+    assert by_noise[1].difference is not None
+    assert by_noise[1].difference.n_pairs == 42
+    assert [arm.name.partition(":")[0] for arm in by_experiment] == ["E", "F"]
+    assert by_experiment[1].difference is not None
+    # The same runs, found again by network and noise: no difference, and half have no partner.
+    assert by_experiment[1].difference.n_pairs == 42
+    assert by_experiment[1].difference.mean == 0
+    assert by_experiment[0].n_runs == 84
+
+
+def _with_first(arms: list[Any]) -> tuple[list[Any], Any]:
+    return arms, arms[0]
+
+
+def test_groups_share_no_prompt_and_another_label_names_those_there_are(tmp_path: Path) -> None:
+    prompts = [{"text": text, "group": f"g{k % 2}"} for k, text in enumerate(PROMPTS)]
+    with made(tmp_path / "E", prompts=prompts) as grouped:
+        arms = arms_of([grouped], "group")
+        (_, second) = compare(arms, arms[0], "steps").arms
+        with pytest.raises(AnalysisError) as caught:
+            arms_of([grouped], "colour")
+    assert [arm.name for arm in arms] == ["g0", "g1"]
+    assert second.difference is not None
+    assert second.difference.why == "no pair of equal prompt and seed"
+    assert "network, experiment, group, noise" in caught.value.hint
 
 
 def test_a_baseline_is_one_arm(dataset: Dataset) -> None:

@@ -1,45 +1,23 @@
 """Which arm is better, and is the difference real? Networks of datasets, one measure, in pairs.
 
-An arm is a network, of one dataset or of several. Runs pair with those of the baseline that have
-the same prompt and seed; what has no partner is counted and left out.
+Runs pair with those of the baseline that have the same prompt and seed; what has no partner is
+counted and left out.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.analysis.comparing.arms import Arm, Pair
+from panic_hpc.analysis.comparing.measures import SETS, measure, set_measure, vectors_of
 from panic_hpc.analysis.estimators.paired import PairedDifference, holm, paired_difference
 from panic_hpc.analysis.estimators.vector_sets import is_enough_for_fid
-from panic_hpc.analysis.measures import SETS, measure, set_measure, vectors_of
-from panic_hpc.errors import AnalysisError, nearest
 
 if TYPE_CHECKING:
-    from panic_hpc.store.dataset.dataset import Dataset
-
-Pair = tuple[str, int]
-"""The text of a prompt, and a seed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """Runs that are compared with others: those of one network of one dataset.
-
-    name: the network's, behind its dataset's where there are several, before its noise where it was
-        run with both.
-    rows: the rows of its runs, by prompt and seed.
-    """
-
-    name: str
-    dataset: "Dataset"
-    rows: Mapping[Pair, int]
-
-    @property
-    def runs(self) -> NDArray[np.int64]:
-        """The rows of its runs, in order."""
-        return np.array(sorted(self.rows.values()), np.int64)
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,47 +68,6 @@ class Comparison:
     sets: tuple[SetResult, ...] = ()
 
 
-def arms_of(datasets: Sequence["Dataset"]) -> list[Arm]:
-    """Return the networks of datasets as arms; AnalysisError where there are fewer than two."""
-    arms: list[Arm] = []
-    for dataset in datasets:
-        prompts, runs = dataset.prompt_texts(), dataset.runs()
-        keys = zip(runs["prompt"].to_list(), runs["seed"].to_list(), strict=True)
-        pairs = [(prompts[prompt], seed) for prompt, seed in keys]
-        place = f"{dataset.path.parent.name or dataset.path.stem}: " if len(datasets) > 1 else ""
-        for name, rows in _networks(dataset, runs["network"].to_numpy(), runs["noise"]):
-            arms.append(Arm(f"{place}{name}", dataset, {pairs[row]: row for row in rows}))
-    if len(arms) < 2:
-        what = f"There is one network, {arms[0].name}" if arms else "There is no network"
-        raise AnalysisError(f"{what}, and nothing to compare it with", hint="Name another dataset")
-    return arms
-
-
-def _networks(
-    dataset: "Dataset", networks: NDArray[np.int64], noises: Iterable[object]
-) -> Iterator[tuple[str, list[int]]]:
-    """Yield (name, rows) of each network, once for each noise that it was run with."""
-    noise = np.array([str(one) for one in noises])
-    for network, name in enumerate(dataset.networks()["name"].to_list()):
-        kinds = sorted(set(noise[networks == network].tolist()))
-        for kind in kinds:
-            rows = np.flatnonzero((networks == network) & (noise == kind)).tolist()
-            yield f"{name} ({kind})" if len(kinds) > 1 else name, rows
-
-
-def baseline_of(arms: Sequence[Arm], wanted: str) -> Arm:
-    """Return the arm that a name, or a part of one that no other has, means; the first for ""."""
-    if not wanted:
-        return arms[0]
-    names = [arm.name for arm in arms]
-    found = [arm for arm in arms if arm.name == wanted] or [a for a in arms if wanted in a.name]
-    if len(found) == 1:
-        return found[0]
-    told = f"{len(found)} arms are" if found else "no arm is"
-    hint = nearest(wanted, names) or f"There are {', '.join(names[:12])}"
-    raise AnalysisError(f"The baseline {wanted!r}: {told} called so", hint=hint)
-
-
 def compare(
     arms: Sequence[Arm], baseline: Arm, name: str, *, level: float = 0.95, seed: int = 0
 ) -> Comparison:
@@ -148,7 +85,7 @@ def compare(
         difference = None
         if arm is not baseline:
             gaps = [own[pair] - base[pair] for pair in shared]
-            prompts = [prompt for prompt, _ in shared]
+            prompts = [pair.prompt for pair in shared]
             difference = paired_difference(gaps, prompts, level=level, seed=seed)
         results.append(
             ArmResult(
@@ -180,15 +117,15 @@ def _values(arm: Arm, values: NDArray[np.float64]) -> dict[Pair, float]:
 def _mean(values: Mapping[Pair, float]) -> float:
     """Return the mean over prompts of the mean of a prompt's runs, nan of none."""
     by_prompt: dict[str, list[float]] = {}
-    for (prompt, _), value in values.items():
-        by_prompt.setdefault(prompt, []).append(value)
+    for pair, value in values.items():
+        by_prompt.setdefault(pair.prompt, []).append(value)
     return float(np.mean([np.mean(own) for own in by_prompt.values()])) if by_prompt else np.nan
 
 
 def _set_result(arm: Arm, baseline: Arm, kind: str, model: str) -> SetResult:
     own = vectors_of(arm.dataset, model, arm.runs)
     base = vectors_of(baseline.dataset, model, baseline.runs)
-    prompts, others = ({prompt for prompt, _ in one.rows} for one in (arm, baseline))
+    prompts, others = ({pair.prompt for pair in one.rows} for one in (arm, baseline))
     return SetResult(
         name=arm.name,
         value=SETS[kind](own, base),
