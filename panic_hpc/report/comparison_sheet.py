@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from panic_hpc.analysis.comparing.arms import Arm, Pair, spread
-from panic_hpc.analysis.comparing.measures import measure, set_measure
+from panic_hpc.analysis.comparing.measures import measure, set_measure, twin_measure
 from panic_hpc.errors import PanicError
 from panic_hpc.report.contact_sheet import Cell, Strip, contact_sheet
 
@@ -67,7 +67,7 @@ def _title(pair: Pair) -> str:
 
 
 def _values(dataset: "Dataset", name: str) -> np.ndarray:
-    if set_measure(name):
+    if set_measure(name) or twin_measure(name):
         return np.full(dataset.n_runs, np.nan)
     return measure(dataset, name).values
 

@@ -67,6 +67,59 @@ def test_what_a_metric_does_not_say_comes_from_the_runs(dataset: Dataset) -> Non
         assert compared([dataset], name).measure == name
 
 
+def test_a_drift_is_from_the_first_state_and_persistence_of_bars_that_die(
+    dataset: Dataset,
+) -> None:
+    drift = measure(dataset, "drift.DummyVision").values
+    persistence = measure(dataset, "persistence.DummyVision.0").values
+    for run in range(dataset.n_runs):
+        states = dataset.trajectory(run, "DummyVision").astype(float)
+        states /= np.linalg.norm(states, axis=1)[:, None]
+        # A tenth of three states is the last.
+        assert drift[run] == pytest.approx(1 - states[-1] @ states[0], abs=1e-5)
+        bars = dataset.diagrams(run, "DummyVision")[0]
+        lengths = bars[:, 1] - bars[:, 0]
+        assert persistence[run] == pytest.approx(lengths[np.isfinite(lengths)].sum(), abs=1e-5)
+
+
+def test_outputs_that_come_again_are_not_distinct(tmp_path: Path) -> None:
+    networks = [["DummyT2I", "DummyI2T"], ["DummyT2I", "DummyI2T2"]]
+    with made(tmp_path / "E", networks=networks, max_length=10) as looped:
+        found = measure(looped, "distinct").values
+        for run in range(looped.n_runs):
+            own = [looped.image(run, step).tobytes() for step in looped.image_steps(run)]
+            texts = list(looped.texts(run).values())
+            assert found[run] == (len(set(own)) + len(set(texts))) / 10
+    assert found.min() < 1
+
+
+def test_a_twin_is_the_baselines_run_of_the_same_prompt_and_seed(dataset: Dataset) -> None:
+    first, second = compared([dataset], "twin.DummyVision:last").arms
+    n = dataset.n_runs // 2
+    states = np.array([dataset.trajectory(run, "DummyVision")[-1] for run in range(2 * n)], float)
+    states /= np.linalg.norm(states, axis=1)[:, None]
+    gaps = 1 - np.einsum("nd,nd->n", states[:n], states[n:])
+    assert first.mean == 0
+    assert second.mean == pytest.approx(gaps.mean(), abs=1e-5)
+    assert second.difference.low < second.mean < second.difference.high
+    assert np.isnan(second.difference.p), "a distance is never below 0"
+    (same, _) = compared([dataset, dataset], "twin.DummyVision").arms[:2]
+    assert same.mean == 0
+
+
+def test_a_run_of_the_same_bits_is_at_no_distance_from_its_twin(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    with made(tmp_path / "again") as again:
+        found = compared([dataset, again], "twin.DummyVision", baseline="E: DummyT2I →").arms
+    twin = next(arm for arm in found if arm.name.startswith("again: DummyT2I →"))
+    other = next(arm for arm in found if arm.name.startswith("again: DummyT2I2"))
+    assert twin.mean == pytest.approx(0, abs=1e-6)
+    assert other.mean > 1e-3
+    with pytest.raises(AnalysisError, match=r"no measure 'twin\.Sight'"):
+        compared([dataset], "twin.Sight")
+
+
 def test_runs_pair_by_prompt_and_seed(dataset: Dataset) -> None:
     values, runs = measure(dataset, "Luminance.mean:last").values, dataset.runs()
     by_key = {

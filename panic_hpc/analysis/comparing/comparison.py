@@ -6,18 +6,22 @@ counted and left out.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.analysis.comparing.arms import Arm, Pair
-from panic_hpc.analysis.comparing.measures import SETS, measure, set_measure, vectors_of
+from panic_hpc.analysis.comparing.measures import (
+    SETS,
+    measure,
+    set_measure,
+    twin_distances,
+    twin_measure,
+    vectors_of,
+)
 from panic_hpc.analysis.estimators.paired import PairedDifference, holm, paired_difference
 from panic_hpc.analysis.estimators.vector_sets import is_enough_for_fid
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +79,19 @@ def compare(
     if wanted := set_measure(name):
         sets = tuple(_set_result(arm, baseline, *wanted) for arm in arms if arm is not baseline)
         return Comparison(name, baseline.name, level, sets=sets)
-    datasets = list({id(arm.dataset): arm.dataset for arm in arms}.values())
-    found = {id(dataset): measure(dataset, name) for dataset in datasets}
-    values = {id(arm): _values(arm, found[id(arm.dataset)].values) for arm in arms}
+    # A distance from twins is never below 0, so that flipping its sign says nothing.
+    is_distance = twin_measure(name) is not None
+    found = _from_twins(arms, baseline, name) if is_distance else _measured(arms, name)
     results = []
     for arm in arms:
-        own, base = values[id(arm)], values[id(baseline)]
+        own, base = found[id(arm)].values, found[id(baseline)].values
         shared = [pair for pair in own if pair in base]
         difference = None
         if arm is not baseline:
             gaps = [own[pair] - base[pair] for pair in shared]
             prompts = [pair.prompt for pair in shared]
             difference = paired_difference(gaps, prompts, level=level, seed=seed)
+            difference = replace(difference, p=np.nan) if is_distance else difference
         results.append(
             ArmResult(
                 name=arm.name,
@@ -96,7 +101,7 @@ def compare(
                 n_runs=len(arm.rows),
                 n_without=len(arm.rows) - len(own),
                 n_unpaired=len(own) - len(shared),
-                n_failed=int(found[id(arm.dataset)].n_failed[arm.runs].sum()),
+                n_failed=found[id(arm)].n_failed,
             )
         )
     return Comparison(name, baseline.name, level, arms=_corrected(results))
@@ -107,6 +112,39 @@ def _corrected(results: Sequence[ArmResult]) -> tuple[ArmResult, ...]:
     return tuple(
         replace(one, p_holm=float(value)) for one, value in zip(results, holm(p), strict=True)
     )
+
+
+class _MeasuredArm(NamedTuple):
+    """Finite values of an arm by prompt and seed, and how many items of its runs failed."""
+
+    values: dict[Pair, float]
+    n_failed: int = 0
+
+
+def _measured(arms: Sequence[Arm], name: str) -> dict[int, _MeasuredArm]:
+    """Return what arms have under a measure, by identity."""
+    datasets = list({id(arm.dataset): arm.dataset for arm in arms}.values())
+    found = {id(dataset): measure(dataset, name) for dataset in datasets}
+    return {
+        id(arm): _MeasuredArm(
+            _values(arm, found[id(arm.dataset)].values),
+            int(found[id(arm.dataset)].n_failed[arm.runs].sum()),
+        )
+        for arm in arms
+    }
+
+
+def _from_twins(arms: Sequence[Arm], baseline: Arm, name: str) -> dict[int, _MeasuredArm]:
+    """Return how far runs of arms are from the baseline's, by identity; its own are at 0."""
+    found = {}
+    for arm in arms:
+        shared = [pair for pair in arm.rows if pair in baseline.rows]
+        own = [(arm.dataset, arm.rows[pair]) for pair in shared]
+        twins = [(baseline.dataset, baseline.rows[pair]) for pair in shared]
+        gaps = twin_distances(own, twins, name).tolist()
+        values = {pair: gap for pair, gap in zip(shared, gaps, strict=True) if np.isfinite(gap)}
+        found[id(arm)] = _MeasuredArm(dict.fromkeys(values, 0.0) if arm is baseline else values)
+    return found
 
 
 def _values(arm: Arm, values: NDArray[np.float64]) -> dict[Pair, float]:
