@@ -40,11 +40,13 @@ LAYERS = (
     ("backends",),
     ("health",),
     ("analysis",),
+    ("voting",),
     ("report",),
     ("cli", "api", "__main__"),
 )
 STRANGERS = {
     "analysis": ("stages", "workspace", "worker", "backends", "models"),
+    "voting": ("stages", "workspace", "worker", "backends", "models"),
     "report": ("stages", "workspace", "worker", "backends", "models"),
 }
 DOORS = {
