@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Iterator
 
-from panic_hpc.disk.blocks import read_bytes, write_at
+from panic_hpc.disk.blocks import read_bytes, read_into, write_at
 from panic_hpc.errors import ShardError
 
 # EXDEV across file systems; ENOSYS and EPERM from old kernels and from filters of containers.
@@ -24,20 +24,26 @@ def copy_range(source: int, place: int, target: int, at: int, nbytes: int, name:
 
 def copy_compared(
     source: int, place: int, target: int, at: int, nbytes: int, name: str
-) -> Iterator[bytes]:
-    """Copy like `copy_range` piece by piece; yield each as it is read back, equal to its source.
+) -> Iterator[memoryview]:
+    """Copy piece by piece; yield each, which read back from the target is what the source gave.
 
-    It is still in the processor's cache then.
+    A piece is read from the source once and still in the processor's cache when it is yielded. It
+    is valid until the next one is asked for.
     """
+    piece, back = (bytearray(min(nbytes, _PIECE_BYTES)) for _ in range(2))
     for start in range(0, nbytes, _PIECE_BYTES):
         length = min(_PIECE_BYTES, nbytes - start)
-        copy_range(source, place + start, target, at + start, length, name)
+        if length < len(piece):
+            piece, back = bytearray(length), bytearray(length)
+        read_into(source, memoryview(piece), place + start, name)
+        write_at(target, memoryview(piece), at + start)
         # From the page cache, not from the disk: this finds short and misplaced writes, no bad
         # sectors.
-        piece = os.pread(target, length, at + start)
-        if len(piece) != length or piece != os.pread(source, length, place + start):
+        read_into(target, memoryview(back), at + start, name)
+        # Not as memoryviews, which Python compares number by number.
+        if piece != back:
             raise ShardError(f"{name} reads otherwise than what was copied of it")
-        yield piece
+        yield memoryview(piece)
 
 
 def copy_in_kernel(source: int, place: int, target: int, at: int, nbytes: int) -> int:

@@ -1,7 +1,7 @@
 """One rank's share of a merge: bytes copied and compared, values rebased and read back."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -11,10 +11,11 @@ from panic_hpc.disk.blocks import BlockSums, block_spans, byte_view, write_at
 from panic_hpc.disk.copying import copy_compared, copy_range
 from panic_hpc.disk.system import sync, sync_data
 from panic_hpc.errors import ShardError
-from panic_hpc.merging.digests import RunRange, compare
+from panic_hpc.merging.digests import RunRange, compare, in_flight
 from panic_hpc.merging.inputs import opened
 from panic_hpc.merging.layout import Unit
 from panic_hpc.merging.rebase import Rebase, is_missing
+from panic_hpc.store.format.column import Column
 from panic_hpc.store.format.reader import CHECKSUM_COLUMNS, OpenArrays
 
 # A task opens its source once; too large a task leaves other threads idle at the end.
@@ -69,14 +70,36 @@ class CopyTask:
             for unit in units:
                 self._compute(unit, None)
         else:
+            in_flight = self._in_flight(units[0].table, units[0].part)
             with opened(self.rebase.sources[part.source]) as file:
                 for unit in units:
-                    self._copy(unit, file) if unit.is_copy else self._compute(unit, file)
+                    self._put(unit, file, in_flight)
         return _nbytes(units)
 
     def compare(self, stretch: RunRange) -> int:
-        """Compare runs of one source with their digests; returns their bytes."""
-        return compare(self.rebase.sources[stretch.source], stretch)
+        """Compare runs of one source with their digests, copying meanwhile; returns their bytes."""
+        table = self.rebase.tables[stretch.table]
+        places = {
+            name: self.target.places[column.name]
+            + int(table.starts[column.rows][stretch.part]) * table.row_bytes(name)
+            for name, column in self._in_flight(stretch.table, stretch.part).items()
+        }
+        source = self.rebase.sources[table.parts[stretch.part].source]
+        return compare(source, stretch, self.target.descriptor, places)
+
+    def _in_flight(self, table: int, part: int) -> Mapping[str, Column]:
+        """Return the columns of a part that `compare` copies."""
+        if not self.check:
+            return {}
+        return in_flight(self.rebase.tables[table], part, self.rebase.sources)
+
+    def _put(self, unit: Unit, file: OpenArrays, in_flight: Container[str]) -> None:
+        if unit.shard_name in in_flight:
+            self.target.note(unit.block, unit.nbytes, unit.sha256)
+        elif unit.is_copy:
+            self._copy(unit, file)
+        else:
+            self._compute(unit, file)
 
     def _copy(self, unit: Unit, file: OpenArrays) -> None:
         at = self.target.places[unit.name] + unit.start
@@ -89,7 +112,7 @@ class CopyTask:
             sha256 = unit.sha256 or self.target.file.sha256(at, unit.nbytes)
         self.target.note(unit.block, unit.nbytes, sha256)
 
-    def _checked(self, unit: Unit, pieces: Iterable[bytes], file: OpenArrays) -> str:
+    def _checked(self, unit: Unit, pieces: Iterable[memoryview], file: OpenArrays) -> str:
         """Return the checksum of a copy; ShardError where it is not what its shard says."""
         has_digest = self.rebase.tables[unit.table].columns[unit.shard_name].scientific
         # Its run's digest covers these bytes already, and is computed in any case.

@@ -51,6 +51,15 @@ class Table:
         """Return the number of rows of each part."""
         return np.diff(self.starts[dimension])
 
+    def part_bytes(self, part: int, shard_name: str) -> int:
+        """Return the bytes that a part has of one of its arrays, by its name in a shard."""
+        starts = self.starts[self.columns[shard_name].rows]
+        return int(starts[part + 1] - starts[part]) * self.row_bytes(shard_name)
+
+    def row_bytes(self, shard_name: str) -> int:
+        """Return the bytes of a row of one of its arrays, by its name in a shard."""
+        return prod(self.trailing[shard_name]) * np.dtype(self.columns[shard_name].dtype).itemsize
+
     def shape(self, shard_name: str) -> tuple[int, ...]:
         """Return the shape in the dataset of one of its arrays, by its name in a shard."""
         column = self.columns[shard_name]
@@ -170,7 +179,7 @@ def plan_arrays(tables: Sequence[Table]) -> dict[str, ArrayPlan]:
     for table in tables:
         for shard_name, column in table.moved.items():
             shape = table.shape(shard_name)
-            row_bytes = prod(shape[1:]) * np.dtype(column.dtype).itemsize
+            row_bytes = table.row_bytes(shard_name)
             nbytes = table.counts(column.rows) * row_bytes
             if column.edges:
                 # Offsets have one row more than what they cut up, and the last part writes it.
@@ -196,10 +205,17 @@ def units(
                 whole = _whole_unit(number, place, shard_name, column, plans[column.name])
                 if whole.nbytes == 0:
                     continue
-                if part.source == MISSING or column.index or shard_name == DIGEST.name:
+                if is_computed(shard_name, column, part, sources):
                     yield whole
                 else:
                     yield from _copies(whole, table, column, sources[part.source])
+
+
+def is_computed(shard_name: str, column: Column, part: Part, sources: Sequence[Source]) -> bool:
+    """Whether a column of a part is made and not copied: translated, or filled where it lacks."""
+    if part.source == MISSING or column.index or shard_name == DIGEST.name:
+        return True
+    return shard_name not in sources[part.source].entries
 
 
 def _whole_unit(number: int, place: int, shard_name: str, column: Column, plan: ArrayPlan) -> Unit:

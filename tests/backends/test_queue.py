@@ -81,3 +81,12 @@ def test_only_jobs_that_may_still_matter_are_asked_about() -> None:
     assert open_names(everything, frozenset({ShardId("runs", 6)})) == {"runs-k-1"}
     assert open_names(everything, frozenset()) == set()
     assert open_names(ledger(ARRAY, executor="local"), frozenset({ShardId("runs", 6)})) == set()
+
+
+def test_finished_jobs_that_open_ones_wait_for_are_asked_for_too() -> None:
+    first = ArrayJob("runs", "runs-k-1", ((0,),), "/f", job_id="7")
+    second = ArrayJob("metrics", "m-k-1", ((0,), (1,)), "/f", job_id="8", dependency="afterany:7")
+    third = ArrayJob("merge", "l-k-1", ((0,),), "/f", job_id="9", dependency="afterany:8_1:5")
+    unfinished = frozenset({ShardId("merge", 0)})
+    # Of 5 the ledger knows nothing.
+    assert open_names(ledger(first, second, third), unfinished) == {"runs-k-1", "m-k-1", "l-k-1"}

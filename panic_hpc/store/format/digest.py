@@ -5,7 +5,7 @@ the bytes of the run's rows. Offsets enter as lengths, invocation rows relative 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,18 +62,22 @@ def run_digests(
     section: Section,
     is_wanted: Callable[[int], bool] = lambda run: True,
     rows: range | None = None,
+    in_pieces: Container[str] = (),
 ) -> Iterator[tuple[int, str]]:
     """Yield (row, digest) of each wanted run, computed from its bytes, in order.
 
     The digest of a run that time or memory stopped is "": the same run may give more on another
-    machine. `rows` are consecutive; None means all.
+    machine. `rows` are consecutive; None means all. Arrays in `in_pieces` are read by
+    `ArrayFile.pieces` only, run after run.
     """
     undigested = set(section.undigested())
     columns = [column for column in section.columns() if column.scientific]
     rows = range(section.n_runs) if rows is None else rows
     for first in rows[::GROUP_RUNS]:
         last = min(first + GROUP_RUNS, rows.stop)
-        windows = [_window(section, column, (first, last)) for column in columns]
+        windows = [
+            _window(section, column, (first, last), column.name in in_pieces) for column in columns
+        ]
         for run in filter(is_wanted, range(first, last)):
             if run in undigested:
                 yield run, ""
@@ -84,7 +88,7 @@ def run_digests(
             yield run, hasher.hexdigest()
 
 
-def _window(section: Section, column: Column, runs: tuple[int, int]) -> _Window:
+def _window(section: Section, column: Column, runs: tuple[int, int], in_pieces: bool) -> _Window:
     entry = section.entry(column.name)
     # (n_runs of the group + 1,) rows of the column where its runs begin and end.
     own = section.edges[column.rows][runs[0] : runs[1] + 1]
@@ -92,7 +96,7 @@ def _window(section: Section, column: Column, runs: tuple[int, int]) -> _Window:
     # point to.
     few = (own[-1] - own[0]) * entry.row_bytes <= PRELOAD_BYTES or column.index != ""
     content = None
-    if few:
+    if few and not in_pieces:
         rows = section.slice(column.name, int(own[0]), int(own[-1]) + column.edges)
         content = byte_view(where_runs_begin_at_0(section, column, rows, runs))
     return _Window(column, entry, runs[0], own.tolist(), content)
