@@ -42,7 +42,7 @@ LAYERS = (
     ("analysis",),
     ("voting",),
     ("report",),
-    ("cli", "api", "__main__"),
+    ("cli", "api", "search", "__main__"),
 )
 STRANGERS = {
     "analysis": ("stages", "workspace", "worker", "backends", "models"),
@@ -64,6 +64,8 @@ DOORS = {
     "av": ("report.video",),
     "pynvml": ("models.device.energy",),
     "jinja2": ("report.rendering",),
+    "optuna": ("search.sampling",),
+    "tensorboardX": ("report.tensorboard",),
 }
 LAZY = set(DOORS) - {"h5py"}
 GATED = ("store.dataset.torch_dataset",)
