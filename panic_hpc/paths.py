@@ -40,6 +40,11 @@ class ExperimentPaths:
         return self.root / "report"
 
     @property
+    def votes(self) -> Path:
+        """What people said of outputs, files of lines."""
+        return self.root / "votes"
+
+    @property
     def jobs(self) -> Path:
         """Ledger, leases, submitit's folders and logs."""
         return self.root / "jobs"
@@ -47,7 +52,7 @@ class ExperimentPaths:
     @property
     def all(self) -> tuple[Path, ...]:
         """Everything that may be there, in an order to delete it in: the manifest goes last."""
-        dataset = (self.report, self.dataset, self.root / f"{self.dataset.name}.digest")
+        dataset = (self.votes, self.report, self.dataset, self.root / f"{self.dataset.name}.digest")
         return (*dataset, *self.work)
 
     @property

@@ -46,6 +46,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tests/report/test_video.py": ("av",),
     "tests/store/test_croissant.py": ("mlcroissant",),
     "tests/worker/test_energy.py": ("nvidia-ml-py",),
+    "tests/faults/test_simulated_world.py": ("greenlet",),
 }
 """Files of tests, and the dependencies whose every use by this package they go through.
 

@@ -14,7 +14,7 @@ from panic_hpc.cli.console.output import literal, out, say, say_json, warn
 from panic_hpc.plain_text import counted
 
 if TYPE_CHECKING:
-    from panic_hpc.analysis.comparison import ArmResult, Comparison
+    from panic_hpc.analysis.comparing.comparison import ArmResult, Comparison
     from panic_hpc.store.dataset.dataset import Dataset
 
 PANEL = ("The dataset", 2)
@@ -35,8 +35,11 @@ def compare(
         typer.Option("--measure", "-m", help="METRIC.COMPONENT:mean, say (repeatable)."),
     ] = None,
     baseline: Annotated[
-        str, typer.Option(help="A network, or a part of its name; else the first one.")
+        str, typer.Option(help="An arm, or a part of its name; else the first one.")
     ] = "",
+    by: Annotated[
+        str, typer.Option(help="What is compared: network, experiment, group or noise.")
+    ] = "network",
     level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of intervals.")] = 0.95,
     sheet: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw the networks side by side.")
@@ -46,23 +49,23 @@ def compare(
 ) -> None:
     """Compare networks under a measure: differences in pairs of equal prompt and seed.
 
-    Intervals and p-values are over prompts, p-values corrected for all networks (Holm). Where no
+    Intervals and p-values are over prompts, p-values corrected for all arms (Holm). Where no
     interval can be had it says why. Without --measure it lists the measures there are.
     """
-    from panic_hpc.analysis.comparison import arms_of, baseline_of
-    from panic_hpc.analysis.comparison import compare as compare_arms
+    from panic_hpc.analysis.comparing.arms import arms_of, baseline_of
+    from panic_hpc.analysis.comparing.comparison import compare as compare_arms
     from panic_hpc.disk.files import without_nan
     from panic_hpc.disk.overwriting import admit
     from panic_hpc.report.comparison_sheet import comparison_sheet
 
     with ExitStack() as stack:
-        datasets = [stack.enter_context(_opened(source)) for source in sources]
+        datasets = [stack.enter_context(opened(source)) for source in sources]
         if not measures:
             _list(datasets[0], as_json)
             return
         if sheet is not None:
             admit(sheet, [dataset.path for dataset in datasets], force=force)
-        arms = arms_of(datasets)
+        arms = arms_of(datasets, by)
         base = baseline_of(arms, baseline)
         found = [compare_arms(arms, base, name, level=level) for name in measures]
         if sheet is not None:
@@ -77,7 +80,7 @@ def compare(
         say(f"{'sheet':20} {sheet}")
 
 
-def _opened(source: Path) -> "Dataset":
+def opened(source: Path) -> "Dataset":
     """Open a dataset, or that of an experiment, which is merged first where it is not yet."""
     from panic_hpc.cli.export import dataset_path
     from panic_hpc.merging.assembling import MergeOptions
@@ -91,7 +94,7 @@ def _opened(source: Path) -> "Dataset":
 
 
 def _list(dataset: "Dataset", as_json: bool) -> None:
-    from panic_hpc.analysis.measures import known_measures
+    from panic_hpc.analysis.comparing.measures import known_measures
 
     known = known_measures(dataset)
     if as_json:
@@ -139,7 +142,7 @@ def _print_arms(found: "Comparison", names: Sequence[str]) -> None:
         table.add_row(literal(name), *_cells(one))
     out.print(table, soft_wrap=False)
     for name, one in zip(names, found.arms, strict=True):
-        if said := _said(one):
+        if said := one.note:
             warn(f"  {name}: {said}")
 
 
@@ -154,16 +157,6 @@ def _cells(one: "ArmResult") -> tuple[str, ...]:
 
 def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.3g}"
-
-
-def _said(one: "ArmResult") -> str:
-    """Return what must be known of an arm beside its numbers, "" for nothing."""
-    gap = one.difference
-    parts = [f"no interval: {gap.why}"] if gap and gap.why else []
-    parts += [f"{one.n_without} of {one.n_runs} runs have no value"] if one.n_without else []
-    parts += [f"{one.n_unpaired} runs have no partner"] if one.n_unpaired and gap else []
-    parts += [f"{one.n_failed} items failed"] if one.n_failed else []
-    return "; ".join(parts)
 
 
 def _print_sets(found: "Comparison", names: Sequence[str]) -> None:

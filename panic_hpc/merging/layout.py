@@ -206,10 +206,17 @@ def units(
                 whole = _whole_unit(number, place, shard_name, column, plans[column.name])
                 if whole.nbytes == 0:
                     continue
-                if part.source == MISSING or column.index or shard_name == DIGEST.name:
+                if is_computed(shard_name, column, part, sources):
                     yield whole
                 else:
                     yield from _copies(whole, table, column, sources[part.source])
+
+
+def is_computed(shard_name: str, column: Column, part: Part, sources: Sequence[Source]) -> bool:
+    """Whether a column of a part is made and not copied: translated, or filled where it lacks."""
+    if part.source == MISSING or column.index or shard_name == DIGEST.name:
+        return True
+    return shard_name not in sources[part.source].entries
 
 
 def _whole_unit(number: int, place: int, shard_name: str, column: Column, plan: ArrayPlan) -> Unit:

@@ -27,7 +27,7 @@ class Rebase:
         table = self.tables[unit.table]
         column = table.columns[unit.shard_name]
         is_last = unit.part == len(table.parts) - 1
-        if file is None:
+        if file is None or unit.shard_name not in file.entries:
             return self._filled(table, column, unit, is_last)
         if checked:
             file.check(unit.shard_name)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from panic_hpc.analysis.comparison import Arm, Pair
-from panic_hpc.analysis.measures import measure, set_measure
+from panic_hpc.analysis.comparing.arms import Arm, Pair, spread
+from panic_hpc.analysis.comparing.measures import measure, set_measure, twin_measure
 from panic_hpc.errors import PanicError
 from panic_hpc.report.contact_sheet import Cell, Strip, contact_sheet
 
@@ -39,12 +39,12 @@ def comparison_sheet(arms: Sequence[Arm], measures: Sequence[str], path: Path) -
         for name in measures
     }
     strips = []
-    for pair in _spread(pairs, MOST_ROWS):
+    for pair in spread(pairs, MOST_ROWS):
         cells = [
             Cell(column, _last_picture(arm, pair), _beneath(arm, pair, measures, values))
             for column, arm in enumerate(shown)
         ]
-        strips.append(Strip(f"{pair[0]}  (seed {pair[1]})", cells))
+        strips.append(Strip(_title(pair), cells))
     if not any(cell.image is not None for strip in strips for cell in strip.cells):
         raise PanicError("The arms have no pictures", hint="images.keep_every = 1 keeps them")
     names = short_names([arm.name for arm in shown])
@@ -62,19 +62,12 @@ def short_names(names: Sequence[str]) -> list[str]:
     return whole
 
 
-def _spread(pairs: Sequence[Pair], most: int) -> list[Pair]:
-    """Return at most `most` pairs: the first of each prompt, then the second of each, …"""
-    rank: dict[str, int] = {}
-    keyed = []
-    for place, (prompt, seed) in enumerate(pairs):
-        rank[prompt] = rank.get(prompt, -1) + 1
-        keyed.append((rank[prompt], place, (prompt, seed)))
-    chosen = sorted(keyed)[:most]
-    return [pair for _, _, pair in sorted(chosen, key=lambda one: one[1])]
+def _title(pair: Pair) -> str:
+    return f"{pair.prompt}  (seed {pair.seed}{f', {pair.rest}' if pair.rest else ''})"
 
 
 def _values(dataset: "Dataset", name: str) -> np.ndarray:
-    if set_measure(name):
+    if set_measure(name) or twin_measure(name):
         return np.full(dataset.n_runs, np.nan)
     return measure(dataset, name).values
 

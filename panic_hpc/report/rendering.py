@@ -16,17 +16,25 @@ from typing import Any
 
 from panic_hpc.plain_text import plain
 
-TEMPLATES = (Path(__file__).parent / "page/templates", Path(__file__).parent / "explorer/templates")
+TEMPLATES = tuple(
+    Path(__file__).parent / page / "templates" for page in ("page", "explorer", "voting")
+)
 _DATA_ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
 
-def render(template: str, style: str, scripts: Sequence[str], **values: Any) -> bytes:
-    """Return a page: `style` and `scripts` are files beside the template, put into it whole."""
+def render(
+    template: str, style: str, scripts: Sequence[str], *, connects: bool = False, **values: Any
+) -> bytes:
+    """Return a page: `style` and `scripts` are files beside the template, put into it whole.
+
+    One that `connects` may send to where it came from, others to nobody.
+    """
     from markupsafe import Markup
 
     css, js = _source(style), "".join(map(_source, scripts))
     page = _environment().get_template(template)
-    text = page.render(policy=_policy(css, js), style=Markup(css), script=Markup(js), **values)
+    policy = _policy(css, js) + ("; connect-src 'self'" if connects else "")
+    text = page.render(policy=policy, style=Markup(css), script=Markup(js), **values)
     # A lone surrogate, which a file name may bring, is no UTF-8; `plain` leaves none elsewhere.
     return str(text).encode("utf-8", "backslashreplace")
 

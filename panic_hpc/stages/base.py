@@ -39,6 +39,7 @@ class Context:
     checkpoint_s: checkpoints are made durable every so many seconds.
     cpus, memory_bytes: the cores and the memory that the work may use; None: nobody says.
     deadline: when the work must have ended (seconds since the epoch); None: nobody says.
+    joules(): what the GPUs have used since some moment; None where nothing counts it.
     energy(): what its header records of the GPUs' energy since the work began: `joules` and the
         grid's intensity, or what is `missing`; empty where there is no GPU.
     ranks: the processes that do the work together; one alone unless `Stage.launch` is "ranks".
@@ -57,6 +58,7 @@ class Context:
     cpus: int = 1
     memory_bytes: int | None = None
     deadline: float | None = None
+    joules: Callable[[], float | None] = lambda: None
     energy: Callable[[], Mapping[str, Any]] = dict
     ranks: Ranks = field(default_factory=Alone)
 

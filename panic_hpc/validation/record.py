@@ -31,7 +31,8 @@ def as_record(kind: type[Record], value: Any) -> Record:
         # As text, since only from JSON does strict pydantic take a list for a tuple.
         [record] = _adapter(cast(Any, kind)).validate_json(json.dumps([value]))
     except ValidationError as error:
-        raise ValueError("; ".join(explained(error, ())[:3]).replace("[0].", "")) from None
+        told = [line.removeprefix("[0]").removeprefix(".") for line in explained(error, ())[:3]]
+        raise ValueError("; ".join(told)) from None
     return cast(Record, record)
 
 

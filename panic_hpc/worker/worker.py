@@ -189,6 +189,7 @@ class Worker:
             cpus=max(1, cores() // self.options.n_workers_sharing_cores),
             memory_bytes=memory_bytes() // self.options.n_workers_sharing_cores,
             deadline=self.stopper.work_until,
+            joules=self._meter.joules,
             energy=lambda: self._energy(joules),
         )
 

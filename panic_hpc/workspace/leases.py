@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from panic_hpc import clock
 from panic_hpc.disk import system
@@ -115,8 +115,7 @@ def _is_earlier_attempt(owner: Process, me: Process) -> bool:
 
 def encode_lease(lease: Lease) -> bytes:
     """Return the two lines of a lease's file."""
-    left_out = ("progress", "touched")
-    first = {key: value for key, value in asdict(lease).items() if key not in left_out}
+    first = {k: v for k, v in asdict(lease).items() if k not in ("progress", "touched")}
     return json.dumps(first).encode() + b"\n" + encode_progress(lease.progress)
 
 
@@ -141,17 +140,11 @@ def read_lease(path: Path) -> Lease | None:
         content, touched = str(error).encode(), 0.0
     try:
         first, second, *_ = content.split(b"\n")
-        value = {**_table(parse_json(first)), "progress": parse_json(second), "touched": touched}
+        value = {**parse_json(first), "progress": parse_json(second), "touched": touched}
         return as_record(Lease, value)
-    except ValueError:
+    except (ValueError, TypeError):
         # The same token for everyone who reads it, so that a damaged lease has one successor too.
         return Lease(hashlib.sha256(content).hexdigest()[:16], NOBODY, "", 0.0)
-
-
-def _table(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError("no table")
-    return value
 
 
 def holder(path: Path) -> tuple[Lease | None, list[Path]]:
@@ -259,7 +252,10 @@ def take(
     now = clock.now()
     lease = Lease(secrets.token_hex(8), me, submission, now, progress=Progress(updated=now))
     if create_file(path, encode_lease(lease)):
-        return HeldLease(path, lease, None)
+        # A host whose clock is far ahead may have taken it for void, and be done with it already.
+        with suppress(FileNotFoundError):
+            return HeldLease(path, lease, None)
+        return None
     current, files = holder(path)
     if current is None:
         return None
@@ -292,9 +288,12 @@ def _succeed(path: Path, lease: Lease, current: Lease, files: list[Path]) -> Hel
     if reached is None or reached.token != lease.token:
         system.remove(name)
         return None
-    # Links of processes that died before their rename lead here: they go last, lost power or not.
-    with system.named(path):
+    # Who takes this lease for void in its turn puts away the links that lead to it.
+    with system.named(path), suppress(FileNotFoundError):
         rename_over(name, path)
-    for stale in files[1:]:
-        system.remove(stale)
-    return HeldLease(path, lease, current)
+        # Links of processes that died before their rename lead here: they go last, lost power or
+        # not.
+        for stale in files[1:]:
+            system.remove(stale)
+        return HeldLease(path, lease, current)
+    return None

@@ -11,8 +11,9 @@ from little_experiment import run_command
 from PIL import Image
 
 import panic_hpc
-from panic_hpc.analysis.comparison import arms_of, baseline_of, compare
-from panic_hpc.analysis.measures import known_measures, measure
+from panic_hpc.analysis.comparing.arms import arms_of, baseline_of
+from panic_hpc.analysis.comparing.comparison import compare
+from panic_hpc.analysis.comparing.measures import known_measures, measure
 from panic_hpc.errors import AnalysisError
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.report.comparison_sheet import comparison_sheet, short_names
@@ -64,6 +65,59 @@ def test_what_a_metric_does_not_say_comes_from_the_runs(dataset: Dataset) -> Non
     assert measure(dataset, "entropy.DummyVision.0").values.tolist() == entropies
     for name in known_measures(dataset):
         assert compared([dataset], name).measure == name
+
+
+def test_a_drift_is_from_the_first_state_and_persistence_of_bars_that_die(
+    dataset: Dataset,
+) -> None:
+    drift = measure(dataset, "drift.DummyVision").values
+    persistence = measure(dataset, "persistence.DummyVision.0").values
+    for run in range(dataset.n_runs):
+        states = dataset.trajectory(run, "DummyVision").astype(float)
+        states /= np.linalg.norm(states, axis=1)[:, None]
+        # A tenth of three states is the last.
+        assert drift[run] == pytest.approx(1 - states[-1] @ states[0], abs=1e-5)
+        bars = dataset.diagrams(run, "DummyVision")[0]
+        lengths = bars[:, 1] - bars[:, 0]
+        assert persistence[run] == pytest.approx(lengths[np.isfinite(lengths)].sum(), abs=1e-5)
+
+
+def test_outputs_that_come_again_are_not_distinct(tmp_path: Path) -> None:
+    networks = [["DummyT2I", "DummyI2T"], ["DummyT2I", "DummyI2T2"]]
+    with made(tmp_path / "E", networks=networks, max_length=10) as looped:
+        found = measure(looped, "distinct").values
+        for run in range(looped.n_runs):
+            own = [looped.image(run, step).tobytes() for step in looped.image_steps(run)]
+            texts = list(looped.texts(run).values())
+            assert found[run] == (len(set(own)) + len(set(texts))) / 10
+    assert found.min() < 1
+
+
+def test_a_twin_is_the_baselines_run_of_the_same_prompt_and_seed(dataset: Dataset) -> None:
+    first, second = compared([dataset], "twin.DummyVision:last").arms
+    n = dataset.n_runs // 2
+    states = np.array([dataset.trajectory(run, "DummyVision")[-1] for run in range(2 * n)], float)
+    states /= np.linalg.norm(states, axis=1)[:, None]
+    gaps = 1 - np.einsum("nd,nd->n", states[:n], states[n:])
+    assert first.mean == 0
+    assert second.mean == pytest.approx(gaps.mean(), abs=1e-5)
+    assert second.difference.low < second.mean < second.difference.high
+    assert np.isnan(second.difference.p), "a distance is never below 0"
+    (same, _) = compared([dataset, dataset], "twin.DummyVision").arms[:2]
+    assert same.mean == 0
+
+
+def test_a_run_of_the_same_bits_is_at_no_distance_from_its_twin(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    with made(tmp_path / "again") as again:
+        found = compared([dataset, again], "twin.DummyVision", baseline="E: DummyT2I →").arms
+    twin = next(arm for arm in found if arm.name.startswith("again: DummyT2I →"))
+    other = next(arm for arm in found if arm.name.startswith("again: DummyT2I2"))
+    assert twin.mean == pytest.approx(0, abs=1e-6)
+    assert other.mean > 1e-3
+    with pytest.raises(AnalysisError, match=r"no measure 'twin\.Sight'"):
+        compared([dataset], "twin.Sight")
 
 
 def test_runs_pair_by_prompt_and_seed(dataset: Dataset) -> None:
@@ -143,6 +197,43 @@ def test_a_network_of_both_noises_is_two_arms(tmp_path: Path) -> None:
     assert fixed.name == "DummyT2I → DummyI2T (fixed)"
     assert stepped.name == "DummyT2I → DummyI2T (per_step)"
     assert stepped.difference.n_pairs == fixed.n_runs == stepped.n_runs == 21
+
+
+def test_noises_and_experiments_pair_within_their_networks(tmp_path: Path) -> None:
+    networks = [
+        *NETWORKS,
+        *({"models": models, "noise": "per_step"} for models in NETWORKS),
+    ]
+    with made(tmp_path / "E", networks=networks) as both, made(tmp_path / "F") as fixed:
+        name = "Luminance.mean:last"
+        by_noise = compare(*_with_first(arms_of([both], "noise")), name).arms
+        by_experiment = compare(*_with_first(arms_of([both, fixed], "experiment")), name).arms
+    assert [arm.name for arm in by_noise] == ["fixed", "per_step"]
+    assert by_noise[1].difference is not None
+    assert by_noise[1].difference.n_pairs == 42
+    assert [arm.name.partition(":")[0] for arm in by_experiment] == ["E", "F"]
+    assert by_experiment[1].difference is not None
+    # The same runs, found again by network and noise: no difference, and half have no partner.
+    assert by_experiment[1].difference.n_pairs == 42
+    assert by_experiment[1].difference.mean == 0
+    assert by_experiment[0].n_runs == 84
+
+
+def _with_first(arms: list[Any]) -> tuple[list[Any], Any]:
+    return arms, arms[0]
+
+
+def test_groups_share_no_prompt_and_another_label_names_those_there_are(tmp_path: Path) -> None:
+    prompts = [{"text": text, "group": f"g{k % 2}"} for k, text in enumerate(PROMPTS)]
+    with made(tmp_path / "E", prompts=prompts) as grouped:
+        arms = arms_of([grouped], "group")
+        (_, second) = compare(arms, arms[0], "steps").arms
+        with pytest.raises(AnalysisError) as caught:
+            arms_of([grouped], "colour")
+    assert [arm.name for arm in arms] == ["g0", "g1"]
+    assert second.difference is not None
+    assert second.difference.why == "no pair of equal prompt and seed"
+    assert "network, experiment, group, noise" in caught.value.hint
 
 
 def test_a_baseline_is_one_arm(dataset: Dataset) -> None:

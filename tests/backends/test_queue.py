@@ -2,6 +2,7 @@
 
 import pytest
 
+from panic_hpc.backends.slurm.cancel import active_jobs
 from panic_hpc.backends.slurm.queue import QueueRow, open_names, parse_row, parse_tasks, queue_of
 from panic_hpc.types import ShardId
 from panic_hpc.workspace.ledger import ArrayJob, Submission
@@ -53,6 +54,14 @@ def test_without_an_answer_everything_counts_as_submitted() -> None:
     assert len(queue) == 4
 
 
+def test_without_an_answer_a_job_without_an_id_counts_as_submitted_too() -> None:
+    lost = ArrayJob("runs", "runs-k-2", ((1,), (2,)), "/f")
+    queue = queue_of(ledger(lost), None)
+    assert queue[ShardId("runs", 2)].is_active
+    # There is nothing to name to Slurm.
+    assert active_jobs(queue, ["runs"]) == []
+
+
 def test_a_job_whose_id_was_never_written_is_found_by_its_name() -> None:
     lost = ArrayJob("runs", "runs-k-2", ((1,), (2,)), "/f")
     assert queue_of(ledger(lost), []) == {}
@@ -81,3 +90,12 @@ def test_only_jobs_that_may_still_matter_are_asked_about() -> None:
     assert open_names(everything, frozenset({ShardId("runs", 6)})) == {"runs-k-1"}
     assert open_names(everything, frozenset()) == set()
     assert open_names(ledger(ARRAY, executor="local"), frozenset({ShardId("runs", 6)})) == set()
+
+
+def test_finished_jobs_that_open_ones_wait_for_are_asked_for_too() -> None:
+    first = ArrayJob("runs", "runs-k-1", ((0,),), "/f", job_id="7")
+    second = ArrayJob("metrics", "m-k-1", ((0,), (1,)), "/f", job_id="8", dependency="afterany:7")
+    third = ArrayJob("merge", "l-k-1", ((0,),), "/f", job_id="9", dependency="afterany:8_1:5")
+    unfinished = frozenset({ShardId("merge", 0)})
+    # Of 5 the ledger knows nothing.
+    assert open_names(ledger(first, second, third), unfinished) == {"runs-k-1", "m-k-1", "l-k-1"}

@@ -66,12 +66,18 @@ class Browser:
 
     def open(self, path: Path, *, width: int = 1440, height: int = 900, scheme: str = "") -> None:
         """Open a page from the disk and wait until it and what it needs have come."""
+        self.visit(path.resolve().as_uri(), width=width, height=height, scheme=scheme)
+
+    def visit(
+        self, address: str, *, width: int = 1440, height: int = 900, scheme: str = ""
+    ) -> None:
+        """Open a page by its address and wait until it and what it needs have come."""
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=1, mobile=width < 500)  # fmt: skip
         features = [{"name": "prefers-color-scheme", "value": scheme}] if scheme else []
         self.send("Emulation.setEmulatedMedia", features=features)
         self.requests, self.troubles = [], []
-        self.send("Page.navigate", url=path.resolve().as_uri())
+        self.send("Page.navigate", url=address)
         self.wait("document.readyState === 'complete'")
 
     def evaluate(self, script: str) -> Any:

@@ -59,11 +59,21 @@ def worked(tmp_path: Path, driver: Path, gpus: str) -> tuple[Path, list[dict[str
         return root, [json.loads(text) for text in dataset.shards()["provenance"]]
 
 
-def test_shards_and_usage_tell_of_energy(tmp_path: Path, driver: Path) -> None:
-    gpus = "0"
+@pytest.fixture(scope="module")
+def counted(
+    tmp_path_factory: pytest.TempPathFactory, driver: Path
+) -> tuple[Path, list[dict[str, Any]]]:
+    """An experiment done with a card that counts, and the provenance of its shards."""
     needs.library("pynvml", "energy")
     needs.library("polars", "analysis")
-    root, told = worked(tmp_path, driver, gpus)
+    return worked(tmp_path_factory.mktemp("counted"), driver, "0")
+
+
+def test_shards_and_usage_tell_of_energy(
+    counted: tuple[Path, list[dict[str, Any]]], driver: Path
+) -> None:
+    gpus = "0"
+    root, told = counted
     for one in told:
         seconds = one["ended"] - one["started"]
         assert one["energy"]["joules"] == pytest.approx(WATTS * seconds, rel=0.2, abs=5)
@@ -77,6 +87,27 @@ def test_shards_and_usage_tell_of_energy(tmp_path: Path, driver: Path) -> None:
     table = run(root, driver, gpus, "status", str(root), "--usage").stdout
     assert "GPUs by NVML" in table
     assert max(map(len, table.splitlines())) <= 80
+
+
+def test_calls_have_their_energy_beside_their_seconds_and_merge_with_calls_that_have_none(
+    tmp_path: Path, counted: tuple[Path, list[dict[str, Any]]], driver: Path
+) -> None:
+    root, _ = counted
+    other = plan_little(tmp_path / "F", seeds=[3])
+    run(other, driver, "", "submit", str(other), "--executor", "inline")
+    both = tmp_path / "both.h5"
+    run(root, driver, "", "merge", str(root), str(other), "-o", str(both))
+    run(root, driver, "", "verify", str(both))
+    with panic_hpc.open(both) as dataset:
+        rows = dataset.invocations().join(dataset.runs(), on="run")
+    has_none = rows["joules"].is_nan()
+    assert set(rows.filter(has_none)["seed_right"]) == {3}
+    measured = rows.filter(~has_none)
+    assert set(measured["seed_right"]) == {1, 2}
+    # Every call slept, so that the counter went on in it.
+    assert measured["joules"].to_list() == pytest.approx(
+        (WATTS * measured["seconds"]).to_list(), rel=0.5, abs=0.5
+    )
 
 
 def test_a_card_without_a_counter_is_told_and_nothing_is_made_up(

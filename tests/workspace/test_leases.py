@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from panic_hpc.disk import system
 from panic_hpc.workspace import leases
 from panic_hpc.workspace.leases import HeldLease, Lease, Progress, lease_state, read_lease, take
 from panic_hpc.workspace.process import Process, SlurmIds, this_process
@@ -91,6 +92,19 @@ def test_the_schedulers_word_voids_a_claim_elsewhere(tmp_path: Path) -> None:
     assert held is not None
     with held:
         pass
+
+
+def test_a_lease_that_is_gone_before_its_maker_opened_it_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, open_existing = tmp_path / "lease", system.open_existing
+
+    def taken_meanwhile(opened: Path) -> int:
+        opened.unlink()
+        return open_existing(opened)
+
+    monkeypatch.setattr(system, "open_existing", taken_meanwhile)
+    assert take(path, this_process(), "s") is None
 
 
 def test_a_requeued_job_takes_its_own_earlier_claim_and_that_is_no_death(tmp_path: Path) -> None:

@@ -81,14 +81,15 @@ def _entries(
     answered: bool,
 ) -> Iterator[tuple[ShardId, QueueEntry]]:
     job = array_job.job_id or jobs.get(array_job.job_name, "")
-    if not job:
+    # Without an answer it may be queued all the same: its id is then nobody's to know.
+    if answered and not job:
         return
     for position, indices in enumerate(array_job.tasks):
         row = states.get((job, position if array_job.is_array else -1))
         # Nothing is lost where somebody cancelled it: its shards are eligible again.
         if row is None and answered and array_job.cancelled:
             continue
-        label = f"{job}_{position}" if array_job.is_array else job
+        label = f"{job}_{position}" if job and array_job.is_array else job
         for index in indices:
             yield ShardId(array_job.stage, index), _entry(label, row, array_job, answered=answered)
 
@@ -100,15 +101,31 @@ def _entry(job: str, row: QueueRow | None, array_job: ArrayJob, *, answered: boo
 
 
 def open_names(ledger: Sequence[Submission], unfinished: Collection[ShardId]) -> set[str]:
-    """Return the names of the jobs that could still work on an unfinished shard; pure."""
-    return {
-        array_job.job_name
-        for submission in ledger
-        if submission.executor == "slurm"
-        for array_job in submission.array_jobs
-        # Finished ones are left out, or the command line would grow with every submission.
-        if any(ShardId(array_job.stage, i) in unfinished for e in array_job.tasks for i in e)
-    }
+    """Return the names of the jobs that could still work on an unfinished shard, or hold one up.
+
+    Others are left out, or the command line would grow with every submission. Pure.
+    """
+    sent = [job for one in ledger if one.executor == "slurm" for job in one.array_jobs]
+    by_id = {job.job_id: job for job in sent if job.job_id}
+    asked: dict[str, ArrayJob] = {}
+    todo = [job for job in sent if _has_any(job, unfinished)]
+    while todo:
+        job = todo.pop()
+        if job.job_name not in asked:
+            asked[job.job_name] = job
+            # Of what it waits for, all shards may be done: a job of them that never begins holds up
+            # what is behind it for ever, and only who knows of it can cancel it.
+            todo += [by_id[waited] for waited in _waits_for(job) if waited in by_id]
+    return set(asked)
+
+
+def _has_any(job: ArrayJob, shards: Collection[ShardId]) -> bool:
+    return any(ShardId(job.stage, index) in shards for task in job.tasks for index in task)
+
+
+def _waits_for(job: ArrayJob) -> list[str]:
+    """Return the ids, without positions, in the value of --dependency."""
+    return [waited.partition("_")[0] for waited in job.dependency.split(":")[1:]]
 
 
 def cancel_jobs(ids: Sequence[str]) -> None:

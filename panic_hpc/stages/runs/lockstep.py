@@ -78,7 +78,7 @@ def is_kept(course: NetworkCycle, step: int) -> bool:
 
 @dataclass(slots=True)
 class Lockstep:
-    """The work on one shard; `should_stop` and `report` are the context's.
+    """The work on one shard; `should_stop`, `report` and `joules` are the context's.
 
     Holds one decoded output a run in memory, and those that are being encoded: 3 MB each for images
     of 1024 by 1024.
@@ -89,6 +89,7 @@ class Lockstep:
     recorder: Recorder
     should_stop: Callable[[float], str]
     report: Callable[[int, int], None]
+    joules: Callable[[], float | None]
     _slowest: Slowest = field(default_factory=Slowest)
     _pace: Throttle = field(default_factory=lambda: Throttle(REPORT_INTERVAL_S))
     # Calls in their order: those whose outputs the next models wait for, then those that are only
@@ -137,15 +138,16 @@ class Lockstep:
         self, step: int, place: CyclePosition, first: int, ready: Sequence[int]
     ) -> CallResult:
         items = {p - first: (self.runs[p].current, seed_of(self.runs[p].run, step)) for p in ready}
-        started, start = clock.now(), clock.monotonic()
+        started, start, before = clock.now(), clock.monotonic(), self.joules()
         outputs = place.caller(items)
         # Over the batch size and not the items that are ready: a call costs the same with copies.
         seconds = (clock.monotonic() - start) / place.batch_size
+        joules = _between(before, self.joules(), place.batch_size)
         kept = is_kept(self.course, step)
         answers = {first + slot: output for slot, output in outputs.items()}
         failed = [(p, a.reason) for p, a in answers.items() if isinstance(a, ItemFailure)]
         done = [Item(p, a, kept) for p, a in answers.items() if isinstance(a, Output)]
-        return CallResult(step, done, failed, started, seconds)
+        return CallResult(step, done, failed, started, seconds, joules)
 
     def _hand_on(self) -> None:
         """Let the runs of the oldest pending call have what their next models read."""
@@ -185,6 +187,11 @@ class Lockstep:
         # What is recorded, since a process that was killed is judged by what the next one finds.
         done = sum(total if run.is_complete else len(run.rows) for run in self.runs)
         self.report(done, total * len(self.runs))
+
+
+def _between(before: float | None, after: float | None, n_items: int) -> float | None:
+    """Return the energy an item between two readings of a counter, None without both."""
+    return None if before is None or after is None else (after - before) / n_items
 
 
 def _checked(codec: Codec, output: Any) -> Output | ItemFailure:

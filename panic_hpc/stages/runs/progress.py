@@ -1,10 +1,12 @@
 """How far the runs of a shard are: their rows so far, and the journal records these come from.
 
-A record of the runs stage is one model call: {"step", "started", "seconds", "rows": [[run within
-the shard, digest, input tokens, output tokens, flags, is stored], …], "failed": [[run, reason], …]}
-with the encoded outputs that are stored as byte strings, in order of rows.
+A record of the runs stage is one model call: {"step", "started", "seconds", "joules", "rows":
+[[run within the shard, digest, input tokens, output tokens, flags, is stored], …], "failed":
+[[run, reason], …]}, without "joules" where no GPU counts them, with the encoded outputs that are
+stored as byte strings, in order of rows.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -17,10 +19,14 @@ from panic_hpc.types import Run
 
 
 class InvocationRow(NamedTuple):
-    """One invocation as recorded; `blob` is None where its output is not stored."""
+    """One invocation as recorded; `blob` is None where its output is not stored.
+
+    `joules` is nan where no GPU counts them.
+    """
 
     started: float
     seconds: float
+    joules: float
     digest: str
     input_tokens: int
     output_tokens: int
@@ -109,11 +115,16 @@ def apply(record: JournalRecord, runs: Sequence[RunProgress], limits: RunLimits)
 def add_rows(record: JournalRecord, runs: Sequence[RunProgress]) -> None:
     """Add the rows of a recorded call to the runs that went through it."""
     value, blobs = record.value, iter(record.blobs)
+    spent: tuple[float, float, float] = (
+        value["started"],
+        value["seconds"],
+        value.get("joules", math.nan),
+    )
     for position, digest, input_tokens, output_tokens, flags, is_stored in value["rows"]:
         # Blobs are there for stored rows only, in their order.
         blob = next(blobs) if is_stored else None
-        counts = (digest, input_tokens, output_tokens, flags, blob)
-        runs[position].rows.append(InvocationRow(value["started"], value["seconds"], *counts))
+        counts = (digest, input_tokens, output_tokens, flags)
+        runs[position].rows.append(InvocationRow(*spent, *counts, blob))
 
 
 def take_back_unstored(run: RunProgress) -> None:

@@ -30,13 +30,17 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """One model call: what it gave, which runs it failed, when and how long an item."""
+    """One model call: what it gave, which runs it failed, when, how long and how much an item.
+
+    `joules` is None where no GPU counts them.
+    """
 
     step: int
     items: Sequence[Item]
     failed: Sequence[tuple[int, str]]
     started: float
     seconds: float
+    joules: float | None = None
 
 
 class HandedOn(NamedTuple):
@@ -124,6 +128,7 @@ class Recorder(Closing):
             "step": result.step,
             "started": result.started,
             "seconds": result.seconds,
+            **({} if result.joules is None else {"joules": result.joules}),
             "rows": [_row(item, one) for item, one in pairs],
             "failed": [list(failure) for failure in result.failed],
         }

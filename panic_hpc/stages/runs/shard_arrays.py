@@ -1,5 +1,6 @@
 """The arrays of a runs shard, from the progress of its runs and the journal's bytes."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -71,6 +72,9 @@ def _invocation_columns(
         "output_tokens": [row.output_tokens for row in rows],
         "flags": [row.flags for row in rows],
     }
+    joules = [row.joules for row in rows]
+    if not all(map(math.isnan, joules)):
+        values["joules"] = joules
     return _typed("invocations", values)
 
 

@@ -68,7 +68,8 @@ class RunsStage(JournalledStage):
             # The recorder ends before the arrays are made: its threads still write records.
             codec, n_threads = experiment.images.codec, context.cpus
             with Recorder(journal, codec, context.checkpoint_s, n_threads) as recorder:
-                Lockstep(course, runs, recorder, context.should_stop, context.report).advance()
+                told = (context.should_stop, context.report, context.joules)
+                Lockstep(course, runs, recorder, *told).advance()
             arrays = runs_arrays(runs, network, journal)
             publish_shard(path, finish_header(context, header, journal), arrays)
 

@@ -18,7 +18,7 @@ from panic_hpc.store.results.metrics import (
     SCORE_TRUNCATED,
     component_names,
 )
-from panic_hpc.store.results.runs import INVOCATION_COLUMNS, RUN_COLUMNS
+from panic_hpc.store.results.runs import INVOCATION_COLUMNS, JOULES, RUN_COLUMNS
 from panic_hpc.store.results.section import Section
 
 if TYPE_CHECKING:
@@ -177,7 +177,8 @@ def invocations(dataset: "Dataset", run: "Run | None") -> "pl.DataFrame":
     edges = dataset.file.slice("runs/offsets", 0, dataset.n_runs + 1)
     rows = np.searchsorted(edges, np.arange(first, last), side="right") - 1
     data: dict[str, Any] = {"run": pl.Series(rows)}
-    for column in INVOCATION_COLUMNS:
+    counted = (JOULES,) if JOULES.name in dataset.file.entries else ()
+    for column in (*INVOCATION_COLUMNS, *counted):
         values = dataset.file.slice(column.name, first, last)
         data[column.name.partition("/")[2]] = _series(column, values)
     models = [model["name"] for model in dataset.metadata["models"]]

@@ -73,6 +73,12 @@ INVOCATION_COLUMNS = (
     ),
 )  # fmt: skip
 
+# Where the worker's GPUs have counters, of whole cards: what others do on them is in it.
+JOULES = Column(
+    "invocations/joules", "<f4", "invocation",
+    "its batch's energy on the worker's GPUs over its size, nan: not counted", "J",
+)  # fmt: skip
+
 FAILURE_COLUMNS = (
     Column("failures/run", "<i8", "failure", "row of the run it happened to", index="run"),
     Column("failures/step", "<i4", "failure", "step that failed"),
@@ -119,12 +125,15 @@ PLUGINS = (
             *(column for modality in REQUIRED_OUTPUTS for column in _EVERY_OUTPUT[modality]),
             *FAILURE_COLUMNS,
         ),
-        # Outputs of a modality that some network produces.
-        optional=tuple(
-            column
-            for modality, columns in _EVERY_OUTPUT.items()
-            if modality not in REQUIRED_OUTPUTS
-            for column in columns
+        # Energy where it was counted, and outputs of a modality that some network produces.
+        optional=(
+            JOULES,
+            *(
+                column
+                for modality, columns in _EVERY_OUTPUT.items()
+                if modality not in REQUIRED_OUTPUTS
+                for column in columns
+            ),
         ),
         rows_per_run={
             "invocation": Counted("runs/n_steps"),

@@ -2,24 +2,34 @@
 
     METRIC[.COMPONENT][:mean|last|first|max|min|slope|at=STEP]   what a metric found, over steps
     steps, loop                                                  invocations; steps in the loop
-    entropy.MODEL.K                                              of the diagram in dimension K
+    distinct                                                     share of outputs unlike all before
+    drift.MODEL                                                  of the last tenth from the first
+    entropy.MODEL.K, persistence.MODEL.K                         of the diagram in dimension K
+    twin.MODEL[:mean|last|…]                                     distance from the baseline's run
 
-and for a set of runs as a whole, from stored vectors, `kid.MODEL` and `fid.MODEL`.
+and for a set of runs as a whole, from stored vectors, `kid.MODEL` and `fid.MODEL`. Distances are
+cosine distances; a twin is the baseline's run of the same prompt and seed, at the same step.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.analysis.estimators.shape.bars import summarise_bars
 from panic_hpc.analysis.estimators.vector_sets import fid, kid
+from panic_hpc.analysis.reading import trajectories
+from panic_hpc.analysis.run_numbers import run_numbers
+from panic_hpc.analysis.trajectory_set import unit_rows
 from panic_hpc.errors import AnalysisError, nearest
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS
 
 if TYPE_CHECKING:
     from panic_hpc.store.dataset.dataset import Dataset
+
+    _RunOf = tuple[Dataset, int]
 
 Values = NDArray[np.float64]
 LISTED = 12
@@ -57,18 +67,31 @@ def set_measure(name: str) -> tuple[str, str] | None:
     return (kind, model) if kind in SETS and model else None
 
 
+def twin_measure(name: str) -> tuple[str, str] | None:
+    """Return (embedding model, what is done over steps) for a distance from twins, else None."""
+    base, _, over = name.partition(":")
+    kind, _, model = base.partition(".")
+    return (model, over or "mean") if kind == "twin" and model else None
+
+
 def known_measures(dataset: "Dataset") -> list[str]:
     """Return the names that a dataset has measures for, without what is done over steps."""
     return [
         *_of_metrics(dataset),
         "steps",
         "loop",
+        "distinct",
         *(
-            f"entropy.{model}.{k}"
+            f"{kind}.{model}.{k}"
+            for kind in _OF_DIAGRAMS
             for model in dataset.models_of(DIAGRAMS)
             for k in range(len(dataset.entropy(0, model)))
         ),
-        *(f"{kind}.{model}" for kind in SETS for model in dataset.models_of(EMBEDDINGS)),
+        *(
+            f"{kind}.{model}"
+            for kind in ("drift", "twin", *SETS)
+            for model in dataset.models_of(EMBEDDINGS)
+        ),
     ]
 
 
@@ -87,10 +110,43 @@ def measure(dataset: "Dataset", name: str) -> Measured:
         raise _unknown(dataset, name)
     if base in ("steps", "loop"):
         return _plain(_of_runs(dataset, base))
+    if base == "distinct":
+        return _plain(np.array([_distinct(dataset, run) for run in range(dataset.n_runs)]))
+    if kind == "drift" and rest in dataset.models_of(EMBEDDINGS):
+        return _plain(run_numbers(trajectories(dataset, rest))["drift"])
     model, _, dimension = rest.rpartition(".")
-    if kind == "entropy" and model in dataset.models_of(DIAGRAMS) and dimension.isdecimal():
-        return _plain(_entropies(dataset, model, int(dimension), name))
+    if kind in _OF_DIAGRAMS and _has_dimension(dataset, model, dimension):
+        return _plain(_of_diagrams(dataset, model, int(dimension), kind))
     raise _unknown(dataset, name)
+
+
+def twin_distances(runs: "Sequence[_RunOf]", twins: "Sequence[_RunOf]", name: str) -> Values:
+    """Return how far each run is from its twin, nan where no step has vectors of both.
+
+    AnalysisError, with the measures that there are, where `name` is none of a twin.
+    """
+    model, over = twin_measure(name) or ("", "")
+    for dataset in {id(one): one for one, _ in (*runs, *twins)}.values():
+        if model not in dataset.models_of(EMBEDDINGS):
+            raise _unknown(dataset, name)
+    reduce = _reduction(over)
+    return np.array(
+        [_twin_distance(own, twin, model, reduce) for own, twin in zip(runs, twins, strict=True)]
+    )
+
+
+def _twin_distance(
+    own: "_RunOf", twin: "_RunOf", model: str, reduce: Callable[[Values, Values], float]
+) -> float:
+    (steps, states), (other_steps, others) = (
+        one.embeddings(run, model) for one, run in (own, twin)
+    )
+    shared, here, there = np.intersect1d(steps, other_steps, return_indices=True)
+    cosines = np.einsum("td,td->t", unit_rows(states[here]), unit_rows(others[there]))
+    gaps = 1.0 - cosines.astype(float)
+    # The prompt's, at step -1, is the same for both.
+    is_known = np.isfinite(gaps) & (shared >= 0)
+    return reduce(shared[is_known].astype(float), gaps[is_known]) if is_known.any() else np.nan
 
 
 def vectors_of(dataset: "Dataset", model: str, runs: NDArray[np.int64]) -> Values:
@@ -151,11 +207,40 @@ def _of_runs(dataset: "Dataset", name: str) -> Values:
     return np.where(lengths > 0, lengths, np.nan)
 
 
-def _entropies(dataset: "Dataset", model: str, dimension: int, name: str) -> Values:
-    rows = np.array([dataset.entropy(run, model) for run in range(dataset.n_runs)])
-    if dimension >= rows.shape[1]:
-        raise _unknown(dataset, name)
-    return np.asarray(rows[:, dimension])
+def _distinct(dataset: "Dataset", run: int) -> float:
+    """Return the share of a run's stored outputs that are unlike all before them, nan of none."""
+    pictures = [dataset.image_bytes(run, step) for step in dataset.image_steps(run)]
+    outputs = [*pictures, *dataset.texts(run).values()]
+    return len(set(outputs)) / len(outputs) if outputs else np.nan
+
+
+def _has_dimension(dataset: "Dataset", model: str, dimension: str) -> bool:
+    is_there = model in dataset.models_of(DIAGRAMS) and dimension.isdecimal()
+    return is_there and int(dimension) < len(dataset.entropy(0, model))
+
+
+def _of_diagrams(dataset: "Dataset", model: str, dimension: int, kind: str) -> Values:
+    return np.array(
+        [_OF_DIAGRAMS[kind](dataset, run, model, dimension) for run in range(dataset.n_runs)]
+    )
+
+
+def _entropy(dataset: "Dataset", run: int, model: str, dimension: int) -> float:
+    return float(dataset.entropy(run, model)[dimension])
+
+
+def _persistence(dataset: "Dataset", run: int, model: str, dimension: int) -> float:
+    """Return the sum of the lengths of bars that die, nan where it was not finished."""
+    if dataset.reason(run, model):
+        return np.nan
+    found = dataset.diagrams(run, model)
+    return summarise_bars(found[dimension]).total if dimension < len(found) else np.nan
+
+
+_OF_DIAGRAMS: dict[str, Callable[["Dataset", int, str, int], float]] = {
+    "entropy": _entropy,
+    "persistence": _persistence,
+}
 
 
 def _unknown(dataset: "Dataset", name: str) -> AnalysisError:

@@ -1,0 +1,1 @@
+"""Which of several is better: arms, measures of their runs, and differences in pairs."""
