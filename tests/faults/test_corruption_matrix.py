@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from panic_hpc.health.experiment import verify_experiment
 from panic_hpc.store.checks.sampling import ALL
 from panic_hpc.workspace.workspace import open_workspace
 
-SEEDS = int(os.environ.get("PANIC_HPC_FAULT_SEEDS", "4"))
+SEEDS = int(os.environ.get("PANIC_HPC_FAULT_SEEDS", "6"))
 """Injections of each kind into each kind of file; `make faults` asks for 50."""
 
 
@@ -39,7 +40,9 @@ def first_of(done: Path, kind: str) -> list[Path]:
 
 @pytest.mark.parametrize("kind", ["runs", "embeddings", "diagrams", "dataset"])
 @pytest.mark.parametrize("injury", INJURIES)
-def test_no_injury_of_a_published_file_goes_unseen(done: Path, kind: str, injury: str) -> None:
+def test_no_injury_of_a_published_file_goes_unseen(
+    done: Path, injected: Callable[[str, int], None], kind: str, injury: str
+) -> None:
     path, *others = first_of(done, kind)
     # The only shard of its stage changes places with one of another stage.
     other = (others or [done / "shards/runs/runs_00000.h5"])[0]
@@ -56,7 +59,8 @@ def test_no_injury_of_a_published_file_goes_unseen(done: Path, kind: str, injury
             path.write_bytes(whole)
     finally:
         path.write_bytes(whole)
-    print(f"faults: {sum(seen.values())} {injury} {kind}, all seen: {dict(seen)}")
+    injected(f"files {injury}", seen.total())
+    print(f"faults: {seen.total()} {injury} {kind}, all seen: {dict(seen)}")
 
 
 def test_a_shard_of_another_plan_is_foreign(done: Path, tmp_path: Path) -> None:
