@@ -223,3 +223,23 @@ def test_labels_come_from_frames() -> None:
 def test_settings_that_are_wrong_are_all_told(dataset: Path) -> None:
     with pytest.raises(ConfigError, match=r"(?s)seed.*level"):
         analyse(dataset, AnalysisRequest(settings={"loops": {"seed": "x", "level": 2}}))
+
+
+def test_all_analyses_print_an_answer_each_and_one_by_name_prints_all(
+    dataset: Path, tmp_path: Path
+) -> None:
+    out = ("-o", tmp_path)
+    short = panic_hpc("analyse", dataset, *out)
+    assert short.returncode == 0, short.stderr
+    lines = short.stdout.splitlines()
+    answers = [line for line in lines if not line.startswith(("Tables: ", "Every sentence: "))]
+    assert max(map(len, answers)) <= 80
+    names = [line.split()[0] for line in answers if line.startswith("  ") and line[2] != " "]
+    assert names == list(available())
+    assert f"Tables: {tmp_path}/ANALYSIS/MODEL" in short.stdout
+    assert "folder" not in short.stdout
+    full = panic_hpc("analyse", dataset, "--full", *out).stdout
+    named = panic_hpc("analyse", dataset, "networks", *out).stdout
+    assert str(tmp_path / "networks" / "SimulatedText") in named
+    assert named.strip() in full
+    assert full.count("\n") > 2 * short.stdout.count("\n")
