@@ -86,7 +86,7 @@ def analyse(
     elif full or names or script:
         _print_full(records)
     else:
-        _print_answers(records, source)
+        print_answers(records, source)
     if any(record.error for record in records):
         raise typer.Exit(exit_codes.ERROR)
 
@@ -130,7 +130,7 @@ def _by_question(records: "list[AnalysisRecord]") -> "Iterator[AnalysisRecord]":
         yield record
 
 
-def _print_answers(records: "list[AnalysisRecord]", source: Path) -> None:
+def print_answers(records: "list[AnalysisRecord]", source: Path) -> None:
     """Print of each record its name, its seconds and the answer, and where all the rest is."""
     from panic_hpc.analysis.running import available
 
