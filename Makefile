@@ -53,7 +53,7 @@ test-lowest:
 # Injections by the thousand: minutes to hours. The tests do some of each.
 faults: $(STAMP)
 	PANIC_HPC_FAULT_CALLS=0 PANIC_HPC_FAULT_SEEDS=50 PANIC_HPC_FAULT_HISTORIES=20 \
-	PANIC_HPC_FAULT_STATES=200 PANIC_HPC_FAULT_WORLDS=100000 \
+	PANIC_HPC_FAULT_STATES=200 PANIC_HPC_FAULT_WORLDS=100000 PANIC_HPC_FAULT_SAFEGUARDS=1 \
 	    $(BIN)/python -m pytest -q -s --timeout 3600 tests/faults
 
 check: $(STAMP)

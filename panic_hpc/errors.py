@@ -58,7 +58,7 @@ class ShardError(PanicError):
 
 
 class DiskError(PanicError):
-    """A file cannot be written: the disk is full, fails, or does not let us; names the file.
+    """A file cannot be written or read: the disk is full, fails, or does not let us; names it.
 
     Nothing is wrong with the work: once the disk is well, the same command goes on.
     """

@@ -1,6 +1,7 @@
 """What tests of several parts start from: a small valid experiment, written and changed at will."""
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,11 @@ SMALL: dict[str, Any] = {
     "embedding_models": ["DummyText"],
     "max_length": 10,
 }
+
+# Before anything imports numpy or torch, and for every process that a test starts: what workers set
+# for themselves. Threads of several processes on two cores wait for each other by spinning, which
+# made some tests of models twenty times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_configure() -> None:

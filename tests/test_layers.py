@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -84,16 +85,39 @@ def _modules() -> dict[str, Path]:
 MODULES = _modules()
 
 
+@cache
+def _source(name: str) -> str:
+    return MODULES[name].read_text()
+
+
+@cache
+def _tree(name: str) -> ast.Module:
+    return ast.parse(_source(name))
+
+
+@cache
+def _nodes(name: str) -> tuple[ast.AST, ...]:
+    """Return all parts of a module: every rule looks at them, and to walk costs most."""
+    return tuple(ast.walk(_tree(name)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten_trees() -> Iterator[None]:
+    """Drop what is kept of modules: the files of tests behind this one need the memory."""
+    yield
+    for kept in (_source, _tree, _nodes, _calls, _called, _names):
+        kept.cache_clear()
+
+
 def _imports(name: str, *, top_level_only: bool = False) -> Iterator[str]:
     """Yield the dotted names that a module imports, its TYPE_CHECKING blocks left out."""
-    tree = ast.parse(MODULES[name].read_text())
     guarded = {
         id(node)
-        for test in ast.walk(tree)
+        for test in _nodes(name)
         if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.unparse(test.test)
         for node in ast.walk(test)
     }
-    nodes = tree.body if top_level_only else ast.walk(tree)
+    nodes = _tree(name).body if top_level_only else _nodes(name)
     for node in nodes:
         if id(node) in guarded:
             continue
@@ -169,7 +193,7 @@ def test_there_are_no_import_cycles() -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_modules_stay_readable(name: str) -> None:
-    assert len(MODULES[name].read_text().splitlines()) <= MAX_LINES
+    assert len(_source(name).splitlines()) <= MAX_LINES
 
 
 def test_no_two_files_of_tests_share_a_name() -> None:
@@ -180,8 +204,8 @@ def test_no_two_files_of_tests_share_a_name() -> None:
 
 def test_no_two_public_classes_share_a_name() -> None:
     places: dict[str, list[str]] = {}
-    for name, path in MODULES.items():
-        for node in ast.parse(path.read_text()).body:
+    for name in MODULES:
+        for node in _tree(name).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(name)
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
@@ -191,7 +215,7 @@ def test_no_two_public_classes_share_a_name() -> None:
 def test_only_installed_finds_plugins_by_name(name: str) -> None:
     for dotted in _imports(name):
         assert dotted not in ("pkgutil", "importlib.metadata.entry_points"), name
-    text = MODULES[name].read_text()
+    text = _source(name)
     for finder in ("iter_modules(", "entry_points(", "walk_packages("):
         assert finder not in text, f"{name} looks for plugins by itself; ask panic_hpc.installed"
 
@@ -207,7 +231,7 @@ CLOCK_CALLS = {
 def test_the_time_is_asked_of_one_clock(name: str) -> None:
     assert not any(dotted.startswith("time.") for dotted in _imports(name)), name
     for node in _calls(name):
-        called = ".".join(ast.unparse(node.func).split(".")[-2:])
+        called = ".".join(_called(node).split(".")[-2:])
         assert called not in CLOCK_CALLS, f"{name}:{node.lineno} asks {called}; ask panic_hpc.clock"
 
 
@@ -237,14 +261,19 @@ def test_files_are_written_through_one_door(name: str) -> None:
         assert allowed, f"{name}:{node.lineno} calls {what}; panic_hpc/disk is the door for writing"
 
 
-def _calls(name: str) -> Iterator[ast.Call]:
-    nodes = ast.walk(ast.parse(MODULES[name].read_text()))
-    return (node for node in nodes if isinstance(node, ast.Call))
+@cache
+def _calls(name: str) -> tuple[ast.Call, ...]:
+    return tuple(node for node in _nodes(name) if isinstance(node, ast.Call))
+
+
+@cache
+def _called(node: ast.Call) -> str:
+    return ast.unparse(node.func)
 
 
 def _written_by(node: ast.Call) -> str:
     """Return the name of what a call writes a file with, "" where it writes none or is the door."""
-    called = ast.unparse(node.func)
+    called = _called(node)
     holder, _, method = called.rpartition(".")
     if holder == "system":
         return ""
@@ -311,7 +340,7 @@ ASKING_ROOMS = (*STAGE_ROOMS, "store.results", "upstream")
 def test_nothing_but_a_stage_and_its_results_asks_which_stage_it_is(name: str) -> None:
     if any(_within(name, room) for room in ASKING_ROOMS):
         return
-    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+    for node in _nodes(name):
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             asked = {_word(part) for side in sides for part in _parts(side)} & STAGE_WORDS
@@ -327,7 +356,7 @@ def test_a_stage_that_came_later_is_named_by_its_rooms_and_its_reader_alone() ->
     named = {
         name
         for name in MODULES
-        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        for node in _nodes(name)
         if (isinstance(node, ast.Constant) and node.value == "metrics")
         or (isinstance(node, ast.ImportFrom) and node.module in METRICS_ROOMS)
     }
@@ -360,8 +389,7 @@ UNITS_OF_TIME = {"s", "min", "h", "hours", "minutes", "seconds"}
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_words_of_the_glossary_mean_what_it_says(name: str) -> None:
-    tree = ast.parse(MODULES[name].read_text())
-    words = {part for node in ast.walk(tree) for part in _words(node)}
+    words = {part for parts in _names(name) for part in parts}
     for word, rooms in RESERVED_WORDS.items():
         if word in words or f"{word}s" in words:
             assert any(_within(name, room) for room in rooms), f"{name} uses {word!r}: DESIGN.md, 2"
@@ -369,7 +397,7 @@ def test_words_of_the_glossary_mean_what_it_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_a_deadline_is_a_moment_and_a_time_limit_a_duration(name: str) -> None:
-    for words in map(_words, ast.walk(ast.parse(MODULES[name].read_text()))):
+    for words in _names(name):
         if "deadline" in words:
             assert not UNITS_OF_TIME & set(words), f"{name}: {words} is no moment"
         if "_time_limit" in "_" + "_".join(words):
@@ -378,10 +406,14 @@ def test_a_deadline_is_a_moment_and_a_time_limit_a_duration(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n in MODULES if n.startswith(CONTAINER_ROOMS)])
 def test_an_image_is_never_two_things_in_one_room(name: str) -> None:
-    words = {
-        part for node in ast.walk(ast.parse(MODULES[name].read_text())) for part in _words(node)
-    }
+    words = {part for parts in _names(name) for part in parts}
     assert not {"picture", "pictures", "pixels", "images"} & words, f"{name} speaks of pictures"
+
+
+@cache
+def _names(name: str) -> tuple[list[str], ...]:
+    """Return the parts of each identifier that a module defines."""
+    return tuple(words for node in _nodes(name) if (words := _words(node)))
 
 
 def _words(node: ast.AST) -> list[str]:

@@ -142,7 +142,7 @@ def _print_arms(found: "Comparison", names: Sequence[str]) -> None:
         table.add_row(literal(name), *_cells(one))
     out.print(table, soft_wrap=False)
     for name, one in zip(names, found.arms, strict=True):
-        if said := _said(one):
+        if said := one.note:
             warn(f"  {name}: {said}")
 
 
@@ -157,16 +157,6 @@ def _cells(one: "ArmResult") -> tuple[str, ...]:
 
 def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.3g}"
-
-
-def _said(one: "ArmResult") -> str:
-    """Return what must be known of an arm beside its numbers, "" for nothing."""
-    gap = one.difference
-    parts = [f"no interval: {gap.why}"] if gap and gap.why else []
-    parts += [f"{one.n_without} of {one.n_runs} runs have no value"] if one.n_without else []
-    parts += [f"{one.n_unpaired} runs have no partner"] if one.n_unpaired and gap else []
-    parts += [f"{one.n_failed} items failed"] if one.n_failed else []
-    return "; ".join(parts)
 
 
 def _print_sets(found: "Comparison", names: Sequence[str]) -> None:

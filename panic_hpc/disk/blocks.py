@@ -28,11 +28,17 @@ _CALL_BYTES = 2**30
 
 
 def read_into(descriptor: int, buffer: memoryview, offset: int, name: str) -> None:
-    """Fill `buffer` from `offset`; ShardError where the file of that name is too short."""
+    """Fill `buffer` from `offset`.
+
+    ShardError where the file of that name is too short, DiskError where it cannot be read.
+    """
     done = 0
     while done < len(buffer):
-        # preadv fills the buffer in place; pread would allocate each piece and copy it.
-        got = os.preadv(descriptor, [buffer[done : done + _CALL_BYTES]], offset + done)
+        try:
+            # preadv fills the buffer in place; pread would allocate each piece and copy it.
+            got = os.preadv(descriptor, [buffer[done : done + _CALL_BYTES]], offset + done)
+        except OSError as error:
+            raise DiskError(f"{name} cannot be read ({error.strerror})") from error
         if got == 0:
             raise ShardError(f"{name} is truncated: it ends before byte {offset + len(buffer)}")
         done += got

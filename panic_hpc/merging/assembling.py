@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from panic_hpc.disk.blocks import writing
@@ -63,8 +64,10 @@ def _share(job: CopyPlan, draft: Draft, options: MergeOptions, ranks: Ranks) -> 
 
     every = units(job.tables, job.arrays, job.sources)
     own = share(every, job.total_cost, ranks.rank, ranks.size)
-    runs = list(stretches(job.tables)) if options.check else []
-    own_runs = share(runs, sum(bytes_to_copy(one.nbytes) for one in runs), ranks.rank, ranks.size)
+    # Made twice: a list would grow with the number of shards.
+    runs = partial(stretches, job.tables if options.check else ())
+    cost = sum(bytes_to_copy(one.nbytes) for one in runs())
+    own_runs = share(runs(), cost, ranks.rank, ranks.size)
 
     def report(done: int) -> None:
         # Guessed from this rank's share: ranks send each other nothing while they work.

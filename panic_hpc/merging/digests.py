@@ -48,6 +48,7 @@ def in_flight(table: Table, part: int, sources: Sequence[Source]) -> dict[str, C
         name: column
         for name, column in table.moved.items()
         if column.scientific
+        and name in sources[number].entries
         and not (column.index or column.edges or name == DIGEST.name)
         and table.part_bytes(part, name) >= IN_FLIGHT_BYTES
     }

@@ -1,7 +1,8 @@
 """What a merge reads: which shards there are of those that there should be, and what they hold."""
 
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from panic_hpc.errors import ManifestError, ShardError
 from panic_hpc.merging.run_sources import Source
 from panic_hpc.merging.unify import ExperimentInfo
+from panic_hpc.store.format.packed_entries import pack
 from panic_hpc.store.format.reader import OpenArrays
 from panic_hpc.store.format.shard import ShardFile, open_shard
 from panic_hpc.store.results.base import kind_of
@@ -90,7 +92,6 @@ def read_source(one: Input) -> Source:
     # Not checked: its bytes are hashed once, while they are copied.
     with open_shard(one.path, manifest_key=one.manifest_key, check=False) as file:
         _require_expected(file, one)
-        run_index = file.array("runs/index")
         kind = kind_of(one.shard.stage)
         return Source(
             path=str(one.path),
@@ -99,17 +100,22 @@ def read_source(one: Input) -> Source:
             index=one.shard.index,
             model=one.model,
             key=file.header_sha256,
-            entries=file.entries,
-            run_index=run_index,
+            entries=pack(file.entries),
+            first_run=one.shard.first_run,
             run_keys=file.array("runs/key"),
             digests=file.array("runs/digest"),
             counts={
                 dimension: file.array(kind.rows_per_run[dimension].column)
                 for dimension in kind.dataset_offsets
             },
-            numerics=file.header["numerics"],
-            provenance=file.header["provenance"],
+            told=told(file.header),
         )
+
+
+def told(header: Mapping[str, Any]) -> str:
+    """Return what a dataset repeats of a shard's header, as JSON text."""
+    names = ("numerics", "provenance")
+    return json.dumps({name: header[name] for name in names}, sort_keys=True)
 
 
 def _require_expected(file: ShardFile, one: Input) -> None:

@@ -87,11 +87,12 @@ def make_table(
         if any(name in source.entries for source in used)
     }
     trailing = {name: _trailing(name, used) for name in columns}
-    per_part = [_part_spans(kind_of(stage), part, sources, edges_of, trailing) for part in parts]
-    spans = {
-        dimension: np.array([found.get(dimension, (0, 0)) for found in per_part], np.int64)
-        for dimension in dict.fromkeys(column.rows for column in columns.values())
-    }
+    dimensions = dict.fromkeys(column.rows for column in columns.values())
+    spans = {dimension: np.zeros((len(parts), 2), np.int64) for dimension in dimensions}
+    for place, part in enumerate(parts):
+        found = _part_spans(kind_of(stage), part, sources, edges_of, trailing)
+        for dimension in dimensions & found.keys():
+            spans[dimension][place] = found[dimension]
     starts = {name: offsets_of(span[:, 1] - span[:, 0]) for name, span in spans.items()}
     stays = kind_of(stage).may_stay if refer else ()
     return Table(stage, model, parts, spans, starts, columns, trailing, stays)

@@ -1,9 +1,9 @@
 """Which run of the dataset comes from which row of which shard: pure functions of their keys."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +28,13 @@ class Source:
         model: The embedding model's name in the dataset, "" where it is no model's.
         key: SHA-256 of its header.
         entries: Where each of its arrays lies.
-        run_index: (n_runs,) places of its runs in the experiment.
+        first_run: Place of the first of its runs, which are consecutive, in the experiment.
         run_keys: (n_runs,) S32.
         digests: (n_runs,) S64, empty where time or memory stopped the run.
         counts: By dimension the rows that each run has, of those for which the dataset gets
             offsets.
-        numerics: Numerics class that its work was done in, a JSON value.
-        provenance: Where, when and by what it was made, a JSON value.
+        told: JSON text of its numerics class and of its provenance: where, when and by what it was
+            made.
     """
 
     path: str
@@ -44,17 +44,26 @@ class Source:
     model: str
     key: str
     entries: Mapping[str, ArrayEntry]
-    run_index: Rows
+    first_run: int
     run_keys: NDArray[Any]
     digests: NDArray[Any]
     counts: Mapping[str, NDArray[Any]]
-    numerics: Any
-    provenance: Any
+    told: str
+
+    @property
+    def numerics(self) -> Any:
+        """Numerics class that its work was done in, a JSON value."""
+        return json.loads(self.told)["numerics"]
+
+    @property
+    def run_index(self) -> Rows:
+        """(n_runs,) places of its runs in the experiment."""
+        return np.arange(self.first_run, self.first_run + self.n_runs)
 
     @property
     def n_runs(self) -> int:
         """Number of runs in the shard."""
-        return len(self.run_index)
+        return len(self.run_keys)
 
     @property
     def kind(self) -> ResultKind:
@@ -118,17 +127,35 @@ class RunSources:
     source: Rows
     row: Rows
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> "Parts":
         """Return the runs grouped into stretches that lie together in one source."""
         n_runs = len(self.source)
         breaks = (np.diff(self.source) != 0) | (
             (np.diff(self.row) != 1) & (self.source[1:] != MISSING)
         )
-        starts = [0, *(np.flatnonzero(breaks) + 1).tolist(), n_runs] if n_runs else [0]
-        return [
-            Part(int(self.source[start]), int(self.row[start]), stop - start, start)
-            for start, stop in pairwise(starts)
-        ]
+        starts = np.concatenate([[0], np.flatnonzero(breaks) + 1]) if n_runs else np.zeros(0, int)
+        counts = np.diff(starts, append=n_runs)
+        return Parts(np.stack([self.source[starts], self.row[starts], counts, starts], axis=1))
+
+
+class Parts(Sequence[Part]):
+    """Parts of a table, each made when it is asked for: 32 bytes each, and there are millions."""
+
+    def __init__(self, rows: Rows) -> None:
+        """Take (n_parts, 4) the fields of each."""
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Part: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Parts": ...
+    def __getitem__(self, index: int | slice) -> "Part | Parts":
+        if isinstance(index, slice):
+            return Parts(self.rows[index])
+        return Part(*self.rows[index].tolist())
 
 
 def trace(sources: Sequence[Source], stage: str, model: str, places: RunPlaces) -> RunSources:

@@ -110,7 +110,7 @@ def _write_part(dataset: Dataset, first: int, last: int, target: Path) -> None:
 
 def _source(dataset: Dataset, section: Section) -> Source:
     """Return a section of the dataset as if it were one shard."""
-    file, n_runs = dataset.file, dataset.n_runs
+    file = dataset.file
     entries = {column.name: section.entry(column.name) for column in section.columns()}
     return Source(
         path=str(file.path),
@@ -120,13 +120,12 @@ def _source(dataset: Dataset, section: Section) -> Source:
         model=section.model,
         key="",
         entries=entries,
-        run_index=np.arange(n_runs),
+        first_run=0,
         run_keys=file.array("runs/key"),
         digests=file.array(section.place(DIGEST.name)),
         # Not asked for: the parts' offsets are cut out of the dataset's own.
         counts={},
-        numerics=None,
-        provenance=None,
+        told="",
     )
 
 

@@ -123,11 +123,7 @@ def _prompt_arrays(unified: Unified) -> Arrays:
 
 
 def _shard_arrays(sources: Sequence[Source]) -> Arrays:
-    documents = [
-        json.dumps({"numerics": source.numerics, "provenance": source.provenance}, sort_keys=True)
-        for source in sources
-    ]
-    offsets, values = ragged.pack_texts(documents)
+    offsets, values = ragged.pack_texts([source.told for source in sources])
     return {
         "shards/stage": np.array([source.stage for source in sources], "S16"),
         "shards/model": np.array([source.model for source in sources], "S64"),

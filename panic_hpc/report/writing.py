@@ -10,6 +10,7 @@ from panic_hpc.analysis.base import Analysis
 from panic_hpc.analysis.records import AnalysisRecord
 from panic_hpc.report.explorer.explorer_page import PAGE, Explorer
 from panic_hpc.report.folder import ReportFolder
+from panic_hpc.report.page.comparisons import Comparisons
 from panic_hpc.report.page.first_page import ExplorerLink, FirstPage
 from panic_hpc.report.page.views import in_order
 from panic_hpc.store.checks.sound import require_sound
@@ -56,11 +57,13 @@ def write_report(
     folder = ReportFolder(directory, [dataset.path], keys, force=request.force)
     records = in_order(records, known, dataset.embedding_models)
     first = FirstPage(dataset, records, known, folder)
+    comparisons = Comparisons(dataset, folder)
     explorer = Explorer(dataset, folder, request.most_points, request.most_pictures)
     steps: list[Callable[[], None]] = [
         first.write_dataset,
         *(partial(first.write_analysis, record) for record in records),
         *(partial(explorer.write_sheet, run) for run in explorer.pictures),
+        comparisons.write_page,
     ]
     for done, step in enumerate(steps):
         report(done, len(steps))
@@ -68,6 +71,6 @@ def write_report(
     n_points = explorer.write_page()
     link = ExplorerLink(PAGE, n_points) if n_points else None
     told = {"content_key": dataset.content_key, "software": own_version()}
-    page = folder.finish(first.page(link), told)
+    page = folder.finish(first.page(link, comparisons.href), told)
     report(len(steps), len(steps))
     return page

@@ -252,7 +252,10 @@ def take(
     now = clock.now()
     lease = Lease(secrets.token_hex(8), me, submission, now, progress=Progress(updated=now))
     if create_file(path, encode_lease(lease)):
-        return _opened(path, lease, None)
+        # A host whose clock is far ahead may have taken it for void, and be done with it already.
+        with suppress(FileNotFoundError):
+            return HeldLease(path, lease, None)
+        return None
     current, files = holder(path)
     if current is None:
         return None
@@ -285,16 +288,12 @@ def _succeed(path: Path, lease: Lease, current: Lease, files: list[Path]) -> Hel
     if reached is None or reached.token != lease.token:
         system.remove(name)
         return None
-    # Links of processes that died before their rename lead here: they go last, lost power or not.
-    with system.named(path):
+    # Who takes this lease for void in its turn puts away the links that lead to it.
+    with system.named(path), suppress(FileNotFoundError):
         rename_over(name, path)
-    for stale in files[1:]:
-        system.remove(stale)
-    return _opened(path, lease, current)
-
-
-def _opened(path: Path, lease: Lease, predecessor: Lease | None) -> HeldLease | None:
-    # A host whose clock is far ahead may have taken it for void, and be done with it already.
-    with suppress(FileNotFoundError):
-        return HeldLease(path, lease, predecessor)
+        # Links of processes that died before their rename lead here: they go last, lost power or
+        # not.
+        for stale in files[1:]:
+            system.remove(stale)
+        return HeldLease(path, lease, current)
     return None

@@ -2,6 +2,7 @@
 
 import pytest
 
+from panic_hpc.backends.slurm.cancel import active_jobs
 from panic_hpc.backends.slurm.queue import QueueRow, open_names, parse_row, parse_tasks, queue_of
 from panic_hpc.types import ShardId
 from panic_hpc.workspace.ledger import ArrayJob, Submission
@@ -51,6 +52,14 @@ def test_without_an_answer_everything_counts_as_submitted() -> None:
     queue = queue_of(ledger(ARRAY), None)
     assert all(entry.is_active for entry in queue.values())
     assert len(queue) == 4
+
+
+def test_without_an_answer_a_job_without_an_id_counts_as_submitted_too() -> None:
+    lost = ArrayJob("runs", "runs-k-2", ((1,), (2,)), "/f")
+    queue = queue_of(ledger(lost), None)
+    assert queue[ShardId("runs", 2)].is_active
+    # There is nothing to name to Slurm.
+    assert active_jobs(queue, ["runs"]) == []
 
 
 def test_a_job_whose_id_was_never_written_is_found_by_its_name() -> None:

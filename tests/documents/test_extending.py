@@ -1,5 +1,6 @@
 """docs/extending.md makes a package of plugins, which is installed and goes through a run."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,9 @@ from pathlib import Path
 import documents
 import pytest
 from documents import Command
+
+# Some ten processes one after another: on a machine under load each of them takes half a minute.
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +37,15 @@ def with_package(folder: Path) -> dict[str, str]:
 def test_the_recipes_are_planned_worked_merged_verified_and_exported(folder: Path) -> None:
     tables = {path.stem for path in (folder / "tables").iterdir()}
     assert any(name.startswith("loudness") for name in tables), tables
+
+
+def test_the_analysis_is_listed_and_its_answer_is_kept(folder: Path) -> None:
+    show = Command(["panic-hpc", "analyse", "--list"], [], True)
+    assert "growth" in documents.run(show, folder, with_package(folder))
+    [record] = (folder / "answers").rglob("record.json")
+    [statement] = json.loads(record.read_text())["statements"]
+    # Of five texts the first is left out: a mark a step in the three steps between the others.
+    assert (statement["value"], statement["unit"]) == (3.0, "characters")
 
 
 def test_a_profile_and_help_know_what_is_installed(folder: Path) -> None:

@@ -51,7 +51,7 @@ def test_copying_in_flight_makes_the_same_dataset_of_bytes_read_once(
             yield from super().pieces(name, start, stop)
 
         def slice(self, name: str, start: int, stop: int) -> Any:
-            assert name not in LARGE.values()
+            assert name not in LARGE.values() or not self.places
             return super().slice(name, start, stop)
 
     monkeypatch.setattr(digests, "CopyingArrays", Noting)

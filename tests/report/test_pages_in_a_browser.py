@@ -24,6 +24,7 @@ HOSTILE = (
     f"{{{{ 7 * 7 }}}} <svg onload={BREAKS}>",
 )
 READY = "document.documentElement.dataset.ready"
+PAGES = ("index.html", "explorer.html", "comparisons.html")
 SIZES = [(1440, 900), (768, 1024), (390, 844)]
 
 
@@ -67,7 +68,7 @@ class Links(HTMLParser):
                 self.handlers.append(f"{tag} {name}")
 
 
-@pytest.mark.parametrize("name", ["index.html", "explorer.html"])
+@pytest.mark.parametrize("name", PAGES)
 def test_a_page_leads_to_files_of_its_own_alone(report: Path, name: str) -> None:
     found = Links(report / name)
     assert found.places
@@ -80,7 +81,7 @@ def test_a_page_leads_to_files_of_its_own_alone(report: Path, name: str) -> None
     assert not re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", ours)
 
 
-@pytest.mark.parametrize("name", ["index.html", "explorer.html"])
+@pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: str(size[0]))
 def test_a_page_opens_without_a_request_or_an_error(
     browser: Browser, report: Path, name: str, size: tuple[int, int]
@@ -98,7 +99,7 @@ def test_a_page_opens_without_a_request_or_an_error(
 
 def test_strings_of_a_dataset_stay_text(browser: Browser, report: Path) -> None:
     seen = ""
-    for name in ("index.html", "explorer.html"):
+    for name in PAGES:
         browser.open(report / name)
         if name == "explorer.html":
             browser.wait(READY)

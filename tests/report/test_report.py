@@ -1,6 +1,7 @@
 """The report: answers made of what analyses declare, whole files, safe folders."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ from panic_hpc.analysis import (
     ResultTable,
     Statement,
 )
+from panic_hpc.analysis.comparing.arms import all_arms
+from panic_hpc.analysis.comparing.comparison import compare
 from panic_hpc.analysis.records import AnalysisRecord
 from panic_hpc.analysis.simulation.dataset import write_dataset
 from panic_hpc.analysis.simulation.planted import Planted
@@ -28,6 +31,8 @@ from panic_hpc.report.page.answers import answered
 from panic_hpc.report.page.numbers import interval
 from panic_hpc.report.writing import ReportRequest, write_report
 from panic_hpc.store.dataset.dataset import open_dataset
+from panic_hpc.voting.folder import VoteLog, votes_folder
+from panic_hpc.voting.votes import vote_of
 
 
 def analysis(name: str, question: str, **more: object) -> Analysis:
@@ -173,6 +178,43 @@ def test_a_record_of_a_stranger_removes_nothing_outside(dataset: Path, tmp_path:
     (out / "report.json").write_text(json.dumps(told))
     write(dataset, out)
     assert (tmp_path / "victim.txt").read_text() == "mine"
+
+
+def test_networks_are_compared_on_a_page_of_their_own(dataset: Path, tmp_path: Path) -> None:
+    source = tmp_path / "S.h5"
+    os.link(dataset, source)
+    with open_dataset(source) as opened:
+        arms = all_arms([opened])
+        (model,) = opened.embedding_models
+        name = f"drift.{model}"
+        first, second = compare(arms, arms[0], name).arms
+        keys = [key.decode() for key in opened.file.array("runs/key")]
+        one, other = ({"run": keys[row], "step": 0} for row in (arms[0].runs[0], arms[1].runs[0]))
+    vote = {"kind": "preference", "voter": "Ada", "at": 1.0, "one": one, "other": other}
+    with VoteLog(votes_folder(source)) as log:
+        log.add(vote_of({**vote, "better": "other"}))
+    page = write(source, tmp_path / "out")
+    assert '"comparisons.html"' in page.read_text()
+    found = pl.read_csv(page.parent / "tables" / f"comparison-{name}.csv")
+    assert found["network"].to_list() == [first.name, second.name]
+    assert found["mean"].to_list() == pytest.approx([first.mean, second.mean])
+    assert second.difference is not None
+    assert found["difference"].to_list()[1] == pytest.approx(second.difference.mean)
+    # Four prompts are too few, and the page says so.
+    assert found["low"].to_list() == [None, None]
+    shown = (page.parent / "comparisons.html").read_text()
+    assert "4 of the 6 prompts that an interval needs" in shown
+    assert "1 comparison, 0 of them for neither, by 1 voter" in shown
+    votes = pl.read_csv(page.parent / "tables" / "votes.csv")
+    assert votes["network"].to_list() == [second.name, first.name]
+
+
+def test_one_network_without_votes_is_compared_with_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "S.h5"
+    write_dataset(Planted(prompts=4, networks=1, runs=2, states=20, dimensions=8, tau=5), path)
+    page = write(path, tmp_path / "out")
+    assert not (page.parent / "comparisons.html").exists()
+    assert "comparisons.html" not in page.read_text()
 
 
 def test_the_verb_says_what_it_did_not_run(dataset: Path, tmp_path: Path) -> None:

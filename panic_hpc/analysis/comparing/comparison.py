@@ -45,6 +45,16 @@ class ArmResult:
     n_unpaired: int
     n_failed: int
 
+    @property
+    def note(self) -> str:
+        """What must be known of it beside its numbers, "" for nothing."""
+        gap = self.difference
+        parts = [f"no interval: {gap.why}"] if gap and gap.why else []
+        parts += [f"{self.n_without} of {self.n_runs} runs have no value"] if self.n_without else []
+        parts += [f"{self.n_unpaired} runs have no partner"] if self.n_unpaired and gap else []
+        parts += [f"{self.n_failed} items failed"] if self.n_failed else []
+        return "; ".join(parts)
+
 
 @dataclass(frozen=True, slots=True)
 class SetResult:

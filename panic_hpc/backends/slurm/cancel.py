@@ -17,7 +17,8 @@ def active_jobs(queue: Queue, stages: Collection[str]) -> list[str]:
     active = {
         entry.job for shard, entry in queue.items() if shard.stage in stages and entry.is_active
     }
-    return sorted(active)
+    # A job whose id was lost has none until the scheduler answers.
+    return sorted(active - {""})
 
 
 def cancel(workspace: Workspace, jobs: Sequence[str]) -> None:

@@ -81,14 +81,15 @@ def _entries(
     answered: bool,
 ) -> Iterator[tuple[ShardId, QueueEntry]]:
     job = array_job.job_id or jobs.get(array_job.job_name, "")
-    if not job:
+    # Without an answer it may be queued all the same: its id is then nobody's to know.
+    if answered and not job:
         return
     for position, indices in enumerate(array_job.tasks):
         row = states.get((job, position if array_job.is_array else -1))
         # Nothing is lost where somebody cancelled it: its shards are eligible again.
         if row is None and answered and array_job.cancelled:
             continue
-        label = f"{job}_{position}" if array_job.is_array else job
+        label = f"{job}_{position}" if job and array_job.is_array else job
         for index in indices:
             yield ShardId(array_job.stage, index), _entry(label, row, array_job, answered=answered)
 

@@ -68,8 +68,8 @@ class FirstPage:
         ]
         self._analyses.append(analysis_view(record, tables))
 
-    def page(self, explorer: ExplorerLink | None) -> bytes:
-        """Return the page, after all of the above was written."""
+    def page(self, explorer: ExplorerLink | None, comparisons: str = "") -> bytes:
+        """Return the page, after all of the above was written; `comparisons` is theirs, if any."""
         self._draw_work()
         tests = table_of_tests(
             (one.analysis, one.model, test) for one in self.records for test in one.result.tests
@@ -83,6 +83,7 @@ class FirstPage:
             questions=answered(self.records, self.known),
             notices=notices(self.dataset, self.records),
             explorer=explorer,
+            comparisons=comparisons,
             figure_groups=self._figures.groups,
             undrawn=self._figures.undrawn,
             analyses=self._analyses,

@@ -5,9 +5,9 @@ goes through a door, and there others may come in between, or the process may me
 """
 
 import random
+import traceback
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import count
@@ -120,8 +120,12 @@ class World:
 
     def _live(self, task: Task) -> None:
         result = None
-        with suppress(Killed):
+        try:
             result = task.work()
+        except Killed:
+            pass
+        except Exception:
+            self.record.wrong.append(traceback.format_exc())
         task.alive = False
         self.tasks.remove(task)
         task.ended(result)
