@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import Field
 
-from panic_hpc.analysis.answering import greatest
+from panic_hpc.analysis.answering import in_networks
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.dynamics.divergence import Courses, Exponent, courses, exponent
 from panic_hpc.analysis.estimators.variance.ladder import jackknife_interval
@@ -196,12 +196,6 @@ def _tested(
             found.p, found.n_units)  # fmt: skip
 
 
-def _answer(found: AnalysisResult) -> Statement | None:
-    """Return where another seed matters most: statements of exponents are of other units."""
-    shares = [one for one in found.statements if one.sentence.startswith("Another seed")]
-    return greatest("Most in")(AnalysisResult(shares))
-
-
 PLUGINS = (
     Analysis(
         name="sensitivity",
@@ -210,7 +204,13 @@ PLUGINS = (
         function=analyse_sensitivity,
         settings=SensitivitySettings,
         order=30,
-        answer=_answer,
+        answer=in_networks(
+            "another seed takes a run less far than another prompt (interval below 100%)",
+            lambda one: one.high < 1,
+            "distances of twins by those of strangers",
+            ".0%",
+            begins="Another seed",
+        ),
         figures=(
             FigureSpec(
                 name="distances",

@@ -26,6 +26,8 @@ COMPONENTS = 16
 """Principal components of places and of prompts that the ridge sees."""
 _NEVER = 1e12
 """A penalty that leaves nothing of the ridge: shrinking alone may be best."""
+_FLAT = 1e-8
+"""Share of squared lengths below which an axis does not vary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +160,11 @@ def _components(values: Table, training: NDArray[np.bool_], seed: int) -> Table:
 
     known = values[training]
     n = min(COMPONENTS, *known.shape)
-    if np.ptp(known, axis=0).max() == 0:
-        return np.zeros((len(values), 1))
     solver = "randomized" if n < min(known.shape) else "full"
-    return np.asarray(PCA(n, svd_solver=solver, random_state=seed).fit(known).transform(values))
+    axes = PCA(n, svd_solver=solver, random_state=seed).fit(known)
+    # Axes along which training does not vary are rounding: scaled up, they would be all that is.
+    varies = axes.explained_variance_ > _FLAT * max(float((known**2).sum(axis=1).mean()), _FLAT)
+    return np.asarray(axes.transform(values)[:, varies])
 
 
 def conformal_radius(distances: Table, prompts: NDArray[np.int64], level: float) -> float:

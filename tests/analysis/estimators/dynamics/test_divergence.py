@@ -1,6 +1,7 @@
 """Twins that wander apart are no chaos, though their exponent is positive; chaos is found."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -26,6 +27,12 @@ def told(rng: np.random.Generator, away: Callable[[np.ndarray, int], np.ndarray]
     return exponent(made.twins, made.strangers)
 
 
+def wanders(
+    rng: np.random.Generator, kept: float, push: float, at: np.ndarray, state: int
+) -> np.ndarray:
+    return np.asarray(kept * at + rng.normal(size=at.shape) * push)
+
+
 @pytest.mark.parametrize(("tau", "theme"), [(40.0, 0.5), (1000.0, 8.0)])
 def test_what_wanders_has_a_positive_exponent_and_no_evidence_of_chaos(
     tau: float, theme: float
@@ -35,9 +42,7 @@ def test_what_wanders_has_a_positive_exponent_and_no_evidence_of_chaos(
         rng = np.random.default_rng(seed)
         kept = np.exp(-1 / tau)
         push = np.sqrt((1 - kept**2) * theme / D)
-        found.append(
-            told(rng, lambda at, _, k=kept, p=push, r=rng: k * at + r.normal(size=at.shape) * p)
-        )
+        found.append(told(rng, partial(wanders, rng, kept, push)))
     assert all(one.slope > 0 for one in found), "the naive answer, wrong in every draw"
     assert np.mean([one.p < 0.05 for one in found]) <= 0.05
 

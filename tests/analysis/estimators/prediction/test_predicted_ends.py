@@ -79,3 +79,12 @@ def test_a_network_that_training_lacks_and_runs_with_gaps_do_not_break_it() -> N
     made = predict_ends(ends, recent, recent, networks, prompts)
     assert len(made.ends) == 319
     assert np.isfinite(made.predicted).all()
+
+
+def test_few_prompts_in_many_dimensions_do_not_blow_a_prediction_up() -> None:
+    rng = np.random.default_rng(5)
+    prompts = np.repeat(np.arange(6), 8)
+    asked = rng.normal(size=(6, 128))[prompts]
+    ends, recent = asked + rng.normal(size=(2, 48, 128))
+    made = predict_ends(ends, recent, asked, prompts * 0, prompts)
+    assert made.skill(made.better_baseline(), 0.95)[0] > -0.1
