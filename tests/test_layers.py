@@ -28,6 +28,7 @@ LAYERS = (
         "installed",
         "disk",
     ),
+    ("pictures",),
     ("models", "homology"),
     ("validation", "clusters", "experiment"),
     ("planning",),
