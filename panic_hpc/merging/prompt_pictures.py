@@ -39,7 +39,7 @@ def picture_arrays(
     return {
         "pictures/prompt": np.array([number for number, _, _ in rows], np.int32),
         "pictures/role": np.array([roles[role] for _, role, _ in rows], np.int32),
-        "pictures/digest": np.array([digest for _, _, digest in rows], "S32"),
+        "pictures/key": np.array([digest for _, _, digest in rows], "S32"),
         "pictures/offsets": offsets_of(map(len, contents)),
         "pictures/values": np.frombuffer(b"".join(contents), np.uint8),
     }

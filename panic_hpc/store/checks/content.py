@@ -81,10 +81,10 @@ def image_problems(file: ArrayFile, sample: Sample) -> Iterator[Problem]:
 
 def prompt_picture_problems(file: ArrayFile) -> Iterator[Problem]:
     """Yield pictures of prompts that are not what their digest says."""
-    if "pictures/digest" not in file or find_spec("PIL") is None:
+    if "pictures/key" not in file or find_spec("PIL") is None:
         return
     offsets = file.array("pictures/offsets")
-    for row, digest in enumerate(file.array("pictures/digest").tolist()):
+    for row, digest in enumerate(file.array("pictures/key").tolist()):
         content = file.slice("pictures/values", int(offsets[row]), int(offsets[row + 1]))
         try:
             found = pixel_digest(decoded(content.tobytes()))
@@ -92,7 +92,7 @@ def prompt_picture_problems(file: ArrayFile) -> Iterator[Problem]:
             yield "D03", f"pictures has a row {row} that cannot be decoded ({error})"
         else:
             if found.encode() != digest:
-                yield "D01", f"pictures/digest of row {row} is not the digest of its pixels"
+                yield "D01", f"pictures/key of row {row} is not the digest of its pixels"
 
 
 def n_undecoded(file: ArrayFile) -> int:

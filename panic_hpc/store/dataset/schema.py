@@ -29,7 +29,7 @@ TABLES = (
 PICTURES = (
     Column("pictures/prompt", "<i4", "picture", "row of the prompt it belongs to", index="prompt"),
     Column("pictures/role", "<i4", "picture", "row of its role in the metadata"),
-    Column("pictures/digest", "S32", "picture", "SHA-256 of its shape and pixels, hex, cut to 32"),
+    Column("pictures/key", "S32", "picture", "SHA-256 of its shape and pixels, hex, cut to 32"),
     Column(
         "pictures/offsets", "<i8", "picture", "where each picture begins in values; one more row",
         "byte", index="picture_byte", edges=True,
