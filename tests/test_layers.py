@@ -29,6 +29,7 @@ LAYERS = (
         "installed",
         "disk",
     ),
+    ("pictures",),
     ("models", "homology"),
     ("validation", "clusters", "experiment"),
     ("planning",),
