@@ -43,7 +43,7 @@ quick: $(STAMP)
 BASE := .venv-base
 test-base:
 	$(PYTHON) -m venv $(BASE)
-	$(BASE)/bin/pip install --quiet --constraint constraints.txt --editable '.[analysis,engines,mpi,publish,video,energy,dev]' pillow
+	$(BASE)/bin/pip install --quiet --constraint constraints.txt --editable '.[analysis,engines,mpi,publish,video,energy,search,tensorboard,dev]' pillow
 	$(BASE)/bin/python -m pytest -m "$(WITHOUT_COMPUTE)" $(PYTEST_ARGS) $(BASE_TESTS)
 
 # The lowest version of every direct dependency that pyproject.toml allows, and for each of them the
@@ -56,14 +56,14 @@ test-lowest:
 	$(PYTHON) tools/lowest_versions.py >$(LOWEST)/constraints.txt
 	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST)/constraints.txt scikit-build-core nanobind cmake ninja setuptools wheel
 	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST)/constraints.txt --no-build-isolation \
-	    --editable '.[compute,analysis,engines,mpi,publish,video,energy,dev]'
+	    --editable '.[compute,analysis,engines,mpi,publish,video,energy,search,tensorboard,dev]'
 	$(LOWEST)/bin/python -m pytest -q -m 'not slurm and not apptainer and not programs and not long' \
 	    -n 2 --dist loadfile $(PYTEST_ARGS) $(LOWEST_TESTS)
 
 # Injections by the thousand: minutes to hours. The tests do some of each.
 faults: $(STAMP)
 	PANIC_HPC_FAULT_CALLS=0 PANIC_HPC_FAULT_SEEDS=50 PANIC_HPC_FAULT_HISTORIES=20 \
-	PANIC_HPC_FAULT_STATES=200 PANIC_HPC_FAULT_WORLDS=100000 \
+	PANIC_HPC_FAULT_STATES=200 PANIC_HPC_FAULT_WORLDS=100000 PANIC_HPC_FAULT_SAFEGUARDS=1 \
 	    $(BIN)/python -m pytest -q -s --timeout 3600 tests/faults
 
 check: $(STAMP)
@@ -96,5 +96,5 @@ clean:
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[compute,analysis,engines,mpi,publish,video,energy,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[compute,analysis,engines,mpi,publish,video,energy,search,tensorboard,dev]'
 	touch $@

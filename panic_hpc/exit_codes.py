@@ -13,5 +13,7 @@ FOREIGN_FOLDER = 78
 # Outside of sysexits and the shell's codes; seen to come through Apptainer and srun unchanged.
 INTERRUPTED = 85
 """Stopped in a state from which the same command goes on; batch scripts requeue on it."""
+CTRL_C = 130
+"""A verb was interrupted; what it had published stays, and nothing half is there."""
 SIGNALLED = 143
 """A worker was stopped by a signal, after its checkpoint."""

@@ -12,6 +12,8 @@ EXTRAS = {
     "publish": ("rocrate", "packaging"),
     "video": ("av",),
     "energy": ("pynvml",),
+    "search": ("optuna",),
+    "tensorboard": ("tensorboardX",),
 }  # fmt: skip
 """By extra of pyproject.toml: the modules that it brings."""
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 KEY_HEX = 32
 
@@ -24,9 +25,20 @@ def content_key(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:KEY_HEX]
 
 
-def run_key(network_key: str, prompt: str, seed: int, noise: str) -> str:
-    """Return a run's key from its network's key (models, length, loop stop, codec) and its own."""
-    return content_key([network_key, prompt, seed, noise])
+def run_key(
+    network_key: str,
+    prompt: str,
+    seed: int,
+    noise: str,
+    pictures: Sequence[tuple[str, str]] = (),
+) -> str:
+    """Return a run's key from its network's key (models, length, loop stop, codec) and its own.
+
+    `pictures` are the (role, digest) of those that belong to the prompt.
+    """
+    # Without pictures as before there were any, so that keys stay.
+    asked = [prompt, dict(pictures)] if pictures else prompt
+    return content_key([network_key, asked, seed, noise])
 
 
 def step_seed(run_seed: int, step: int) -> int:

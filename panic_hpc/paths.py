@@ -25,6 +25,15 @@ class ExperimentPaths:
         return self.root / "prompts.json"
 
     @property
+    def inputs(self) -> Path:
+        """The pictures that belong to prompts, a file each."""
+        return self.root / "inputs"
+
+    def input(self, digest: str) -> Path:
+        """Return the file of a picture by the digest of its pixels."""
+        return self.inputs / f"{digest}.picture"
+
+    @property
     def lock(self) -> Path:
         """The files of the experiment's models by digest, where they come from a hub."""
         return self.root / "models.lock.json"
@@ -58,7 +67,7 @@ class ExperimentPaths:
     @property
     def work(self) -> tuple[Path, ...]:
         """The plan and what the stages before merge left: no verb's output may go there."""
-        parts = ("shards", "checkpoints", "failed", "remarks", "jobs", "prompts.json")
+        parts = ("shards", "checkpoints", "failed", "remarks", "jobs", "inputs", "prompts.json")
         return (*(self.root / part for part in parts), self.lock, self.manifest)
 
     @property

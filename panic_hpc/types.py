@@ -99,10 +99,15 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt and the paraphrase group it belongs to ("" for none)."""
+    """A prompt and the paraphrase group it belongs to ("" for none).
+
+    `pictures` are (role, digest of pixels) in order of roles; a prompt that has some may be without
+    a text.
+    """
 
     text: str
     group: str = ""
+    pictures: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine lacks the means for, before any fixture tries to start them."""
     if missing := needs.lacking(item):
         pytest.skip(missing)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many faults were injected, by kind, and how many tests of them failed."""
+    reports = [one for key in ("passed", "failed") for one in terminalreporter.stats.get(key, [])]
+    counts: Counter[str] = Counter()
+    wrong = 0
+    for report in reports:
+        found = [value for name, value in report.user_properties if name == "injected"]
+        wrong += bool(found) and report.failed
+        counts.update({kind: number for kind, number in found})
+    if counts:
+        terminalreporter.section("faults injected")
+        for kind, number in sorted(counts.items()):
+            terminalreporter.write_line(f"{number:8d}  {kind}")
+        terminalreporter.write_line(f"{counts.total():8d}  in all; {wrong} tests of them failed")
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ LAYERS = (
         "installed",
         "disk",
     ),
+    ("pictures",),
     ("models", "homology"),
     ("validation", "clusters", "experiment"),
     ("planning",),
@@ -43,7 +44,7 @@ LAYERS = (
     ("analysis",),
     ("voting",),
     ("report",),
-    ("cli", "api", "__main__"),
+    ("cli", "api", "search", "__main__"),
 )
 STRANGERS = {
     "analysis": ("stages", "workspace", "worker", "backends", "models"),
@@ -65,6 +66,8 @@ DOORS = {
     "av": ("report.video",),
     "pynvml": ("models.device.energy",),
     "jinja2": ("report.rendering",),
+    "optuna": ("search.sampling",),
+    "tensorboardX": ("report.tensorboard",),
 }
 LAZY = set(DOORS) - {"h5py"}
 GATED = ("store.dataset.torch_dataset",)
@@ -248,8 +251,12 @@ PATH_WRITES = {
 }
 # HDF5 makes its file itself, under a temporary's name that the door gave out.
 FILES_OF_LIBRARIES = {"store.format.hdf5": "h5py.File"}
-# Their writes go to other files than ours, or into a stream that the door has opened.
-NAMESAKES = {("models.families.arithmetic", "write_text"), ("report.video", "av.open")}
+# Their writes go to other files than ours, or into a stream that is open.
+NAMESAKES = {
+    ("models.families.arithmetic", "write_text"),
+    ("report.video", "av.open"),
+    ("__main__", "os.write"),
+}
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if not _within(name, "disk")])

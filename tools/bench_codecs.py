@@ -5,6 +5,10 @@ text-to-image model draws at its largest, as it is and scaled. JPEG XL is measur
 is installed.
 
     python tools/bench_codecs.py [--side 1024] [--repeats 3] [--json]
+    python tools/bench_codecs.py --captions 20 [--json]
+
+The second form tells how often a picture's caption stays what it was (tools/equal_captions.py), of
+8 pictures a step and kind.
 """
 
 import argparse
@@ -139,13 +143,27 @@ def _psnr(one: Pixels, other: Pixels) -> float:
     return float(10 * np.log10(255**2 / error)) if error else np.inf
 
 
+def print_captions(steps: int, as_json: bool) -> None:
+    """Print how often captions stay what they were."""
+    from equal_captions import table
+
+    for row in table(steps):
+        words = f"{row['pictures']:16}{row['by']:14}{row['codec']:9}"
+        numbers = f"{row['n']:5}{row['of_lossless']:8.2f}{row['equal']:8.3f}{row['distinct']:6}"
+        print(json.dumps(row) if as_json else words + numbers, flush=True)
+
+
 def main() -> None:
     """Print a table a kind of picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--captions", type=int, metavar="STEPS", default=0)
     options = parser.parse_args()
+    if options.captions:
+        print_captions(options.captions, options.json)
+        return
     for kind, some in pictures(options.side).items():
         if not options.json:
             print(f"\n{kind}\n{'':34}{'kB':>9}{'of raw':>8}{'PSNR':>7}{'enc ms':>9}{'dec ms':>8}")

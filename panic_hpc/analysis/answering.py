@@ -40,6 +40,42 @@ def least(lead: str = "") -> Answer:
     return _extreme(lead, lambda told: min(told, key=lambda one: one.value), "value")
 
 
+def in_networks(
+    what: str,
+    holds: Callable[[Statement], bool],
+    number: str,
+    digits: str,
+    begins: str = "",
+) -> Answer:
+    """Return an answer that counts networks: "In 3 of 4 networks …; changes from -0.07 to +0.01".
+
+    The most extreme of many networks is extreme by chance too; a count of all is not. Of one
+    network it is that network's statement.
+
+    Args:
+        what: what `holds` of a network.
+        holds: of a statement about a network.
+        number: what the statements' numbers are, several.
+        digits: format of them.
+        begins: of a network with several statements the one whose sentence begins so counts.
+    """
+
+    def answer(found: AnalysisResult) -> Statement | None:
+        known = [one for one in found.statements if math.isfinite(one.value)]
+        parts = [one for one in known if one.sentence.startswith(begins)]
+        if len(parts) < 2:
+            return replace(parts[0], subject="") if parts else None
+        count, values = sum(map(holds, parts)), [one.value for one in parts]
+        return Statement(
+            "",
+            f"In {count} of {len(parts)} networks {what}; {number} from {min(values):{digits}} to "
+            f"{max(values):{digits}}",
+            count / len(parts), n=len(parts), replication="networks",
+        )  # fmt: skip
+
+    return answer
+
+
 def _extreme(lead: str, chosen: Callable[[Sequence[Statement]], Statement], by: str) -> Answer:
     def answer(found: AnalysisResult) -> Statement | None:
         known = [one for one in found.statements if math.isfinite(getattr(one, by))]

@@ -106,6 +106,23 @@ def video(
         say(f"{output}: {n_frames} frames, {size(output.stat().st_size)}")
 
 
+@export.command()
+def tensorboard(
+    source: Source,
+    output: Target,
+    pictures: Annotated[int, typer.Option(min=0, help="Runs a network that show theirs.")] = 8,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write event files for TensorBoard: scores by step, pictures, settings; a network a run."""
+    from panic_hpc.report.tensorboard import export_tensorboard
+    from panic_hpc.store.dataset.dataset import open_dataset
+
+    with open_dataset(dataset_path(source)) as dataset, count_bar("networks") as report:
+        written = export_tensorboard(dataset, output, pictures=pictures, force=force, report=report)
+    _print(written, as_json)
+
+
 def _number_or_text(value: str) -> int | str | None:
     return int(value) if value.isdecimal() else (value or None)
 

@@ -1,6 +1,7 @@
 """`panic-hpc plan`: from an experiment file to shards and their manifest."""
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,6 +92,7 @@ def summary_of(manifest: "Manifest") -> dict[str, Any]:
         "name": manifest.experiment.name,
         "runs": manifest.n_runs,
         "invocations": manifest.n_invocations,
+        "pictures": _pictures(manifest),
         "networks": [
             {
                 "models": [model.name for model in network.models],
@@ -111,6 +113,11 @@ def summary_of(manifest: "Manifest") -> dict[str, Any]:
     }
 
 
+def _pictures(manifest: "Manifest") -> dict[str, int]:
+    """Return how many prompts have a picture of each role."""
+    return dict(Counter(role for prompt in manifest.prompts for role, _ in prompt.pictures))
+
+
 def _stage_summary(stage: Any, manifest: "Manifest") -> dict[str, float]:
     estimate = stage.estimate(manifest)
     return {
@@ -129,6 +136,10 @@ def print_summary(summary: Mapping[str, Any], manifest: "Manifest") -> None:
     parts = (manifest.networks, "network"), (manifest.prompts, "prompt"), (manifest.seeds, "seed")
     counts = ", ".join(counted(len(things), noun) for things, noun in parts)
     say(f"{counted(summary['runs'], 'run')} of {manifest.experiment.max_length:,} steps: {counts}")
+    if pictures := summary["pictures"]:
+        roles = ", ".join(f"{number:,} {role}" for role, number in sorted(pictures.items()))
+        texts = sum(bool(prompt.text) for prompt in manifest.prompts)
+        say(f"prompts have pictures: {roles}; {texts:,} of them a text")
     may_loop = any("fixed" in manifest.noises(network) for network in manifest.networks)
     stops = manifest.experiment.loop_stop and may_loop
     fewer = ", fewer where runs stop on a loop" if stops else ""

@@ -55,7 +55,7 @@ def carry_out(
         cluster,
         stages=workspace.known_stages(stage or ()),
         retry=retry,
-        executor=_executor(executor),
+        executor=executor_named(executor),
         workers=workers,
         workers_per_gpu=workers_per_gpu,
         image=image,
@@ -85,7 +85,8 @@ def shares_options(verb: Callable[..., None]) -> Callable[..., None]:
     return verb
 
 
-def _executor(name: str) -> Any:
+def executor_named(name: str) -> Any:
+    """Return an executor's name as it was typed; LaunchError, with those there are, for another."""
     from panic_hpc.backends.base import EXECUTORS
 
     if name not in EXECUTORS:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from panic_hpc.experiment.config import Experiment, NetworkConfig
 from panic_hpc.experiment.entries import UNSEEDED
+from panic_hpc.experiment.starting import picture_problems
 from panic_hpc.keys import content_key
 from panic_hpc.types import EMBEDDING, IMAGE, SCORE, TEXT, ModelSpec
 
@@ -24,7 +25,7 @@ def chaining_problems(experiment: Experiment, specs: Specs) -> list[str]:
     problems = _repeated_networks(experiment, specs)
     for index, network in enumerate(experiment.networks):
         if network.models:
-            problems += _network_problems(index, network, specs, experiment.max_length)
+            problems += _network_problems(index, network, specs, experiment)
     # What runs make is known where every network is: else it would be told what follows from what
     # is told already.
     made = _modalities_made(experiment, specs) if _is_all_known(experiment, specs) else None
@@ -73,7 +74,7 @@ def _why_alike(noise: str) -> str:
 
 
 def _network_problems(
-    index: int, network: NetworkConfig, specs: Specs, max_length: int
+    index: int, network: NetworkConfig, specs: Specs, experiment: Experiment
 ) -> list[str]:
     place = f"networks[{index}]"
     models = [specs.get(name) for name in network.models]
@@ -83,17 +84,12 @@ def _network_problems(
         for position, model in enumerate(models)
         if model and model.produces in _ELSEWHERE
     ]
-    is_open = max_length <= len(models)
+    is_open = experiment.max_length <= len(models)
+    reached = models[: experiment.max_length]
     return strangers or [
-        *_first_problem(place, models[0]),
+        *picture_problems(place, reached, experiment.prompts),
         *_link_problems(place, models, is_open),
     ]
-
-
-def _first_problem(place: str, first: ModelSpec | None) -> list[str]:
-    if first is None or first.consumes == TEXT:
-        return []
-    return [f"{place}[0] = {first.name!r}: takes {first.consumes}, but a prompt is text"]
 
 
 def _link_problems(place: str, models: list[ModelSpec | None], is_open: bool) -> list[str]:
@@ -138,5 +134,7 @@ def _modalities_made(experiment: Experiment, specs: Specs) -> set[str]:
         for network in experiment.networks
         for name in network.models[: experiment.max_length]
     }
-    # The prompt is embedded too, as step -1.
-    return made | {TEXT}
+    # The prompt is embedded too, as step -1: its text, or the picture that a run starts from.
+    begun = {specs[network.models[0]].consumes for network in experiment.networks}
+    texts = {TEXT} if any(prompt.text for prompt in experiment.prompts) else set()
+    return made | (begun & {IMAGE}) | texts

@@ -157,6 +157,8 @@ class Experiment(Closed):
     name: Annotated[str, StringConstraints(pattern=f"{NAME_PATTERN}|^\\z")] = ""
     networks: Networks
     prompts: Prompts
+    # Where the pictures of prompts were when they were planned; a label like a model's `path`.
+    inputs: Annotated[str, Field(max_length=4096)] = ""
     seeds: Seeds | None = None
     seed_count: Count | None = None
     num_runs: Count | None = None
@@ -209,10 +211,10 @@ class Experiment(Closed):
         return networks | set(self.embedding_models) | of_stages
 
     @model_serializer(mode="wrap")
-    def _without_empty_stages(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `stages` out where it is empty: an experiment without it keeps its key."""
+    def _without_what_is_empty(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave keys out that came later where they are empty: experiments without keep theirs."""
         table: dict[str, Any] = dump(self)
-        return {key: value for key, value in table.items() if key != "stages" or value}
+        return {k: value for k, value in table.items() if k not in ("stages", "inputs") or value}
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -22,8 +22,6 @@ def _is_unicode(text: str) -> bool:
 def _prompt_parts(value: object) -> tuple[object, object]:
     if isinstance(value, str):
         return value, ""
-    if isinstance(value, Prompt):
-        return value.text, value.group
     if isinstance(value, dict):
         if unknown := set(value) - {"text", "group"}:
             raise wrong(f"a prompt has text and group, not {', '.join(sorted(map(str, unknown)))}")
@@ -33,18 +31,23 @@ def _prompt_parts(value: object) -> tuple[object, object]:
 
 def as_prompt(value: object) -> Prompt:
     """Return the prompt in a text or a {text, group} table; refuses empty and broken text."""
-    text, group = _prompt_parts(value)
+    if isinstance(value, Prompt):
+        return _checked(value.text, value.group, value.pictures)
+    return _checked(*_prompt_parts(value), ())
+
+
+def _checked(text: object, group: object, pictures: tuple[tuple[str, str], ...]) -> Prompt:
     if not isinstance(text, str) or not isinstance(group, str):
         raise wrong("a prompt is a text, or a table of text and group")
     # Blank prompts are refused, not stripped: what is written is what the model reads.
-    if not text.strip():
+    if not (text.strip() or (pictures and not text)):
         raise wrong("an empty prompt")
     if len(text) > MAX_PROMPT_CHARACTERS or len(group) > MAX_PROMPT_CHARACTERS:
         raise wrong(f"a prompt has at most {MAX_PROMPT_CHARACTERS} characters")
     # JSON can write half a pair; UTF-8, and so every tokenizer and file, cannot.
     if not (_is_unicode(text) and _is_unicode(group)):
         raise wrong("half a surrogate pair, which is no Unicode text")
-    return Prompt(text, group)
+    return Prompt(text, group, pictures)
 
 
 def as_table(prompt: Prompt) -> dict[str, str]:
@@ -57,13 +60,14 @@ def _duplicates(values: tuple[Any, ...]) -> list[Any]:
 
 
 def distinct_prompts(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
-    """Return `prompts`; refuses a text that is there twice, whatever its groups."""
-    # By text alone: a group is a label and no part of a run's key, so two groups would give one key
-    # twice.
-    if len({prompt.text for prompt in prompts}) == len(prompts):
+    """Return `prompts`; refuses one that is there twice, whatever its groups."""
+    # Without its group, which is a label and no part of a run's key, so that two groups would give
+    # one key twice.
+    if len({(prompt.text, prompt.pictures) for prompt in prompts}) == len(prompts):
         return prompts
-    twice = _duplicates(tuple(prompt.text for prompt in prompts))
-    raise wrong(f"more than once: {', '.join(repr(text[:60]) for text in twice[:5])}")
+    twice = _duplicates(tuple((prompt.text, prompt.pictures) for prompt in prompts))
+    named = [repr(text[:60]) + (" with the same pictures" if own else "") for text, own in twice]
+    raise wrong(f"more than once: {', '.join(named[:5])}")
 
 
 def distinct_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:

@@ -31,7 +31,8 @@ _NESTED: dict[str, type[Closed]] = {
 }
 _NEEDED = {
     "networks": 'a list of lists of model names, such as [["FluxDev", "Moondream"]]',
-    "prompts": "a list of texts, or prompts_file with the name of a file of them",
+    "prompts": "a list of texts, or prompts_file with the name of a file of them, or inputs with "
+    "a folder of pictures",
     "max_length": "the number of invocations in each run, such as 100",
 }
 
@@ -63,7 +64,7 @@ def _key_problems(table: Mapping[str, Any]) -> list[str]:
         for key, what in _NEEDED.items()
         if key not in table
         and key not in meant
-        and not (key == "prompts" and "prompts_file" in table)
+        and not (key == "prompts" and ("prompts_file" in table or "inputs" in table))
     ]
     problems += seed_problems([key for key in SEED_KEYS if table.get(key) is not None])
     models = table.get("models")

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +54,30 @@ def _json_line(number: int, line: str) -> Any:
 
 
 def _read_csv(text: str) -> list[Any]:
+    return _rows(text, ("text",), ("text", "group"))
+
+
+def read_rows(path: Path, needed: Sequence[str], allowed: Sequence[str]) -> list[dict[str, str]]:
+    """Return the rows of a .csv by column; ConfigError where it is none, or has other columns."""
+    text = read_text(path, MAX_BYTES)
+    try:
+        return _rows(text, needed, allowed)
+    except (ValueError, csv.Error) as error:
+        raise ConfigError(str(path), [str(error)]) from error
+
+
+def _rows(text: str, needed: Sequence[str], allowed: Sequence[str]) -> list[dict[str, str]]:
     # newline="" keeps line ends inside quoted prompts as they are.
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     columns = set(rows.fieldnames or ())
-    if "text" not in columns:
-        raise ValueError("the first line must name a column text (and may name a column group)")
+    if set(needed) - columns:
+        named = " and ".join(needed)
+        raise ValueError(f"the first line must name a column {named} (and may name a column group)")
     if len(columns) < len(rows.fieldnames or ()):
         raise ValueError("the first line names a column twice, and only one of them can be read")
-    if unknown := columns - {"text", "group"}:
-        raise ValueError(f"unknown column {sorted(unknown)[0]!r}; there are text and group")
+    if unknown := columns - set(allowed):
+        known = ", ".join(allowed[:-1]) + f" and {allowed[-1]}"
+        raise ValueError(f"unknown column {sorted(unknown)[0]!r}; there are {known}")
     return [_csv_row(rows.line_num, row) for row in rows]
 
 

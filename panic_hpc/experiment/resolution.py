@@ -178,7 +178,7 @@ def _modalities(name: str, settings: Any, family: Any, entry: ModelEntry | None)
         if known:
             return known
         raise ConfigError(name, [f"models.{name}: {error}"]) from error
-    if known and told != known:
+    if known and told != known and not getattr(family, "settings_decide", False):
         kinds = f"{' to '.join(known)} into one of {' to '.join(told)}"
         text = f"models.{name}: its settings turn a model of {kinds}; choose another name"
         raise ConfigError(name, [text])

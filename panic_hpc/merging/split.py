@@ -25,7 +25,7 @@ from panic_hpc.store.format.references import require_whole
 from panic_hpc.store.results.base import DIGEST
 from panic_hpc.store.results.section import Section, dataset_sections, unknown_stages
 
-_TABLES = ("prompts/", "shards/")
+_TABLES = ("prompts/", "pictures/", "shards/")
 _SPARE_BYTES = 32 * 1024
 
 Report = Callable[[int, int], None]

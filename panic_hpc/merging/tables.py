@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.merging.prompt_pictures import picture_arrays, roles_of
 from panic_hpc.merging.run_sources import MISSING, RunPlaces, RunSources, Source
 from panic_hpc.merging.unify import ExperimentInfo, Unified
 from panic_hpc.store.format import ragged
@@ -41,6 +42,7 @@ def own_arrays(collection: Collection, extra: Mapping[str, Any]) -> Arrays:
         **_added_arrays(collection),
         **_member_arrays(collection.places),
         **_prompt_arrays(collection.unified),
+        **picture_arrays(collection.unified.prompts, collection.experiments),
         **_shard_arrays(collection.sources),
         "metadata": _json_array(_metadata(collection, extra)),
     }
@@ -122,6 +124,12 @@ def _prompt_arrays(unified: Unified) -> Arrays:
     }
 
 
+def _roles(unified: Unified) -> dict[str, list[str]]:
+    """Return the roles of pictures, in a dataset whose prompts have some."""
+    roles = roles_of(unified.prompts)
+    return {"picture_roles": roles} if roles else {}
+
+
 def _shard_arrays(sources: Sequence[Source]) -> Arrays:
     offsets, values = ragged.pack_texts([source.told for source in sources])
     return {
@@ -152,6 +160,7 @@ def _metadata(collection: Collection, extra: Mapping[str, Any]) -> dict[str, Any
         "models": unified.models,
         "networks": unified.networks,
         "prompt_groups": _groups(unified),
+        **_roles(unified),
         "embedding_models": _embedding_models(collection),
         "missing": list(collection.missing),
     }

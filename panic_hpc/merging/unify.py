@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ class ExperimentInfo:
     """What a dataset keeps of an experiment; `config` is the experiment as a JSON value.
 
     `shard_models` are the models whose results have shards of their own: embedding models, metrics.
+    `pictures` are the files of the prompts' pictures by digest.
     """
 
     key: str
@@ -34,6 +36,7 @@ class ExperimentInfo:
     networks: tuple[NetworkInfo, ...]
     shard_models: tuple[ModelSpec, ...]
     n_runs: int
+    pictures: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -58,7 +61,7 @@ def unify(experiments: Sequence[ExperimentInfo]) -> Unified:
     tables = Unified()
     model_at: dict[str, int] = {}
     network_at: dict[str, int] = {}
-    prompt_at: dict[str, int] = {}
+    prompt_at: dict[Any, int] = {}
     for experiment in experiments:
         by_network = [
             [_model_row(tables, model_at, model) for model in network.models]
@@ -115,8 +118,8 @@ def _network_row(
     return known[network.key]
 
 
-def _prompt_row(tables: Unified, known: dict[str, int], prompt: Prompt) -> int:
-    row = known.setdefault(prompt.text, len(tables.prompts))
+def _prompt_row(tables: Unified, known: dict[Any, int], prompt: Prompt) -> int:
+    row = known.setdefault((prompt.text, prompt.pictures), len(tables.prompts))
     if row == len(tables.prompts):
         tables.prompts.append(prompt)
     # The same text with a group says more than without; of two groups the first stays.

@@ -29,6 +29,18 @@ class Output:
     problem: str = ""
 
 
+class Turn(NamedTuple):
+    """What a model may know of an item beside what it reads: whose turn it is.
+
+    `step` is the position in the run, `text` that of the prompt ("" for none), `pictures` those of
+    the prompt by role, (H, W, 3) uint8, not to be written to.
+    """
+
+    step: int
+    text: str
+    pictures: "Mapping[str, np.ndarray]"
+
+
 class GenerativeModel(Protocol):
     """A member of a network. Every call sees exactly `spec.batch_size` items of fixed shape.
 
@@ -38,6 +50,9 @@ class GenerativeModel(Protocol):
 
     A model that can work with weights that another has loaded has `adopt(other)`, called instead of
     `load` where all that `ModelFamily.weight_settings` names is equal; `other` is not used again.
+
+    A model that says `wants_turn = True` is called with a third argument, `turns`, a Turn an item.
+    It works without it too, as on a prompt without text and pictures.
     """
 
     spec: ModelSpec
@@ -126,7 +141,11 @@ class ModelFamily(Protocol):
         """Return a GenerativeModel, EmbeddingModel or MetricModel, its weights not loaded yet."""
 
     def modalities(self, settings: "BaseModel") -> tuple[str, str]:
-        """Return (consumes, produces) of a model given by path or repository, not by name."""
+        """Return (consumes, produces) of a model given by path or repository, not by name.
+
+        A family with `settings_decide = True` is asked for models by name too. One whose models
+        read no prompt, or only sometimes, has `reads_prompt(settings) -> bool`.
+        """
 
 
 class MetricFamily(ModelFamily, Protocol):

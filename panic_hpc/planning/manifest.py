@@ -15,8 +15,15 @@ from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.resolution import Resolved
 from panic_hpc.keys import content_key
 from panic_hpc.paths import ExperimentPaths
+from panic_hpc.planning.pictures import are_ours, keep_pictures
 from panic_hpc.planning.plan import Plan, PlanOptions, lay_out
-from panic_hpc.planning.plan_json import described, is_described_by, plan_differences, prompts_value
+from panic_hpc.planning.plan_json import (
+    described,
+    is_described_by,
+    plan_differences,
+    prompts_of,
+    prompts_value,
+)
 from panic_hpc.types import ModelSpec, Prompt
 
 FORMAT = "panic-hpc manifest"
@@ -74,6 +81,7 @@ def write(plan: Plan, paths: ExperimentPaths) -> Manifest:
         _refuse_foreign(paths)
         # The manifest last: its presence says that planning finished, whatever was killed before.
         replace_file(paths.prompts, to_json(prompts_value(plan.prompts)))
+        keep_pictures(plan, paths)
         # The lock may not hold on Lustre or NFS; link(2) lets one of two planners win there too.
         if not create_file(paths.manifest, to_json(_document(manifest))):
             return _same(manifest, paths)
@@ -183,9 +191,7 @@ def _readable(path: Path) -> Any:
 
 
 def _read_prompts(paths: ExperimentPaths) -> tuple[Prompt, ...]:
-    value = _readable(paths.prompts)
-    texts, groups = value["texts"], value["groups"] or [""] * len(value["texts"])
-    return tuple(Prompt(text, group) for text, group in zip(texts, groups, strict=True))
+    return prompts_of(_readable(paths.prompts))
 
 
 def _restored(document: Mapping[str, Any], prompts: tuple[Prompt, ...]) -> Manifest:
@@ -259,6 +265,7 @@ def _refuse_foreign(paths: ExperimentPaths) -> None:
     """Refuse a directory with other things in it; what an interrupted `write` left is no other."""
     names = {entry.name for entry in paths.root.iterdir() if not entry.name.startswith(".")}
     ours = {paths.prompts.name} if _is_ours(paths.prompts) else set()
+    ours |= {paths.inputs.name} if are_ours(paths.inputs) else set()
     if other := sorted(names - ours):
         raise ManifestError(
             f"{paths.root} is not empty (it holds {other[0]!r}) and has no manifest",
@@ -272,7 +279,7 @@ def _is_ours(path: Path) -> bool:
         value = read_json(path)
     except PanicError:
         return _begins_as_ours(path)
-    return isinstance(value, dict) and value.keys() == {"texts", "groups"}
+    return isinstance(value, dict) and value.keys() - {"pictures"} == {"texts", "groups"}
 
 
 def _begins_as_ours(path: Path) -> bool:

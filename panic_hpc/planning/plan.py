@@ -119,7 +119,8 @@ class Plan:
             # One fixed seed for unseeded runs would find loops that upstream, which drew anew,
             # never had.
             noise: Noise = "per_step" if seed.unseeded else network.noise
-            key = run_key(network.key, self.prompts[prompt].text, seed.value, noise)
+            asked = self.prompts[prompt]
+            key = run_key(network.key, asked.text, seed.value, noise, asked.pictures)
             yield Run(index, key, network.index, prompt, seed.value, noise)
 
 

@@ -15,7 +15,7 @@ MAX_DIFFERENCES = 20
 
 def described(plan: Plan) -> dict[str, Any]:
     """Return all that decides a plan's shards as a JSON value; prompts only by their key."""
-    experiment = plan.experiment.model_dump(mode="json", exclude={"prompts", "models"})
+    experiment = plan.experiment.model_dump(mode="json", exclude={"prompts", "models", "inputs"})
     return {
         "experiment": experiment | {"models": _without_labels(plan.experiment.models)},
         "prompts": {"count": len(plan.prompts), "key": content_key(prompts_value(plan.prompts))},
@@ -42,10 +42,29 @@ def _spec_value(spec: ModelSpec) -> dict[str, Any]:
     return value | {"family": spec.code}
 
 
-def prompts_value(prompts: tuple[Prompt, ...]) -> dict[str, list[str]]:
-    """Return the table of prompts; `groups` is empty where no prompt belongs to one."""
+def prompts_value(prompts: tuple[Prompt, ...]) -> dict[str, list[Any]]:
+    """Return the table of prompts; `groups` is empty where no prompt belongs to one.
+
+    `pictures` is there where prompts have some: {role: digest} of each.
+    """
     groups = [prompt.group for prompt in prompts]
-    return {"texts": [prompt.text for prompt in prompts], "groups": groups if any(groups) else []}
+    pictures = [dict(prompt.pictures) for prompt in prompts]
+    return {
+        "texts": [prompt.text for prompt in prompts],
+        "groups": groups if any(groups) else [],
+        **({"pictures": pictures} if any(pictures) else {}),
+    }
+
+
+def prompts_of(value: Mapping[str, Any]) -> tuple[Prompt, ...]:
+    """Return the prompts in a table of `prompts_value`; ValueError, KeyError where it is none."""
+    texts = value["texts"]
+    groups = value["groups"] or [""] * len(texts)
+    pictures = value.get("pictures") or [{}] * len(texts)
+    return tuple(
+        Prompt(text, group, tuple(sorted(own.items())))
+        for text, group, own in zip(texts, groups, pictures, strict=True)
+    )
 
 
 def is_described_by(description: Mapping[str, Any], plan: Plan) -> bool:

@@ -80,12 +80,6 @@ def runs_shard_of(shard: Shard) -> Shard:
     return Shard(RUNS, shard.inputs[0].index, "", shard.first_run, shard.n_runs)
 
 
-def prompt_texts(manifest: "Manifest", shard: Shard) -> list[str]:
-    """Return the prompt of each run of a shard."""
-    runs = manifest.runs(shard.first_run, shard.n_runs)
-    return [manifest.prompts[run.prompt].text for run in runs]
-
-
 def record_runs(
     context: Context,
     stage: str,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.keys import content_key
-from panic_hpc.store.pictures import converted
+from panic_hpc.pictures.stored import converted
 from panic_hpc.store.results.runs import ENDED
 from panic_hpc.types import IMAGE
 from panic_hpc.upstream.cells import text_id

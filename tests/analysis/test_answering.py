@@ -6,7 +6,7 @@ import pytest
 
 from panic_hpc import installed
 from panic_hpc.analysis import AnalysisRequest, AnalysisResult, Statement, analyse
-from panic_hpc.analysis.answering import about, greatest, least, overall
+from panic_hpc.analysis.answering import about, greatest, in_networks, least, overall
 from panic_hpc.analysis.simulation.dataset import write_dataset
 from panic_hpc.analysis.simulation.planted import Planted
 from panic_hpc.report.figures.drawing import draw
@@ -36,6 +36,16 @@ def test_the_usual_answers_choose_one_statement() -> None:
     assert sentence(least()(TOLD)) == "It is here"
     for answer in (overall, about("a"), greatest(), least()):
         assert answer(AnalysisResult()) is None
+
+
+def test_networks_are_counted_and_one_alone_speaks_for_itself() -> None:
+    answer = in_networks("it is here", lambda one: one.low > 0, "numbers", ".1f", begins="It is")
+    counted = answer(TOLD)
+    assert sentence(counted) == "In 1 of 2 networks it is here; numbers from 1.0 to 2.0"
+    assert counted is not None
+    assert (counted.value, counted.n, counted.replication) == (0.5, 2, "networks")
+    assert sentence(answer(AnalysisResult(TOLD.statements[3:]))) == "It is there"
+    assert answer(AnalysisResult()) is None
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from panic_hpc.analysis.results import q_values, table_of_tests
 from panic_hpc.analysis.running import available
 from panic_hpc.analysis.settings import parse_settings
 from panic_hpc.analysis.simulation.dataset import write_dataset
+from panic_hpc.cli.analyse import print_answers
 from panic_hpc.errors import ConfigError, PanicError
 
 SCRIPT = """
@@ -223,3 +225,22 @@ def test_labels_come_from_frames() -> None:
 def test_settings_that_are_wrong_are_all_told(dataset: Path) -> None:
     with pytest.raises(ConfigError, match=r"(?s)seed.*level"):
         analyse(dataset, AnalysisRequest(settings={"loops": {"seed": "x", "level": 2}}))
+
+
+def test_without_names_an_answer_each_is_printed_and_by_name_every_sentence(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("networks", "loops", "pictures")
+    print_answers(analyse(dataset, AnalysisRequest(names, directory=tmp_path, workers=1)), dataset)
+    short = capsys.readouterr().out
+    lines = short.splitlines()
+    answers = [line for line in lines if not line.startswith(("Tables: ", "Every sentence: "))]
+    assert max(map(len, answers)) <= 80
+    assert [line.split()[0] for line in answers if re.match("  [a-z]", line)] == list(names)
+    assert "Of 2 networks" in short
+    assert "not done: pictures" in short
+    assert f"Tables: {tmp_path}/ANALYSIS/MODEL" in short
+    named = panic_hpc("analyse", dataset, *names, "-o", tmp_path).stdout
+    assert str(tmp_path / "networks" / "SimulatedText") in named
+    assert "SimulatedPainter1 → SimulatedTeller2: " in named or "SimulatedTeller1: " in named
+    assert "(from before)" in named

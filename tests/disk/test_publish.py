@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from panic_hpc.disk.files import append_to, create_file, move_file, replace_file
+from panic_hpc.disk.private_dirs import private_folder
 from panic_hpc.disk.publish import publish_first, remove_stale, replacing
-from panic_hpc.errors import DiskError
+from panic_hpc.errors import DiskError, LaunchError
 
 
 @pytest.fixture
@@ -97,3 +98,11 @@ def test_a_log_and_a_move_that_cannot_be_made_name_the_file(tmp_path: Path) -> N
         append_to(tmp_path / "file" / "log")
     with pytest.raises(DiskError, match="file/there could not be written"):
         move_file(tmp_path / "file", tmp_path / "file" / "there")
+
+
+def test_a_folder_of_pickles_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
+    folder = private_folder(tmp_path / "jobs/pickles")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o770)
+    with pytest.raises(LaunchError, match="not private"):
+        private_folder(folder)

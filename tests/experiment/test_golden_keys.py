@@ -27,7 +27,12 @@ from panic_hpc.types import ModelSpec
 
 HERE = Path(__file__).parent / "golden_keys"
 SHIPPED = Path(__file__).parents[2] / "configs" / "experiments"
-FILES = [HERE / "every_family.toml", SHIPPED / "demo.toml", SHIPPED / "sweep.toml"]
+FILES = [
+    HERE / "every_family.toml",
+    SHIPPED / "demo.toml",
+    SHIPPED / "sweep.toml",
+    SHIPPED / "edit.toml",
+]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 

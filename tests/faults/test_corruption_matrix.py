@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from panic_hpc.store.checks.sampling import ALL
 from panic_hpc.workspace.workspace import open_workspace
 
 SEEDS = int(os.environ.get("PANIC_HPC_FAULT_SEEDS", "1"))
-"""Injections of each kind into each kind of file; 4 in the long test, 50 in `make faults`."""
+"""Injections of each kind into each kind of file; 6 in the long test, 50 in `make faults`."""
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +40,9 @@ def first_of(done: Path, kind: str) -> list[Path]:
 
 @pytest.mark.parametrize("kind", ["runs", "embeddings", "diagrams", "dataset"])
 @pytest.mark.parametrize("injury", INJURIES)
-@pytest.mark.parametrize("seeds", [SEEDS, pytest.param(4, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seeds", [SEEDS, pytest.param(6, marks=pytest.mark.long)])
 def test_no_injury_of_a_published_file_goes_unseen(
-    done: Path, kind: str, injury: str, seeds: int
+    done: Path, injected: Callable[[str, int], None], kind: str, injury: str, seeds: int
 ) -> None:
     path, *others = first_of(done, kind)
     # The only shard of its stage changes places with one of another stage.
@@ -59,7 +60,8 @@ def test_no_injury_of_a_published_file_goes_unseen(
             path.write_bytes(whole)
     finally:
         path.write_bytes(whole)
-    print(f"faults: {sum(seen.values())} {injury} {kind}, all seen: {dict(seen)}")
+    injected(f"files {injury}", seen.total())
+    print(f"faults: {seen.total()} {injury} {kind}, all seen: {dict(seen)}")
 
 
 def test_a_shard_of_another_plan_is_foreign(done: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def disturb(submitting: "subprocess.Popen[bytes]", root: Path, kind: str) -> Non
 
 @pytest.mark.parametrize("history", range(HISTORIES))
 def test_whatever_is_killed_submitting_again_ends_in_the_same_content(
-    tmp_path: Path, undisturbed: str, history: int
+    tmp_path: Path, injected: Callable[[str, int], None], undisturbed: str, history: int
 ) -> None:
     chance = random.Random(history)
     root = plan_little(tmp_path / "EXP", delay_s=0.1)
@@ -74,6 +75,8 @@ def test_whatever_is_killed_submitting_again_ends_in_the_same_content(
     assert content_key(root) == undisturbed, kinds
     checked = list(verify_experiment(root, ALL, lambda done, total: None))
     assert not [one for one in checked if one.findings], kinds
+    for kind in kinds:
+        injected(f"real process: {kind}", 1)
     print(f"faults: history {history}: {', '.join(kinds)}; content key as undisturbed")
 
 

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def drawn(trace: Trace, kind: str) -> list[frozenset[int]]:
 @pytest.mark.parametrize("workload", DURABLE, ids=lambda one: one.kind)
 @pytest.mark.timeout(3600)
 def test_whatever_a_power_failure_leaves_the_work_goes_on_to_the_same_content(
-    recorded: Recorded, workload: Workload
+    recorded: Recorded, injected: Callable[[str, int], None], workload: Workload
 ) -> None:
     trace, judge, tally = recorded.trace(workload), recorded.judge, Tally(workload.kind)
     states = drawn(trace, workload.kind)
@@ -82,6 +83,7 @@ def test_whatever_a_power_failure_leaves_the_work_goes_on_to_the_same_content(
             lost = [change for number, change in enumerate(trace.changes) if number not in state]
             what = [(one.kind, one.name or one.node, one.to_name) for one in lost]
             raise AssertionError(f"of {len(trace.changes)} changes without {what}") from error
+    injected("power lost", len(states))
     print(f"faults: {len(states)} states after lost power, {workload.kind}: all go on")
     print(f"faults: {workload.kind}: doctor --fix was needed {tally.repaired} times")
 

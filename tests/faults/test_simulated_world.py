@@ -63,7 +63,9 @@ def lived_by_all(settings: list[Setting], total: int) -> Iterator[Lived]:
 
 
 @pytest.mark.timeout(3600)
-def test_every_history_ends_in_the_content_of_the_undisturbed_one(settings: list[Setting]) -> None:
+def test_every_history_ends_in_the_content_of_the_undisturbed_one(
+    settings: list[Setting], injected: Callable[[str, int], None]
+) -> None:
     wrong: dict[int, tuple[str, ...]] = {}
     happened: Counter[str] = Counter()
     rounds: Counter[int] = Counter()
@@ -71,6 +73,8 @@ def test_every_history_ends_in_the_content_of_the_undisturbed_one(settings: list
         wrong |= lived.wrong
         happened += lived.happened
         rounds += lived.rounds
+    for kind in sorted(ALL_KINDS):
+        injected(f"simulated: {kind}", happened[kind])
     print(f"faults: {rounds.total()} simulated histories, {len(wrong)} wrong: {dict(happened)}")
     print(
         f"faults: rounds of submit and retry after the last disturbance: {sorted(rounds.items())}"

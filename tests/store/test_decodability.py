@@ -22,12 +22,12 @@ from synthetic import Experiment
 
 import panic_hpc
 from panic_hpc.errors import ShardError
+from panic_hpc.pictures.stored import MAX_PIXELS, converted, decoded
 from panic_hpc.report.overview import draw_contact_sheet
 from panic_hpc.stages.codecs.image import ImageCodec
 from panic_hpc.store.checks.content import undecodable
 from panic_hpc.store.checks.verify import verify_file
 from panic_hpc.store.exports.images import export_images
-from panic_hpc.store.pictures import MAX_PIXELS, converted, decoded
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
 EPS = (
@@ -211,7 +211,7 @@ def test_the_largest_picture_of_any_setting_passes() -> None:
 
 BOUNDED = """
 import resource, sys
-from panic_hpc.store.pictures import decoded
+from panic_hpc.pictures.stored import decoded
 from PIL import AvifImagePlugin, Image, PngImagePlugin, WebPImagePlugin
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:

@@ -79,6 +79,16 @@ def test_arrays_of_many_blocks_are_checked_in_each(
         open_shard(tmp_path / "t.h5")
 
 
+def test_checksums_of_a_part_of_an_array_are_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_shard(path) as shard:
+        sums = list(shard.block_sums("images/values"))
+        monkeypatch.setattr(type(shard), "block_sums", lambda self, name: iter(sums[:-1]))
+        with pytest.raises(ShardError, match="a part of images/values"):
+            shard.check("images/values")
+
+
 def test_the_first_to_publish_wins_if_the_content_is_the_same(path: Path) -> None:
     before = path.stat().st_ino
     assert publish_shard(path, HEADER, arrays()) is False

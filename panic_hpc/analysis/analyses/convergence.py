@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import Field
 
-from panic_hpc.analysis.answering import least
+from panic_hpc.analysis.answering import in_networks
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.similarity.strangers import Convergence, convergence
 from panic_hpc.analysis.figure_spec import FigureSpec
@@ -110,7 +110,12 @@ PLUGINS = (
         function=analyse_convergence,
         settings=ConvergenceSettings,
         order=220,
-        answer=least("Strangers come nearest in"),
+        answer=in_networks(
+            "runs of different prompts come nearer to each other (interval below 0)",
+            lambda one: one.high < 0,
+            "changes of distance",
+            "+.3f",
+        ),
         figures=(
             FigureSpec(
                 name="strangers",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from panic_hpc.analysis.answering import greatest
+from panic_hpc.analysis.answering import in_networks
 from panic_hpc.analysis.base import Analysis
 from panic_hpc.analysis.estimators.shape.bars import summarise_bars
 from panic_hpc.analysis.estimators.shape.drift import FEWEST_STATES, fit_drift
@@ -221,7 +221,13 @@ PLUGINS = (
         function=analyse_drift_nulls,
         settings=NullSettings,
         order=410,
-        answer=greatest("Farthest from drift alone in"),
+        answer=in_networks(
+            "H1 persists more than walks of the same drift do (interval of its rank above 0.5)",
+            lambda one: one.low > 0.5,
+            "ranks",
+            ".2f",
+            begins="The total persistence of H1",
+        ),
         figures=(
             FigureSpec(
                 name="ranks",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from pydantic import Field
 
-from panic_hpc.analysis.answering import greatest
+from panic_hpc.analysis.answering import in_networks
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS, share_interval
 from panic_hpc.analysis.estimators.dynamics.changes import change_points
@@ -209,7 +209,12 @@ PLUGINS = (
         function=analyse_jumps,
         settings=JumpsSettings,
         order=50,
-        answer=greatest("Runs jump most in"),
+        answer=in_networks(
+            "more runs jump than drift explains (interval above 5%)",
+            lambda one: one.low > 0.05,
+            "shares of runs",
+            ".0%",
+        ),
         figures=(
             FigureSpec(
                 name="staying",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from panic_hpc.analysis.answering import greatest
+from panic_hpc.analysis.answering import in_networks
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.similarity.motifs import Motifs, motifs
 from panic_hpc.analysis.estimators.variance.factors import factor
@@ -166,7 +166,13 @@ PLUGINS = (
         function=analyse_motifs,
         settings=MotifSettings,
         order=250,
-        answer=greatest("Most clusters in"),
+        answer=in_networks(
+            "ends of runs form clusters, more than one Gaussian has",
+            lambda one: one.value > 1,
+            "numbers of clusters",
+            ".0f",
+            begins=ENDS.capitalize(),
+        ),
         figures=(
             FigureSpec(
                 name="gaps",

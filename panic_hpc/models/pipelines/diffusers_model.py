@@ -29,7 +29,9 @@ ARGUMENTS = {
 
 TRIAL_PROMPT = "a picture"
 TRIAL_STEPS = 2
-_OURS = frozenset({"prompt", "generator", "output_type", *ARGUMENTS.values()})
+_OURS = frozenset(
+    {"prompt", "generator", "output_type", "image", "mask_image", "strength", *ARGUMENTS.values()}
+)
 
 
 class DiffusersModel:
@@ -39,6 +41,8 @@ class DiffusersModel:
     safety checker has blackened, is the failure of its item and no picture. `settings` are those
     of families/diffusers.py.
     """
+
+    arguments: Mapping[str, str] = ARGUMENTS
 
     def __init__(self, spec: ModelSpec, settings: Any) -> None:
         self.spec = spec
@@ -55,15 +59,17 @@ class DiffusersModel:
         quiet_loaders()
         variant = self.settings.variant
         folder = open_folder(self.spec, find_weights(self.spec))
-        self._kind = folder.kind.__name__
-        require_installed(self.spec.name, pipeline_class(self._kind).needs)
+        called = self._called(folder.kind)
+        self._kind, self._stored_kind = called.__name__, folder.kind.__name__
+        require_installed(self.spec.name, pipeline_class(self._stored_kind).needs)
         self._require_alone()
-        self._arguments = self._checked_arguments(folder.kind)
+        self._arguments = self._checked_arguments(called)
         dtype = getattr(self._torch, self.settings.dtype)
         given = self._replaced_parts(folder.kind)
         # The whole pipeline stays on the device: cpu offload re-hooks every component after each
         # call, costs a quarter of FLUX's time and grows in RAM (diffusers#7970).
-        self._pipeline = load_pipeline(self.spec, folder, dtype, variant, **given).to(device)
+        pipeline = load_pipeline(self.spec, folder, dtype, variant, **given)
+        self._pipeline = self._as_called(pipeline, called).to(device)
         self._pipeline.set_progress_bar_config(disable=True)
         prepare(self._pipeline)
         self._listener = PromptListener(tokenizers_of(self._pipeline), self._read_limit())
@@ -74,6 +80,7 @@ class DiffusersModel:
     def adopt(self, other: "DiffusersModel") -> None:
         """Take over the pipeline that `other` has loaded; raises as `load` does."""
         self._torch, self._kind, self._pipeline = other._torch, other._kind, other._pipeline
+        self._stored_kind = other._stored_kind
         self._require_alone()
         self._arguments = self._checked_arguments(type(self._pipeline))
         # The tokenizers have been given ears once; they tell this model from now on.
@@ -87,9 +94,27 @@ class DiffusersModel:
 
     def generate(self, inputs: Sequence[str], seeds: Sequence[int]) -> list[Output]:
         """Return a picture for each prompt and seed."""
+        return self._outputs(inputs, seeds, {})
+
+    def _called(self, kind: type[Any]) -> type[Any]:
+        """Return the class whose call is made, for the one that is stored."""
+        return kind
+
+    def _as_called(self, pipeline: Any, called: type[Any]) -> Any:
+        """Return the pipeline as one of the class whose call is made."""
+        return pipeline
+
+    def _beside(self, n_items: int) -> dict[str, Any]:
+        """Return what calls of a trial have beside prompts and arguments."""
+        return {}
+
+    def _outputs(
+        self, prompts: Sequence[str], seeds: Sequence[int], beside: Mapping[str, Any]
+    ) -> list[Output]:
         with self._listener.listening():
-            pictures, problems = self._pictures(*self._call(inputs, seeds, self._arguments))
-        counts = self._listener.counts(inputs)
+            made = self._call(prompts, seeds, self._arguments, beside)
+            pictures, problems = self._pictures(*made)
+        counts = self._listener.counts(prompts)
         return [
             Output(
                 picture,
@@ -101,7 +126,11 @@ class DiffusersModel:
         ]
 
     def _call(
-        self, prompts: Sequence[str], seeds: Sequence[int], arguments: Mapping[str, Any]
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        arguments: Mapping[str, Any],
+        beside: Mapping[str, Any],
     ) -> tuple[Any, Any]:
         """Return (B, 3, H, W) in [0, 1] on the device, and which of them a checker blackened."""
         # A generator an item: one for the whole batch would make an item's noise depend on its
@@ -117,7 +146,7 @@ class DiffusersModel:
             # "pt" and not "pil": uint8 is made on the device, and a quarter of the bytes cross the
             # bus.
             result = self._pipeline(
-                prompt=list(prompts), generator=generators, output_type="pt", **each
+                prompt=list(prompts), generator=generators, output_type="pt", **each, **beside
             )
         # The first field, which most classes call images and Kandinsky's image.
         blackened = getattr(result, "nsfw_content_detected", None) or [False] * len(prompts)
@@ -143,7 +172,7 @@ class DiffusersModel:
         return "" if is_finite else f"{self.spec.name} gave a picture that is not finite"
 
     def _require_alone(self) -> None:
-        reason = pipeline_class(self._kind).coupled
+        reason = pipeline_class(self._stored_kind).coupled
         if reason and self.spec.batch_size > 1:
             raise ModelError(
                 f"{self.spec.name} is a {self._kind}, whose items depend on their neighbours in "
@@ -156,17 +185,17 @@ class DiffusersModel:
         # Looked up in the signature since pipelines swallow unknown arguments or raise deep inside
         # a call, after minutes of loading.
         accepted = inspect.signature(kind.__call__).parameters
-        wanted = {key: getattr(self.settings, key) for key in ARGUMENTS}
+        wanted = {key: getattr(self.settings, key) for key in self.arguments}
         given = {key: value for key, value in wanted.items() if value is not None}
         own = dict(self.settings.arguments)
-        unknown = [key for key in given if ARGUMENTS[key] not in accepted]
+        unknown = [key for key in given if self.arguments[key] not in accepted]
         unknown += [f"arguments.{key}" for key in own if key not in accepted or key in _OURS]
         if unknown:
             raise ModelError(
                 f"{self.spec.name} is a {self._kind}, which knows no {', '.join(unknown)}",
                 hint=f"Remove it from [models.{self.spec.name}]",
             )
-        return own | {ARGUMENTS[key]: value for key, value in given.items()}
+        return own | {self.arguments[key]: value for key, value in given.items()}
 
     def _compile(self, device: str) -> None:
         """Compile what takes the time; on a CPU only look whether there is something."""
@@ -177,7 +206,8 @@ class DiffusersModel:
         self.details["compiled"] = compile_parts(name, self._pipeline, self._torch)
         # In the shape of every call: what cannot be compiled is told now, not at the first run.
         size = self.spec.batch_size
-        self._call([TRIAL_PROMPT] * size, [0] * size, self._few(self._arguments))
+        few = self._few(self._arguments)
+        self._call([TRIAL_PROMPT] * size, [0] * size, few, self._beside(size))
 
     def _replaced_parts(self, kind: type[Any]) -> dict[str, Any]:
         if self.settings.safety_checker:
@@ -215,7 +245,7 @@ class DiffusersModel:
         given = (images.shape[-2], images.shape[-1])
         decoded = sizes[-1] if sizes else None
         require_size(self.spec.name, self._kind, self._arguments, given, decoded)
-        names = {argument: setting for setting, argument in ARGUMENTS.items()}
+        names = {argument: setting for setting, argument in self.arguments.items()}
         if found := [names[argument] for argument in idle(self._drawn, self._arguments, images)]:
             raise ModelError(
                 f"{self.spec.name} is a {self._kind}, on which {', '.join(found)} has no effect as "
@@ -229,7 +259,7 @@ class DiffusersModel:
 
     def _trial(self, arguments: Mapping[str, Any]) -> tuple[Any, Any]:
         """Return one picture of few steps, and whether a checker blackened it."""
-        return self._call([TRIAL_PROMPT], [0], self._few(arguments))
+        return self._call([TRIAL_PROMPT], [0], self._few(arguments), self._beside(1))
 
     def _few(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         steps = arguments.get("num_inference_steps", TRIAL_STEPS)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.errors import ShardError
+from panic_hpc.pictures.stored import WEBP_SIDE
 from panic_hpc.report.contact_sheet import fitted
-from panic_hpc.store.pictures import WEBP_SIDE
 
 if TYPE_CHECKING:
     from panic_hpc.store.dataset.dataset import Dataset

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from panic_hpc.errors import PanicError, ShardError
+from panic_hpc.pictures.stored import pillow_module
 from panic_hpc.report.contact_sheet import fitted
 from panic_hpc.report.rendering import data_json, render
-from panic_hpc.store.pictures import pillow_module
 from panic_hpc.voting.questions import Question, ShownOutput
 from panic_hpc.voting.votes import FORMAT, MOST_CHARACTERS, OutputId
 

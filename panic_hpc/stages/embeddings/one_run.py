@@ -33,9 +33,9 @@ class Embedded(NamedTuple):
 
 
 class Reader:
-    """Reads one run's inputs: the prompt first where there are prompts, then its outputs."""
+    """Reads one run's inputs: the prompt first where there is one, then its outputs."""
 
-    def __init__(self, outputs: Outputs, codec: Codec, prompts: Sequence[str] | None) -> None:
+    def __init__(self, outputs: Outputs, codec: Codec, prompts: Sequence[Any] | None) -> None:
         self.outputs = outputs
         self.codec = codec
         self.prompts = prompts
@@ -45,7 +45,7 @@ class Reader:
         stored = self.outputs.decoded(position, self.codec)
         steps = [step for step, _ in stored]
         values = [value for _, value in stored]
-        if self.prompts is None:
+        if self.prompts is None or self.prompts[position] is None:
             return Inputs(position, steps, values)
         # Step -1 in the first batch of the run, so that which slots the outputs have depends on the
         # run alone.

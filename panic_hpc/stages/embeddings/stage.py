@@ -15,16 +15,16 @@ from panic_hpc.stages.embeddings.one_run import Inputs, Reader, caller_of, embed
 from panic_hpc.stages.embeddings.shard_arrays import embeddings_arrays
 from panic_hpc.stages.journalled import (
     JournalledStage,
-    prompt_texts,
     record_runs,
     runs_shard_of,
     shards_by_model,
 )
 from panic_hpc.stages.outputs import Outputs
+from panic_hpc.stages.prompt_inputs import first_values
 from panic_hpc.stages.shard_header import begin_header, finish_header
 from panic_hpc.store.format.shard import open_shard, publish_shard
 from panic_hpc.store.journal import Journal, open_journal
-from panic_hpc.types import EMBEDDINGS, RUNS, TEXT, ModelSpec, Shard
+from panic_hpc.types import EMBEDDINGS, RUNS, ModelSpec, Shard
 
 if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
@@ -67,7 +67,7 @@ class EmbeddingsStage(JournalledStage):
             allow = context.allow_other_numerics
             with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
                 outputs = Outputs(runs_shard, spec.consumes)
-                prompts = prompt_texts(manifest, shard) if spec.consumes == TEXT else None
+                prompts = first_values(manifest, context.paths, shard, spec.consumes)
                 _embed_runs(context, model, prompts, outputs, journal)
                 arrays, failures = embeddings_arrays(outputs, journal, model.dimension)
                 publish_shard(
@@ -84,7 +84,7 @@ def _numerics(context: Context, spec: ModelSpec) -> Mapping[str, Any]:
 def _embed_runs(
     context: Context,
     model: EmbeddingModel,
-    prompts: list[str] | None,
+    prompts: list[Any],
     outputs: Outputs,
     journal: Journal,
 ) -> None:

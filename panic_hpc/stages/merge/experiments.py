@@ -61,7 +61,7 @@ def _inputs(roots: Sequence[Path], options: MergeOptions) -> tuple[MergeInputs, 
 
     manifests = [manifest.read(root) for root in roots]
     experiments = [
-        experiment_info(one, root.resolve().name)
+        experiment_info(one, root.resolve().name, ExperimentPaths(root))
         for one, root in zip(manifests, roots, strict=True)
     ]
     labels = unify(experiments).labels
@@ -90,8 +90,13 @@ def _models_of_shards(manifest: "Manifest") -> tuple[ModelSpec, ...]:
     return tuple({model.name: model for model in (*manifest.embedding_models, *named)}.values())
 
 
-def experiment_info(manifest: "Manifest", source: str) -> ExperimentInfo:
-    """Return what a dataset keeps of a manifest; `source` names its directory for people."""
+def experiment_info(
+    manifest: "Manifest", source: str, paths: ExperimentPaths | None = None
+) -> ExperimentInfo:
+    """Return what a dataset keeps of a manifest; `source` names its directory for people.
+
+    Without `paths` there is nowhere to take the pictures of prompts from.
+    """
     config = manifest.experiment.model_dump(mode="json", exclude={"prompts"})
     return ExperimentInfo(
         manifest.key,
@@ -102,4 +107,10 @@ def experiment_info(manifest: "Manifest", source: str) -> ExperimentInfo:
         tuple(NetworkInfo(network.key, tuple(network.models)) for network in manifest.networks),
         _models_of_shards(manifest),
         manifest.n_runs,
+        _pictures(manifest, paths) if paths else {},
     )
+
+
+def _pictures(manifest: "Manifest", paths: ExperimentPaths) -> dict[str, Path]:
+    digests = {digest for prompt in manifest.prompts for _, digest in prompt.pictures}
+    return {digest: paths.input(digest) for digest in digests}

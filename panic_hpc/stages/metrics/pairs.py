@@ -1,14 +1,14 @@
 """What each output of a run is judged against: pairs of steps, then of values."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from panic_hpc.models.base import Judged
-from panic_hpc.models.metric_settings import FIRST, INPUT, NOTHING, PREVIOUS, PROMPT
+from panic_hpc.models.metric_settings import FIRST, INPUT, NOTHING, PREVIOUS, PROMPT, ROLE
 from panic_hpc.stages.codecs.base import codec_of
 from panic_hpc.stages.outputs import Outputs
 from panic_hpc.store.format.shard import ShardFile
-from panic_hpc.types import TEXT, Modality
+from panic_hpc.types import Modality
 
 PROMPT_STEP = -1
 
@@ -46,12 +46,18 @@ _PAIRINGS: dict[str, Callable[[Sequence[int], Sequence[int]], list[Pair]]] = {
 }
 
 
+ROLE_STEP = -2
+"""What stands for the step of a picture that belongs to the prompt, which none of the run has."""
+
+
 def pairs_of(against: str, steps: Sequence[int], others: Sequence[int]) -> list[Pair]:
     """Return the pairs whose both sides exist; pure.
 
     `steps` are those of the outputs in order, `others` those of the other modality: with the
     prompt's where that is of it.
     """
+    if against.startswith(ROLE):
+        return [(step, ROLE_STEP) for step in steps]
     return _PAIRINGS[against](steps, others)
 
 
@@ -64,21 +70,25 @@ class JudgedRun(NamedTuple):
 
 
 class PairReader:
-    """Reads one run's items; `prompts` are the texts of the shard's runs."""
+    """Reads one run's items; `prompts` are what step -1 of the shard's runs is, None for nothing.
+
+    `pictures` are those that outputs are judged against by their role.
+    """
 
     def __init__(
         self,
         shard: ShardFile,
         modalities: tuple[Modality, Modality],
         against: str,
-        prompts: Sequence[str],
+        prompts: Sequence[Any],
+        pictures: Sequence[Any] = (),
     ) -> None:
         consumes, compared = modalities
         self._against = against
         self._own = Outputs(shard, consumes)
         self._other = self._own if compared in ("", consumes) else Outputs(shard, compared)
         self._modalities = (consumes, compared or consumes)
-        self._prompts = prompts
+        self._prompts, self._pictures = prompts, pictures
         self.indices, self.keys = self._own.indices, self._own.keys
 
     def __call__(self, position: int) -> JudgedRun:
@@ -88,8 +98,10 @@ class PairReader:
         other = own
         if self._other is not self._own:
             other = dict(self._other.decoded(position, codec_of(compared)))
-        if compared == TEXT:
-            other = {PROMPT_STEP: self._prompts[position], **other}
+        if (begun := self._prompts[position]) is not None:
+            other = {PROMPT_STEP: begun, **other}
+        if self._pictures:
+            other = {**other, ROLE_STEP: self._pictures[position]}
         pairs = pairs_of(self._against, list(own), list(other))
         items = [Judged(own[step], None if at is None else other[at]) for step, at in pairs]
         return JudgedRun(position, [step for step, _ in pairs], items)

@@ -72,7 +72,11 @@ def _problems(spec: ModelSpec, experiment: Experiment, specs: Specs) -> Iterator
         made = ", ".join(sorted({str(made) for _, made in links}))
         yield f"nothing to score; it takes {spec.consumes}, the runs make {made}"
         return
-    yield from _against_problems(spec, compared_by(spec), inputs)
+    compared = compared_by(spec)
+    if against_of(spec).startswith(ROLE):
+        yield from _role_problems(against_of(spec), compared, experiment)
+    else:
+        yield from _against_problems(spec, compared, inputs)
     if spec.consumes == IMAGE and _needs_all(spec, experiment):
         every = experiment.images.keep_every
         yield f"images.keep_every = {every}: it needs every picture, so keep every one"
@@ -100,11 +104,20 @@ def _against_problems(
         PROMPT: {TEXT},
     }
     place = f'against = "{against}"'
-    if against.startswith(ROLE):
-        yield f"{place}: no such role; the prompts of this experiment are texts without pictures"
-    elif compared not in there[against]:
+    if compared not in there[against]:
         found = " or ".join(sorted(str(one) for one in there[against]))
         yield f"{place}: it judges against {compared or 'nothing'}, and that is {found}"
+
+
+def _role_problems(against: str, compared: Modality, experiment: Experiment) -> Iterator[str]:
+    place = f'against = "{against}"'
+    roles = [role for prompt in experiment.prompts[:1] for role, _ in prompt.pictures]
+    if not roles:
+        yield f"{place}: no such role; the prompts of this experiment are texts without pictures"
+    elif against.removeprefix(ROLE) not in roles:
+        yield f"{place}: no such role; inputs has {' and '.join(roles)}"
+    elif compared != IMAGE:
+        yield f"{place}: it judges against {compared or 'nothing'}, and that is image"
 
 
 def _needs_all(spec: ModelSpec, experiment: Experiment) -> bool:

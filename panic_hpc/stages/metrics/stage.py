@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.models.base import MetricModel
 from panic_hpc.models.loading import load_all
+from panic_hpc.models.metric_settings import ROLE
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.models.torch_setup import fix_threads
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.base import codec_of, with_codecs
 from panic_hpc.stages.journalled import (
     JournalledStage,
-    prompt_texts,
     record_runs,
     runs_shard_of,
     shards_by_model,
@@ -28,8 +28,9 @@ from panic_hpc.stages.metrics.settings import (
     problems_of,
 )
 from panic_hpc.stages.metrics.shard_arrays import metrics_arrays
+from panic_hpc.stages.prompt_inputs import first_values, role_pictures
 from panic_hpc.stages.shard_header import begin_header, finish_header
-from panic_hpc.store.format.shard import open_shard, publish_shard
+from panic_hpc.store.format.shard import ShardFile, open_shard, publish_shard
 from panic_hpc.store.journal import Journal, open_journal
 from panic_hpc.store.results.metrics import METRICS
 from panic_hpc.types import RUNS, ModelSpec, Shard
@@ -72,9 +73,7 @@ class MetricsStage(JournalledStage):
             fix_threads(manifest.experiment.threads)
             [model] = load_all([spec], context.device)
             modalities = (spec.consumes, compared_by(spec))
-            reader = PairReader(
-                runs_shard, modalities, against_of(spec), prompt_texts(manifest, shard)
-            )
+            reader = _reader(context, shard, runs_shard, spec)
             header = begin_header(context, shard, _numerics(context, modalities), [(spec, model)])
             allow = context.allow_other_numerics
             with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
@@ -84,6 +83,18 @@ class MetricsStage(JournalledStage):
                 publish_shard(
                     path, finish_header(context, header, journal, components=names), arrays
                 )
+
+
+def _reader(context: Context, shard: Shard, runs_shard: ShardFile, spec: ModelSpec) -> PairReader:
+    manifest, against, compared = context.manifest, against_of(spec), compared_by(spec)
+    role = against.removeprefix(ROLE) if against.startswith(ROLE) else ""
+    return PairReader(
+        runs_shard,
+        (spec.consumes, compared),
+        against,
+        first_values(manifest, context.paths, shard, compared),
+        role_pictures(manifest, context.paths, shard, role) if role else (),
+    )
 
 
 def _numerics(context: Context, modalities: tuple[str, str]) -> Mapping[str, Any]:

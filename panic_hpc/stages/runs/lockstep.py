@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from panic_hpc import clock
-from panic_hpc.models.base import GenerativeModel, Output
+from panic_hpc.models.base import GenerativeModel, Output, Turn
 from panic_hpc.models.loading import on_device
 from panic_hpc.stages.calls import Caller, ItemFailure
 from panic_hpc.stages.codecs.base import Codec
@@ -21,6 +21,10 @@ REPORT_INTERVAL_S = 1.0
 # a run has at most two pictures in memory.
 MAX_UNRECORDED = 3
 """Outputs of one run that may be under way into the journal when its next step begins."""
+
+
+_Item = tuple[Any, int, Turn]
+"""What a model reads, its seed, and whose turn it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +49,19 @@ def position_of(model: GenerativeModel, codec: Codec, input_codec: Codec) -> Cyc
     """Return the place of a loaded model; `codec` is that of what it produces."""
     size = model.spec.batch_size
 
-    def call(items: Sequence[tuple[Any, int]]) -> Sequence[Output | ItemFailure]:
-        # A pair is one item, so that a copy that fills a slot brings its seed along.
-        inputs, seeds = zip(*items, strict=True)
-        outputs = on_device(model, lambda: model.generate(list(inputs), list(seeds)))
+    # Of pictures beside the text too, for models that ask.
+    wants_turn = getattr(model, "wants_turn", False)
+
+    def call(items: Sequence[_Item]) -> Sequence[Output | ItemFailure]:
+        # A triple is one item, so that a copy that fills a slot brings its seed along.
+        inputs, seeds, turns = zip(*items, strict=True)
+        given = (list(inputs), list(seeds), *([list(turns)] if wants_turn else []))
+        outputs = on_device(model, lambda: model.generate(*given))
         return [_checked(codec, output) for output in outputs]
 
-    def plain(item: tuple[Any, int]) -> tuple[Any, int]:
+    def plain(item: _Item) -> _Item:
         # With the item's own seed: only the input is under suspicion.
-        return input_codec.plain(item[0]), item[1]
+        return input_codec.plain(item[0]), item[1], item[2]
 
     return CyclePosition(Caller(model.spec.name, size, call, plain), codec, size)
 
@@ -137,7 +145,7 @@ class Lockstep:
     def _call(
         self, step: int, place: CyclePosition, first: int, ready: Sequence[int]
     ) -> CallResult:
-        items = {p - first: (self.runs[p].current, seed_of(self.runs[p].run, step)) for p in ready}
+        items = {p - first: _item(self.runs[p], step) for p in ready}
         started, start, before = clock.now(), clock.monotonic(), self.joules()
         outputs = place.caller(items)
         # Over the batch size and not the items that are ready: a call costs the same with copies.
@@ -187,6 +195,10 @@ class Lockstep:
         # What is recorded, since a process that was killed is judged by what the next one finds.
         done = sum(total if run.is_complete else len(run.rows) for run in self.runs)
         self.report(done, total * len(self.runs))
+
+
+def _item(run: RunProgress, step: int) -> _Item:
+    return run.current, seed_of(run.run, step), Turn(step, *run.asked)
 
 
 def _between(before: float | None, after: float | None, n_items: int) -> float | None:

@@ -7,7 +7,7 @@ stored as byte strings, in order of rows.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -42,9 +42,19 @@ class RunLimits:
     loop_stop: bool
 
 
+class Asked(NamedTuple):
+    """What belongs to a run's prompt: its text, and its pictures by role where a model asks."""
+
+    text: str
+    pictures: Mapping[str, Any]
+
+
+NOTHING_ASKED = Asked("", {})
+
+
 @dataclass(slots=True)
 class RunProgress:
-    """One run on its way; `current` is what its next model reads.
+    """One run on its way; `current` is what its next model reads, `asked` what stays the same.
 
     `n_steps` counts the invocations done, which is the next step; `rows` are those of them that
     are recorded, the last few perhaps not yet. `ended` is "" while the run goes on; `is_pending`
@@ -55,6 +65,7 @@ class RunProgress:
     run: Run
     current: Any
     loop: LoopFinder | None = None
+    asked: Asked = NOTHING_ASKED
     rows: list[InvocationRow] = field(default_factory=list)
     n_steps: int = 0
     ended: str = ""

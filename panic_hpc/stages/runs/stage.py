@@ -12,10 +12,11 @@ from panic_hpc.models.torch_setup import fix_threads
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.base import codec_of, with_codecs
 from panic_hpc.stages.journalled import JournalledStage
+from panic_hpc.stages.prompt_inputs import PromptInputs
 from panic_hpc.stages.runs.estimate import estimate_longest_shard, estimate_runs
 from panic_hpc.stages.runs.lockstep import Lockstep, NetworkCycle, position_of
 from panic_hpc.stages.runs.loops import LoopFinder
-from panic_hpc.stages.runs.progress import RunLimits, RunProgress, apply, take_back_unstored
+from panic_hpc.stages.runs.progress import Asked, RunLimits, RunProgress, apply, take_back_unstored
 from panic_hpc.stages.runs.recorder import Recorder
 from panic_hpc.stages.runs.shard_arrays import runs_arrays
 from panic_hpc.stages.shard_header import begin_header, finish_header
@@ -64,7 +65,8 @@ class RunsStage(JournalledStage):
         header = begin_header(context, shard, numerics, zip(network.reached, models, strict=True))
         allow = context.allow_other_numerics
         with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
-            runs = _resumed(context.manifest, shard, course, journal)
+            started = _started(context, shard, network, models)
+            runs = _resumed(started, course, journal)
             # The recorder ends before the arrays are made: its threads still write records.
             codec, n_threads = experiment.images.codec, context.cpus
             with Recorder(journal, codec, context.checkpoint_s, n_threads) as recorder:
@@ -95,14 +97,24 @@ def _course(network: "Network", models: Sequence[Any], keep_every: int) -> Netwo
     return NetworkCycle(places, RunLimits(network.max_length, network.loop_stop), keep_every)
 
 
-def _resumed(
-    manifest: "Manifest", shard: Shard, course: NetworkCycle, journal: Journal
+def _started(
+    context: Context, shard: Shard, network: "Network", models: Sequence[Any]
 ) -> list[RunProgress]:
-    """Return the shard's runs as far as the journal tells, ready to go on."""
-    runs = [
-        RunProgress(run, manifest.prompts[run.prompt].text, _loop_finder(run, course))
-        for run in manifest.runs(shard.first_run, shard.n_runs)
-    ]
+    """Return the shard's runs at their prompts, with the pictures of these that models ask for."""
+    inputs = PromptInputs(context.manifest, context.paths)
+    is_asked = any(getattr(model, "wants_turn", False) for model in models)
+    runs = []
+    for run in context.manifest.runs(shard.first_run, shard.n_runs):
+        prompt = context.manifest.prompts[run.prompt]
+        asked = Asked(prompt.text, inputs.pictures(prompt) if is_asked else {})
+        runs.append(RunProgress(run, inputs.start(prompt, network.models[0].consumes), asked=asked))
+    return runs
+
+
+def _resumed(runs: list[RunProgress], course: NetworkCycle, journal: Journal) -> list[RunProgress]:
+    """Return runs as far as the journal tells, ready to go on."""
+    for run in runs:
+        run.loop = _loop_finder(run.run, course)
     for record in journal.records:
         apply(record, runs, course.limits)
     for run in runs:

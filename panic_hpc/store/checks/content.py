@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+from panic_hpc.pictures.stored import decoded, pixel_digest
 from panic_hpc.store.checks.sampling import Sample
 from panic_hpc.store.dataset.metadata import read_metadata
 from panic_hpc.store.format.digest import dataset_content_key, run_digests, run_lines
 from panic_hpc.store.format.reader import ArrayFile
-from panic_hpc.store.pictures import decoded
 from panic_hpc.store.results.base import DIGEST, Problem, part_label
 from panic_hpc.store.results.section import digest_names, sections
 
@@ -77,6 +77,22 @@ def image_problems(file: ArrayFile, sample: Sample) -> Iterator[Problem]:
             content = file.slice("images/values", int(offsets[row]), int(offsets[row + 1]))
             if reason := undecodable(content.tobytes()):
                 yield "D03", f"images has a row {row} that cannot be decoded ({reason})"
+
+
+def prompt_picture_problems(file: ArrayFile) -> Iterator[Problem]:
+    """Yield pictures of prompts that are not what their digest says."""
+    if "pictures/key" not in file or find_spec("PIL") is None:
+        return
+    offsets = file.array("pictures/offsets")
+    for row, digest in enumerate(file.array("pictures/key").tolist()):
+        content = file.slice("pictures/values", int(offsets[row]), int(offsets[row + 1]))
+        try:
+            found = pixel_digest(decoded(content.tobytes()))
+        except ValueError as error:
+            yield "D03", f"pictures has a row {row} that cannot be decoded ({error})"
+        else:
+            if found.encode() != digest:
+                yield "D01", f"pictures/key of row {row} is not the digest of its pixels"
 
 
 def n_undecoded(file: ArrayFile) -> int:

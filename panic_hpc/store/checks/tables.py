@@ -14,7 +14,7 @@ from panic_hpc.store.checks.structure import (
     row_problems,
 )
 from panic_hpc.store.dataset.metadata import metadata_problems, read_metadata
-from panic_hpc.store.dataset.schema import TABLES
+from panic_hpc.store.dataset.schema import PICTURES, TABLES
 from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.results.base import Problem, all_kinds
 from panic_hpc.store.results.section import Section, dataset_sections, shard_section
@@ -43,7 +43,8 @@ def dataset_problems(file: ArrayFile) -> Iterator[Problem]:
     """Yield what is wrong between the arrays of a dataset."""
     found = list(dataset_sections(file))
     wrong = [problem for section in found for problem in _missing_names(section)]
-    wrong += [("S01", f"{c.name} is missing") for c in TABLES if c.name not in file]
+    wanted = (*TABLES, *(PICTURES if PICTURES[0].name in file else ()))
+    wrong += [("S01", f"{c.name} is missing") for c in wanted if c.name not in file]
     yield from wrong
     if wrong:
         return
@@ -85,8 +86,10 @@ def _run_count_problems(file: ArrayFile, found: Sequence[Section]) -> Iterator[P
 
 def _table_problems(file: ArrayFile) -> Iterator[Problem]:
     """Yield where columns of one of the dataset's own tables differ in length."""
-    for table in ("members", "prompts", "shards"):
-        own = [column for column in TABLES if column.group == table]
+    for table in ("members", "prompts", "shards", "pictures"):
+        own = [column for column in (*TABLES, *PICTURES) if column.group == table]
+        if own[0].name not in file:
+            continue
         for column in own:
             if column.rows == own[0].rows:
                 rows = file.rows(column.name) - column.edges
@@ -133,6 +136,11 @@ def _reference_problems(file: ArrayFile, found: Sequence[Section]) -> Iterator[P
         yield from index_problems(name, file.whole(name), count)
     groups = len(metadata["prompt_groups"])
     yield from index_problems("prompts/group", file.whole("prompts/group"), groups, lowest=-1)
+    if PICTURES[0].name in file:
+        roles = len(metadata.get("picture_roles", ()))
+        yield from index_problems("pictures/role", file.whole("pictures/role"), roles)
+        prompts = tables["prompt"]
+        yield from index_problems("pictures/prompt", file.whole("pictures/prompt"), prompts)
 
 
 def _key_problems(keys: NDArray[Any]) -> Iterator[Problem]:

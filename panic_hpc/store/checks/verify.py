@@ -9,6 +9,7 @@ from panic_hpc.store.checks.content import (
     digest_problems,
     image_problems,
     n_undecoded,
+    prompt_picture_problems,
     text_problems,
 )
 from panic_hpc.store.checks.file import hdf5_problems, known_problems, sum_problems
@@ -98,3 +99,4 @@ def _problems(file: ArrayFile, sample: Sample, report: Report) -> Iterator[Probl
         yield from content_key_problems(file)
     yield from text_problems(file)
     yield from image_problems(file, sample)
+    yield from prompt_picture_problems(file)

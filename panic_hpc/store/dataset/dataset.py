@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from panic_hpc.closing import Closing
 from panic_hpc.errors import PanicError, ShardError
+from panic_hpc.pictures.stored import decoded
 from panic_hpc.store.dataset import frames
 from panic_hpc.store.dataset.bulk import Result
 from panic_hpc.store.dataset.metadata import read_metadata
-from panic_hpc.store.dataset.outputs import output_rows, read_texts
+from panic_hpc.store.dataset.outputs import output_rows, prompt_pictures, read_texts
 from panic_hpc.store.format.column import OUTPUT_GROUPS
 from panic_hpc.store.format.header import DATASET
 from panic_hpc.store.format.reader import ArrayFile
-from panic_hpc.store.pictures import decoded
 from panic_hpc.store.results.base import kind_of
 from panic_hpc.store.results.section import Section, dataset_sections
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, IMAGE, TEXT
@@ -267,6 +267,10 @@ class Dataset(Closing):
     def prompt_texts(self) -> list[str]:
         """Return all prompts, by row."""
         return read_texts(self.file, "prompts", 0, self.file.rows("prompts/group"))
+
+    def prompt_pictures(self, prompt: int) -> dict[str, NDArray[np.uint8]]:
+        """Return the pictures of a prompt, by row, as (H, W, 3) uint8 by role; {} without any."""
+        return prompt_pictures(self.file, self.metadata, prompt)
 
     def close(self) -> None:
         """Close the file."""

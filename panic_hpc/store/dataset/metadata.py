@@ -67,6 +67,7 @@ class _Metadata(_Part):
     embedding_models: list[Name]
     missing: list[_Missing]
     part_of: _PartOf | None = None
+    picture_roles: list[str] = Field(default_factory=list)
 
 
 class _Shard(_Part):

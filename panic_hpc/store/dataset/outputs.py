@@ -1,8 +1,13 @@
 """Reading ragged outputs of a dataset: rows found by bisection, bytes by offsets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from panic_hpc.errors import ShardError
+from panic_hpc.pictures.stored import decoded
 from panic_hpc.store.format import ragged
 from panic_hpc.store.format.column import OUTPUT_GROUPS
 from panic_hpc.store.format.reader import ArrayFile
@@ -51,3 +56,21 @@ def outputs_between(
     edges = file.slice(f"{group}/offsets", start, stop + 1).tolist()
     for place, row in enumerate(rows):
         yield row, file.slice(f"{group}/values", *edges[place : place + 2]).tobytes()
+
+
+def prompt_pictures(
+    file: ArrayFile, metadata: Mapping[str, Any], prompt: int
+) -> dict[str, NDArray[np.uint8]]:
+    """Return the pictures of a prompt, by row, as (H, W, 3) uint8 by role; {} without any."""
+    if "pictures/prompt" not in file:
+        return {}
+    roles, role = metadata["picture_roles"], file.array("pictures/role")
+    offsets = file.array("pictures/offsets")
+    pictures = {}
+    for row in np.flatnonzero(file.array("pictures/prompt") == prompt).tolist():
+        content = file.slice("pictures/values", int(offsets[row]), int(offsets[row + 1]))
+        try:
+            pictures[roles[role[row]]] = decoded(content.tobytes())
+        except ValueError as error:
+            raise ShardError(f"{file.path}: picture {row} of prompts: {error}") from error
+    return pictures

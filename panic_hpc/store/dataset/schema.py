@@ -26,6 +26,18 @@ TABLES = (
     Column("metadata", "|u1", "metadata_byte", "JSON: experiments, networks, models, missing"),
 )  # fmt: skip
 
+PICTURES = (
+    Column("pictures/prompt", "<i4", "picture", "row of the prompt it belongs to", index="prompt"),
+    Column("pictures/role", "<i4", "picture", "row of its role in the metadata"),
+    Column("pictures/key", "S32", "picture", "SHA-256 of its shape and pixels, hex, cut to 32"),
+    Column(
+        "pictures/offsets", "<i8", "picture", "where each picture begins in values; one more row",
+        "byte", index="picture_byte", edges=True,
+    ),
+    Column("pictures/values", "|u1", "picture_byte", "the picture, encoded without loss"),
+)  # fmt: skip
+"""In a dataset whose prompts have pictures."""
+
 REFERENCES = (
     Column(
         "references/start", "<i8", "piece",
@@ -54,7 +66,14 @@ def dataset_column(name: str) -> Column | None:
     """Return what an array of a dataset must be by its name, None for a name that means nothing."""
     kind = all_kinds().get(name.partition("/")[0])
     if kind is None or kind.defines_runs:
-        candidates = [HEADER, *TABLES, *REFERENCES, *CHECKSUMS, *kind_columns(runs_kind(), "")]
+        candidates = [
+            HEADER,
+            *TABLES,
+            *PICTURES,
+            *REFERENCES,
+            *CHECKSUMS,
+            *kind_columns(runs_kind(), ""),
+        ]
     else:
         parts = name.split("/")
         candidates = kind_columns(kind, parts[1] if kind.per_model else "")

@@ -11,10 +11,10 @@ from panic_hpc.disk.files import read_json, replace_file, to_json
 from panic_hpc.disk.overwriting import admit, admit_directory
 from panic_hpc.disk.publish import replacing
 from panic_hpc.errors import PanicError
+from panic_hpc.pictures.stored import pillow_module
 from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.dataset.frames import ARROW
-from panic_hpc.store.pictures import pillow_module
 
 FORMATS = ("webp", "png", "jpeg")
 # A JPEG's segment has 65,533 bytes, with the rest of its EXIF.
@@ -51,6 +51,7 @@ def export_images(
     runs = dataset.runs().rows(named=True)
     networks, prompts = dataset.networks()["name"].to_list(), dataset.prompt_texts()
     models = file_names(name.replace(ARROW, "+") for name in networks)
+    written += _export_inputs(dataset, directory, image_format, force)
     for place, run in enumerate(runs):
         folder = directory / _folder(run, models[networks[run["network"]].replace(ARROW, "+")])
         require_within(folder, directory)
@@ -69,6 +70,21 @@ def export_images(
             written += 1
         report(place + 1, len(runs))
     return written
+
+
+def _export_inputs(dataset: Dataset, directory: Path, image_format: str, force: bool) -> int:
+    """Write the pictures of prompts, `inputs/prompt/role`; return how many there are."""
+    n_written = 0
+    for prompt, text in enumerate(dataset.prompt_texts()):
+        for role, picture in dataset.prompt_pictures(prompt).items():
+            folder = directory / "inputs" / f"prompt_{prompt:05d}"
+            path = folder / f"{file_name(role)}.{image_format}"
+            require_within(path, directory)
+            admit(path, [dataset.path], force=force)
+            about = {"prompt": text, "role": role, "content_key": dataset.content_key}
+            _save(path, picture, about, image_format)
+            n_written += 1
+    return n_written
 
 
 def _require_one_dataset(directory: Path, key: str) -> None:

@@ -48,8 +48,8 @@ IDENTITY = (INDEX, KEY, DIGEST)
 TRANSLATED = ("network", "prompt", "model")
 """Tables of a manifest that values may point to; merge turns them into rows of the dataset's."""
 
-_RESERVED = ("members", "prompts", "shards", "checksums", "metadata", "header", "invocations",
-             "texts", "images", "sounds", "films", "failures", "merge")  # fmt: skip
+_RESERVED = ("members", "prompts", "pictures", "shards", "checksums", "metadata", "header",
+             "invocations", "texts", "images", "sounds", "films", "failures", "merge")  # fmt: skip
 _STAGE = re.compile(r"[a-z][a-z0-9_]{0,15}")
 
 

@@ -4,6 +4,7 @@ A stored picture is WebP, PNG or AVIF of 8-bit RGB, one frame, of at most MAX_PI
 decodes one goes through `decoded`; nothing else in a file makes a decoder start.
 """
 
+import hashlib
 import io
 import struct
 import zlib
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from panic_hpc.errors import PanicError
 from panic_hpc.extras import missing_library
-from panic_hpc.store.avif import is_avif, read_avif_head
+from panic_hpc.keys import KEY_HEX
+from panic_hpc.pictures.avif import is_avif, read_avif_head
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -101,6 +103,14 @@ def decoded(content: bytes) -> NDArray[np.uint8]:
         pillow.DecompressionBombWarning,
     ) as error:
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def pixel_digest(pixels: NDArray[np.uint8]) -> str:
+    """Return 32 hex digits of a picture's shape and pixels, which do not depend on its format."""
+    hasher = hashlib.sha256(f"{pixels.shape}".encode())
+    # Pixels and not bytes of the file: encoders change with their versions.
+    hasher.update(np.ascontiguousarray(pixels).data)
+    return hasher.hexdigest()[:KEY_HEX]
 
 
 def avif_versions() -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Pictures as bytes: those that are stored, and those that people give."""

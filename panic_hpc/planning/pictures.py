@@ -1,0 +1,42 @@
+"""The pictures of prompts on their way into an experiment's directory."""
+
+import re
+from pathlib import Path
+
+from panic_hpc.disk.files import replace_file
+from panic_hpc.disk.system import make_directories
+from panic_hpc.errors import ManifestError
+from panic_hpc.experiment.inputs import picture_files
+from panic_hpc.paths import ExperimentPaths
+from panic_hpc.planning.plan import Plan
+
+_NAME = re.compile(r"[0-9a-f]{32}\.picture\Z")
+
+
+def keep_pictures(plan: Plan, paths: ExperimentPaths) -> None:
+    """Store every picture of the plan's prompts once, under its digest.
+
+    Raises ManifestError where a picture of the person's folder is another than was planned.
+    """
+    wanted = {digest for prompt in plan.prompts for _, digest in prompt.pictures}
+    if not wanted:
+        return
+    make_directories(paths.inputs)
+    for file in picture_files(Path(plan.experiment.inputs)):
+        if file.picture.digest in wanted:
+            replace_file(paths.input(file.picture.digest), file.picture.content)
+            wanted.remove(file.picture.digest)
+    if wanted:
+        raise ManifestError(
+            f"The pictures in {plan.experiment.inputs} changed while they were planned",
+            hint="Plan again",
+        )
+
+
+def are_ours(folder: Path) -> bool:
+    """Say whether a folder holds nothing but what an interrupted plan kept."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    # Hidden ones are temporary files of a write that was cut short.
+    names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+    return all(_NAME.match(name) for name in names)

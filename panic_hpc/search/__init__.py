@@ -1,0 +1,1 @@
+"""Searches: experiments in rounds, whose settings a sampler chooses by what the last ones gave."""

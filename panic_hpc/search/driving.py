@@ -1,0 +1,124 @@
+"""Driving a search: ask, plan, submit, merge, measure, tell, round after round.
+
+Everything that was asked and found is in a file before the next step begins, and a step that finds
+its file does nothing: whoever kills a driver anywhere and types its command again goes on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from panic_hpc import api
+from panic_hpc.backends.base import SubmitRequest, Watcher
+from panic_hpc.disk.directories import make_any_directory
+from panic_hpc.errors import PanicError
+from panic_hpc.search.rounds import (
+    AskedTrials,
+    FoundValues,
+    RoundPaths,
+    Settings,
+    experiment_of,
+    kept,
+    read_record_of,
+    values_of_trials,
+)
+from panic_hpc.search.sampling import next_trials
+from panic_hpc.search.search_file import Search
+from panic_hpc.store.dataset.dataset import open_dataset
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What was tried: in which round, with which settings; its value is None where it has none."""
+
+    round: int
+    number: int
+    settings: Settings
+    value: float | None
+
+
+def advance(
+    root: Path,
+    search: Search,
+    base: dict[str, Any],
+    request: SubmitRequest,
+    *,
+    progress: bool | Watcher = False,
+    tell: Tell = lambda text: None,
+) -> list[Trial]:
+    """Go on with the search in `root` to its end, and return all trials in order.
+
+    PanicError where another search lies there, or a round cannot be completed: typed again it goes
+    on from there.
+    """
+    make_any_directory(root / "rounds")
+    _require_same(root, search, base)
+    found: list[Trial] = []
+    for number in range(search.rounds):
+        paths = RoundPaths(root, number)
+        before = [(trial.settings, trial.value) for trial in found]
+        if not paths.trials.exists():
+            kept(paths.trials, {"trials": next_trials(search, number, before)})
+        trials = read_record_of(AskedTrials, paths.trials).trials
+        if not paths.values.exists():
+            tell(f"round {number + 1} of {search.rounds}: {len(trials)} trials")
+            _work(paths, search, base, trials, request, progress)
+        values = read_record_of(FoundValues, paths.values).values
+        found += [
+            Trial(number, len(found) + k, settings, value)
+            for k, (settings, value) in enumerate(zip(trials, values, strict=True))
+        ]
+    return found
+
+
+def best_first(search: Search, trials: list[Trial]) -> list[Trial]:
+    """Return trials, the best first and those without a value last, equal ones as they came."""
+    sign = -1.0 if search.maximise else 1.0
+    return sorted(trials, key=lambda one: np.inf if one.value is None else sign * one.value)
+
+
+def _require_same(root: Path, search: Search, base: dict[str, Any]) -> None:
+    # More rounds of the same search go on where it ended.
+    own = {"search": search.model_dump(mode="json", exclude={"rounds"}), "experiment": base}
+    if kept(root / "search.json", own) != own:
+        raise PanicError(
+            f"{root} holds another search, or its file was changed since",
+            hint="Name another directory; only `rounds` may change",
+        )
+
+
+def _work(
+    paths: RoundPaths,
+    search: Search,
+    base: dict[str, Any],
+    trials: tuple[dict[str, Any], ...],
+    request: SubmitRequest,
+    progress: bool | Watcher,
+) -> None:
+    """Plan, submit and merge a round, and write down what came of it."""
+    kept(paths.file, experiment_of(base, paths.number, trials))
+    workspace = api.plan(paths.file, paths.experiment)
+    api.submit(workspace, request, wait=True, progress=progress)
+    if not api.wait(workspace).is_complete:
+        raise PanicError(
+            f"{paths.experiment} is not complete",
+            hint=f"panic-hpc status {paths.experiment} says why; then type this command again",
+        )
+    means = _means(workspace.paths.dataset, search.measure)
+    kept(paths.values, {"values": values_of_trials(trials, means)})
+
+
+def _means(dataset: Path, name: str) -> list[float | None]:
+    """Return the mean of each network under a measure, None where no run has a value."""
+    from panic_hpc.analysis.comparing.arms import all_arms
+    from panic_hpc.analysis.comparing.comparison import compare
+
+    with open_dataset(dataset) as opened:
+        arms = all_arms([opened])
+        found = compare(arms, arms[0], name).arms
+    return [one.mean if np.isfinite(one.mean) else None for one in found]

@@ -1,0 +1,51 @@
+"""`prediction`: planted memory is skill, its absence none; what was left out has its reason."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from panic_hpc.analysis import AnalysisResult, Planted, TrajectorySet, analysis, simulate
+
+KEPT = Planted(prompts=20, networks=2, runs=2, states=40, dimensions=32, tau=10)
+
+
+def skills(result: AnalysisResult, against: str) -> dict[int, float]:
+    table = result.table("skill")
+    rows = [table.row(place) for place in range(len(table))]
+    return {row["states"]: row["skill"] for row in rows if row["against"] == against}
+
+
+def test_what_prompts_and_runs_keep_is_told_beforehand() -> None:
+    result = analysis("prediction", simulate(KEPT).trajectories, draws=19)
+    over_mean = skills(result, "mean of the network")
+    # Of prompts, their gap is left in the end, and beside it offset, theme and a share of noise.
+    assert over_mean[0] > 0.3
+    assert over_mean[4] > over_mean[0]
+    assert result.statements[0].low > 0
+    assert result.statements[0].replication == "prompts"
+    reach = result.table("reach")
+    assert min(reach.data["covered"]) > 0.9
+
+
+def test_where_nothing_is_kept_there_is_no_skill() -> None:
+    planted = replace(KEPT, gap=0.0, offset=0.0, tau=1.0)
+    result = analysis("prediction", simulate(planted).trajectories, draws=19)
+    for said in result.statements:
+        assert said.low <= 0.01
+        assert abs(said.value) < 0.02
+    assert skills(result, "stays where it is")[1] > 0.3, "noise alone is no place to stay in"
+
+
+def reasons(found: TrajectorySet, **settings: int) -> str:
+    result = analysis("prediction", found, draws=19, **settings)
+    return " | ".join(f"{one.what}: {one.why}" for one in result.not_done)
+
+
+def test_what_was_left_out_is_said() -> None:
+    usual = simulate(KEPT).trajectories
+    assert "16 of 80 are looked at" in reasons(usual, most_runs=16)
+    assert "prompts were not embedded" in reasons(replace(usual, prompts=None))
+    few = usual.select(np.flatnonzero(np.isin(usual.labels.prompt, usual.labels.prompt[:10])))
+    assert "at level 0.95 it takes 19 prompts" in reasons(few)
+    short = simulate(replace(KEPT, states=1)).trajectories
+    assert "no run has two states" in reasons(short)
