@@ -1,5 +1,6 @@
 # make demo     sets everything up and takes one experiment from its file to a dataset and pictures
 # make test     sets everything up, what tests need of the system included, and passes the tests
+# make test-long  the long tests: those of make test over more seeds, sizes and models
 # make quick    the tests of pure modules, for daily work: no processes, no models, under 30 seconds
 # make check    style, types, direction of imports
 # make docs     the documents as a site in build/site
@@ -15,16 +16,25 @@ WITHOUT_COMPUTE := not compute and not mpi and not slurm and not apptainer and n
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test faults quick test-base test-lowest check docs bench image clean
+.PHONY: demo test test-long faults quick test-base test-lowest check docs bench image clean
 
 demo: $(STAMP)
 	$(BIN)/panic-hpc demo $(DEMO)
 
+# Three processes for two cores: tests wait for processes that they started for a third of their time.
+# Files are begun in the order of tests/conftest.py, the longest first.
+IN_FILES := --dist loadfile --no-loadscope-reorder
+
 # The tests of a real Slurm wait for most of their time: each file of them has a testbed of its own.
 test: $(STAMP)
 	tests/install-system
-	$(BIN)/python -m pytest -q -m 'not long and not slurm' -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m 'not long and not slurm' -n 3 $(IN_FILES) $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -q -m 'not long and slurm' -n 3 --dist loadfile $(PYTEST_ARGS)
+
+# What make test has a part of: more seeds, sizes, faults and models of the same tests.
+test-long: $(STAMP)
+	$(BIN)/python -m pytest -q -m 'long and not slurm and not apptainer' -n 3 $(IN_FILES) \
+	    --timeout 900 $(PYTEST_ARGS)
 
 quick: $(STAMP)
 	$(BIN)/python -m pytest -q -m '$(WITHOUT_COMPUTE)' $(PYTEST_ARGS) $(QUICK_TESTS)

@@ -31,6 +31,32 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONGEST = (
+    "test_failing_calls",
+    "test_killed_at_random",
+    "test_local_backend",
+    "test_same_bits",
+    "test_models",
+    "test_tutorial",
+    "test_answering",
+    "test_extending",
+    "test_compiled_pipelines",
+    "test_hostile_databases",
+    "test_bench_gpu",
+    "test_lost_gpu",
+    "test_api",
+    "test_fetching",
+    "test_pure_install",
+)
+"""The files of tests that take longest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: each is one process's, and none is to begin when others end."""
+    rank = {stem: place for place, stem in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(LONGEST)))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine lacks the means for, before any fixture tries to start them."""

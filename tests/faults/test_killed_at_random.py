@@ -18,7 +18,7 @@ from panic_hpc.workspace.workspace import open_workspace
 
 HISTORIES = int(os.environ.get("PANIC_HPC_FAULT_HISTORIES", "1"))
 MOST_KILLS = 6
-LATEST_S = 12.0
+LATEST_S = 8.0
 
 
 def content_key(root: Path) -> str:

@@ -41,7 +41,10 @@ def drawn(model: Any) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("name", "parts"),
-    [("sdxl_turbo", ["unet", "vae.decoder"]), ("flux", ["transformer", "vae.decoder"])],
+    [
+        pytest.param("sdxl_turbo", ["unet", "vae.decoder"], marks=pytest.mark.long),
+        ("flux", ["transformer", "vae.decoder"]),
+    ],
 )
 def test_compiled_parts_draw_the_same_whatever_shapes_they_saw(
     tmp_path: Path, name: str, parts: list[str]

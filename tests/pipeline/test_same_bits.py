@@ -73,7 +73,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("layout", "submission"),
     [
         ((), ("--executor", "inline")),
-        (("--runs-per-shard", 4), ("--workers", 1)),
+        pytest.param(("--runs-per-shard", 4), ("--workers", 1), marks=pytest.mark.long),
         (("--runs-per-shard", 4), ("--workers", 3)),
         (("--runs-per-shard", 8), ("--workers", 2)),
     ],
@@ -107,7 +107,7 @@ def test_neighbours_in_a_batch_do_not_matter(tmp_path: Path, undisturbed: Path) 
     assert {k: digests[0][k] for k in shared} == {k: digests[1][k] for k in shared}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 2))])
 def test_kills_at_random_moments_change_nothing(
     tmp_path: Path, undisturbed: Path, seed: int
 ) -> None:
@@ -141,6 +141,7 @@ def _processes_on(experiment: Path) -> list[str]:
     return found.stdout.split()
 
 
+@pytest.mark.long
 def test_a_rerun_from_nothing_has_the_same_key(tmp_path: Path, undisturbed: Path) -> None:
     experiment = _planned(tmp_path / "again", "--runs-per-shard", 12)
     _submitted(experiment)

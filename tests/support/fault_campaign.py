@@ -2,10 +2,11 @@
 
 Started with the library of failing_calls.cpp preloaded:
 
-    fault_campaign.py FOLDER [LIMIT] [KIND…]
+    fault_campaign.py FOLDER [LIMIT] [SHARE] [KIND…]
 
 LIMIT is how many of a fault's places are tried in a workload, drawn by seed; 0 tries all of them.
-Where there is a limit, one number of the error is tried of those that a kind of call may have.
+Where there is a limit, one number of the error is tried of those that a kind of call may have, and
+of the faults that are not `ALWAYS` met one in SHARE, others in each workload.
 """
 
 import json
@@ -36,6 +37,8 @@ from panic_hpc.workspace.ledger import read_ledger
 from panic_hpc.workspace.workspace import open_workspace
 
 FAR_FUTURE = 2.0**32
+ALWAYS = {"short write", "torn write, killed", "killed", "disk dead for ever"}
+"""Faults that every workload meets, and a failing write beside them."""
 
 
 @dataclass
@@ -56,7 +59,7 @@ class Tally:
         return json.dumps({**vars(self), "counts": {k: dict(v) for k, v in self.counts.items()}})
 
 
-def campaign(folder: Path, limit: int, kinds: list[str]) -> Iterator[Tally]:
+def campaign(folder: Path, limit: int, share: int, kinds: list[str]) -> Iterator[Tally]:
     """Yield what came of each workload."""
     key = workloads.make_snapshots(folder)
     (folder / "upstream").mkdir()
@@ -65,17 +68,24 @@ def campaign(folder: Path, limit: int, kinds: list[str]) -> Iterator[Tally]:
     for workload in WORKLOADS:
         if not kinds or workload.kind in kinds:
             tally = Tally(workload.kind)
-            for fault in _faults(limit, workload):
+            for fault in _faults(limit, share, workload):
                 for number in _places(judge.calls(workload, fault), limit, workload, fault):
                     judge.inject(workload, fault, number, tally)
             yield tally
 
 
-def _faults(limit: int, workload: Workload) -> list[Fault]:
+def _faults(limit: int, share: int, workload: Workload) -> list[Fault]:
     if not limit:
         return list(FAULTS)
     chance = random.Random(workload.kind)
-    return [chance.choice(alike) for alike in twins(FAULTS)]
+    drawn = [chance.choice(alike) for alike in twins(FAULTS)]
+    offset = WORKLOADS.index(workload)
+    others = [fault for fault in drawn if not _is_always_met(fault)][offset % share :: share]
+    return [fault for fault in drawn if fault in others or _is_always_met(fault)]
+
+
+def _is_always_met(fault: Fault) -> bool:
+    return fault.name in ALWAYS or fault.name.startswith("write E")
 
 
 def _places(calls: int, limit: int, workload: Workload, fault: Fault) -> list[int]:
@@ -221,14 +231,14 @@ def _require_nothing_wrong(root: Path) -> None:
         assert lease.owner.pid, f"{path} is damaged"
 
 
-def main(folder: str, limit: str = "0", *kinds: str) -> None:
+def main(folder: str, limit: str = "0", share: str = "1", *kinds: str) -> None:
     """Print one line of JSON a workload; what workers say goes to a file."""
     # One core: diagrams are computed in this process, and no pool of processes is started for two.
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with open(Path(folder) / "said.log", "w") as log:
         real = os.fdopen(os.dup(1), "w")
         with redirect_stdout(log), redirect_stderr(log):
-            for tally in campaign(Path(folder), int(limit), list(kinds)):
+            for tally in campaign(Path(folder), int(limit), int(share), list(kinds)):
                 print(tally.to_json(), file=real, flush=True)
 
 

@@ -14,6 +14,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.long
 def test_every_part_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The benchmark sets it for itself, and this process goes on.
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
