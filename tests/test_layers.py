@@ -251,7 +251,7 @@ PATH_WRITES = {
 }
 # HDF5 makes its file itself, under a temporary's name that the door gave out.
 FILES_OF_LIBRARIES = {"store.format.hdf5": "h5py.File"}
-# Their writes go to other files than ours, or into a stream that is open.
+# Their writes go to other files than ours, to the terminal, or into a stream that the door opened.
 NAMESAKES = {
     ("models.families.arithmetic", "write_text"),
     ("report.video", "av.open"),

@@ -9,7 +9,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from panic_hpc.store.checks.rules import RULES
-from panic_hpc.store.dataset.schema import CHECKSUMS, HEADER, REFERENCES, TABLES, kind_columns
+from panic_hpc.store.dataset.schema import (
+    CHECKSUMS,
+    HEADER,
+    PICTURES,
+    REFERENCES,
+    TABLES,
+    kind_columns,
+)
 from panic_hpc.store.format.column import Column
 from panic_hpc.store.results.base import kind_of
 from panic_hpc.types import DIAGRAMS, EMBEDDINGS, RUNS
@@ -46,6 +53,7 @@ def tables() -> dict[str, str]:
         "metrics": column_table(kind_columns(kind_of("metrics"), "<metric>")),
         "diagrams": column_table(kind_columns(kind_of(DIAGRAMS), MODEL)),
         "tables": column_table([*TABLES, HEADER, *CHECKSUMS]),
+        "pictures": column_table(PICTURES),
         "references": column_table(REFERENCES),
         "embeddings-shard": column_table(kind_of(EMBEDDINGS).columns),
         "metrics-shard": column_table(kind_of("metrics").columns),

@@ -3,18 +3,21 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.merging.prompt_pictures import picture_arrays, roles_of
+from panic_hpc.errors import ShardError
 from panic_hpc.merging.run_sources import MISSING, RunPlaces, RunSources, Source
 from panic_hpc.merging.unify import ExperimentInfo, Unified
+from panic_hpc.pictures.given import read_stored
 from panic_hpc.store.format import ragged
 from panic_hpc.store.format.digest import run_lines
+from panic_hpc.store.format.ragged import offsets_of
 from panic_hpc.store.results.base import kind_of, runs_kind
-from panic_hpc.types import SCORE
+from panic_hpc.types import SCORE, Prompt
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -176,3 +179,48 @@ def _json_array(value: Any) -> NDArray[np.uint8]:
     # allow_nan: Python would write NaN, which is no JSON and which other readers refuse.
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True)
     return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+
+
+def roles_of(prompts: Sequence[Prompt]) -> list[str]:
+    """Return the roles of all pictures, in order."""
+    return sorted({role for prompt in prompts for role, _ in prompt.pictures})
+
+
+def picture_arrays(
+    prompts: Sequence[Prompt], experiments: Sequence[ExperimentInfo]
+) -> dict[str, NDArray[Any]]:
+    """Return the table of pictures, {} where no prompt has one; all of them are in memory.
+
+    Raises ShardError where a file is not there, or is another picture than was planned.
+    """
+    roles = {role: row for row, role in enumerate(roles_of(prompts))}
+    rows = [
+        (number, role, digest)
+        for number, prompt in enumerate(prompts)
+        for role, digest in prompt.pictures
+    ]
+    if not rows:
+        return {}
+    files = {digest: path for one in experiments for digest, path in one.pictures.items()}
+    contents = [_content(files, digest) for _, _, digest in rows]
+    return {
+        "pictures/prompt": np.array([number for number, _, _ in rows], np.int32),
+        "pictures/role": np.array([roles[role] for _, role, _ in rows], np.int32),
+        "pictures/key": np.array([digest for _, _, digest in rows], "S32"),
+        "pictures/offsets": offsets_of(map(len, contents)),
+        "pictures/values": np.frombuffer(b"".join(contents), np.uint8),
+    }
+
+
+def _content(files: Mapping[str, Path], digest: str) -> bytes:
+    path = files.get(digest)
+    try:
+        if path is None:
+            raise ValueError("no experiment has it")
+        read_stored(path, digest)
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise ShardError(
+            f"{path or digest}, a picture of a prompt, cannot be merged ({error})",
+            hint="Plan the experiment anew in a new directory",
+        ) from error

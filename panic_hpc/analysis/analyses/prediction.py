@@ -27,7 +27,7 @@ Table = NDArray[np.float64]
 _SKILL = (
     Quantity("states", "first states of a run that are known; 0: its prompt alone", "states"),
     Quantity("against", "baseline", ""),
-    Quantity("skill", "1 less squared error by that of the baseline; 0: none, below 0: worse"),
+    Quantity("skill", "skill over the baseline, 1 less the ratio of squared errors"),
     Quantity("low", "lower bound of it, over prompts"),
     Quantity("high", "upper bound of it"),
     Quantity("prompts", "independent units, held out as wholes", "prompts"),
@@ -46,7 +46,7 @@ _REACH = (
     Quantity("region_gain_low", "lower bound of it, over prompts"),
     Quantity("region_gain_high", "upper bound of it"),
 )  # fmt: skip
-_STAYS, _USUAL, _BETTER = "stays where it is", "mean of the network", "better of both"
+_STAYS, _USUAL = "stays where it is", "mean of the network"
 _END = (0.9, 1.0)
 
 
@@ -136,7 +136,7 @@ def _recent(own: TrajectorySet, k: int) -> Table:
 
 def _skills(made: PredictedEnds, k: int, level: float) -> list[tuple[object, ...]]:
     counts = (int(made.prompts.max()) + 1, len(made.prompts))
-    baselines = {_STAYS: made.stays, _USUAL: made.usual, _BETTER: made.better_baseline()}
+    baselines = {_STAYS: made.stays, _USUAL: made.usual}
     found = [(name, made.skill(one, level)) for name, one in baselines.items()]
     if not np.isfinite([skill[0] for _, skill in found]).all():
         raise AnalysisError("a baseline makes no error: there is nothing to predict")
@@ -197,7 +197,7 @@ def _say(
 ) -> None:
     skill, low, high = made.skill(made.better_baseline(), level)
     n_prompts = len(codes_of(made.prompts)[1])
-    against = ", ".join(f"{row[2]:.2f} over “{row[1]}”" for row in rows[:2])
+    against = ", ".join(f"{row[2]:.2f} over “{row[1]}”" for row in rows)
     told = "can" if low > 0 else "cannot be shown to"
     gathered.statements.append(
         Statement(

@@ -159,6 +159,8 @@ def _components(values: Table, training: NDArray[np.bool_], seed: int) -> Table:
     from sklearn.decomposition import PCA
 
     known = values[training]
+    if not np.ptp(known, axis=0).any():
+        return np.zeros((len(values), 1))
     n = min(COMPONENTS, *known.shape)
     solver = "randomized" if n < min(known.shape) else "full"
     axes = PCA(n, svd_solver=solver, random_state=seed).fit(known)
