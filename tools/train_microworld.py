@@ -4,8 +4,8 @@
     python tools/train_microworld.py publish --out DIR             copies in half precision
 
 Every part resumes from its checkpoint in DIR. Parts in order: autoencoder, MicroVerbose,
-MicroTerse, towers, MicroDiffusion, MicroTurbo; all but the first need the autoencoder only (the
-captioners and towers not before two thirds of their steps), so they may train side by side.
+MicroTerse, towers, MicroDiffusion, MicroTurbo; captioners need none of the others, the rest the
+autoencoder only (towers not before two thirds of their steps), so they may train side by side.
 `tools/measure_microworld.py` says how good the results are.
 """
 
@@ -28,10 +28,10 @@ PAINTERS = {recipe.name: recipe for recipe in (diffusion.DIFFUSION, diffusion.TU
 def train(part: str, out: Path) -> None:
     """Train one part, or finish training it."""
     checkpoints, weights = out / "checkpoints", out / "weights"
-    bank = pictures.Bank(lambda: autoencoder.train(checkpoints), checkpoints)
     if part in CAPTIONERS:
-        captioners.train(CAPTIONERS[part], bank, checkpoints, weights)
+        captioners.train(CAPTIONERS[part], checkpoints, weights)
     elif part == "towers":
+        bank = pictures.Bank(lambda: autoencoder.train(checkpoints), checkpoints)
         towers.train(bank, checkpoints, weights)
     else:
         vae = autoencoder.train(checkpoints)

@@ -34,11 +34,12 @@ def train_prompts(out: Path) -> None:
 
 
 def train_captioner(recipe: captioners.Recipe) -> Callable[[Path], None]:
-    return lambda out: captioners.train(recipe, drawn(out), out, out)
+    return lambda out: captioners.train(recipe, out, out)
 
 
 def train_towers(out: Path) -> None:
-    towers.train(drawn(out), out, out)
+    # The bank, of which the first steps ask for drawn pictures only.
+    towers.train(pictures.Bank(AutoencoderKL, out), out, out)
 
 
 def train_painter(recipe: diffusion.Recipe) -> Callable[[Path], None]:
@@ -50,11 +51,6 @@ def train_painter(recipe: diffusion.Recipe) -> Callable[[Path], None]:
             diffusion.train(replace(recipe, scenes=64), vae, out, out)
 
     return begin
-
-
-def drawn(out: Path) -> pictures.Bank:
-    """Return the bank, of which the first steps ask for drawn pictures only."""
-    return pictures.Bank(AutoencoderKL, out)
 
 
 PARTS: dict[str, Callable[[Path], None]] = {

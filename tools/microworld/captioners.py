@@ -24,14 +24,19 @@ from transformers import (
 )
 
 from panic_hpc.models.scene.captions import terse, verbose
+from panic_hpc.models.scene.drawing import paint
+from panic_hpc.models.scene.scenes import sample
 
 from .autoencoder import to_tensor
-from .pictures import Bank
 from .training import Schedule, fit
 from .words import LENGTH, bert_tokenizer
 
 BATCH = 64
-SCHEDULE = Schedule(steps=3600, rate=1e-3, warmup=200, average=0.998, save_seconds=90.0)
+# More steps, or pictures that went through the autoencoder, and the held-out combinations are told
+# worse: 3,600 steps without the decay and BLIP's dropout gave 97.4 % of MicroVerbose's attributes.
+SCHEDULE = Schedule(
+    steps=2400, rate=1e-3, warmup=200, average=0.998, save_seconds=90.0, weight_decay=0.05
+)
 PICTURE = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": {"height": 32, "width": 32}}
 EYES = {
     "hidden_size": 96,
@@ -72,13 +77,20 @@ def specials(tokenizer: BertTokenizer) -> dict[str, int]:
 def build_git(tokenizer: BertTokenizer) -> GitForCausalLM:
     """Return the untrained terse captioner: picture patches as a prefix of one transformer."""
     eyes = {**EYES, "num_hidden_layers": 2}
-    config = GitConfig(vision_config=eyes, num_hidden_layers=3, **VOICE, **specials(tokenizer))
+    words = {**VOICE, **specials(tokenizer), "num_hidden_layers": 3, "hidden_dropout_prob": 0.2}
+    config = GitConfig(vision_config=eyes, **words)
     return GitForCausalLM(config)
 
 
 def build_blip(tokenizer: BertTokenizer) -> BlipForConditionalGeneration:
     """Return the untrained verbose captioner: an encoder, and a decoder that looks at it."""
-    words = {**VOICE, **specials(tokenizer), "num_hidden_layers": 2, "encoder_hidden_size": 96}
+    words = {
+        **VOICE,
+        **specials(tokenizer),
+        "num_hidden_layers": 2,
+        "encoder_hidden_size": 96,
+        "hidden_dropout_prob": 0.1,
+    }
     config = BlipConfig(
         vision_config={**EYES, "num_hidden_layers": 3},
         text_config={**words, "sep_token_id": tokenizer.sep_token_id, "projection_dim": 96},
@@ -111,11 +123,12 @@ VERBOSE = Recipe(
 )
 
 
-def loss_of(
-    recipe: Recipe, model: nn.Module, tokenizer: BertTokenizer, pictures: Bank, step: int
-) -> torch.Tensor:
+def loss_of(recipe: Recipe, model: nn.Module, tokenizer: BertTokenizer, step: int) -> torch.Tensor:
     """Return the cross-entropy of one batch's captions."""
-    rows, images = pictures.batch(np.random.default_rng([recipe.seed, step]), BATCH, step)
+    rng = np.random.default_rng([recipe.seed, step])
+    # Of dropout, which a resumed training must draw as one that was not interrupted.
+    torch.manual_seed(int(rng.integers(2**62)))
+    rows = sample(rng, BATCH)
     text = tokenizer(
         [recipe.caption(row) for row in rows],
         padding="longest",
@@ -123,10 +136,10 @@ def loss_of(
         return_token_type_ids=False,
     )
     labels = text.input_ids.masked_fill(text.attention_mask == 0, -100)
-    return model(pixel_values=to_tensor(images), labels=labels, **text).loss
+    return model(pixel_values=to_tensor(paint(rows)), labels=labels, **text).loss
 
 
-def train(recipe: Recipe, pictures: Bank, checkpoints: Path, out: Path) -> None:
+def train(recipe: Recipe, checkpoints: Path, out: Path) -> None:
     """Train or finish training one captioner; its folder is written at every checkpoint."""
     torch.manual_seed(recipe.seed)
     tokenizer = bert_tokenizer()
@@ -141,7 +154,7 @@ def train(recipe: Recipe, pictures: Bank, checkpoints: Path, out: Path) -> None:
 
     fit(
         model,
-        lambda step: loss_of(recipe, model, tokenizer, pictures, step),
+        lambda step: loss_of(recipe, model, tokenizer, step),
         SCHEDULE,
         checkpoints / f"{recipe.name}.pt",
         save,
