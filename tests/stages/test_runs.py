@@ -11,7 +11,7 @@ from killing import kill_until_done
 
 from panic_hpc import keys
 from panic_hpc.errors import ConflictError, Interrupted, ModelError, NumericsError
-from panic_hpc.models.base import Output
+from panic_hpc.models.base import Output, Turn
 from panic_hpc.models.loading import load
 from panic_hpc.stages.calls import ItemFailure
 from panic_hpc.stages.codecs.image import ImageCodec
@@ -396,7 +396,8 @@ class Spoiling:
 
 def test_a_degenerate_output_is_the_failure_of_its_item_alone() -> None:
     place = position_of(Spoiling(), ImageCodec(), TextCodec())
-    answers = place.caller({0: ("a", 1), 1: ("nan", 2), 2: ("b", 3)})
+    turn = Turn(0, "a prompt", {})
+    answers = place.caller({0: ("a", 1, turn), 1: ("nan", 2, turn), 2: ("b", 3, turn)})
     assert answers[1] == ItemFailure("ValueError: not finite")
     assert isinstance(answers[0], Output)
     assert isinstance(answers[2], Output)
