@@ -27,6 +27,7 @@ def delete(
     stay, and so does the directory then.
     """
     from panic_hpc.cli.console.output import say, size
+    from panic_hpc.paths import ExperimentPaths
     from panic_hpc.workspace import deletion
 
     # With --dry-run too, it refuses where somebody works.
@@ -34,6 +35,8 @@ def delete(
     for path in doomed.paths:
         say(f"  {path}")
     say(f"{doomed.n_files} files, {size(doomed.nbytes)}")
+    if (votes := ExperimentPaths(experiment).votes) in doomed.paths:
+        say(f"What people voted cannot be computed again: copy {votes} first to keep it")
     if dry_run:
         return
     if not yes:

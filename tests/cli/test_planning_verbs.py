@@ -229,6 +229,11 @@ def test_delete_asks_first(
     typed("plan", experiment_file(), "EXP")
     dry = typed("delete", "EXP", "--dry-run")
     assert (dry.code, "2 files" in dry.out, Path("EXP").exists()) == (0, True, True)
+    assert "voted" not in dry.out
+    Path("EXP/votes").mkdir()
+    assert (
+        "cannot be computed again: copy EXP/votes first" in typed("delete", "EXP", "--dry-run").out
+    )
     for answer in ("", "n\n"):
         monkeypatch.setattr("sys.stdin", io.StringIO(answer))
         assert typed("delete", "EXP").code == 1
