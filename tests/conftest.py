@@ -64,7 +64,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(missing)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
     """Print how many faults were injected, by kind, and how many tests of them failed."""
     reports = [one for key in ("passed", "failed") for one in terminalreporter.stats.get(key, [])]
     counts: Counter[str] = Counter()
