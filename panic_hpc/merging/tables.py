@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from panic_hpc.errors import ShardError
 from panic_hpc.merging.run_sources import MISSING, RunPlaces, RunSources, Source
 from panic_hpc.merging.unify import ExperimentInfo, Unified
-from panic_hpc.pictures.given import read_stored
+from panic_hpc.pictures.given import read_kept
 from panic_hpc.store.format import ragged
 from panic_hpc.store.format.digest import run_lines
 from panic_hpc.store.format.ragged import offsets_of
@@ -217,8 +217,7 @@ def _content(files: Mapping[str, Path], digest: str) -> bytes:
     try:
         if path is None:
             raise ValueError("no experiment has it")
-        read_stored(path, digest)
-        return path.read_bytes()
+        return read_kept(path, digest).content
     except (OSError, ValueError) as error:
         raise ShardError(
             f"{path or digest}, a picture of a prompt, cannot be merged ({error})",

@@ -4,7 +4,6 @@ What a picture is must not depend on who looks: one that says how to turn it is 
 pixels cannot be told without a guess (transparency, 16 bits, several frames) is refused.
 """
 
-import io
 import stat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.pictures.stored import (
-    FAST_PNG,
     FOREIGN_FORMATS,
-    LOSSLESS_WEBP,
-    WEBP_SIDE,
     decoded,
+    opened,
     pillow_module,
     pixel_digest,
     require_size,
+    without_loss,
 )
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif")
@@ -28,7 +26,6 @@ MAX_BYTES = 256 * 2**20
 
 # 1 and L are masks and greys, which become three equal colours; the others lose nothing either.
 _MODES = ("RGB", "L", "1", "P")
-_DECODER_ERRORS = (OSError, SyntaxError, EOFError, LookupError, OverflowError, RuntimeError)
 
 
 class GivenPicture(NamedTuple):
@@ -62,32 +59,35 @@ def given_picture(content: bytes) -> GivenPicture:
     return GivenPicture(pixel_digest(pixels), encoded, *pixels.shape[:2])
 
 
-def read_stored(path: Path, digest: str) -> NDArray[np.uint8]:
-    """Return the pixels of a stored picture; ValueError where they are not those of `digest`."""
-    pixels = decoded(path.read_bytes())
+class KeptPicture(NamedTuple):
+    """A picture that plan kept: its bytes, and (H, W, 3) uint8."""
+
+    content: bytes
+    pixels: NDArray[np.uint8]
+
+
+def read_kept(path: Path, digest: str) -> KeptPicture:
+    """Return a picture that plan kept; ValueError where its pixels are not those of `digest`."""
+    content = path.read_bytes()
+    pixels = decoded(content)
     if pixel_digest(pixels) != digest:
         raise ValueError("its pixels are not those that the experiment was planned with")
-    return pixels
+    return KeptPicture(content, pixels)
 
 
 def _encoded(content: bytes) -> bytes:
-    pillow = pillow_module()
     try:
-        with pillow.open(io.BytesIO(content), formats=FOREIGN_FORMATS) as picture:
-            require_size(*picture.size)
-            _require_plain(picture)
-            return _lossless(_upright(picture))
-    except ValueError:
+        return opened(content, FOREIGN_FORMATS, _as_given)
+    except ValueError as error:
+        if isinstance(error.__cause__, pillow_module().UnidentifiedImageError):
+            raise ValueError("it is no PNG, JPEG, WebP or AVIF") from error
         raise
-    except pillow.UnidentifiedImageError as error:
-        raise ValueError("it is no PNG, JPEG, WebP or AVIF") from error
-    # The warning is raised where warnings are errors.
-    except (
-        *_DECODER_ERRORS,
-        pillow.DecompressionBombError,
-        pillow.DecompressionBombWarning,
-    ) as error:
-        raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _as_given(picture: Any) -> bytes:
+    require_size(*picture.size)
+    _require_plain(picture)
+    return without_loss(_bare(_upright(picture)))
 
 
 def _require_plain(picture: Any) -> None:
@@ -108,10 +108,6 @@ def _upright(picture: Any) -> Any:
     return ImageOps.exif_transpose(picture)
 
 
-def _lossless(picture: Any) -> bytes:
-    plain = picture.convert("RGB")
-    # Of the pixels alone: EXIF and colour profiles may name places and people.
-    bare = pillow_module().fromarray(np.asarray(plain))
-    stream = io.BytesIO()
-    bare.save(stream, **(LOSSLESS_WEBP if max(bare.size) <= WEBP_SIDE else FAST_PNG))
-    return stream.getvalue()
+def _bare(picture: Any) -> Any:
+    """Return the pixels alone, in RGB: EXIF and colour profiles may name places and people."""
+    return pillow_module().fromarray(np.asarray(picture.convert("RGB")))

@@ -8,7 +8,8 @@ import hashlib
 import io
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from panic_hpc.pictures.avif import is_avif, read_avif_head
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+T = TypeVar("T")
 
 MAX_PIXELS = 2**26
 """8192 by 8192, the largest that a model's settings may ask for."""
@@ -86,16 +89,20 @@ def decoded(content: bytes) -> NDArray[np.uint8]:
 
     Format, size and kind are judged from the head, before a decoder allocates anything.
     """
-    pillow = pillow_module()
     head = read_head(content)
     if head is None or head.problem:
         raise ValueError(head.problem if head else f"it is no {STORED_FORMATS}")
     require_size(head.width, head.height)
+    # One decoder instead of Pillow's forty, some of which start programs.
+    return opened(content, (head.format,), lambda picture: _plain_pixels(picture, head))
+
+
+def opened(content: bytes, formats: Sequence[str], use: "Callable[[Image], T]") -> T:
+    """Return what `use` makes of an encoded picture; what decoders raise becomes a ValueError."""
+    pillow = pillow_module()
     try:
-        # One decoder instead of Pillow's forty, some of which start programs.
-        with pillow.open(io.BytesIO(content), formats=(head.format,)) as picture:
-            _require_plain(picture, head)
-            return np.asarray(picture)
+        with pillow.open(io.BytesIO(content), formats=formats) as picture:
+            return use(picture)
     # The warning is raised where warnings are errors; a PNG may have a second, larger head.
     except (
         *_DECODER_ERRORS,
@@ -103,6 +110,11 @@ def decoded(content: bytes) -> NDArray[np.uint8]:
         pillow.DecompressionBombWarning,
     ) as error:
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _plain_pixels(picture: "Image", head: Head) -> NDArray[np.uint8]:
+    _require_plain(picture, head)
+    return np.asarray(picture)
 
 
 def pixel_digest(pixels: NDArray[np.uint8]) -> str:
@@ -203,19 +215,17 @@ def converted(content: bytes) -> bytes:
 
 
 def _reencoded(content: bytes) -> bytes:
-    pillow = pillow_module()
-    try:
-        with pillow.open(io.BytesIO(content), formats=FOREIGN_FORMATS) as picture:
-            # Readers of AVIF and JPEG know it from the head.
-            require_size(*picture.size)
-            stream = io.BytesIO()
-            options = LOSSLESS_WEBP if max(picture.size) <= WEBP_SIDE else FAST_PNG
-            picture.convert("RGB").save(stream, **options)
-            return stream.getvalue()
-    # The warning is raised where warnings are errors; a PNG may have a second, larger head.
-    except (
-        *_DECODER_ERRORS,
-        pillow.DecompressionBombError,
-        pillow.DecompressionBombWarning,
-    ) as error:
-        raise ValueError(str(error) or type(error).__name__) from error
+    return opened(content, FOREIGN_FORMATS, _as_stored)
+
+
+def _as_stored(picture: "Image") -> bytes:
+    # Readers of AVIF and JPEG know it from the head.
+    require_size(*picture.size)
+    return without_loss(picture.convert("RGB"))
+
+
+def without_loss(picture: "Image") -> bytes:
+    """Return an RGB picture encoded as it is stored where nothing may be lost."""
+    stream = io.BytesIO()
+    picture.save(stream, **(LOSSLESS_WEBP if max(picture.size) <= WEBP_SIDE else FAST_PNG))
+    return stream.getvalue()

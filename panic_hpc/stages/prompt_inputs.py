@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from panic_hpc.errors import ShardError
 from panic_hpc.models.prompt_pictures import starting_role, starts_from_picture
 from panic_hpc.paths import ExperimentPaths
-from panic_hpc.pictures.given import read_stored
+from panic_hpc.pictures.given import read_kept
 from panic_hpc.types import IMAGE, TEXT, Modality, Prompt, Shard
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class PromptInputs:
         if digest not in self._decoded:
             path = self._paths.input(digest)
             try:
-                pixels = read_stored(path, digest)
+                pixels = read_kept(path, digest).pixels
             except (OSError, ValueError) as error:
                 raise ShardError(
                     f"{path}, a picture of a prompt, cannot be used ({error})",

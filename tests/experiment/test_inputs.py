@@ -12,7 +12,7 @@ from panic_hpc.errors import ConfigError
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.inputs import read_inputs
 from panic_hpc.paths import ExperimentPaths
-from panic_hpc.pictures.given import given_picture, read_stored
+from panic_hpc.pictures.given import given_picture, read_kept
 from panic_hpc.planning import manifest
 from panic_hpc.planning.plan import Plan, plan_file
 
@@ -79,7 +79,7 @@ def test_a_picture_is_stored_upright_and_with_nothing_but_pixels(tmp_path: Path)
     assert b"Ada" not in stored.content
     turned = np.asarray(pixels(0).transpose(Image.Transpose.ROTATE_270))
     (tmp_path / "x").write_bytes(stored.content)
-    assert np.array_equal(read_stored(tmp_path / "x", stored.digest), turned)
+    assert np.array_equal(read_kept(tmp_path / "x", stored.digest).pixels, turned)
 
 
 def test_the_plan_keeps_each_picture_once_and_reads_back(tmp_path: Path) -> None:

@@ -270,7 +270,8 @@ class Dataset(Closing):
 
     def prompt_pictures(self, prompt: int) -> dict[str, NDArray[np.uint8]]:
         """Return the pictures of a prompt, by row, as (H, W, 3) uint8 by role; {} without any."""
-        return prompt_pictures(self.file, self.metadata, prompt)
+        own = prompt_pictures(self.file, self.metadata, prompt)
+        return {role: pixels for _, role, pixels in own}
 
     def close(self) -> None:
         """Close the file."""

@@ -59,18 +59,17 @@ def outputs_between(
 
 
 def prompt_pictures(
-    file: ArrayFile, metadata: Mapping[str, Any], prompt: int
-) -> dict[str, NDArray[np.uint8]]:
-    """Return the pictures of a prompt, by row, as (H, W, 3) uint8 by role; {} without any."""
+    file: ArrayFile, metadata: Mapping[str, Any], prompt: int | None = None
+) -> Iterator[tuple[int, str, NDArray[np.uint8]]]:
+    """Yield (row of the prompt, role, pixels (H, W, 3)) of a prompt's pictures, or of all."""
     if "pictures/prompt" not in file:
-        return {}
-    roles, role = metadata["picture_roles"], file.array("pictures/role")
-    offsets = file.array("pictures/offsets")
-    pictures = {}
-    for row in np.flatnonzero(file.array("pictures/prompt") == prompt).tolist():
+        return
+    prompts, roles = file.array("pictures/prompt"), file.array("pictures/role")
+    offsets, names = file.array("pictures/offsets"), metadata["picture_roles"]
+    rows = range(len(prompts)) if prompt is None else np.flatnonzero(prompts == prompt).tolist()
+    for row in rows:
         content = file.slice("pictures/values", int(offsets[row]), int(offsets[row + 1]))
         try:
-            pictures[roles[role[row]]] = decoded(content.tobytes())
+            yield int(prompts[row]), names[roles[row]], decoded(content.tobytes())
         except ValueError as error:
             raise ShardError(f"{file.path}: picture {row} of prompts: {error}") from error
-    return pictures

@@ -15,6 +15,7 @@ from panic_hpc.pictures.stored import pillow_module
 from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.dataset.frames import ARROW
+from panic_hpc.store.dataset.outputs import prompt_pictures
 
 FORMATS = ("webp", "png", "jpeg")
 # A JPEG's segment has 65,533 bytes, with the rest of its EXIF.
@@ -74,16 +75,15 @@ def export_images(
 
 def _export_inputs(dataset: Dataset, directory: Path, image_format: str, force: bool) -> int:
     """Write the pictures of prompts, `inputs/prompt/role`; return how many there are."""
-    n_written = 0
-    for prompt, text in enumerate(dataset.prompt_texts()):
-        for role, picture in dataset.prompt_pictures(prompt).items():
-            folder = directory / "inputs" / f"prompt_{prompt:05d}"
-            path = folder / f"{file_name(role)}.{image_format}"
-            require_within(path, directory)
-            admit(path, [dataset.path], force=force)
-            about = {"prompt": text, "role": role, "content_key": dataset.content_key}
-            _save(path, picture, about, image_format)
-            n_written += 1
+    n_written, texts = 0, dataset.prompt_texts()
+    for prompt, role, picture in prompt_pictures(dataset.file, dataset.metadata):
+        folder = directory / "inputs" / f"prompt_{prompt:05d}"
+        path = folder / f"{file_name(role)}.{image_format}"
+        require_within(path, directory)
+        admit(path, [dataset.path], force=force)
+        about = {"prompt": texts[prompt], "role": role, "content_key": dataset.content_key}
+        _save(path, picture, about, image_format)
+        n_written += 1
     return n_written
 
 
