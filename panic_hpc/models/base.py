@@ -165,3 +165,8 @@ def find_family(families: Mapping[str, Any], name: str) -> Any:
     if name in families:
         return families[name]
     return next((family for family in families.values() if loader_of(family) == name), None)
+
+
+def family_of(families: Mapping[str, Any], spec: "ModelSpec") -> Any:
+    """Return the family of a model, by its name or else by that of its code; None without any."""
+    return find_family(families, spec.family) or find_family(families, spec.code)

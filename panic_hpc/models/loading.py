@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from panic_hpc import installed
 from panic_hpc.errors import ModelError, PanicError
 from panic_hpc.keys import content_key
-from panic_hpc.models.base import find_family
+from panic_hpc.models.base import family_of, find_family
 from panic_hpc.models.device.residency import Resident, Residents
 from panic_hpc.types import ModelSpec
 
@@ -17,8 +17,7 @@ _residents = Residents()
 def build(spec: ModelSpec) -> Any:
     """Return the model that `spec` describes, its weights not loaded yet."""
     families = installed.plugins("families")
-    family = find_family(families, spec.family) or find_family(families, spec.code)
-    return (family or installed.plugin("families", spec.family)).build(spec)
+    return (family_of(families, spec) or installed.plugin("families", spec.family)).build(spec)
 
 
 def load(spec: ModelSpec, device: str) -> Any:

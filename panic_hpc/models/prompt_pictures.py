@@ -1,10 +1,9 @@
 """Which of a prompt's pictures and texts a network reads."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from panic_hpc import installed
-from panic_hpc.models.base import find_family
+from panic_hpc.models.base import family_of
 from panic_hpc.models.settings import settings_of
 from panic_hpc.types import IMAGE, TEXT, ModelSpec
 
@@ -17,7 +16,7 @@ _SETTINGS = ("image", "mask")
 
 def roles_read(spec: ModelSpec) -> dict[str, str]:
     """Return {setting: role} of the pictures that a model reads each time."""
-    if not getattr(_family(spec), "settings_decide", False):
+    if not getattr(family_of(installed.plugins("families"), spec), "settings_decide", False):
         return {}
     return {name: role for name in _SETTINGS if (role := str(spec.settings.get(name, "")))}
 
@@ -36,13 +35,8 @@ def starts_from_picture(models: Sequence[ModelSpec]) -> bool:
 
 def reads_prompt(spec: ModelSpec) -> bool:
     """Say whether a model at the head of a network reads the prompt's text."""
-    family = _family(spec)
+    family = family_of(installed.plugins("families"), spec)
     ask = getattr(family, "reads_prompt", None)
     if ask is None or family is None:
         return spec.consumes == TEXT
     return bool(ask(settings_of(spec, family.settings)))
-
-
-def _family(spec: ModelSpec) -> Any:
-    families = installed.plugins("families")
-    return find_family(families, spec.family) or find_family(families, spec.code)

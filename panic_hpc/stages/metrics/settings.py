@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from panic_hpc import installed
 from panic_hpc.experiment.config import Experiment, ModelNames
 from panic_hpc.keys import content_key
-from panic_hpc.models.base import find_family
+from panic_hpc.models.base import family_of
 from panic_hpc.models.metric_settings import FIRST, INPUT, NOTHING, PREVIOUS, PROMPT, ROLE
 from panic_hpc.models.settings import settings_of
 from panic_hpc.store.results.metrics import METRICS
@@ -37,9 +37,7 @@ def against_of(spec: ModelSpec) -> str:
 
 def compared_by(spec: ModelSpec) -> Modality:
     """Return the modality of what a metric judges outputs against, "" for nothing."""
-    family = find_family(installed.plugins("families"), spec.family) or find_family(
-        installed.plugins("families"), spec.code
-    )
+    family = family_of(installed.plugins("families"), spec)
     return str(family.compared(settings_of(spec, family.settings)))
 
 
