@@ -1,8 +1,12 @@
 """What an analysis gathers on its way: what it found, and of each part that failed, why."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -11,8 +15,11 @@ from panic_hpc.analysis.results import (
     ResultTable,
     Statement,
 )
-from panic_hpc.analysis.trajectory_set import RunLabels
+from panic_hpc.analysis.samples import time_grid
+from panic_hpc.analysis.trajectory_set import RunLabels, TrajectorySet
 from panic_hpc.errors import AnalysisError
+
+Seen = TypeVar("Seen")
 
 
 class Findings:
@@ -62,6 +69,39 @@ def _among(places: Sequence[str]) -> str:
         return ""
     more = f" and {len(places) - 2} more" if len(places) > 2 else ""
     return f" ({', '.join(places[:2])}{more})"
+
+
+def looked_at(
+    gathered: Findings,
+    what: str,
+    name: str,
+    own: TrajectorySet,
+    numbers: NDArray[np.int64],
+    look: Callable[[NDArray[np.float32], np.random.Generator], Seen],
+    *,
+    most: int,
+    seed: int,
+    fewest: int,
+) -> Iterator[tuple[int, Seen]]:
+    """Yield (run, what `look` finds of its unit vectors) of at most `most` runs, evenly spaced.
+
+    Each run draws from a stream of its own, by its row `numbers[run]` in the whole set. That some
+    are not looked at, or raise AnalysisError for having fewer than `fewest` finite states, is said.
+    """
+    skipped, chosen = 0, time_grid(own.n_runs, most)
+    if len(chosen) < own.n_runs:
+        gathered.lack(f"{what} of all runs", f"{len(chosen)} of {own.n_runs} are looked at", name)
+    for run in chosen.tolist():
+        rng = np.random.default_rng([seed, int(numbers[run])])
+        try:
+            seen = look(own.unit(run), rng)
+        except AnalysisError:
+            skipped += 1
+        else:
+            yield run, seen
+    if skipped:
+        why = f"{skipped} runs have states that are not finite, or fewer than {fewest}"
+        gathered.lack(f"{what} of some runs", why, name)
 
 
 def units_of(labels: RunLabels) -> dict[str, int]:

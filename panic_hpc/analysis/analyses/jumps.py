@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from pydantic import Field
@@ -12,7 +13,7 @@ from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS, share_interval
 from panic_hpc.analysis.estimators.dynamics.changes import change_points
 from panic_hpc.analysis.estimators.survival.kaplan_meier import Survival, kaplan_meier
 from panic_hpc.analysis.figure_spec import FigureSpec
-from panic_hpc.analysis.findings import Findings, between, units_of
+from panic_hpc.analysis.findings import Findings, between, looked_at, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
     HypothesisTest,
@@ -20,7 +21,7 @@ from panic_hpc.analysis.results import (
     ResultTable,
     Statement,
 )
-from panic_hpc.analysis.samples import networks_of, time_grid
+from panic_hpc.analysis.samples import networks_of
 from panic_hpc.analysis.trajectory_set import TrajectorySet
 from panic_hpc.errors import AnalysisError
 
@@ -127,18 +128,14 @@ def _watch(
     gathered: Findings,
     rows: list[tuple[object, ...]],
 ) -> _Watched:
-    watched, skipped = _Watched(), 0
-    chosen = time_grid(own.n_runs, settings.most_runs)
-    if len(chosen) < own.n_runs:
-        gathered.lack("jumps of all runs", f"{len(chosen)} of {own.n_runs} are looked at", name)
-    for run in chosen.tolist():
-        rng = np.random.default_rng([settings.seed, int(numbers[run])])
-        try:
-            changes = change_points(own.unit(run), rng, width=settings.width,
-                                    draws=settings.surrogates, alpha=settings.rate)  # fmt: skip
-        except AnalysisError:
-            skipped += 1
-            continue
+    watched = _Watched()
+    look = partial(
+        change_points, width=settings.width, draws=settings.surrogates, alpha=settings.rate
+    )
+    for run, changes in looked_at(
+        gathered, "jumps", name, own, numbers, look,
+        most=settings.most_runs, seed=settings.seed, fewest=4 * settings.width,
+    ):  # fmt: skip
         n_states, prompt = int(own.lengths[run]), str(own.labels.prompt[run])
         dwells = changes.dwells(n_states)
         watched.durations += [states for states, _ in dwells]
@@ -149,10 +146,6 @@ def _watch(
         first = changes.places[0] if changes.places else None
         rows.append((int(numbers[run]), name, n_states, len(changes.places), first,
                      changes.largest, changes.threshold))  # fmt: skip
-    if skipped:
-        gathered.lack("jumps of some runs",
-                      f"{skipped} runs have states that are not finite, or fewer than "
-                      f"{4 * settings.width}", name)  # fmt: skip
     return watched
 
 

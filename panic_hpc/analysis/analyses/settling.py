@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,9 @@ from panic_hpc.analysis.estimators.dynamics.settling import HOLD, settling
 from panic_hpc.analysis.estimators.shape.added import added_skill
 from panic_hpc.analysis.estimators.survival.kaplan_meier import Survival, kaplan_meier
 from panic_hpc.analysis.figure_spec import FigureSpec
-from panic_hpc.analysis.findings import Findings, between, finite, units_of
+from panic_hpc.analysis.findings import Findings, between, finite, looked_at, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
-from panic_hpc.analysis.samples import networks_of, time_grid
+from panic_hpc.analysis.samples import networks_of
 from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of, unit_rows
 from panic_hpc.errors import AnalysisError
 
@@ -122,27 +123,16 @@ def _watch(
     settings: SettlingSettings,
     gathered: Findings,
 ) -> _Seen:
-    seen, skipped = _Seen(), 0
-    chosen = time_grid(own.n_runs, settings.most_runs)
-    if len(chosen) < own.n_runs:
-        gathered.lack("settling of all runs", f"{len(chosen)} of {own.n_runs} are looked at", name)
-    for run in chosen.tolist():
-        rng = np.random.default_rng([settings.seed, int(numbers[run])])
-        try:
-            one = settling(own.unit(run), rng, width=settings.width)
-        except AnalysisError:
-            skipped += 1
-            continue
+    seen, fewest = _Seen(), settings.width * (HOLD + 1)
+    for run, one in looked_at(
+        gathered, "settling", name, own, numbers,
+        partial(settling, width=settings.width),
+        most=settings.most_runs, seed=settings.seed, fewest=fewest,
+    ):  # fmt: skip
         seen.runs.append(int(numbers[run]))
         seen.states.append(one.states)
         seen.settled.append(one.has_settled)
         seen.leaves.append(one.leaves)
-    fewest = settings.width * (HOLD + 1)
-    if skipped:
-        gathered.lack(
-            "settling of some runs",
-            f"{skipped} runs have states that are not finite, or fewer than {fewest}", name,
-        )  # fmt: skip
     if not seen.runs:
         raise AnalysisError(f"no run has {fewest} finite states")
     return seen

@@ -92,8 +92,13 @@ def share_interval(
     n_units = len(set(units))
     if n_units < FEWEST_UNITS or 0 < share < 1:
         return share, low, high
+    reach = unanimous_reach(n_units, settings.level)
+    return share, 1 - reach if share else 0.0, 1.0 if share else reach
+
+
+def unanimous_reach(n_units: int, level: float) -> float:
+    """Return how far Wilson's interval goes from 0 or 1 where all of `n_units` trials agree."""
     from scipy.stats import norm
 
-    z2 = float(norm.ppf((1 + settings.level) / 2)) ** 2
-    reach = z2 / (n_units + z2)
-    return share, 1 - reach if share else 0.0, 1.0 if share else reach
+    z2 = float(norm.ppf((1 + level) / 2)) ** 2
+    return z2 / (n_units + z2)

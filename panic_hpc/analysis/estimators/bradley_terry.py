@@ -17,7 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS, interval, unit_weights
+from panic_hpc.analysis.estimators.bootstrap import (
+    FEWEST_UNITS,
+    interval,
+    unanimous_reach,
+    unit_weights,
+)
 from panic_hpc.analysis.trajectory_set import codes_of
 from panic_hpc.plain_text import counted
 
@@ -264,10 +269,7 @@ def _of_unanimous(
 
     That of an arm that was preferred always, or never.
     """
-    from scipy.stats import norm
-
-    z2 = float(norm.ppf((1 + level) / 2)) ** 2
-    reach = z2 / (n_units + z2)
+    reach = unanimous_reach(n_units, level)
     is_flat = (widths < reach / 10) & ((share < reach / 10) | (share > 1 - reach / 10))
     is_top = is_flat & (share > 0.5)
     is_bottom = is_flat & (share < 0.5)
