@@ -10,6 +10,7 @@ trials = 8
 "Drawn.steps" = { choices = [2, 4, 8] }
 """
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ from panic_hpc.validation.problems import at_most, explained
 
 OF_TWO = ("kid", "fid", "twin")
 """Measures that compare with a baseline, which a search has none of."""
-FILES = ("prompts_file", "models_file")
+FILES = ("prompts_file", "models_file", "inputs")
 Choice = bool | int | float | str
 
 
@@ -99,7 +100,7 @@ def read_search(path: Path) -> tuple[Search, dict[str, Any]]:
     experiment = with_absolute_paths(read_table(base), base.parent)
     for key in FILES:
         if isinstance(experiment.get(key), str):
-            experiment[key] = str(base.parent.absolute() / experiment[key])
+            experiment[key] = str(base.parent.absolute() / os.path.expanduser(experiment[key]))
     if problems := _problems(search, experiment):
         raise ConfigError(str(path), at_most(problems))
     return search, experiment

@@ -81,6 +81,14 @@ def test_an_experiment_of_two_networks_is_no_base(tmp_path: Path) -> None:
         read_search(written(tmp_path, networks=[["DummyT2I"], ["DummyT2I2"]]))
 
 
+@pytest.mark.parametrize("key", ["prompts_file", "models_file", "inputs"])
+def test_what_the_base_names_is_looked_for_beside_it(tmp_path: Path, key: str) -> None:
+    _, base = read_search(written(tmp_path, **{key: "beside"}))
+    assert base[key] == str(tmp_path / "beside")
+    _, base = read_search(written(tmp_path, **{key: "~/own"}))
+    assert base[key] == str(Path.home() / "own")
+
+
 def test_a_round_is_an_experiment_with_a_network_a_setting() -> None:
     trials: list[dict[str, Any]] = [{"A.x": 1, "B.y": 2.0}, {"A.x": 3, "B.y": 2.0}]
     base = {"networks": [{"models": ["A", "B", "C"], "noise": "fixed"}], "models": {"A": {"z": 0}}}

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from browser import Browser
+from little_experiment import wait_for
 
 from panic_hpc.analysis.comparing.arms import all_arms
 from panic_hpc.report.voting.voting_page import voting_page
@@ -128,6 +129,8 @@ def test_a_served_page_keeps_each_answer(
         browser.evaluate(NAMED.format("Ada"))
         for key in ("ArrowLeft", "ArrowRight", "Backspace", "ArrowDown"):
             browser.press(key)
+        # Of the first answers the page says so too, before the last one is on its way.
+        wait_for(lambda: server.n_kept == 3, "three answers")
         browser.wait("document.getElementById('saved').textContent === 'kept'")
         kept = latest(read_votes(tmp_path / "votes").votes)
     assert sorted(vote.better for vote in kept if isinstance(vote, Preference)) == [
