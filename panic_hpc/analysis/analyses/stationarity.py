@@ -78,7 +78,7 @@ class StationaritySettings(AnalysisSettings):
 
 
 def analyse_stationarity(found: TrajectorySet, settings: StationaritySettings) -> AnalysisResult:
-    """Compare stretch means of the second half of runs with noise, and far stretches with near ones."""
+    """Compare means of stretches of the second half with noise, and far ones with near ones."""
     gathered = Findings()
     networks: list[tuple[object, ...]] = []
     course: list[tuple[object, ...]] = []
@@ -198,7 +198,7 @@ PLUGINS = (
                 table="course",
                 form="lines",
                 title="How far the theme is from where it was",
-                caption="Means of stretches of the second half, from its first stretch; interval over "
+                caption="Means of stretches of the second half, from its first one; interval over "
                 "prompts. Grey: where noise alone leaves them. A theme that is stationary levels "
                 "off, one that leaves goes on rising.",
                 x="states",

@@ -1,10 +1,10 @@
 """Does the theme of a run stand still? Means of its stretches against the noise band.
 
-The second half of a run is cut into stretches. Where it stands still but for noise all orders of its
-states are alike, whatever the noise and its dimensions: means of stretches are then no farther apart
-than those of the same states in another order, which is the noise band. The variance of the theme
-is that of stretch means beyond noise, as in an analysis of variance. A theme that is stationary is as
-far away after six stretches as after three; one that still leaves is farther.
+The second half of a run is cut into stretches. Where it stands still but for noise all orders of
+its states are alike, whatever the noise and its dimensions: means of stretches are then no farther
+apart than those of the same states in another order, which is the noise band. The variance of the
+theme is that of these means beyond noise, as in an analysis of variance. A theme that is stationary
+is as far away after six stretches as after three; one that still leaves is farther.
 """
 
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ def _shuffled_means(
 
 
 def _apart(means: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return half the squared distances of means (stretches, D), which for states are cosine ones."""
+    """Return half the squared distances of means (stretches, D): of states the cosine ones."""
     exact = np.asarray(means, np.float64)
     gram = exact @ exact.T
     lengths = np.diag(gram)
