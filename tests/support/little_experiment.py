@@ -57,6 +57,13 @@ def digests(root: Path) -> Digests:
     return found
 
 
+def with_folders(*folders: Path) -> dict[str, str]:
+    """Return the environment of a Python that imports from these folders too."""
+    # Behind what is there: tools/try_safeguards.py changes modules of every process through it.
+    there = [before] if (before := os.environ.get("PYTHONPATH")) else []
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*there, *map(str, folders)])}
+
+
 def command_line(*arguments: str | Path) -> list[str]:
     """Return the command that a user types."""
     return [sys.executable, "-m", "panic_hpc", *map(str, arguments)]
