@@ -88,7 +88,7 @@ def log_weights(n: int, selection: Selection, temperature: float) -> NDArray[np.
     """Return the logarithms of the weights of n ranks, but for a constant."""
     places = np.arange(n, dtype=float)
     by = {"reciprocal": -np.log1p(places), "softmax": -places / temperature}
-    return by.get(selection, np.zeros(n))
+    return np.asarray(by.get(selection, np.zeros(n)))
 
 
 def drawn_parents(n: int, how: Breeding, draw: np.random.Generator) -> list[int]:
