@@ -44,7 +44,7 @@ LAYERS = (
     ("analysis",),
     ("voting",),
     ("report",),
-    ("cli", "api", "search", "__main__"),
+    ("cli", "api", "search", "evolution", "__main__"),
 )
 STRANGERS = {
     "analysis": ("stages", "workspace", "worker", "backends", "models"),

@@ -21,7 +21,13 @@ def described(plan: Plan) -> dict[str, Any]:
         "prompts": {"count": len(plan.prompts), "key": content_key(prompts_value(plan.prompts))},
         "models": {spec.name: _spec_value(spec) for spec in plan.specs},
         "networks": [
-            {"key": network.key, "block": network.block, "runs_per_shard": network.runs_per_shard}
+            {
+                "key": network.key,
+                "block": network.block,
+                "runs_per_shard": network.runs_per_shard,
+                # A key that came later is there where it says something: keys of plans stay.
+                **({} if network.prompts is None else {"prompts": list(network.prompts)}),
+            }
             for network in plan.networks
         ],
     }
