@@ -4,8 +4,6 @@ Answers are recorded and not repeatable: another day's may differ, whatever the 
 output is no loop, and every output is kept.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,13 +12,13 @@ from urllib.parse import quote, urlsplit
 from pydantic import BaseModel
 
 from panic_hpc import clock
-from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import RemoteError
 from panic_hpc.keys import canonical_json
 from panic_hpc.models.base import Output, Turn
 from panic_hpc.models.remote.exchange import HttpAnswer, HttpRequest, origin_of
 from panic_hpc.models.remote.http_settings import HttpSettings, Poll, roles_in
 from panic_hpc.models.remote.jobs import RemoteItem, ask_all
+from panic_hpc.models.remote.reading import bytes_of, json_of, pixels_of, text_at, value_at
 from panic_hpc.models.remote.server import ItemRefusedError, Patience, Server
 from panic_hpc.models.remote.templates import (
     IMAGE_PLACE,
@@ -29,12 +27,10 @@ from panic_hpc.models.remote.templates import (
     TEXT_PLACE,
     as_base64,
     filled,
-    found_at,
     places_in,
     with_values,
 )
 from panic_hpc.models.settings import settings_of
-from panic_hpc.pictures.given import given_pixels
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
 
 _POLL_PLACE = re.compile(r"\{([^{}]+)\}")
@@ -69,8 +65,8 @@ class HttpModel:
         if self.settings.poll:
             answer = self._polled(answer, self.settings.poll)
         if not self.settings.answer:
-            return Output(_pixels(answer.content))
-        value = _text_at(self.settings.answer, _json(answer))
+            return Output(pixels_of(answer.content))
+        value = text_at(self.settings.answer, json_of(answer))
         return Output(self._text(value) if self.settings.produces == TEXT else self._picture(value))
 
     def _values(self, item: RemoteItem) -> dict[str, Any]:
@@ -85,12 +81,12 @@ class HttpModel:
         return values
 
     def _polled(self, first: HttpAnswer, poll: Poll) -> HttpAnswer:
-        told = _json(first)
-        url = _POLL_PLACE.sub(lambda place: quote(str(_at(place[1], told)), safe=""), poll.url)
+        told = json_of(first)
+        url = _POLL_PLACE.sub(lambda place: quote(str(value_at(place[1], told)), safe=""), poll.url)
         until = clock.monotonic() + self.settings.timeout_s
         while clock.monotonic() < until:
             answer = self._server.ask(HttpRequest(url, None, self.settings.headers))
-            state = _text_at(poll.state, _json(answer))
+            state = text_at(poll.state, json_of(answer))
             if state in poll.ready:
                 return answer
             if state not in poll.pending:
@@ -109,49 +105,13 @@ class HttpModel:
 
     def _picture(self, value: str) -> Any:
         if not value.startswith(("http://", "https://")):
-            return _pixels(_decoded(value))
+            return pixels_of(bytes_of(value))
         is_own = origin_of(value) == origin_of(self.settings.url)
         is_listed = value.startswith("https://") and urlsplit(value).hostname in self.settings.hosts
         if not is_own and not is_listed:
             where = self._server.without_key(origin_of(value))
             raise ItemRefusedError(f"the picture is at {where}, which is not in hosts")
-        return _pixels(self._server.ask(HttpRequest(value)).content)
-
-
-def _json(answer: HttpAnswer) -> Any:
-    try:
-        return parse_json(answer.content)
-    except ValueError as error:
-        raise ItemRefusedError(f"the answer is no JSON ({error})") from error
-
-
-def _at(path: str, value: Any) -> Any:
-    try:
-        return found_at(path, value)
-    except LookupError as error:
-        raise ItemRefusedError(f"the answer has no {path}") from error
-
-
-def _text_at(path: str, value: Any) -> str:
-    found = _at(path, value)
-    if not isinstance(found, str):
-        raise ItemRefusedError(f"the answer has no text at {path}")
-    return found
-
-
-def _decoded(value: str) -> bytes:
-    content = value.partition("base64,")[2] if value.startswith("data:") else value
-    try:
-        return base64.b64decode(content, validate=True)
-    except binascii.Error as error:
-        raise ItemRefusedError("the picture is no base64") from error
-
-
-def _pixels(content: bytes) -> Any:
-    try:
-        return given_pixels(content)
-    except ValueError as error:
-        raise ItemRefusedError(f"the answer is no picture to take: {error}") from error
+        return pixels_of(self._server.ask(HttpRequest(value)).content)
 
 
 class HttpFamily:
