@@ -77,7 +77,7 @@ def advance(
     Whatever ended it, the same command goes on where it was.
     """
     from panic_hpc.backends.base import request_for
-    from panic_hpc.cli.submission import executor_named
+    from panic_hpc.cli.main_job.submission import executor_named
     from panic_hpc.evolution.driving import Waiting, read_plan
     from panic_hpc.evolution.driving import advance as go_on
 
