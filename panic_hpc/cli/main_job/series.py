@@ -54,7 +54,7 @@ def start(
 
 
 def _captions(source: Path) -> list[str]:
-    from panic_hpc.cli.compare import opened
+    from panic_hpc.cli.datasets.compare import opened
     from panic_hpc.evolution.captions import captions_of
 
     with opened(source) as dataset:
