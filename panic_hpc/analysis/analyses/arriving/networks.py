@@ -23,6 +23,7 @@ from panic_hpc.analysis.results import (
     Statement,
     refused,
 )
+from panic_hpc.analysis.samples import networks_of
 from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of
 
 SHORT_TAU = 20
@@ -100,16 +101,14 @@ def analyse_networks(found: TrajectorySet, settings: NetworksSettings) -> Analys
     if not present.any():
         return refused("networks", "no run has a state")
     chosen = found.select(present)
-    codes, names = codes_of(chosen.labels.network)
     rows, course, curves, not_done, statements = [], [], [], [], []
-    for code, name in enumerate(names):
-        own = chosen.select(codes == code)
+    for name, own in networks_of(chosen):
         dynamics = network_dynamics(own, settings.level)
-        row = _row(str(name), own, dynamics, settings)
+        row = _row(name, own, dynamics, settings)
         rows.append(row)
-        course += list(_course(str(name), dynamics))
-        curves += list(_curve(str(name), dynamics))
-        not_done += list(_not_done(str(name), own, dynamics))
+        course += list(_course(name, dynamics))
+        curves += list(_curve(name, dynamics))
+        not_done += list(_not_done(name, own, dynamics))
         statements.append(_statement(row, settings))
     tables = [
         ResultTable.of_rows("networks", "network", COLUMNS, rows),
@@ -246,10 +245,9 @@ def _summary(rows: list[dict[str, Any]]) -> Statement:
     kinds = ("forgotten", "kept", "not yet told")
     counts = {kind: sum(row["verdict"] == kind for row in rows) for kind in kinds}
     listed = ", ".join(f"{kind} by {counts[kind]}" for kind in kinds)
-    n_prompts = max(row["prompts"] for row in rows)
     return Statement("", f"Of {len(rows)} networks the prompt is {listed}",
-                     float(counts["kept"]), unit="networks", n=n_prompts,
-                     replication="prompts")  # fmt: skip
+                     float(counts["kept"]), unit="networks",
+                     n=max(row["prompts"] for row in rows), replication="prompts")  # fmt: skip
 
 
 def answer(found: AnalysisResult) -> Statement | None:
