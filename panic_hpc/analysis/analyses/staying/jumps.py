@@ -15,6 +15,7 @@ from panic_hpc.analysis.estimators.survival.kaplan_meier import Survival, kaplan
 from panic_hpc.analysis.estimators.unit_means import unit_means
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, looked_at, units_of
+from panic_hpc.analysis.hazards import Endings, hazards
 from panic_hpc.analysis.results import (
     AnalysisResult,
     HypothesisTest,
@@ -81,6 +82,7 @@ class _Watched:
 
     durations: list[int] = field(default_factory=list)
     has_left: list[bool] = field(default_factory=list)
+    runs: list[int] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     jumped: list[bool] = field(default_factory=list)
     run_prompts: list[str] = field(default_factory=list)
@@ -91,6 +93,7 @@ def analyse_jumps(found: TrajectorySet, settings: JumpsSettings) -> AnalysisResu
     gathered = Findings()
     rows: list[tuple[object, ...]] = []
     networks: list[tuple[object, ...]] = []
+    every: list[_Watched] = []
     curves: list[tuple[object, ...]] = []
     places = np.flatnonzero(found.lengths > 0)
     if len(places) == 0:
@@ -98,6 +101,7 @@ def analyse_jumps(found: TrajectorySet, settings: JumpsSettings) -> AnalysisResu
     numbered = found.labels.network[places]
     for name, own in networks_of(found):
         watched = _watch(name, own, places[numbered == name], settings, gathered, rows)
+        every.append(watched)
         with gathered.part("jumps", name):
             if not watched.jumped:
                 raise AnalysisError(
@@ -113,7 +117,12 @@ def analyse_jumps(found: TrajectorySet, settings: JumpsSettings) -> AnalysisResu
             curves.append((name, 0.0, 1.0, sure, sure))
             columns = (staying.times, staying.share, staying.low, staying.high)
             curves += zip([name] * len(staying.times), *(c.tolist() for c in columns), strict=True)
+    dwells = [
+        row for one in every for row in zip(one.runs, one.durations, one.has_left, strict=True)
+    ]
+    decided = [hazards(found, Endings.of(dwells, "leave"), settings, gathered)] if dwells else []
     tables = [
+        *decided,
         ResultTable.of_rows("leaving", "network", _BY_NETWORK, networks),
         ResultTable.of_rows("staying", "network and length of a dwell", _STAYING, curves),
         ResultTable.of_rows("jumps", "run", _BY_RUN, rows),
@@ -141,6 +150,7 @@ def _watch(
         dwells = changes.dwells(n_states)
         watched.durations += [states for states, _ in dwells]
         watched.has_left += [was_left for _, was_left in dwells]
+        watched.runs += [int(numbers[run])] * len(dwells)
         watched.prompts += [prompt] * len(dwells)
         watched.jumped.append(bool(changes.places))
         watched.run_prompts.append(prompt)

@@ -16,6 +16,7 @@ from panic_hpc.analysis.estimators.shape.added import added_skill
 from panic_hpc.analysis.estimators.survival.kaplan_meier import Survival, kaplan_meier
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, finite, looked_at, units_of
+from panic_hpc.analysis.hazards import Endings, hazards
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
 from panic_hpc.analysis.samples import networks_of
 from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of, unit_rows
@@ -99,10 +100,13 @@ def analyse_settling(found: TrajectorySet, settings: SettlingSettings) -> Analys
             for column in ("runs", "states", "settled", "leaves"):
                 getattr(every, column).extend(getattr(seen, column))
     foretold: list[tuple[object, ...]] = []
+    decided: list[ResultTable] = []
     if every.runs:
         _sum_up(found, every, settings, gathered)
         with gathered.part("which runs settle"):
             foretold.append(_foretold(found, every, settings, gathered))
+        ends = zip(every.runs, every.states, every.settled, strict=True)
+        decided.append(hazards(found, Endings.of(ends, "settle"), settings, gathered))
     else:
         gathered.lack("settling", "no run is long enough to be seen to settle")
     rows = zip(every.runs, found.labels.network[every.runs].tolist(), every.states, every.settled,
@@ -111,6 +115,7 @@ def analyse_settling(found: TrajectorySet, settings: SettlingSettings) -> Analys
         ResultTable.of_rows("settling", "network", _BY_NETWORK, networks),
         ResultTable.of_rows("moving", "network and number of states", _MOVING, curves),
         ResultTable.of_rows("foretold", "outcome", _FORETOLD, foretold),
+        *decided,
         ResultTable.of_rows("runs", "run", _BY_RUN, rows if every.runs else ()),
     ]
     return gathered.result(tables, units_of(found.labels))
