@@ -112,11 +112,7 @@ def analyse_jumps(found: TrajectorySet, settings: JumpsSettings) -> AnalysisResu
                 level=settings.level, draws=settings.draws, seed=settings.seed,
             )  # fmt: skip
             networks.append(_told(name, watched, staying, settings, gathered))
-            # All stay at first; without this row a network that nothing leaves had no curve.
-            sure = 1.0 if staying.n_units >= FEWEST_UNITS else math.nan
-            curves.append((name, 0.0, 1.0, sure, sure))
-            columns = (staying.times, staying.share, staying.low, staying.high)
-            curves += zip([name] * len(staying.times), *(c.tolist() for c in columns), strict=True)
+            curves += [(name, *step) for step in staying.steps()]
     dwells = [
         row for one in every for row in zip(one.runs, one.durations, one.has_left, strict=True)
     ]

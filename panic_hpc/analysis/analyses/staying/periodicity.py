@@ -41,8 +41,7 @@ _BY_NETWORK = (
 _BY_LAG = (
     Quantity("network", "its models", ""),
     Quantity("lag", "states from one to the other", "states"),
-    Quantity("distance", "mean distance of two states of a run that are so far apart in time",
-             "cosine distance"),
+    Quantity("distance", "mean distance of two states", "cosine distance"),
     Quantity("low", "lower bound of it, over prompts", "cosine distance"),
     Quantity("high", "upper bound of it", "cosine distance"),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from panic_hpc.analysis.answering import overall
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
-from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS, share_interval
+from panic_hpc.analysis.estimators.bootstrap import share_interval
 from panic_hpc.analysis.estimators.dynamics.settling import HOLD, settling
 from panic_hpc.analysis.estimators.shape.added import added_skill
 from panic_hpc.analysis.estimators.survival.kaplan_meier import Survival, kaplan_meier
@@ -38,7 +38,7 @@ _BY_NETWORK = (
 _MOVING = (
     Quantity("network", "its models", ""),
     Quantity("states", "states of a run", "states"),
-    Quantity("moving", "share of runs that have not settled by then"),
+    Quantity("moving", "share of runs not settled yet"),
     Quantity("low", "lower bound of it, over prompts"),
     Quantity("high", "upper bound of it"),
 )
@@ -96,7 +96,7 @@ def analyse_settling(found: TrajectorySet, settings: SettlingSettings) -> Analys
             course = kaplan_meier(seen.states, seen.settled, prompts, level=settings.level,
                                   draws=settings.draws, seed=settings.seed)  # fmt: skip
             networks.append(_told(name, seen, prompts, course, settings, gathered))
-            curves += _curve(name, course)
+            curves += [(name, *step) for step in course.steps()]
             for column in ("runs", "states", "settled", "leaves"):
                 getattr(every, column).extend(getattr(seen, column))
     foretold: list[tuple[object, ...]] = []
@@ -169,13 +169,6 @@ def _told(
     )  # fmt: skip
     return (name, course.n_units, len(seen.runs), share, finite(low), finite(high), left,
             course.median, course.median_low, course.median_high)  # fmt: skip
-
-
-def _curve(name: str, course: Survival) -> list[tuple[object, ...]]:
-    sure = 1.0 if course.n_units >= FEWEST_UNITS else math.nan
-    columns = (course.times, course.share, course.low, course.high)
-    begins = [] if 0.0 in course.times else [(name, 0.0, 1.0, sure, sure)]
-    return [*begins, *zip([name] * len(course.times), *(c.tolist() for c in columns), strict=True)]
 
 
 def _sum_up(

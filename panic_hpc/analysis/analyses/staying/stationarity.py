@@ -47,8 +47,8 @@ _BY_NETWORK = (
 )  # fmt: skip
 _COURSE = (
     Quantity("network", "its models", ""),
-    Quantity("states", "from the first stretch of the second half", "states"),
-    Quantity("distance", "of a stretch's mean from that of the first stretch", _DISTANCE),
+    Quantity("states", "since the first stretch", "states"),
+    Quantity("distance", "distance from the first stretch", _DISTANCE),
     Quantity("low", "lower bound of it, over prompts", _DISTANCE),
     Quantity("high", "upper bound of it", _DISTANCE),
     Quantity("noise_low", "lower end of the band in which it lies where runs stand still",
