@@ -39,13 +39,14 @@ def start(
         Path | None,
         typer.Option(metavar="EXP", help="Founders are what the captions of a dataset say."),
     ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="In place of the file's.")] = None,
 ) -> None:
     """Begin a series: its founders, and the first round's experiment. Nothing runs yet."""
     from panic_hpc.evolution.driving import start as begin
     from panic_hpc.evolution.series_file import read_series
 
     captions = _captions(from_captions) if from_captions else None
-    plan = read_series(file, captions)
+    plan = read_series(file, captions, seed=seed)
     begin(directory, plan)
     n_founders = len(plan.population.individuals)
     say(f"{counted(n_founders, 'founder')}, {counted(plan.series.rounds, 'round')}")
@@ -152,6 +153,39 @@ def _print_best(plan: "SeriesPlan", found: "list[Generation]") -> None:
     say(f"{best.id} says, for one: {one_line(said.text, WIDEST_TEXT)}")
     if settings:
         say(f"and sets {settings}")
+
+
+@series.command()
+def tree(
+    directory: Place,
+    individual: Annotated[
+        str, typer.Argument(metavar="ID", help="Whose ancestors; else those of the best.")
+    ] = "",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help=".png, or .graphml.")
+    ] = Path("tree.png"),
+    generations: Annotated[int, typer.Option(min=1, help="Of ancestors, at most.")] = 6,
+    force: Force = False,
+) -> None:
+    """Draw an individual's family tree, with everybody's picture, or write it as GraphML."""
+    from panic_hpc.disk.overwriting import admit
+    from panic_hpc.errors import PanicError
+    from panic_hpc.evolution.driving import history, read_plan
+    from panic_hpc.evolution.family import best_of, family_of, labels_of
+    from panic_hpc.report.family_tree import family_graphml, family_tree
+
+    if output.suffix.lower() not in (".png", ".graphml"):
+        raise PanicError(f"{output}: a name that ends in .png or .graphml was expected")
+    plan = read_plan(directory)
+    found = history(directory, plan)
+    members = family_of(directory, plan, found, individual or best_of(found), generations)
+    if output.suffix.lower() == ".png":
+        admit(output, [directory / "series.json"], force=force)
+        family_tree(members, output)
+    else:
+        graph = family_graphml(members, labels_of(plan, found, members))
+        _write(output, graph, directory / "series.json", force)
+    say(f"{output}: {counted(len(members), 'individual')}")
 
 
 @series.command("import")

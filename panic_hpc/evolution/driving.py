@@ -41,11 +41,14 @@ from panic_hpc.search.driving import completed
 from panic_hpc.search.rounds import kept
 from panic_hpc.store.dataset.dataset import open_dataset
 from panic_hpc.validation.record import read_record
+from panic_hpc.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from panic_hpc.store.dataset.dataset import Dataset
 
 Tell = Callable[[str], None]
+Complete = Callable[[GenerationPaths, SubmitRequest, "bool | Watcher"], Workspace]
+"""Plans, submits and merges the experiment of a round."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ def advance(
     most_rounds: int | None = None,
     progress: bool | Watcher = False,
     tell: Tell = lambda text: None,
+    complete: Complete = completed,
 ) -> list[Generation]:
     """Go on with the series in `root`, at most `most_rounds` rounds, and return all rounds.
 
@@ -147,7 +151,9 @@ def advance(
         if not is_done:
             people = _populations(paths, plan, history(root, plan)[:number])
             tell(f"round {number + 1} of {plan.series.rounds}: {len(people[BRED])} individuals")
-            _work(paths, plan, people, request, progress)
+            asked = _experiment(paths, plan, people)
+            workspace = complete(paths, request, progress)
+            _rank(paths, plan, people, asked, workspace)
     return history(root, plan)
 
 
@@ -190,16 +196,14 @@ def _experiment(
     return asked
 
 
-def _work(
+def _rank(
     paths: GenerationPaths,
     plan: SeriesPlan,
     people: dict[str, tuple[Individual, ...]],
-    request: SubmitRequest,
-    progress: bool | Watcher,
+    asked: AskedRuns,
+    workspace: Workspace,
 ) -> None:
-    """Run and merge a round, and write down what came of it."""
-    asked = _experiment(paths, plan, people)
-    workspace = completed(paths, request, progress)
+    """Write down what came of a round that is merged."""
     with open_dataset(workspace.paths.dataset) as dataset:
         runs = runs_of_round(workspace.manifest, dataset)
         ranked = _ranked(paths, plan, asked, runs, dataset)
