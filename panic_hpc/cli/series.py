@@ -143,12 +143,12 @@ def _print(plan: "SeriesPlan", rounds: list[Any]) -> None:
 
 
 def _print_best(plan: "SeriesPlan", found: "list[Generation]") -> None:
-    from panic_hpc.evolution.rounds import BRED, expressions_of
+    from panic_hpc.evolution.rounds import BRED, spoken_of
 
     last = [one for one in found if one.ranking][-1]
     assert last.ranking is not None
     best = next(one for one in last.people[BRED] if one.id == last.ranking.bred[0].id)
-    said = expressions_of(plan, best, last.number)[0]
+    said = spoken_of(plan, best, last.number)
     settings = ", ".join(f"{name} = {value}" for name, value in said.settings.items())
     say(f"{best.id} says, for one: {one_line(said.text, WIDEST_TEXT)}")
     if settings:
@@ -186,6 +186,45 @@ def tree(
         graph = family_graphml(members, labels_of(plan, found, members))
         _write(output, graph, directory / "series.json", force)
     say(f"{output}: {counted(len(members), 'individual')}")
+
+
+@series.command()
+def report(
+    directory: Place,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Else DIR/report.")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Write a page: values by round beside the control, diversity, the best, and their family."""
+    from panic_hpc.evolution.driving import history, read_plan
+    from panic_hpc.evolution.telling import told_of
+    from panic_hpc.report.page.series import write_series_page
+
+    plan = read_plan(directory)
+    told = told_of(directory, plan, history(directory, plan))
+    folder = output or directory / "report"
+    page = write_series_page(told, folder, [directory / "series.json"], force=force)
+    say(f"{'report':20} {page}")
+
+
+@series.command()
+def vote(
+    directory: Place,
+    page: Annotated[Path, typer.Option(metavar="FILE.html", help="What is written.")],
+    questions: Annotated[int, typer.Option(min=1, max=2000, help="Asked, at most.")] = 60,
+    asked: Annotated[str, typer.Option(metavar="TEXT", help="What is asked.")] = "Which is better?",
+    force: Force = False,
+) -> None:
+    """Write a page on which people compare individuals of the round that was merged last."""
+    from panic_hpc.evolution.driving import read_plan
+    from panic_hpc.evolution.voting_round import page_of_round
+
+    plan = read_plan(directory)
+    dataset, content = page_of_round(directory, plan, questions, asked)
+    _write(page, content, dataset, force)
+    say(f"{'page':20} {page}")
+    say(f"Send it; then panic-hpc vote {dataset.parent} --import what it lets download")
 
 
 @series.command("import")

@@ -108,17 +108,29 @@ def read_plan(root: Path) -> SeriesPlan:
 def history(root: Path, plan: SeriesPlan) -> list[Generation]:
     """Return the rounds that were begun, in order."""
     found = []
+    for number in begun(root, plan):
+        path = GenerationPaths(root, number).ranking
+        ranking = read_record(Ranking, path) if path.exists() else None
+        found.append(Generation(number, people_of(root, plan, number), ranking))
+    return found
+
+
+def begun(root: Path, plan: SeriesPlan) -> list[int]:
+    """Return the numbers of rounds whose individuals are known; all but the last are ranked."""
+    found: list[int] = []
     for number in range(plan.series.rounds):
         paths = GenerationPaths(root, number)
         if not all(paths.population(arm).exists() for arm in arms_of(plan)):
             break
-        people = {arm: _read_people(paths, arm) for arm in arms_of(plan)}
-        is_ranked = paths.ranking.exists()
-        ranking = read_record(Ranking, paths.ranking) if is_ranked else None
-        found.append(Generation(number, people, ranking))
-        if not is_ranked:
+        found.append(number)
+        if not paths.ranking.exists():
             break
     return found
+
+
+def people_of(root: Path, plan: SeriesPlan, number: int) -> dict[str, tuple[Individual, ...]]:
+    """Return the individuals of a round by arm, as they were written down."""
+    return {arm: _read_people(GenerationPaths(root, number), arm) for arm in arms_of(plan)}
 
 
 def arms_of(plan: SeriesPlan) -> tuple[str, ...]:
@@ -167,7 +179,7 @@ def _populations(
             people = _bred(plan, arm, before, paths.number)
             value = plan.population.model_copy(update={"individuals": people})
             kept(path, value.model_dump(mode="json"))
-    return {arm: _read_people(paths, arm) for arm in arms_of(plan)}
+    return people_of(paths.root, plan, paths.number)
 
 
 def _bred(

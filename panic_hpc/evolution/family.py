@@ -12,7 +12,7 @@ from panic_hpc.evolution.driving import Generation
 from panic_hpc.evolution.genome import Individual
 from panic_hpc.evolution.progress import ancestors, kin_of
 from panic_hpc.evolution.ranking import runs_of_round
-from panic_hpc.evolution.rounds import GenerationPaths, asked_of, expressions_of
+from panic_hpc.evolution.rounds import GenerationPaths, asked_of, spoken_of
 from panic_hpc.evolution.series_file import SeriesPlan
 from panic_hpc.report.family_tree import Member
 from panic_hpc.store.dataset.dataset import open_dataset
@@ -71,7 +71,7 @@ def labels_of(
         if one.id in born:
             number, individual = born[one.id]
             changes = [f"{m.locus} {m.to}" for m in individual.mutations]
-            said = expressions_of(plan, individual, number)[0].text
+            said = spoken_of(plan, individual, number).text
             found[one.id] = {"text": said, "value": one.beneath, "mutations": "; ".join(changes)}
     return found
 

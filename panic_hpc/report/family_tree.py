@@ -132,7 +132,7 @@ def _n_crossings(rows: Sequence[Sequence[Member]], parents: Mapping[str, list[st
 
 
 def _centres(rows: Sequence[Sequence[Member]], width: int, side: int) -> dict[str, float]:
-    found = {}
+    found: dict[str, float] = {}
     for row in rows:
         step = (width - GAP) / len(row) if len(row) > 1 else 0
         step = min(step, 2 * (side + GAP))
