@@ -104,12 +104,13 @@ class Prompt:
     """A prompt and the paraphrase group it belongs to ("" for none).
 
     `pictures` are (role, digest of pixels) in order of roles; a prompt that has some may be without
-    a text.
+    a text. `name` is that of their files, a label; "" without pictures.
     """
 
     text: str
     group: str = ""
     pictures: tuple[tuple[str, str], ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

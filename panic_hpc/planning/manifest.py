@@ -21,8 +21,8 @@ from panic_hpc.planning.plan_json import (
     described,
     is_described_by,
     plan_differences,
+    prompts_document,
     prompts_of,
-    prompts_value,
 )
 from panic_hpc.types import ModelSpec, Prompt
 
@@ -80,7 +80,7 @@ def write(plan: Plan, paths: ExperimentPaths) -> Manifest:
             return _same(manifest, paths)
         _refuse_foreign(paths)
         # The manifest last: its presence says that planning finished, whatever was killed before.
-        replace_file(paths.prompts, to_json(prompts_value(plan.prompts)))
+        replace_file(paths.prompts, to_json(prompts_document(plan.prompts)))
         keep_pictures(plan, paths)
         # The lock may not hold on Lustre or NFS; link(2) lets one of two planners win there too.
         if not create_file(paths.manifest, to_json(_document(manifest))):
@@ -288,7 +288,7 @@ def _is_ours(path: Path) -> bool:
         value = read_json(path)
     except PanicError:
         return _begins_as_ours(path)
-    return isinstance(value, dict) and value.keys() - {"pictures"} == {"texts", "groups"}
+    return isinstance(value, dict) and value.keys() - {"pictures", "names"} == {"texts", "groups"}
 
 
 def _begins_as_ours(path: Path) -> bool:

@@ -54,7 +54,7 @@ def _spec_value(spec: ModelSpec) -> dict[str, Any]:
 def prompts_value(prompts: tuple[Prompt, ...]) -> dict[str, list[Any]]:
     """Return the table of prompts; `groups` is empty where no prompt belongs to one.
 
-    `pictures` is there where prompts have some: {role: digest} of each.
+    `pictures`, {role: digest} of each, is there where prompts have some.
     """
     groups = [prompt.group for prompt in prompts]
     pictures = [dict(prompt.pictures) for prompt in prompts]
@@ -65,14 +65,21 @@ def prompts_value(prompts: tuple[Prompt, ...]) -> dict[str, list[Any]]:
     }
 
 
+def prompts_document(prompts: tuple[Prompt, ...]) -> dict[str, list[Any]]:
+    """Return what is written of prompts: their table, and `names`, which are labels."""
+    names = [prompt.name for prompt in prompts]
+    return prompts_value(prompts) | ({"names": names} if any(names) else {})
+
+
 def prompts_of(value: Mapping[str, Any]) -> tuple[Prompt, ...]:
-    """Return the prompts in a table of `prompts_value`; ValueError, KeyError where it is none."""
+    """Return the prompts in what `prompts_document` gave; ValueError, KeyError for other things."""
     texts = value["texts"]
     groups = value["groups"] or [""] * len(texts)
     pictures = value.get("pictures") or [{}] * len(texts)
+    names = value.get("names") or [""] * len(texts)
     return tuple(
-        Prompt(text, group, tuple(sorted(own.items())))
-        for text, group, own in zip(texts, groups, pictures, strict=True)
+        Prompt(text, group, tuple(sorted(own.items())), name)
+        for text, group, own, name in zip(texts, groups, pictures, names, strict=True)
     )
 
 
