@@ -65,8 +65,9 @@ class ModelSpec:
     """A model as one experiment uses it: everything that decides its output is in here.
 
     `revision` is a hub commit, or "sha256:…" of a local folder's contents. `name` and `path` are
-    labels of this experiment and this machine, so they have no part in its identity. `loader` names
-    the code that makes the model of its weights; "" where the family never had another name.
+    labels of this experiment and this machine, so they have no part in its identity; no more have
+    `files`: (digest, path) of those that settings name by their digest. `loader` names the code
+    that makes the model of its weights; "" where the family never had another name.
     """
 
     name: str
@@ -79,6 +80,7 @@ class ModelSpec:
     batch_size: int
     settings: Mapping[str, Any]
     loader: str = ""
+    files: tuple[tuple[str, str], ...] = ()
 
     @property
     def code(self) -> str:

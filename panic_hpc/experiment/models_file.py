@@ -11,6 +11,9 @@ from panic_hpc.experiment.config import used_names
 from panic_hpc.experiment.tables import read_table
 from panic_hpc.validation.problems import shown
 
+FILES = ("path", "prototypes", "setup")
+"""Keys of a model's table, or of its steering, that name a file or folder."""
+
 
 def with_models_file(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
     """Return the table with the rows that it uses of its `models_file` among its models.
@@ -74,7 +77,18 @@ def _with_paths(models: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _with_path(row: Any, folder: Path) -> Any:
-    # os.path.expanduser leaves an unknown user's ~name as it is, where Path.expanduser raises.
-    if not isinstance(row, dict) or not isinstance(row.get("path"), str) or not row["path"]:
+    if not isinstance(row, dict):
         return row
-    return {**row, "path": str(folder.absolute() / os.path.expanduser(row["path"]))}
+    absolute = {key: _absolute(row[key], folder) for key in FILES if key in row}
+    steering = row.get("steering")
+    inner = {"steering": _with_path(steering, folder)} if isinstance(steering, dict) else {}
+    return {**row, **absolute, **inner}
+
+
+def _absolute(value: Any, folder: Path) -> Any:
+    """Return the name of a file from `folder` on, or a sweep of them."""
+    if isinstance(value, list):
+        return [_absolute(one, folder) for one in value]
+    # os.path.expanduser leaves an unknown user's ~name as it is, where Path.expanduser raises.
+    is_name = isinstance(value, str) and bool(value)
+    return str(folder.absolute() / os.path.expanduser(value)) if is_name else value

@@ -15,7 +15,7 @@ from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.resolution import Resolved
 from panic_hpc.keys import content_key
 from panic_hpc.paths import ExperimentPaths
-from panic_hpc.planning.pictures import are_ours, keep_pictures
+from panic_hpc.planning.pictures import are_ours, keep_model_files, keep_pictures
 from panic_hpc.planning.plan import Plan, PlanOptions, lay_out
 from panic_hpc.planning.plan_json import (
     described,
@@ -82,6 +82,7 @@ def write(plan: Plan, paths: ExperimentPaths) -> Manifest:
         # The manifest last: its presence says that planning finished, whatever was killed before.
         replace_file(paths.prompts, to_json(prompts_value(plan.prompts)))
         keep_pictures(plan, paths)
+        keep_model_files(plan, paths)
         # The lock may not hold on Lustre or NFS; link(2) lets one of two planners win there too.
         if not create_file(paths.manifest, to_json(_document(manifest))):
             return _same(manifest, paths)
@@ -118,7 +119,7 @@ def read(root: Path) -> Manifest:
     paths = ExperimentPaths(root)
     document = read_document(root)
     try:
-        manifest = _restored(document, _read_prompts(paths))
+        manifest = _restored(document, _read_prompts(paths), paths)
         whole = is_described_by(document["plan"], manifest)
     except (PanicError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ManifestError(f"{paths.manifest} does not make sense ({error})") from error
@@ -151,15 +152,18 @@ def _document(manifest: Manifest) -> dict[str, Any]:
         # Beside the plan and not in it: the key must be equal on two clusters.
         "paths": {spec.name: spec.path for spec in manifest.specs if spec.path},
         "seconds": dict(manifest.seconds),
-        **_families(manifest),
+        **_labels(manifest),
     }
     return document | {"checksum": content_key(document)}
 
 
-def _families(manifest: Manifest) -> dict[str, Any]:
-    """Return which family loads a model where that is not the one its keys are made of."""
-    others = {spec.name: spec.family for spec in manifest.specs if spec.family != spec.code}
-    return {"families": others} if others else {}
+def _labels(manifest: Manifest) -> dict[str, Any]:
+    """Return families where they are not those that keys are made of, and digests of files."""
+    labels = {
+        "families": {spec.name: spec.family for spec in manifest.specs if spec.family != spec.code},
+        "files": {s.name: [digest for digest, _ in s.files] for s in manifest.specs if s.files},
+    }
+    return {key: value for key, value in labels.items() if value}
 
 
 def _verified(paths: ExperimentPaths) -> dict[str, Any]:
@@ -194,15 +198,19 @@ def _read_prompts(paths: ExperimentPaths) -> tuple[Prompt, ...]:
     return prompts_of(_readable(paths.prompts))
 
 
-def _restored(document: Mapping[str, Any], prompts: tuple[Prompt, ...]) -> Manifest:
+def _restored(
+    document: Mapping[str, Any], prompts: tuple[Prompt, ...], kept: ExperimentPaths
+) -> Manifest:
     plan = document["plan"]
     paths, families = document["paths"], document.get("families", {})
+    files = document.get("files", {})
     specs = {
         name: ModelSpec(
             name=name,
             path=paths.get(name, ""),
             **{**value, "family": families.get(name, value["family"])},
             loader=value["family"] if name in families else "",
+            files=tuple((digest, str(kept.model_file(digest))) for digest in files.get(name, ())),
         )
         for name, value in plan["models"].items()
     }

@@ -8,6 +8,7 @@ from panic_hpc.models.checks.records import require_checked
 from panic_hpc.models.hub.cache import cache_directory
 from panic_hpc.models.loading import load_all
 from panic_hpc.models.numerics import numerics_class
+from panic_hpc.models.steering.settings import last_steered_step
 from panic_hpc.models.torch_setup import fix_threads
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.base import codec_of, with_codecs
@@ -66,7 +67,7 @@ class RunsStage(JournalledStage):
         allow = context.allow_other_numerics
         with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
             started = _started(context, shard, network, models)
-            runs = _resumed(started, course, journal)
+            runs = _resumed(started, course, settled_from(network.reached), journal)
             # The recorder ends before the arrays are made: its threads still write records.
             codec, n_threads = experiment.images.codec, context.cpus
             with Recorder(journal, codec, context.checkpoint_s, n_threads) as recorder:
@@ -111,10 +112,18 @@ def _started(
     return runs
 
 
-def _resumed(runs: list[RunProgress], course: NetworkCycle, journal: Journal) -> list[RunProgress]:
+def settled_from(specs: Sequence[ModelSpec]) -> int:
+    """Return the step from which on every round of a network is like the next one; pure."""
+    places = enumerate(specs)
+    return max(0, *(last_steered_step(s.settings, place, len(specs)) for place, s in places))
+
+
+def _resumed(
+    runs: list[RunProgress], course: NetworkCycle, settled: int, journal: Journal
+) -> list[RunProgress]:
     """Return runs as far as the journal tells, ready to go on."""
     for run in runs:
-        run.loop = _loop_finder(run.run, course)
+        run.loop = _loop_finder(run.run, course, settled)
     for record in journal.records:
         apply(record, runs, course.limits)
     for run in runs:
@@ -125,9 +134,9 @@ def _resumed(runs: list[RunProgress], course: NetworkCycle, journal: Journal) ->
     return runs
 
 
-def _loop_finder(run: Run, course: NetworkCycle) -> LoopFinder | None:
+def _loop_finder(run: Run, course: NetworkCycle, settled: int) -> LoopFinder | None:
     # Under per-step noise a repeated output proves nothing: the next seed is another.
-    return LoopFinder(len(course.places)) if run.noise == "fixed" else None
+    return LoopFinder(len(course.places), settled) if run.noise == "fixed" else None
 
 
 def _stored_output(run: RunProgress, course: NetworkCycle, journal: Journal) -> Any:
