@@ -16,9 +16,11 @@ MAX_DIFFERENCES = 20
 def described(plan: Plan) -> dict[str, Any]:
     """Return all that decides a plan's shards as a JSON value; prompts only by their key."""
     experiment = plan.experiment.model_dump(mode="json", exclude={"prompts", "models", "inputs"})
-    models = _without_labels(plan.experiment.models, {one.name: one.labels for one in plan.specs})
+    digests = {path: digest for spec in plan.specs for digest, path in spec.files}
+    labels = {one.name: one.labels for one in plan.specs}
+    tables = _with_digests(_without_labels(plan.experiment.models, labels), digests)
     return {
-        "experiment": experiment | {"models": models},
+        "experiment": experiment | {"models": tables},
         "prompts": {"count": len(plan.prompts), "key": content_key(prompts_value(plan.prompts))},
         "models": {spec.name: _spec_value(spec) for spec in plan.specs},
         "networks": [
@@ -43,11 +45,20 @@ def _without_labels(
     }
 
 
+def _with_digests(value: Any, digests: Mapping[str, str]) -> Any:
+    """Return tables with digests for the names of files that settings name."""
+    if isinstance(value, dict):
+        return {key: _with_digests(inner, digests) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_digests(inner, digests) for inner in value]
+    return digests.get(value, value) if isinstance(value, str) else value
+
+
 def _spec_value(spec: ModelSpec) -> dict[str, Any]:
     value = asdict(spec) | {"settings": dict(spec.settings)}
     # The name is the table's key; the path is where this machine has the weights, labels where it
     # has a server; the family is one of this version, where its loader stays.
-    del value["name"], value["path"], value["loader"], value["labels"]
+    del value["name"], value["path"], value["loader"], value["labels"], value["files"]
     return value | {"family": spec.code}
 
 

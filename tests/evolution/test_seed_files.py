@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from panic_hpc.cli.series import series
+from panic_hpc.cli.main_job.series import series
 from panic_hpc.errors import ConfigError, PanicError
 from panic_hpc.evolution.genome import read_population
 from panic_hpc.evolution.seed_files import DEEPEST, read_seed_file, seed_form
