@@ -18,6 +18,7 @@ from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning.pictures import are_ours, keep_model_files, keep_pictures
 from panic_hpc.planning.plan import Plan, PlanOptions, lay_out
 from panic_hpc.planning.plan_json import (
+    beside_plan,
     described,
     is_described_by,
     plan_differences,
@@ -150,24 +151,9 @@ def _document(manifest: Manifest) -> dict[str, Any]:
         "n_runs": manifest.n_runs,
         "plan": described(manifest),
         "seconds": dict(manifest.seconds),
-        **_beside_plan(manifest),
+        **beside_plan(manifest),
     }
     return document | {"checksum": content_key(document)}
-
-
-def _beside_plan(manifest: Manifest) -> dict[str, Any]:
-    """Return what is true of models on one machine: the key must be equal on two clusters.
-
-    That is where weights are, labels, digests of files, and which family loads a model where it is
-    not the one that its keys are made of.
-    """
-    specs = manifest.specs
-    families = {spec.name: spec.family for spec in specs if spec.family != spec.code}
-    labels = {spec.name: dict(spec.labels) for spec in specs if spec.labels}
-    files = {spec.name: [digest for digest, _ in spec.files] for spec in specs if spec.files}
-    more = {"families": families, "labels": labels, "files": files}
-    paths = {spec.name: spec.path for spec in specs if spec.path}
-    return {"paths": paths, **{name: told for name, told in more.items() if told}}
 
 
 def _verified(paths: ExperimentPaths) -> dict[str, Any]:

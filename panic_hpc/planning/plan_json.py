@@ -36,6 +36,21 @@ def described(plan: Plan) -> dict[str, Any]:
     }
 
 
+def beside_plan(plan: Plan) -> dict[str, Any]:
+    """Return what is true of models on one machine: the key must be equal on two clusters.
+
+    That is where weights are, labels, digests of files, and which family loads a model where it is
+    not the one that its keys are made of.
+    """
+    specs = plan.specs
+    families = {spec.name: spec.family for spec in specs if spec.family != spec.code}
+    labels = {spec.name: dict(spec.labels) for spec in specs if spec.labels}
+    files = {spec.name: [digest for digest, _ in spec.files] for spec in specs if spec.files}
+    more = {"families": families, "labels": labels, "files": files}
+    paths = {spec.name: spec.path for spec in specs if spec.path}
+    return {"paths": paths, **{name: told for name, told in more.items() if told}}
+
+
 def _without_labels(
     models: Mapping[str, Mapping[str, Any]], labels: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
