@@ -66,6 +66,7 @@ DOORS = {
     "av": ("report.video",),
     "pynvml": ("models.device.energy",),
     "jinja2": ("report.rendering",),
+    "networkx": ("report.family_tree",),
     "optuna": ("search.sampling",),
     "tensorboardX": ("report.tensorboard",),
 }

@@ -41,11 +41,14 @@ from panic_hpc.search.driving import completed
 from panic_hpc.search.rounds import kept
 from panic_hpc.store.dataset.dataset import open_dataset
 from panic_hpc.validation.record import read_record
+from panic_hpc.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from panic_hpc.store.dataset.dataset import Dataset
 
 Tell = Callable[[str], None]
+Complete = Callable[[GenerationPaths, SubmitRequest, "bool | Watcher"], Workspace]
+"""Plans, submits and merges the experiment of a round."""
 
 
 @dataclass(frozen=True)
@@ -105,17 +108,29 @@ def read_plan(root: Path) -> SeriesPlan:
 def history(root: Path, plan: SeriesPlan) -> list[Generation]:
     """Return the rounds that were begun, in order."""
     found = []
+    for number in begun(root, plan):
+        path = GenerationPaths(root, number).ranking
+        ranking = read_record(Ranking, path) if path.exists() else None
+        found.append(Generation(number, people_of(root, plan, number), ranking))
+    return found
+
+
+def begun(root: Path, plan: SeriesPlan) -> list[int]:
+    """Return the numbers of rounds whose individuals are known; all but the last are ranked."""
+    found: list[int] = []
     for number in range(plan.series.rounds):
         paths = GenerationPaths(root, number)
         if not all(paths.population(arm).exists() for arm in arms_of(plan)):
             break
-        people = {arm: _read_people(paths, arm) for arm in arms_of(plan)}
-        is_ranked = paths.ranking.exists()
-        ranking = read_record(Ranking, paths.ranking) if is_ranked else None
-        found.append(Generation(number, people, ranking))
-        if not is_ranked:
+        found.append(number)
+        if not paths.ranking.exists():
             break
     return found
+
+
+def people_of(root: Path, plan: SeriesPlan, number: int) -> dict[str, tuple[Individual, ...]]:
+    """Return the individuals of a round by arm, as they were written down."""
+    return {arm: _read_people(GenerationPaths(root, number), arm) for arm in arms_of(plan)}
 
 
 def arms_of(plan: SeriesPlan) -> tuple[str, ...]:
@@ -131,6 +146,7 @@ def advance(
     most_rounds: int | None = None,
     progress: bool | Watcher = False,
     tell: Tell = lambda text: None,
+    complete: Complete = completed,
 ) -> list[Generation]:
     """Go on with the series in `root`, at most `most_rounds` rounds, and return all rounds.
 
@@ -147,7 +163,9 @@ def advance(
         if not is_done:
             people = _populations(paths, plan, history(root, plan)[:number])
             tell(f"round {number + 1} of {plan.series.rounds}: {len(people[BRED])} individuals")
-            _work(paths, plan, people, request, progress)
+            asked = _experiment(paths, plan, people)
+            workspace = complete(paths, request, progress)
+            _rank(paths, plan, people, asked, workspace)
     return history(root, plan)
 
 
@@ -161,7 +179,7 @@ def _populations(
             people = _bred(plan, arm, before, paths.number)
             value = plan.population.model_copy(update={"individuals": people})
             kept(path, value.model_dump(mode="json"))
-    return {arm: _read_people(paths, arm) for arm in arms_of(plan)}
+    return people_of(paths.root, plan, paths.number)
 
 
 def _bred(
@@ -190,16 +208,14 @@ def _experiment(
     return asked
 
 
-def _work(
+def _rank(
     paths: GenerationPaths,
     plan: SeriesPlan,
     people: dict[str, tuple[Individual, ...]],
-    request: SubmitRequest,
-    progress: bool | Watcher,
+    asked: AskedRuns,
+    workspace: Workspace,
 ) -> None:
-    """Run and merge a round, and write down what came of it."""
-    asked = _experiment(paths, plan, people)
-    workspace = completed(paths, request, progress)
+    """Write down what came of a round that is merged."""
     with open_dataset(workspace.paths.dataset) as dataset:
         runs = runs_of_round(workspace.manifest, dataset)
         ranked = _ranked(paths, plan, asked, runs, dataset)

@@ -112,6 +112,12 @@ def expressions_of(plan: SeriesPlan, individual: Individual, number: int) -> lis
     ]
 
 
+def spoken_of(plan: SeriesPlan, individual: Individual, number: int) -> Expression:
+    """Return the first expression of an individual that says a word, its first where none does."""
+    found = expressions_of(plan, individual, number)
+    return next((one for one in found if one.text.strip()), found[0])
+
+
 def asked_of(plan: SeriesPlan, individuals: Iterable[Individual], number: int) -> AskedRuns:
     """Return what a round runs: individuals that say the same share its runs."""
     prompts: dict[str, int] = {}

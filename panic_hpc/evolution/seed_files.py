@@ -52,7 +52,12 @@ def read_seed_file(path: Path, vocabulary: Path | None = None) -> Population:
     """
     people = _people(path)
     names = [one.type for one in people[0].chromosomes]
-    loci = _vocabulary(vocabulary, names) if vocabulary else _loci_of(people)
+    loci = _loci_of(people)
+    if vocabulary:
+        own = _vocabulary(vocabulary, names)
+        # A list of words says nothing of chromosomes that are none of letters.
+        others = {name: of_it for name, of_it in loci.items() if not _has_letters(name)}
+        loci = {**others, **own} if vocabulary.suffix.lower() == ".txt" else own
     table = {
         "chromosomes": [{"name": name, "loci": list(loci.get(name, ()))} for name in names],
         "individuals": [_individual(one) for one in people],
@@ -161,6 +166,10 @@ def _vocabulary(path: Path, names: Sequence[str]) -> Mapping[str, list[str]]:
 
 def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _has_letters(name: str) -> bool:
+    return bool(_LETTERS.search(name)) or name.endswith(OTHERS)
 
 
 def _holds(name: str, locus: str) -> bool:

@@ -128,17 +128,21 @@ class SeriesPlan(Closed):
 _KEYS = (*Series.model_fields, *BreedingSettings.model_fields, *ArchiveSettings.model_fields)
 
 
-def read_series(path: Path, captions: Sequence[str] | None = None) -> SeriesPlan:
+def read_series(
+    path: Path, captions: Sequence[str] | None = None, *, seed: int | None = None
+) -> SeriesPlan:
     """Return the series in a file, with what it refers to; ConfigError with all that is wrong.
 
     With `captions` founders are what these say of the population's loci; else the population's own;
-    else, where it has none, as many as a round has, by chance.
+    else, where it has none, as many as a round has, by chance. `seed` goes before the file's.
     """
     table = read_table(path)
     try:
         series = Series.model_validate(table)
     except ValidationError as error:
         raise ConfigError(str(path), at_most(explained(error, (), _KEYS))) from None
+    if seed is not None:
+        series = series.model_copy(update={"seed": seed})
     experiment = base_experiment(path.parent / series.experiment)
     population = read_population(path.parent / series.population)
     if captions is not None:

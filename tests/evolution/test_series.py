@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import networkx
 import numpy as np
 import pytest
 from little_experiment import command_line, run_command, wait_for
@@ -16,7 +17,13 @@ from panic_hpc.backends.base import request_for
 from panic_hpc.errors import ConfigError, PanicError
 from panic_hpc.evolution.driving import Generation, Waiting, advance, history, read_plan, start
 from panic_hpc.evolution.progress import ancestors, diversity, kin_of, summaries
-from panic_hpc.evolution.ranking import RunsOfRound, by_measure, by_table
+from panic_hpc.evolution.ranking import (
+    RunsOfRound,
+    arms_of_individuals,
+    by_measure,
+    by_table,
+    runs_of_round,
+)
 from panic_hpc.evolution.rounds import (
     BRED,
     CONTROL,
@@ -28,11 +35,16 @@ from panic_hpc.evolution.rounds import (
     generation_of,
     next_generation,
 )
+from panic_hpc.evolution.seed_files import read_seed_file
 from panic_hpc.evolution.series_file import SeriesPlan, read_series
+from panic_hpc.evolution.voting_round import page_of_round
 from panic_hpc.models.base import Judged
 from panic_hpc.models.families.words import WordCounter
 from panic_hpc.paths import shipped_configs
 from panic_hpc.types import SCORE, TEXT, ModelSpec
+from panic_hpc.voting.folder import import_votes, votes_folder
+from panic_hpc.voting.questions import questions_on
+from panic_hpc.voting.votes import Preference, VotesFile
 
 BASE: dict[str, Any] = {
     "networks": [["DummyT2I", "DummyI2T"]],
@@ -344,3 +356,57 @@ def test_a_round_that_is_not_ranked_is_no_row(whole: Path) -> None:
     rounds = history(whole, plan)
     cut = [*rounds[:2], Generation(2, rounds[2].people, None)]
     assert len(summaries(cut, plan.population.chromosomes)) == 2
+
+
+def test_votes_on_individuals_rank_them(tmp_path: Path) -> None:
+    """Three voters prefer the same two individuals to all others, on the page's own questions."""
+    plan = read_series(written(tmp_path, measure=None, rank="votes", rounds=1))
+    root = tmp_path / "S"
+    start(root, plan)
+    with pytest.raises(Waiting, match="waits for votes"):
+        advance(root, plan, INLINE)
+    dataset, page = page_of_round(root, plan, 200, "Which?")
+    assert b"Which?" in page
+    liked = ["founder-002", "founder-004"]
+    asked = asked_of(plan, plan.population.individuals, 0)
+    with panic_hpc.open(dataset) as opened:
+        manifest = panic_hpc.open_workspace(dataset.parent).manifest
+        runs = runs_of_round(manifest, opened)
+        arms = arms_of_individuals(opened, asked, runs, list(asked.places))
+        owner = {row: arm.name for arm in arms for row in arm.rows.values()}
+        votes = []
+        for question in questions_on([arm for arm in arms if arm.rows], 200):
+            one, other = question.outputs
+            better = owner[one.row] in liked, owner[other.row] in liked
+            said = {(True, False): "one", (False, True): "other"}.get(better, "neither")
+            votes += [
+                Preference(voter=voter, at=1.0, one=one.of, other=other.of, better=said)  # type: ignore[arg-type]
+                for voter in ("Ada", "Bo", "Cy")
+            ]
+        sent = VotesFile(
+            format="panic_hpc votes 1", content_key=opened.content_key, votes=tuple(votes)
+        )
+    import_votes(votes_folder(dataset), sent)
+    (found,) = advance(root, plan, INLINE)
+    assert found.ranking is not None
+    owners = set(owner.values())
+    best = [one.id for one in found.ranking.bred if one.id in owners][:2]
+    assert set(best) == {name for name in liked if name in owners}
+
+
+def test_a_page_and_a_tree_show_the_series(tmp_path: Path, whole: Path) -> None:
+    run_command("series", "report", whole, "-o", tmp_path / "R")
+    page = (tmp_path / "R" / "index.html").read_text()
+    for part in ("figures/progress.png", "best.png", "tree.png", "by softmax selection"):
+        assert part in page
+    for name in ("figures/progress.csv", "best.png", "tree.png", "rounds.csv"):
+        assert (tmp_path / "R" / name).stat().st_size > 0
+    run_command("series", "tree", whole, "-o", tmp_path / "tree.graphml")
+    graph = networkx.read_graphml(tmp_path / "tree.graphml")
+    plan = read_plan(whole)
+    rounds = history(whole, plan)
+    assert rounds[-1].ranking is not None
+    assert set(graph.nodes) == ancestors(kin_of(rounds), rounds[-1].ranking.bred[0].id)
+    run_command("series", "export", whole, tmp_path / "gen.json")
+    again = read_seed_file(tmp_path / "gen.json")
+    assert [one.id for one in again.individuals] == [one.id for one in rounds[-1].people[BRED]]
