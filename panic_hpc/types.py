@@ -67,6 +67,7 @@ class ModelSpec:
     `revision` is a hub commit, or "sha256:…" of a local folder's contents. `name` and `path` are
     labels of this experiment and this machine, so they have no part in its identity. `loader` names
     the code that makes the model of its weights; "" where the family never had another name.
+    `labels` are settings that decide no output, such as where a server is.
     """
 
     name: str
@@ -79,6 +80,7 @@ class ModelSpec:
     batch_size: int
     settings: Mapping[str, Any]
     loader: str = ""
+    labels: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def code(self) -> str:

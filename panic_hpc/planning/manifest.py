@@ -148,18 +148,24 @@ def _document(manifest: Manifest) -> dict[str, Any]:
         "key": manifest.key,
         "n_runs": manifest.n_runs,
         "plan": described(manifest),
-        # Beside the plan and not in it: the key must be equal on two clusters.
-        "paths": {spec.name: spec.path for spec in manifest.specs if spec.path},
         "seconds": dict(manifest.seconds),
-        **_families(manifest),
+        **_beside_plan(manifest),
     }
     return document | {"checksum": content_key(document)}
 
 
-def _families(manifest: Manifest) -> dict[str, Any]:
-    """Return which family loads a model where that is not the one its keys are made of."""
-    others = {spec.name: spec.family for spec in manifest.specs if spec.family != spec.code}
-    return {"families": others} if others else {}
+def _beside_plan(manifest: Manifest) -> dict[str, Any]:
+    """Return what is true of models on one machine: the key must be equal on two clusters.
+
+    That is where weights are, labels, and which family loads a model where it is not the one that
+    its keys are made of.
+    """
+    specs = manifest.specs
+    families = {spec.name: spec.family for spec in specs if spec.family != spec.code}
+    labels = {spec.name: dict(spec.labels) for spec in specs if spec.labels}
+    more = {"families": families, "labels": labels}
+    paths = {spec.name: spec.path for spec in specs if spec.path}
+    return {"paths": paths, **{name: told for name, told in more.items() if told}}
 
 
 def _verified(paths: ExperimentPaths) -> dict[str, Any]:
@@ -197,12 +203,14 @@ def _read_prompts(paths: ExperimentPaths) -> tuple[Prompt, ...]:
 def _restored(document: Mapping[str, Any], prompts: tuple[Prompt, ...]) -> Manifest:
     plan = document["plan"]
     paths, families = document["paths"], document.get("families", {})
+    labels = document.get("labels", {})
     specs = {
         name: ModelSpec(
             name=name,
             path=paths.get(name, ""),
             **{**value, "family": families.get(name, value["family"])},
             loader=value["family"] if name in families else "",
+            labels=labels.get(name, {}),
         )
         for name, value in plan["models"].items()
     }
@@ -237,12 +245,13 @@ def _only_planner(root: Path) -> Iterator[None]:
 def _same(manifest: Manifest, paths: ExperimentPaths) -> Manifest:
     """Return `manifest`, which is there already; what differs is worth a full reading.
 
-    Folders of weights that were moved are written down: they are no part of the plan.
+    Folders of weights and servers that were moved are written down: they are no part of the plan.
     """
     document = read_document(paths.root)
     if document["key"] == manifest.key:
-        if document["paths"] != _document(manifest)["paths"]:
-            replace_file(paths.manifest, to_json(_document(manifest)))
+        own = _document(manifest)
+        if any(document.get(part) != own.get(part) for part in ("paths", "labels")):
+            replace_file(paths.manifest, to_json(own))
         return manifest
     # Only now: reading prompts and laying out takes seconds for a million runs, the keys a
     # millisecond.

@@ -20,6 +20,7 @@ from panic_hpc.experiment.stage_settings import with_stage_tables
 from panic_hpc.experiment.sweep import sweep, without_repeated_cells
 from panic_hpc.experiment.tables import NOTHING
 from panic_hpc.keys import run_key
+from panic_hpc.models.base import is_repeatable
 from panic_hpc.planning.networks import Network, PlanOptions, plan_networks, prompt_problems
 from panic_hpc.planning.seeds import Seed, expand_seeds
 from panic_hpc.types import ModelSpec, Noise, Prompt, Run
@@ -75,6 +76,12 @@ class Plan:
         models = [model for network in self.networks for model in network.models]
         models += [*self.embedding_models, *chain(*self.stage_models.values())]
         return tuple({model.name: model for model in models}.values())
+
+    @property
+    def not_repeatable(self) -> tuple[str, ...]:
+        """The names of models that may give another output when they are asked again."""
+        families = installed.plugins("families")
+        return tuple(spec.name for spec in self.specs if not is_repeatable(families, spec))
 
     @cached_property
     def run_shards(self) -> tuple[RunShard, ...]:

@@ -16,8 +16,9 @@ MAX_DIFFERENCES = 20
 def described(plan: Plan) -> dict[str, Any]:
     """Return all that decides a plan's shards as a JSON value; prompts only by their key."""
     experiment = plan.experiment.model_dump(mode="json", exclude={"prompts", "models", "inputs"})
+    models = _without_labels(plan.experiment.models, {one.name: one.labels for one in plan.specs})
     return {
-        "experiment": experiment | {"models": _without_labels(plan.experiment.models)},
+        "experiment": experiment | {"models": models},
         "prompts": {"count": len(plan.prompts), "key": content_key(prompts_value(plan.prompts))},
         "models": {spec.name: _spec_value(spec) for spec in plan.specs},
         "networks": [
@@ -33,18 +34,20 @@ def described(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _without_labels(models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _without_labels(
+    models: Mapping[str, Mapping[str, Any]], labels: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
     return {
-        name: {key: value for key, value in table.items() if key not in LABELS}
+        name: {k: v for k, v in table.items() if k not in LABELS and k not in labels.get(name, {})}
         for name, table in models.items()
     }
 
 
 def _spec_value(spec: ModelSpec) -> dict[str, Any]:
     value = asdict(spec) | {"settings": dict(spec.settings)}
-    # The name is the table's key; the path is where this machine has the weights; the family is
-    # one of this version, where its loader stays.
-    del value["name"], value["path"], value["loader"]
+    # The name is the table's key; the path is where this machine has the weights, labels where it
+    # has a server; the family is one of this version, where its loader stays.
+    del value["name"], value["path"], value["loader"], value["labels"]
     return value | {"family": spec.code}
 
 

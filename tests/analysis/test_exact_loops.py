@@ -5,7 +5,7 @@ import pytest
 
 from panic_hpc import installed
 from panic_hpc.analysis import FigureSpec, TrajectorySet, analysis, refused
-from panic_hpc.analysis.analyses.loops import repeats
+from panic_hpc.analysis.analyses.staying.loops import repeats
 from panic_hpc.errors import PanicError
 
 

@@ -377,8 +377,8 @@ def test_votes_on_individuals_rank_them(tmp_path: Path) -> None:
         votes = []
         for question in questions_on([arm for arm in arms if arm.rows], 200):
             one, other = question.outputs
-            better = [owner[shown.row] in liked for shown in (one, other)]
-            said = {(True, False): "one", (False, True): "other"}.get(tuple(better), "neither")
+            better = owner[one.row] in liked, owner[other.row] in liked
+            said = {(True, False): "one", (False, True): "other"}.get(better, "neither")
             votes += [
                 Preference(voter=voter, at=1.0, one=one.of, other=other.of, better=said)  # type: ignore[arg-type]
                 for voter in ("Ada", "Bo", "Cy")

@@ -24,7 +24,7 @@ from panic_hpc.analysis.comparing.comparison import compare
 from panic_hpc.analysis.records import AnalysisRecord
 from panic_hpc.analysis.simulation.dataset import write_dataset
 from panic_hpc.analysis.simulation.planted import Planted
-from panic_hpc.cli.report import report_directory
+from panic_hpc.cli.datasets.report import report_directory
 from panic_hpc.errors import PanicError
 from panic_hpc.report.figures.drawing import draw
 from panic_hpc.report.page.answers import answered

@@ -36,8 +36,8 @@ def demo(
     Interrupted, it goes on where it stopped when typed again.
     """
     import panic_hpc
-    from panic_hpc.cli.plan import print_summary, summary_of
-    from panic_hpc.cli.submission import report_what_is_left
+    from panic_hpc.cli.main_job.plan import print_summary, summary_of
+    from panic_hpc.cli.main_job.submission import report_what_is_left
     from panic_hpc.paths import shipped_configs
 
     workspace = panic_hpc.plan(shipped_configs() / "experiments" / EXPERIMENT, directory)
@@ -52,7 +52,7 @@ def show(paths: "ExperimentPaths") -> None:
     """Print the summary of an experiment's dataset and write its report."""
     import panic_hpc
     from panic_hpc.analysis.summary import summarise
-    from panic_hpc.cli.report import make_report
+    from panic_hpc.cli.datasets.report import make_report
     from panic_hpc.report.writing import ReportRequest
 
     with panic_hpc.open(paths.dataset) as dataset:

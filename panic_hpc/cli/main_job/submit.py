@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from panic_hpc.cli.submission import carry_out, shares_options
+from panic_hpc.cli.main_job.submission import carry_out, shares_options
 
 PANEL = ("The main job", 2)
 

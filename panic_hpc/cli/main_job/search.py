@@ -36,7 +36,7 @@ def search(
     Whatever ended it, the same command goes on where it was.
     """
     from panic_hpc.backends.base import request_for
-    from panic_hpc.cli.submission import executor_named
+    from panic_hpc.cli.main_job.submission import executor_named
     from panic_hpc.search.driving import advance, best_first
     from panic_hpc.search.search_file import read_search
 

@@ -88,6 +88,7 @@ def _to_json(result: "Verified") -> dict[str, Any]:
         "content_key": result.content_key,
         "incomplete_diagrams": result.n_incomplete,
         "undecoded_images": result.n_undecoded,
+        "not_repeatable": list(result.not_repeatable),
         "findings": [finding.to_json() for finding in result.findings],
     }
 
@@ -101,6 +102,8 @@ def _print(result: "Verified") -> None:
             f"{result.n_undecoded} pictures were not decoded: that needs Pillow. "
             "pip install 'panic-hpc[pictures]'"
         )
+    for name in result.not_repeatable:
+        say(f"{result.path}: {name} is recorded, not repeatable")
     if not result.findings:
         say(f"{result.path}: clean {result.kind}{key}")
         return

@@ -61,7 +61,7 @@ def vote(
     dataset.
     """
     from panic_hpc.analysis.comparing.arms import all_arms
-    from panic_hpc.cli.compare import opened
+    from panic_hpc.cli.datasets.compare import opened
     from panic_hpc.voting.folder import votes_folder
 
     with opened(source) as dataset:

@@ -47,7 +47,7 @@ def report(
     Open its index.html in a browser, from a disk or a stick: it asks nobody for anything. Analyses
     that were not run of this content yet are run first.
     """
-    from panic_hpc.cli.export import dataset_path
+    from panic_hpc.cli.datasets.export import dataset_path
     from panic_hpc.report.writing import ReportRequest
 
     request = ReportRequest(most_points=points, most_pictures=pictures, force=force)

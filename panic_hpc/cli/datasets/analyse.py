@@ -65,7 +65,7 @@ def analyse(
     from panic_hpc.analysis.running import AnalysisRequest
     from panic_hpc.analysis.running import analyse as run_analyses
     from panic_hpc.analysis.settings import parse_settings
-    from panic_hpc.cli.export import dataset_path
+    from panic_hpc.cli.datasets.export import dataset_path
 
     if wants_list or source is None:
         _list(script, as_json, wants_list)

@@ -23,6 +23,7 @@ PANEL = ("The main job", 3)
 
 WATCH_S = 10.0
 SHOWN = 20
+NOT_REPEATABLE = "recorded, not repeatable: a server answers for it"
 
 
 def register(app: typer.Typer) -> None:
@@ -77,6 +78,8 @@ def _show(workspace: "Workspace", found: "Status", *, as_json: bool) -> None:
             warn(f"    {one.hint}")
     for line in _pending(found):
         say(line)
+    for name in workspace.manifest.not_repeatable:
+        say(f"{name}: {NOT_REPEATABLE}")
     if reason := halt_reason(workspace.paths.halt, clock.now()):
         warn(f"{reason}: workers leave at once until `submit` or `retry` withdraws that")
     say(_next_line(found))
@@ -188,6 +191,7 @@ def to_json(workspace: "Workspace", found: "Status") -> dict[str, Any]:
         "experiment": str(workspace.paths.root),
         "manifest": workspace.manifest.key,
         "complete": found.is_complete,
+        "not_repeatable": list(workspace.manifest.not_repeatable),
         "stages": {stage: dict(found.counts(stage)) for stage in found.stages},
         "shards": [
             _shard_json(one)

@@ -82,7 +82,7 @@ def compare(
 
 def opened(source: Path) -> "Dataset":
     """Open a dataset, or that of an experiment, which is merged first where it is not yet."""
-    from panic_hpc.cli.export import dataset_path
+    from panic_hpc.cli.datasets.export import dataset_path
     from panic_hpc.merging.assembling import MergeOptions
     from panic_hpc.stages.merge.experiments import merge
     from panic_hpc.store.dataset.dataset import open_dataset
