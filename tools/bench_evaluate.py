@@ -31,10 +31,10 @@ from panic_hpc.planning import manifest
 from panic_hpc.planning.manifest import Manifest
 from panic_hpc.planning.plan import make_plan
 from panic_hpc.stages.codecs.base import codec_of
-from panic_hpc.stages.metrics.stage import METRICS
 from panic_hpc.stages.outputs import Outputs
 from panic_hpc.stages.runs.stage import RunsStage
 from panic_hpc.store.format.shard import open_shard
+from panic_hpc.store.results.metrics import METRICS
 
 LATENCY_S = 0.2
 PROMPTS = ["a red circle", "two blue squares", "a small star", "three green crosses"]

@@ -114,5 +114,5 @@ EXPECTED_SSIM = 0.1899812387686082
 
 
 def test_lpips_is_refused_rather_than_imitated() -> None:
-    with pytest.raises(ValidationError, match="neither its weights .* could be had"):
+    with pytest.raises(ValidationError, match=r"neither its weights .* could be had"):
         PixelSettings.model_validate({"score": "lpips", "against": "previous"})
