@@ -21,15 +21,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(STAMP)
 	$(BIN)/panic-hpc demo $(DEMO)
 
-# Three processes for two cores: tests wait for processes that they started for a third of their time.
 # Files are begun in the order of tests/conftest.py, the longest first.
 IN_FILES := --dist loadfile --no-loadscope-reorder
 
-# The tests of a real Slurm wait for most of their time: each file of them has a testbed of its own.
+# Four processes for two cores, as tests of a real Slurm do little else than wait; each file of
+# those has a testbed of its own.
 test: $(STAMP)
 	tests/install-system
-	$(BIN)/python -m pytest -q -m 'not long and not slurm' -n 3 $(IN_FILES) $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -q -m 'not long and slurm' -n 3 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m 'not long' -n 4 $(IN_FILES) $(PYTEST_ARGS)
 
 # What make test has a part of: more seeds, sizes, faults and models of the same tests.
 test-long: $(STAMP)

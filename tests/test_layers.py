@@ -44,7 +44,7 @@ LAYERS = (
     ("analysis",),
     ("voting",),
     ("report",),
-    ("cli", "api", "search", "__main__"),
+    ("cli", "api", "search", "evolution", "__main__"),
 )
 STRANGERS = {
     "analysis": ("stages", "workspace", "worker", "backends", "models"),
@@ -66,6 +66,7 @@ DOORS = {
     "av": ("report.video",),
     "pynvml": ("models.device.energy",),
     "jinja2": ("report.rendering",),
+    "networkx": ("report.family_tree",),
     "optuna": ("search.sampling",),
     "tensorboardX": ("report.tensorboard",),
 }

@@ -292,9 +292,7 @@ def _add_actions(
 
 
 def _span(times: tuple[float, float] | None) -> dict[str, str]:
-    if times is None:
-        return {}
-    return {"startTime": _moment(times[0]), "endTime": _moment(times[1])}
+    return {"startTime": _moment(times[0]), "endTime": _moment(times[1])} if times else {}
 
 
 def _moment(seconds: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from panic_hpc.analysis.answering import greatest, overall
+from panic_hpc.analysis.answering import overall
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS
 from panic_hpc.analysis.estimators.dynamics.displacement import FEWEST_LAGS, fit_saturation
@@ -253,11 +253,13 @@ def _summary(rows: list[dict[str, Any]]) -> Statement:
 
 
 def answer(found: AnalysisResult) -> Statement | None:
-    """Return how many networks forget, and what is left where most is."""
-    counts, most = overall(found), greatest("most is left in")(found)
-    if counts is None or most is None:
+    """Return how many networks forget, and how much of the prompt is left in all of them."""
+    counts = overall(found)
+    left = [one.value for one in found.statements if one.subject and one.value == one.value]
+    if counts is None or not left:
         return counts
-    return replace(most, sentence=f"{counts.sentence}; {most.sentence}")
+    told = f"{min(left):.0%} to {max(left):.0%} of what sets strangers apart is left of it"
+    return replace(counts, sentence=f"{counts.sentence}; {told}")
 
 
 PLUGINS = (

@@ -12,6 +12,7 @@ from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS, share_interval
 from panic_hpc.analysis.estimators.dynamics.changes import change_points
 from panic_hpc.analysis.estimators.survival.kaplan_meier import Survival, kaplan_meier
+from panic_hpc.analysis.estimators.unit_means import unit_means
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, looked_at, units_of
 from panic_hpc.analysis.results import (
@@ -178,20 +179,8 @@ def _told(
 
 def more_often_than(is_so: list[bool], prompts: list[str], rate: float) -> float:
     """Return p that the mean share over prompts is at most `rate`; nan of too few prompts."""
-    from scipy import stats
-
-    from panic_hpc.analysis.estimators.variance.factors import factor
-
-    part = factor("prompt", prompts)
-    shares = part.means(np.asarray(is_so, float))
-    if part.n_levels < FEWEST_UNITS:
-        return float("nan")
-    error = float(shares.std(ddof=1)) / math.sqrt(len(shares))
-    away = float(shares.mean()) - rate
-    if error == 0:
-        # All prompts alike: how likely that is at the rate itself.
-        return float(rate ** len(shares)) if away > 0 else 1.0
-    return float(stats.t.sf(away / error, len(shares) - 1))
+    means = unit_means(is_so, prompts)
+    return means.p_above(rate, alike=rate) if means.n >= FEWEST_UNITS else float("nan")
 
 
 PLUGINS = (

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from panic_hpc.analysis.answering import greatest
+from panic_hpc.analysis.answering import in_networks
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS, share_interval
 from panic_hpc.analysis.figure_spec import FigureSpec
@@ -115,14 +115,16 @@ def analyse_loops(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisR
 
 
 def answer(found: AnalysisResult) -> Statement | None:
-    """Return whether runs are stuck in exact loops, by the network that loops most."""
-    if not found.statements:
-        return None
-    most = max(found.statements, key=lambda one: one.value)
-    if most.value == 0:
+    """Return whether runs are stuck in exact loops: in how many networks some are."""
+    if found.statements and not any(one.value for one in found.statements):
         sentence = "Not in an exact loop: no run ends in repeats of an earlier text"
-        return replace(most, subject="", sentence=sentence)
-    return greatest("Exact loops are most frequent in")(found)
+        return replace(found.statements[0], subject="", sentence=sentence)
+    return _by_network(found)
+
+
+_by_network = in_networks(
+    "runs end in exact loops", lambda one: one.value > 0, "shares of runs", ".0%"
+)
 
 
 def _statement(
