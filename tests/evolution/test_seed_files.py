@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from panic_hpc.cli.main_job.series import series
+from panic_hpc.cli.series import verbs
 from panic_hpc.errors import ConfigError, PanicError
 from panic_hpc.evolution.genome import read_population
 from panic_hpc.evolution.seed_files import DEEPEST, read_seed_file, seed_form
@@ -95,7 +95,7 @@ def test_another_file_is_refused(tmp_path: Path, text: str, told: str) -> None:
 
 def test_the_verb_writes_a_population_that_is_read(tmp_path: Path) -> None:
     output = tmp_path / "founders.json"
-    done = CliRunner().invoke(series, ["import", str(FILE), str(output)])
+    done = CliRunner().invoke(verbs(), ["import", str(FILE), str(output)])
     assert done.exit_code == 0, done.output
     assert "2 individuals, 3 chromosomes, 6 loci" in done.output.replace("\n", " ")
     assert read_population(output) == read_seed_file(FILE)
