@@ -50,7 +50,8 @@ def in_networks(
     """Return an answer that counts networks: "In 3 of 4 networks …; changes from -0.07 to +0.01".
 
     The most extreme of many networks is extreme by chance too; a count of all is not. Of one
-    network it is that network's statement.
+    network it is that network's statement; where others could not be told, it says so, and has no
+    interval, which would not be one of the dataset.
 
     Args:
         what: what `holds` of a network.
@@ -64,7 +65,7 @@ def in_networks(
         known = [one for one in found.statements if math.isfinite(one.value)]
         parts = [one for one in known if one.sentence.startswith(begins)]
         if len(parts) < 2:
-            return replace(parts[0], subject="") if parts else None
+            return _alone(parts[0], found) if parts else None
         count, values = sum(map(holds, parts)), [one.value for one in parts]
         return Statement(
             "",
@@ -74,3 +75,10 @@ def in_networks(
         )  # fmt: skip
 
     return answer
+
+
+def _alone(one: Statement, found: AnalysisResult) -> Statement:
+    if found.n_units.get("networks", 1) < 2:
+        return replace(one, subject="")
+    sentence = f"It can be told of one network alone, {one.subject}: {one.sentence}"
+    return replace(one, subject="", sentence=sentence, low=math.nan, high=math.nan)

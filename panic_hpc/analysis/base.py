@@ -20,7 +20,7 @@ QUESTIONS = (
 """Upstream's four."""
 LEADS: Mapping[str, tuple[str, ...]] = {
     QUESTIONS[0]: ("prediction", "networks", "sensitivity"),
-    QUESTIONS[1]: ("settling", "stationarity", "recurrence", "jumps", "loops", "periodicity"),
+    QUESTIONS[1]: ("settling", "stationarity", "loops", "jumps", "recurrence", "periodicity"),
     QUESTIONS[2]: ("neighbours", "shared-attractors", "convergence", "run-distances"),
     QUESTIONS[3]: ("components", "places", "ladder", "drift-shares"),
 }

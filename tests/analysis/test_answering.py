@@ -1,5 +1,6 @@
 """What an analysis declares for the report holds of what it really finds."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,10 @@ def test_networks_are_counted_and_one_alone_speaks_for_itself() -> None:
     assert counted is not None
     assert (counted.value, counted.n, counted.replication) == (0.5, 2, "networks")
     assert sentence(answer(AnalysisResult(TOLD.statements[3:]))) == "It is there"
+    several = answer(AnalysisResult(TOLD.statements[3:], n_units={"networks": 4}))
+    assert sentence(several) == "It can be told of one network alone, b: It is there"
+    assert several is not None
+    assert math.isnan(several.low)
     assert answer(AnalysisResult()) is None
 
 
