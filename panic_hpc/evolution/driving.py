@@ -64,6 +64,10 @@ class Waiting(PanicError):  # noqa: N818 - a state, not a fault
     """A series cannot go on before somebody has voted or written a table; the hint says how."""
 
 
+class UnderWay(Waiting):
+    """A round was submitted as jobs, and nobody has to wait for it."""
+
+
 def start(root: Path, plan: SeriesPlan) -> Generation:
     """Begin a series in `root`, or find it there; write its first population and experiment.
 
@@ -253,13 +257,27 @@ def _ranked(
         if not paths.table.exists():
             raise Waiting(
                 f"Round {paths.number + 1} is merged, and waits for its table",
-                hint=f"Write {paths.table} with a column individual, the best first (ranks in a "
-                "column rank may tie); then type this command again",
+                hint=what_people_do(paths, series.rank),
             )
         ranked = by_table(ranked, paths.table)
     hint = f"panic-hpc status {paths.experiment}, and panic-hpc compare {paths.experiment}, say why"
     require_some_value(ranked, f"every run failed, or has no {series.measure or 'rank'}", hint)
     return ranked
+
+
+def what_people_do(paths: GenerationPaths, rank: str) -> str:
+    """Return what people do before a round that is merged can be ranked, "" for nothing."""
+    if rank == "votes":
+        return (
+            f"panic-hpc series vote {paths.root} --page vote.html asks for votes, panic-hpc vote "
+            f"{paths.experiment} --import FILE.json takes them; then advance again"
+        )
+    if rank == "file":
+        return (
+            f"Write {paths.table} with a column individual, the best first (ranks in a column rank "
+            "may tie); then advance again"
+        )
+    return ""
 
 
 def _voted(
@@ -274,10 +292,8 @@ def _voted(
 
     votes = latest(read_votes(votes_folder(dataset.path)).votes)
     if not votes:
-        here = paths.experiment
         raise Waiting(
             f"Round {paths.number + 1} is merged, and waits for votes",
-            hint=f"panic-hpc series vote {paths.root} --page vote.html asks for them, "
-            f"panic-hpc vote {here} --import FILE.json takes them; then type this command again",
+            hint=what_people_do(paths, "votes"),
         )
     return by_votes(ranked, dataset, asked, runs, votes)

@@ -410,3 +410,21 @@ def test_a_page_and_a_tree_show_the_series(tmp_path: Path, whole: Path) -> None:
     run_command("series", "export", whole, tmp_path / "gen.json")
     again = read_seed_file(tmp_path / "gen.json")
     assert [one.id for one in again.individuals] == [one.id for one in rounds[-1].people[BRED]]
+
+
+def test_parents_are_drawn_from_the_archive_of_all_rounds_where_that_is_asked(
+    tmp_path: Path,
+) -> None:
+    archive = {"descriptors": {"steps": [1.0]}, "parents": True}
+    plan = read_series(written(tmp_path, archive=archive))
+    people = plan.population.individuals
+    first = [Ranked(one.id, float(k), 1, 0, 0, (float(k % 2),)) for k, one in enumerate(people)]
+    second = next_generation(plan, BRED, [(people, best_first(first, maximise=True))], 1)
+    poor = [Ranked(one.id, -1.0, 1, 0, 0, (0.0,)) for one in second]
+    before = [(people, tuple(first)), (second, tuple(poor))]
+    third = next_generation(plan, BRED, before, 2)
+    # Of either kind the best is a founder of the first round.
+    parents = {parent.id for one in third for parent in one.parents}
+    assert parents == {"founder-003", "founder-004"}
+    control = next_generation(plan, CONTROL, before, 2)
+    assert {p.id for one in control for p in one.parents} <= {one.id for one in second}
