@@ -42,7 +42,7 @@ quick: $(STAMP)
 BASE := .venv-base
 test-base:
 	$(PYTHON) -m venv $(BASE)
-	$(BASE)/bin/pip install --quiet --constraint constraints.txt --editable '.[analysis,engines,mpi,publish,video,energy,search,tensorboard,dev]' pillow
+	$(BASE)/bin/pip install --quiet --constraint constraints.txt --editable '.[analysis,engines,mpi,publish,video,energy,search,survival,tensorboard,dev]' pillow
 	$(BASE)/bin/python -m pytest -m "$(WITHOUT_COMPUTE)" $(PYTEST_ARGS) $(BASE_TESTS)
 
 # The lowest version of every direct dependency that pyproject.toml allows, and for each of them the
@@ -55,7 +55,7 @@ test-lowest:
 	$(PYTHON) tools/lowest_versions.py >$(LOWEST)/constraints.txt
 	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST)/constraints.txt scikit-build-core nanobind cmake ninja setuptools wheel
 	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST)/constraints.txt --no-build-isolation \
-	    --editable '.[compute,analysis,engines,mpi,publish,video,energy,search,tensorboard,dev]'
+	    --editable '.[compute,analysis,engines,mpi,publish,video,energy,search,survival,tensorboard,dev]'
 	$(LOWEST)/bin/python -m pytest -q -m 'not slurm and not apptainer and not programs and not long' \
 	    -n 2 --dist loadfile $(PYTEST_ARGS) $(LOWEST_TESTS)
 
@@ -95,5 +95,5 @@ clean:
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[compute,analysis,engines,mpi,publish,video,energy,search,tensorboard,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[compute,analysis,engines,mpi,publish,video,energy,search,survival,tensorboard,dev]'
 	touch $@

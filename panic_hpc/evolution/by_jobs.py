@@ -145,11 +145,9 @@ def behind(round_jobs: Sequence[ArrayJob]) -> str:
 
     Either alone would wait for ever: for a job that waits for one that failed, or for a failure.
     """
-    last = [one.job_id for one in round_jobs if one.stage == MERGE]
-    others = [one.job_id for one in round_jobs if one.stage != MERGE]
-    if not last:
-        return after(others)
-    return "?".join([after(last), *(f"afternotok:{job}" for job in others)])
+    # In the order of submission a merge is last.
+    *others, last = [one.job_id for one in round_jobs]
+    return "?".join([after([last]), *(f"afternotok:{job}" for job in others)])
 
 
 def small(cluster: Cluster) -> Cluster:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from panic_hpc import installed
 from panic_hpc.disk.strict_json import parse_json
@@ -16,6 +16,8 @@ from panic_hpc.validation.problems import shown
 WORKFLOW = "workflow"
 """The setting that is a file beside the experiment: see the family `comfyui`."""
 MAX_WORKFLOW_BYTES = 4 * 2**20
+FILES = ("path", "prototypes", "setup", WORKFLOW)
+"""Keys of a model's table, or of its steering, that name a file or folder."""
 
 
 def with_models_file(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
@@ -82,13 +84,21 @@ def _with_paths(models: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def _with_path(row: Any, folder: Path) -> Any:
     if not isinstance(row, dict):
         return row
-    named = {key: row[key] for key in ("path", WORKFLOW) if _names_a_file(row.get(key))}
+    absolute = {key: _absolute(row[key], folder) for key in FILES if key in row}
+    steering = row.get("steering")
+    inner = {"steering": _with_path(steering, folder)} if isinstance(steering, dict) else {}
+    return {**row, **absolute, **inner}
+
+
+def _absolute(value: Any, folder: Path) -> Any:
+    """Return the name of a file from `folder` on, or a sweep of them."""
+    if isinstance(value, list):
+        return [_absolute(one, folder) for one in value]
     # os.path.expanduser leaves an unknown user's ~name as it is, where Path.expanduser raises.
-    places = {k: str(folder.absolute() / os.path.expanduser(name)) for k, name in named.items()}
-    return {**row, **places}
+    return str(folder.absolute() / os.path.expanduser(value)) if _names_a_file(value) else value
 
 
-def _names_a_file(value: object) -> bool:
+def _names_a_file(value: object) -> TypeGuard[str]:
     """Say whether a value is a file's name, and not its content or nothing."""
     return isinstance(value, str) and bool(value) and not value.lstrip().startswith("{")
 

@@ -33,12 +33,14 @@ class Turn(NamedTuple):
     """What a model may know of an item beside what it reads: whose turn it is.
 
     `step` is the position in the run, `text` that of the prompt ("" for none), `pictures` those of
-    the prompt by role, (H, W, 3) uint8, not to be written to.
+    the prompt by role, (H, W, 3) uint8, not to be written to; `iteration` is how often the run has
+    been at this place of its network before. The items of a call are all at one step.
     """
 
     step: int
     text: str
     pictures: "Mapping[str, np.ndarray]"
+    iteration: int = 0
 
 
 class GenerativeModel(Protocol):

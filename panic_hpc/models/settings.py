@@ -11,16 +11,21 @@ What decides no output, such as where a server is or how long it is waited for, 
 part of the identity either, and changed without another plan.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
 from panic_hpc.types import ModelSpec
 
 Settings = TypeVar("Settings", bound=BaseModel)
+
+CLOSED = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+"""Of tables within settings: no unknown keys, nothing converted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,27 @@ class Label:
 def labels_of(settings: BaseModel) -> dict[str, Any]:
     """Return the settings that decide no output."""
     return settings.model_dump(mode="json", include=set(_labels(type(settings))))
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Marks a setting that names a file, "" for none: its contents are part of the identity."""
+
+
+def located_files(settings: BaseModel) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield (place, name) of every file that settings name, in nested tables too."""
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            yield from (((name, *place), file) for place, file in located_files(value))
+        elif value and any(isinstance(mark, Located) for mark in field.metadata):
+            yield (name,), value
+
+
+def sha256_of(path: Path) -> str:
+    """Return "sha256:…" of a file's bytes; OSError where it cannot be read."""
+    with path.open("rb") as stream:
+        return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def identity_of(settings: BaseModel) -> dict[str, Any]:
@@ -78,3 +104,9 @@ def wrong(problem: str) -> PydanticCustomError:
     """Return the error whose message is `problem` and nothing else, whatever braces it holds."""
     # pydantic formats the template; a prompt with braces would be read as a field.
     return PydanticCustomError("problem", "{problem}", {"problem": problem})
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first thing that a file's contents have wrong, and where."""
+    found = error.errors()[0]
+    return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"

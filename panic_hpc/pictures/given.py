@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.errors import ShardError
 from panic_hpc.pictures.stored import (
     FOREIGN_FORMATS,
     decoded,
@@ -81,6 +82,17 @@ def read_kept(path: Path, digest: str) -> KeptPicture:
     if pixel_digest(pixels) != digest:
         raise ValueError("its pixels are not those that the experiment was planned with")
     return KeptPicture(content, pixels)
+
+
+def require_kept(path: Path, digest: str) -> KeptPicture:
+    """Return a picture that plan kept; ShardError where it is not there, or is another."""
+    try:
+        return read_kept(path, digest)
+    except (OSError, ValueError) as error:
+        raise ShardError(
+            f"{path}, a picture of a prompt, cannot be used ({error})",
+            hint="Plan the experiment anew in a new directory",
+        ) from error
 
 
 def _known(content: bytes, use: Callable[[Any], T]) -> T:

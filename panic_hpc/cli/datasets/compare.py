@@ -57,6 +57,7 @@ def compare(
     from panic_hpc.disk.files import without_nan
     from panic_hpc.disk.overwriting import admit
     from panic_hpc.report.comparison_sheet import comparison_sheet
+    from panic_hpc.voting.run_votes import VOTE_MEASURES, measured_votes
 
     with ExitStack() as stack:
         datasets = [stack.enter_context(opened(source)) for source in sources]
@@ -67,15 +68,18 @@ def compare(
             admit(sheet, [dataset.path for dataset in datasets], force=force)
         arms = arms_of(datasets, by)
         base = baseline_of(arms, baseline)
-        found = [compare_arms(arms, base, name, level=level) for name in measures]
+        more = measured_votes
+        found = [compare_arms(arms, base, name, level=level, more=more) for name in measures]
         if sheet is not None:
-            comparison_sheet(arms, measures, sheet)
+            comparison_sheet(arms, measures, sheet, more)
     if as_json:
         drawn = {"sheet": str(sheet)} if sheet else {}
         say_json({"comparisons": [without_nan(asdict(one)) for one in found], **drawn})
         return
     for one in found:
         _print(one)
+        if one.measure in VOTE_MEASURES:
+            warn("  Over prompts alone: `panic-hpc vote` has intervals over voters too")
     if sheet is not None:
         say(f"{'sheet':20} {sheet}")
 
@@ -95,8 +99,11 @@ def opened(source: Path) -> "Dataset":
 
 def _list(dataset: "Dataset", as_json: bool) -> None:
     from panic_hpc.analysis.comparing.measures import known_measures
+    from panic_hpc.voting.folder import votes_folder
+    from panic_hpc.voting.run_votes import VOTE_MEASURES
 
-    known = known_measures(dataset)
+    is_voted_on = any(votes_folder(dataset.path).glob("*.jsonl"))
+    known = [*known_measures(dataset), *(VOTE_MEASURES if is_voted_on else ())]
     if as_json:
         say_json({"measures": known})
         return

@@ -8,8 +8,9 @@ import typer
 
 from panic_hpc.cli.console.byte_bar import byte_bar
 from panic_hpc.cli.console.options import Force, Json
-from panic_hpc.cli.console.output import say, say_json, size
+from panic_hpc.cli.console.output import say, say_json
 from panic_hpc.cli.datasets.export import Source, dataset_path
+from panic_hpc.plain_text import size
 
 PANEL = ("The dataset", 3)
 

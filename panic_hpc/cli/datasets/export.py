@@ -8,7 +8,8 @@ import typer
 
 from panic_hpc.cli.console.byte_bar import count_bar
 from panic_hpc.cli.console.options import Force, Json
-from panic_hpc.cli.console.output import say, say_json, size
+from panic_hpc.cli.console.output import say, say_json
+from panic_hpc.plain_text import size
 
 PANEL = ("The dataset", 2)
 

@@ -26,8 +26,9 @@ def delete(
     Asks first, and refuses while shards are being worked on. Files that are not the experiment's
     stay, and so does the directory then.
     """
-    from panic_hpc.cli.console.output import say, size
+    from panic_hpc.cli.console.output import say
     from panic_hpc.paths import ExperimentPaths
+    from panic_hpc.plain_text import size
     from panic_hpc.workspace import deletion
 
     # With --dry-run too, it refuses where somebody works.

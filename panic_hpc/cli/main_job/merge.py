@@ -9,7 +9,8 @@ import typer
 
 from panic_hpc.cli.console.byte_bar import byte_bar
 from panic_hpc.cli.console.options import Force, Json
-from panic_hpc.cli.console.output import say, say_json, size, warn
+from panic_hpc.cli.console.output import say, say_json, warn
+from panic_hpc.plain_text import size
 
 if TYPE_CHECKING:
     from panic_hpc.merging.merge import Merged

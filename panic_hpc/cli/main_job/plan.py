@@ -172,7 +172,7 @@ _AMOUNTS = ("gpu_hours", "cpu_hours", "bytes")
 
 
 def _amounts(row: Mapping[str, float]) -> tuple[str, ...]:
-    from panic_hpc.cli.console.output import size
+    from panic_hpc.plain_text import size
 
     return _hours(row["gpu_hours"]), _hours(row["cpu_hours"]), size(row["bytes"])
 

@@ -97,11 +97,14 @@ def executor_named(name: str) -> Any:
 def show_proposal(workspace: "Workspace", request: "SubmitRequest") -> None:
     """Print what a submission would do, and do nothing."""
     from panic_hpc.backends.base import backend_of
+    from panic_hpc.workspace.disk_space import shortage
 
     proposal = backend_of(request.cluster).propose(workspace, request)
     for script in proposal.scripts:
         say(script)
     _print_summary(proposal)
+    if too_little := shortage(workspace, request.stages):
+        warn(too_little)
 
 
 def submit_and_report(workspace: "Workspace", request: "SubmitRequest", *, yes: bool) -> None:

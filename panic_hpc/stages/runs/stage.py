@@ -10,6 +10,7 @@ from panic_hpc.models.checks.records import require_checked
 from panic_hpc.models.hub.cache import cache_directory
 from panic_hpc.models.loading import load_all
 from panic_hpc.models.numerics import numerics_class
+from panic_hpc.models.steering.settings import last_steered_step
 from panic_hpc.models.torch_setup import fix_threads
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.base import codec_of, with_codecs
@@ -119,6 +120,12 @@ def _servers(models: Sequence[Any]) -> dict[str, Any]:
     return {"servers": told} if told else {}
 
 
+def settled_from(specs: Sequence[ModelSpec]) -> int:
+    """Return the step from which on every round of a network is like the next one; pure."""
+    places = enumerate(specs)
+    return max(0, *(last_steered_step(s.settings, place, len(specs)) for place, s in places))
+
+
 def _resumed(
     runs: list[RunProgress], course: NetworkCycle, journal: Journal, specs: Sequence[ModelSpec]
 ) -> list[RunProgress]:
@@ -126,7 +133,7 @@ def _resumed(
     families = installed.plugins("families")
     is_map = all(is_repeatable(families, spec) for spec in specs)
     for run in runs:
-        run.loop = _loop_finder(run.run, course) if is_map else None
+        run.loop = _loop_finder(run.run, course, settled_from(specs)) if is_map else None
     for record in journal.records:
         apply(record, runs, course.limits)
     for run in runs:
@@ -137,10 +144,10 @@ def _resumed(
     return runs
 
 
-def _loop_finder(run: Run, course: NetworkCycle) -> LoopFinder | None:
+def _loop_finder(run: Run, course: NetworkCycle, settled: int) -> LoopFinder | None:
     # Under per-step noise a repeated output proves nothing: the next seed is another. Nor does it
     # with a model that may answer otherwise tomorrow.
-    return LoopFinder(len(course.places)) if run.noise == "fixed" else None
+    return LoopFinder(len(course.places), settled) if run.noise == "fixed" else None
 
 
 def _stored_output(run: RunProgress, course: NetworkCycle, journal: Journal) -> Any:

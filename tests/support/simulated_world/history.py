@@ -71,8 +71,6 @@ class History:
         self.chance, self.cluster = chance, chance.choice(setting.clusters)
         for name in ("login1", "login2", "node1", "node2", "node3"):
             world.hosts[name] = Host(name, chance.choice((0.0, 0.0, 0.0, -2.0, 3.0)))
-        world.record = Record(world, setting.shards, setting.expected)
-        world.record.strict_queue = not lag_s
         if lag_s:
             world.happened["late visibility"] += 1
         stages: dict[str, Any] = {
@@ -81,6 +79,8 @@ class History:
         }
         paths: Any = ExperimentPaths(Place("", "exp"))  # type: ignore[arg-type]
         self.workspace = Workspace(setting.manifest, paths, stages)
+        world.record = Record(world, setting.shards, setting.expected, paths.submit_lock)
+        world.record.strict_queue = not lag_s
         scheduler = Scheduler(world, lambda one, end: run_job(world, self.workspace, one, end))
         scheduler.nodes = [world.hosts[name] for name in ("node1", "node2", "node3")]
         scheduler.requeues = self.cluster.limits.requeue

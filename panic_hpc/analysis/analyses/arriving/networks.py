@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from panic_hpc.analysis.answering import greatest, overall
+from panic_hpc.analysis.answering import overall
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS
 from panic_hpc.analysis.estimators.dynamics.displacement import FEWEST_LAGS, fit_saturation
@@ -23,6 +23,7 @@ from panic_hpc.analysis.results import (
     Statement,
     refused,
 )
+from panic_hpc.analysis.samples import networks_of
 from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of
 
 SHORT_TAU = 20
@@ -100,16 +101,14 @@ def analyse_networks(found: TrajectorySet, settings: NetworksSettings) -> Analys
     if not present.any():
         return refused("networks", "no run has a state")
     chosen = found.select(present)
-    codes, names = codes_of(chosen.labels.network)
     rows, course, curves, not_done, statements = [], [], [], [], []
-    for code, name in enumerate(names):
-        own = chosen.select(codes == code)
+    for name, own in networks_of(chosen):
         dynamics = network_dynamics(own, settings.level)
-        row = _row(str(name), own, dynamics, settings)
+        row = _row(name, own, dynamics, settings)
         rows.append(row)
-        course += list(_course(str(name), dynamics))
-        curves += list(_curve(str(name), dynamics))
-        not_done += list(_not_done(str(name), own, dynamics))
+        course += list(_course(name, dynamics))
+        curves += list(_curve(name, dynamics))
+        not_done += list(_not_done(name, own, dynamics))
         statements.append(_statement(row, settings))
     tables = [
         ResultTable.of_rows("networks", "network", COLUMNS, rows),
@@ -246,18 +245,19 @@ def _summary(rows: list[dict[str, Any]]) -> Statement:
     kinds = ("forgotten", "kept", "not yet told")
     counts = {kind: sum(row["verdict"] == kind for row in rows) for kind in kinds}
     listed = ", ".join(f"{kind} by {counts[kind]}" for kind in kinds)
-    n_prompts = max(row["prompts"] for row in rows)
     return Statement("", f"Of {len(rows)} networks the prompt is {listed}",
-                     float(counts["kept"]), unit="networks", n=n_prompts,
-                     replication="prompts")  # fmt: skip
+                     float(counts["kept"]), unit="networks",
+                     n=max(row["prompts"] for row in rows), replication="prompts")  # fmt: skip
 
 
 def answer(found: AnalysisResult) -> Statement | None:
-    """Return how many networks forget, and what is left where most is."""
-    counts, most = overall(found), greatest("most is left in")(found)
-    if counts is None or most is None:
+    """Return how many networks forget, and how much of the prompt is left in all of them."""
+    counts = overall(found)
+    left = [one.value for one in found.statements if one.subject and one.value == one.value]
+    if counts is None or not left:
         return counts
-    return replace(most, sentence=f"{counts.sentence}; {most.sentence}")
+    told = f"{min(left):.0%} to {max(left):.0%} of what sets strangers apart is left of it"
+    return replace(counts, sentence=f"{counts.sentence}; {told}")
 
 
 PLUGINS = (

@@ -110,7 +110,7 @@ PLUGINS = (
         asks="what share of the variance of drift captioner and generator make",
         function=analyse_drift_shares,
         order=330,
-        answer=greatest(),
+        answer=greatest,
         figures=(
             FigureSpec(
                 name="shares",

@@ -112,7 +112,7 @@ def _answer(found: AnalysisResult) -> Statement | None:
     """Return which single part sets runs farthest apart."""
     told = found.statements
     single = [one for one in told if one.subject != "twins" and _AND not in one.subject]
-    return greatest()(replace(found, statements=single))
+    return greatest(replace(found, statements=single))
 
 
 PLUGINS = (

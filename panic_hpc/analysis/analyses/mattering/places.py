@@ -138,7 +138,7 @@ PLUGINS = (
         asks="whether another generator, captioner or prompt moves runs, or spreads them",
         function=analyse_places,
         order=320,
-        answer=greatest(),
+        answer=greatest,
         figures=(
             FigureSpec(
                 name="places",

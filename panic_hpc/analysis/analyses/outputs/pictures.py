@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import Analysis, AnalysisSettings
+from panic_hpc.analysis.compared_networks import ComparedNetworks
 from panic_hpc.analysis.estimators.bootstrap import mean_interval
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
@@ -55,16 +55,21 @@ def analyse_pictures(found: TrajectorySet, settings: AnalysisSettings) -> Analys
     tenth = (made - edges[runs]) * TENTHS // steps
     networks: list[tuple[object, ...]] = []
     tenths: list[tuple[object, ...]] = []
+    compared = ComparedNetworks()
     codes, names = codes_of(found.labels.network)
     for code, name in enumerate(names):
         mine = codes[runs] == code
         if not mine.any():
             gathered.lack("pictures", "none was kept", name)
             continue
-        networks.append(_network(found, name, runs[mine], sizes[mine], settings, gathered))
+        networks.append(
+            _network(found, name, runs[mine], sizes[mine], settings, compared, gathered)
+        )
         for number in np.unique(tenth[mine]).tolist():
             own = sizes[mine][tenth[mine] == number]
             tenths.append((name, int(number), len(own), float(own.mean())))
+    compared.tell("A picture has {least:,.0f} to {most:,.0f} bytes", "size of pictures", "byte",
+                  settings, gathered)  # fmt: skip
     tables = [
         ResultTable.of_rows("pictures", "network", _NETWORKS, networks),
         ResultTable.of_rows("sizes", "tenth of runs of a network", _TENTHS, tenths),
@@ -78,11 +83,13 @@ def _network(
     runs: NDArray[np.int64],
     sizes: NDArray[np.float64],
     settings: AnalysisSettings,
+    compared: ComparedNetworks,
     gathered: Findings,
 ) -> tuple[object, ...]:
     own, place = np.unique(runs, return_inverse=True)
     means = np.bincount(place, sizes) / np.bincount(place)
     prompts = found.labels.prompt[own].tolist()
+    compared.add(name, means.tolist(), prompts)
     mean, low, high = mean_interval(means, prompts, settings)
     gathered.statements.append(
         Statement(
@@ -116,7 +123,6 @@ PLUGINS = (
         function=analyse_pictures,
         per_model=False,
         order=510,
-        answer=greatest("Largest pictures in"),
         figures=(
             FigureSpec(
                 name="sizes",

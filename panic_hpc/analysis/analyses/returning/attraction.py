@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.analysis.answering import greatest
+from panic_hpc.analysis.answering import in_networks
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.similarity.attraction import Attraction, attraction
 from panic_hpc.analysis.estimators.texts.words import words
@@ -131,7 +131,13 @@ PLUGINS = (
         function=analyse_attraction,
         per_model=False,
         order=230,
-        answer=greatest("Surest pull in", by="low"),
+        answer=in_networks(
+            "the length of texts is pulled (interval of the strength above 0)",
+            lambda one: one.low > 0,
+            "strengths",
+            ".2f",
+            begins="Length",
+        ),
         figures=(
             FigureSpec(
                 name="strength",

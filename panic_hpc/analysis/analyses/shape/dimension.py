@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import Analysis, AnalysisSettings
+from panic_hpc.analysis.compared_networks import ComparedNetworks
 from panic_hpc.analysis.estimators.bootstrap import mean_interval
 from panic_hpc.analysis.estimators.shape.dimension import two_nn
 from panic_hpc.analysis.figure_spec import FigureSpec
@@ -53,6 +53,7 @@ def analyse_dimension(found: TrajectorySet, settings: DimensionSettings) -> Anal
     gathered = Findings()
     runs: list[tuple[object, ...]] = []
     networks: list[tuple[object, ...]] = []
+    compared = ComparedNetworks()
     for name, own in networks_of(found):
         with gathered.part("dimension", name):
             chosen = spread_places(own.n_runs, settings.most_runs)
@@ -62,10 +63,13 @@ def analyse_dimension(found: TrajectorySet, settings: DimensionSettings) -> Anal
             runs += [(name, *row) for row in measured]
             if not measured:
                 raise AnalysisError("no run has enough different states")
-            prompts = [row[0] for row in measured]
-            interval = mean_interval([float(row[-1]) for row in measured], prompts, settings)
+            prompts, values = [row[0] for row in measured], [float(row[-1]) for row in measured]
+            compared.add(name, values, prompts)
+            interval = mean_interval(values, prompts, settings)
             networks.append((name, len(measured), *interval, _of_all(own, settings)))
             _say(name, interval, len(set(prompts)), settings.level, gathered)
+    compared.tell("A run moves in {least:.1f} to {most:.1f} dimensions", "dimension", "1", settings,
+                  gathered)  # fmt: skip
     if not runs:
         gathered.lack("dimension", "no run has enough states that differ")
     tables = [
@@ -146,7 +150,6 @@ PLUGINS = (
         function=analyse_dimension,
         settings=DimensionSettings,
         order=420,
-        answer=greatest("Most dimensions in"),
         figures=(
             FigureSpec(
                 name="dimensions",

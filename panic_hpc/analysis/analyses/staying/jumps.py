@@ -12,8 +12,10 @@ from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS, share_interval
 from panic_hpc.analysis.estimators.dynamics.changes import change_points
 from panic_hpc.analysis.estimators.survival.kaplan_meier import Survival, kaplan_meier
+from panic_hpc.analysis.estimators.unit_means import unit_means
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, looked_at, units_of
+from panic_hpc.analysis.hazards import Endings, hazards
 from panic_hpc.analysis.results import (
     AnalysisResult,
     HypothesisTest,
@@ -80,6 +82,7 @@ class _Watched:
 
     durations: list[int] = field(default_factory=list)
     has_left: list[bool] = field(default_factory=list)
+    runs: list[int] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     jumped: list[bool] = field(default_factory=list)
     run_prompts: list[str] = field(default_factory=list)
@@ -90,6 +93,7 @@ def analyse_jumps(found: TrajectorySet, settings: JumpsSettings) -> AnalysisResu
     gathered = Findings()
     rows: list[tuple[object, ...]] = []
     networks: list[tuple[object, ...]] = []
+    every: list[_Watched] = []
     curves: list[tuple[object, ...]] = []
     places = np.flatnonzero(found.lengths > 0)
     if len(places) == 0:
@@ -97,6 +101,7 @@ def analyse_jumps(found: TrajectorySet, settings: JumpsSettings) -> AnalysisResu
     numbered = found.labels.network[places]
     for name, own in networks_of(found):
         watched = _watch(name, own, places[numbered == name], settings, gathered, rows)
+        every.append(watched)
         with gathered.part("jumps", name):
             if not watched.jumped:
                 raise AnalysisError(
@@ -107,12 +112,13 @@ def analyse_jumps(found: TrajectorySet, settings: JumpsSettings) -> AnalysisResu
                 level=settings.level, draws=settings.draws, seed=settings.seed,
             )  # fmt: skip
             networks.append(_told(name, watched, staying, settings, gathered))
-            # All stay at first; without this row a network that nothing leaves had no curve.
-            sure = 1.0 if staying.n_units >= FEWEST_UNITS else math.nan
-            curves.append((name, 0.0, 1.0, sure, sure))
-            columns = (staying.times, staying.share, staying.low, staying.high)
-            curves += zip([name] * len(staying.times), *(c.tolist() for c in columns), strict=True)
+            curves += [(name, *step) for step in staying.steps()]
+    dwells = [
+        row for one in every for row in zip(one.runs, one.durations, one.has_left, strict=True)
+    ]
+    decided = [hazards(found, Endings.of(dwells, "leave"), settings, gathered)] if dwells else []
     tables = [
+        *decided,
         ResultTable.of_rows("leaving", "network", _BY_NETWORK, networks),
         ResultTable.of_rows("staying", "network and length of a dwell", _STAYING, curves),
         ResultTable.of_rows("jumps", "run", _BY_RUN, rows),
@@ -140,6 +146,7 @@ def _watch(
         dwells = changes.dwells(n_states)
         watched.durations += [states for states, _ in dwells]
         watched.has_left += [was_left for _, was_left in dwells]
+        watched.runs += [int(numbers[run])] * len(dwells)
         watched.prompts += [prompt] * len(dwells)
         watched.jumped.append(bool(changes.places))
         watched.run_prompts.append(prompt)
@@ -178,20 +185,8 @@ def _told(
 
 def more_often_than(is_so: list[bool], prompts: list[str], rate: float) -> float:
     """Return p that the mean share over prompts is at most `rate`; nan of too few prompts."""
-    from scipy import stats
-
-    from panic_hpc.analysis.estimators.variance.factors import factor
-
-    part = factor("prompt", prompts)
-    shares = part.means(np.asarray(is_so, float))
-    if part.n_levels < FEWEST_UNITS:
-        return float("nan")
-    error = float(shares.std(ddof=1)) / math.sqrt(len(shares))
-    away = float(shares.mean()) - rate
-    if error == 0:
-        # All prompts alike: how likely that is at the rate itself.
-        return float(rate ** len(shares)) if away > 0 else 1.0
-    return float(stats.t.sf(away / error, len(shares) - 1))
+    means = unit_means(is_so, prompts)
+    return means.p_above(rate, alike=rate) if means.n >= FEWEST_UNITS else float("nan")
 
 
 PLUGINS = (

@@ -1,9 +1,10 @@
 """Exact loops: which runs repeat an earlier text, and whether that proves that they are stuck."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
-from panic_hpc.analysis.answering import greatest
+from panic_hpc.analysis.answering import in_networks
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS, share_interval
 from panic_hpc.analysis.figure_spec import FigureSpec
@@ -17,6 +18,8 @@ from panic_hpc.analysis.results import (
 )
 from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of
 
+RecurrentSet = tuple[str, int, frozenset[object]]
+"""Network, seed, and the texts that a run goes through again and again: the map is the same."""
 _COLUMNS = (
     Quantity("run", "row of the run in the dataset", ""),
     Quantity("network", "its network", ""),
@@ -35,6 +38,17 @@ _SHARES = (
     Quantity("low", "lower end of its interval, over prompts"),
     Quantity("high", "upper end of its interval"),
     Quantity("prompts", "prompts that it rests on", "prompts"),
+)
+
+
+_SETS = (
+    Quantity("network", "name of the network", ""),
+    Quantity("seed", "whose noise is the same at each step", ""),
+    Quantity("states", "different texts of the cycle", "states"),
+    Quantity("runs", "runs that end in it", "runs"),
+    Quantity("prompts", "prompts from which they began", "prompts"),
+    Quantity("before", "median number of states before a run is in it", "states"),
+    Quantity("text", "one of them, the first by alphabet", ""),
 )
 
 
@@ -77,6 +91,7 @@ def analyse_loops(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisR
         return refused("loops", "there are no texts")
     labels = found.labels
     rows: list[tuple[object, ...]] = []
+    sets: dict[RecurrentSet, list[tuple[str, int]]] = {}
     by_network: dict[tuple[str, str], list[tuple[str, Repeats]]] = {}
     for run in range(found.n_runs):
         texts = list(found.texts(run))
@@ -86,11 +101,16 @@ def analyse_loops(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisR
         network, noise = str(labels.network[run]), str(labels.noise[run])
         rows.append((run, network, noise, len(texts), own.distinct, own.first, own.lag,
                      own.recurrent, own.is_loop))  # fmt: skip
+        if noise == "fixed" and own.is_loop and own.lag and own.first:
+            cycle = frozenset(texts[own.first - own.lag : own.first])
+            there = sets.setdefault((network, int(labels.seed[run]), cycle), [])
+            there.append((str(labels.prompt[run]), own.first - own.lag))
         if len(texts) > 1:
             by_network.setdefault((network, noise), []).append((str(labels.prompt[run]), own))
     statements = [
         _statement(network, noise, own, settings) for (network, noise), own in by_network.items()
     ]
+    told = [_sets_statement(sets)] if sets else []
     short = sum(length < 2 for length in found.lengths)
     not_done = [NotDone("loops", f"{short} runs have fewer than two texts")] if short else []
     not_done += [
@@ -100,6 +120,7 @@ def analyse_loops(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisR
     ]
     tables = [
         ResultTable.of_rows("loops", "run", _COLUMNS, rows),
+        *([_sets_table(sets)] if sets else []),
         ResultTable.of_rows(
             "shares",
             "network",
@@ -111,18 +132,39 @@ def analyse_loops(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisR
         ),
     ]
     n_units = {"runs": found.n_runs, "prompts": len(codes_of(labels.prompt)[1])}
-    return AnalysisResult(statements, tables, not_done=not_done, n_units=n_units)
+    return AnalysisResult([*statements, *told], tables, not_done=not_done, n_units=n_units)
+
+
+def _sets_table(sets: Mapping[RecurrentSet, Sequence[tuple[str, int]]]) -> ResultTable:
+    rows = [
+        (network, seed, len(cycle), len(runs), len({prompt for prompt, _ in runs}),
+         float(median(before for _, before in runs)), min(map(str, cycle)))
+        for (network, seed, cycle), runs in sets.items()
+    ]  # fmt: skip
+    return ResultTable.of_rows("recurrent_sets", "set of a network and seed", _SETS, rows)
+
+
+def _sets_statement(sets: Mapping[RecurrentSet, Sequence[tuple[str, int]]]) -> Statement:
+    sizes = [len(cycle) for _, _, cycle in sets]
+    shared = sum(len({prompt for prompt, _ in runs}) > 1 for runs in sets.values())
+    return Statement(
+        "recurrent sets",
+        f"Under fixed noise runs end in {len(sets)} recurrent sets of {min(sizes)} to {max(sizes)} "
+        f"states, {shared} of them reached from several prompts",
+    )
 
 
 def answer(found: AnalysisResult) -> Statement | None:
-    """Return whether runs are stuck in exact loops, by the network that loops most."""
-    if not found.statements:
-        return None
-    most = max(found.statements, key=lambda one: one.value)
-    if most.value == 0:
+    """Return whether runs are stuck in exact loops: in how many networks some are."""
+    if found.statements and not any(one.value for one in found.statements):
         sentence = "Not in an exact loop: no run ends in repeats of an earlier text"
-        return replace(most, subject="", sentence=sentence)
-    return greatest("Exact loops are most frequent in")(found)
+        return replace(found.statements[0], subject="", sentence=sentence)
+    return _by_network(found)
+
+
+_by_network = in_networks(
+    "runs end in exact loops", lambda one: one.value > 0, "shares of runs", ".0%"
+)
 
 
 def _statement(

@@ -10,12 +10,13 @@ from pydantic import Field
 
 from panic_hpc.analysis.answering import overall
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
-from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS, share_interval
+from panic_hpc.analysis.estimators.bootstrap import share_interval
 from panic_hpc.analysis.estimators.dynamics.settling import HOLD, settling
 from panic_hpc.analysis.estimators.shape.added import added_skill
 from panic_hpc.analysis.estimators.survival.kaplan_meier import Survival, kaplan_meier
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, finite, looked_at, units_of
+from panic_hpc.analysis.hazards import Endings, hazards
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
 from panic_hpc.analysis.samples import networks_of
 from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of, unit_rows
@@ -37,7 +38,7 @@ _BY_NETWORK = (
 _MOVING = (
     Quantity("network", "its models", ""),
     Quantity("states", "states of a run", "states"),
-    Quantity("moving", "share of runs that have not settled by then"),
+    Quantity("moving", "share of runs not settled yet"),
     Quantity("low", "lower bound of it, over prompts"),
     Quantity("high", "upper bound of it"),
 )
@@ -95,14 +96,17 @@ def analyse_settling(found: TrajectorySet, settings: SettlingSettings) -> Analys
             course = kaplan_meier(seen.states, seen.settled, prompts, level=settings.level,
                                   draws=settings.draws, seed=settings.seed)  # fmt: skip
             networks.append(_told(name, seen, prompts, course, settings, gathered))
-            curves += _curve(name, course)
+            curves += [(name, *step) for step in course.steps()]
             for column in ("runs", "states", "settled", "leaves"):
                 getattr(every, column).extend(getattr(seen, column))
     foretold: list[tuple[object, ...]] = []
+    decided: list[ResultTable] = []
     if every.runs:
         _sum_up(found, every, settings, gathered)
         with gathered.part("which runs settle"):
             foretold.append(_foretold(found, every, settings, gathered))
+        ends = zip(every.runs, every.states, every.settled, strict=True)
+        decided.append(hazards(found, Endings.of(ends, "settle"), settings, gathered))
     else:
         gathered.lack("settling", "no run is long enough to be seen to settle")
     rows = zip(every.runs, found.labels.network[every.runs].tolist(), every.states, every.settled,
@@ -111,6 +115,7 @@ def analyse_settling(found: TrajectorySet, settings: SettlingSettings) -> Analys
         ResultTable.of_rows("settling", "network", _BY_NETWORK, networks),
         ResultTable.of_rows("moving", "network and number of states", _MOVING, curves),
         ResultTable.of_rows("foretold", "outcome", _FORETOLD, foretold),
+        *decided,
         ResultTable.of_rows("runs", "run", _BY_RUN, rows if every.runs else ()),
     ]
     return gathered.result(tables, units_of(found.labels))
@@ -164,13 +169,6 @@ def _told(
     )  # fmt: skip
     return (name, course.n_units, len(seen.runs), share, finite(low), finite(high), left,
             course.median, course.median_low, course.median_high)  # fmt: skip
-
-
-def _curve(name: str, course: Survival) -> list[tuple[object, ...]]:
-    sure = 1.0 if course.n_units >= FEWEST_UNITS else math.nan
-    columns = (course.times, course.share, course.low, course.high)
-    begins = [] if 0.0 in course.times else [(name, 0.0, 1.0, sure, sure)]
-    return [*begins, *zip([name] * len(course.times), *(c.tolist() for c in columns), strict=True)]
 
 
 def _sum_up(

@@ -1,0 +1,17 @@
+"""`panic-hpc steer`: where models can be steered, and from what towards what."""
+
+import typer
+
+from panic_hpc.cli.steer.locations import locations
+
+PANEL = ("The dataset", 3)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb and its own."""
+    steer = typer.Typer(
+        help="Steer picture models from one class of prompts towards another.",
+        no_args_is_help=True,
+    )
+    steer.command("locations")(locations)
+    app.add_typer(steer, name="steer")
