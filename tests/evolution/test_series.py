@@ -276,6 +276,24 @@ def test_a_file_with_mistakes_is_told_them(
     assert told in str(caught.value)
 
 
+def test_a_measure_that_the_experiment_does_not_give_is_told_before_it_runs(
+    tmp_path: Path,
+) -> None:
+    plan = read_series(written(tmp_path, measure="Luminanse.mean"))
+    with pytest.raises(ConfigError, match="Did you mean 'Luminance'"):
+        start(tmp_path / "S", plan)
+
+
+def test_an_edited_experiment_is_not_taken_for_what_was_said(tmp_path: Path) -> None:
+    plan = read_series(written(tmp_path))
+    start(tmp_path / "S", plan)
+    file = GenerationPaths(tmp_path / "S", 0).file
+    table = json.loads(file.read_text())
+    file.write_text(json.dumps({**table, "prompts": table["prompts"][::-1]}))
+    with pytest.raises(PanicError, match="does not follow from its population"):
+        advance(tmp_path / "S", plan, INLINE)
+
+
 def test_the_shipped_series_is_one_whose_first_round_can_be_planned(tmp_path: Path) -> None:
     plan = read_series(shipped_configs() / "series" / "red.toml")
     start(tmp_path / "S", plan)
