@@ -5,6 +5,7 @@ found is in a file before the next step begins, and a step that finds its file d
 kills a driver anywhere and types its command again goes on.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from panic_hpc import api
 from panic_hpc.backends.base import SubmitRequest, Watcher
 from panic_hpc.disk.directories import make_any_directory
 from panic_hpc.disk.files import read_json, replace_file, to_json
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import ConfigError, PanicError, nearest
 from panic_hpc.evolution.genome import Individual, Population, population_of
 from panic_hpc.evolution.ranking import (
     RunsOfRound,
@@ -37,6 +38,7 @@ from panic_hpc.evolution.rounds import (
     next_generation,
 )
 from panic_hpc.evolution.series_file import SeriesPlan
+from panic_hpc.planning.manifest import Manifest
 from panic_hpc.search.driving import completed
 from panic_hpc.search.rounds import kept
 from panic_hpc.store.dataset.dataset import open_dataset
@@ -46,6 +48,8 @@ from panic_hpc.workspace.workspace import Workspace
 if TYPE_CHECKING:
     from panic_hpc.store.dataset.dataset import Dataset
 
+WITHOUT_METRIC = ("steps", "loop", "distinct", "drift", "entropy", "persistence")
+"""What names of measures begin with that no metric gives."""
 Tell = Callable[[str], None]
 Complete = Callable[[GenerationPaths, SubmitRequest, "bool | Watcher"], Workspace]
 """Plans, submits and merges the experiment of a round."""
@@ -62,6 +66,10 @@ class Generation:
 
 class Waiting(PanicError):  # noqa: N818 - a state, not a fault
     """A series cannot go on before somebody has voted or written a table; the hint says how."""
+
+
+class UnderWay(Waiting):
+    """A round was submitted as jobs, and nobody has to wait for it."""
 
 
 def start(root: Path, plan: SeriesPlan) -> Generation:
@@ -83,8 +91,21 @@ def start(root: Path, plan: SeriesPlan) -> Generation:
     paths = GenerationPaths(root, 0)
     people = _populations(paths, plan, [])
     _experiment(paths, plan, people)
-    api.preview(paths.file)
+    _require_known(plan, api.preview(paths.file))
     return Generation(0, people, None)
+
+
+def _require_known(plan: SeriesPlan, manifest: Manifest) -> None:
+    """Raise ConfigError for a measure that no stage of the experiment gives: before it runs."""
+    models = [one.name for own in manifest.stage_models.values() for one in own]
+    series = plan.series
+    for name in filter(None, (series.measure, *series.descriptors)):
+        base = name.partition(":")[0]
+        is_metric = any(base == model or base.startswith(f"{model}.") for model in models)
+        if not is_metric and base.partition(".")[0] not in WITHOUT_METRIC:
+            known = [*models, *WITHOUT_METRIC]
+            told = f"measure {name!r}: the experiment gives none that begins so"
+            raise ConfigError("the series", [f"{told}. {nearest(base, known)}".rstrip()])
 
 
 def _without_rounds(value: Any) -> Any:
@@ -204,7 +225,13 @@ def _experiment(
     # Founders and elite are in both arms, and an individual's expression is its own.
     everybody = {one.id: one for own in people.values() for one in own}
     asked = asked_of(plan, everybody.values(), paths.number)
-    kept(paths.file, generation_of(plan, asked, paths.number))
+    table = generation_of(plan, asked, paths.number)
+    # What was run is attributed by its number: were it other texts, to others than said them.
+    if kept(paths.file, table) != json.loads(to_json(table)):
+        raise PanicError(
+            f"{paths.file} does not follow from its population",
+            hint="It was edited, or begun with another numpy: go on with that one, or start anew",
+        )
     return asked
 
 
@@ -253,13 +280,27 @@ def _ranked(
         if not paths.table.exists():
             raise Waiting(
                 f"Round {paths.number + 1} is merged, and waits for its table",
-                hint=f"Write {paths.table} with a column individual, the best first (ranks in a "
-                "column rank may tie); then type this command again",
+                hint=what_people_do(paths, series.rank),
             )
         ranked = by_table(ranked, paths.table)
     hint = f"panic-hpc status {paths.experiment}, and panic-hpc compare {paths.experiment}, say why"
     require_some_value(ranked, f"every run failed, or has no {series.measure or 'rank'}", hint)
     return ranked
+
+
+def what_people_do(paths: GenerationPaths, rank: str) -> str:
+    """Return what people do before a round that is merged can be ranked, "" for nothing."""
+    if rank == "votes":
+        return (
+            f"panic-hpc series vote {paths.root} --page vote.html asks for votes, panic-hpc vote "
+            f"{paths.experiment} --import FILE.json takes them; then advance again"
+        )
+    if rank == "file":
+        return (
+            f"Write {paths.table} with a column individual, the best first (ranks in a column rank "
+            "may tie); then advance again"
+        )
+    return ""
 
 
 def _voted(
@@ -274,10 +315,8 @@ def _voted(
 
     votes = latest(read_votes(votes_folder(dataset.path)).votes)
     if not votes:
-        here = paths.experiment
         raise Waiting(
             f"Round {paths.number + 1} is merged, and waits for votes",
-            hint=f"panic-hpc series vote {paths.root} --page vote.html asks for them, "
-            f"panic-hpc vote {here} --import FILE.json takes them; then type this command again",
+            hint=what_people_do(paths, "votes"),
         )
     return by_votes(ranked, dataset, asked, runs, votes)

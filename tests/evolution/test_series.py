@@ -276,6 +276,24 @@ def test_a_file_with_mistakes_is_told_them(
     assert told in str(caught.value)
 
 
+def test_a_measure_that_the_experiment_does_not_give_is_told_before_it_runs(
+    tmp_path: Path,
+) -> None:
+    plan = read_series(written(tmp_path, measure="Luminanse.mean"))
+    with pytest.raises(ConfigError, match="Did you mean 'Luminance'"):
+        start(tmp_path / "S", plan)
+
+
+def test_an_edited_experiment_is_not_taken_for_what_was_said(tmp_path: Path) -> None:
+    plan = read_series(written(tmp_path))
+    start(tmp_path / "S", plan)
+    file = GenerationPaths(tmp_path / "S", 0).file
+    table = json.loads(file.read_text())
+    file.write_text(json.dumps({**table, "prompts": table["prompts"][::-1]}))
+    with pytest.raises(PanicError, match="does not follow from its population"):
+        advance(tmp_path / "S", plan, INLINE)
+
+
 def test_the_shipped_series_is_one_whose_first_round_can_be_planned(tmp_path: Path) -> None:
     plan = read_series(shipped_configs() / "series" / "red.toml")
     start(tmp_path / "S", plan)
@@ -410,3 +428,21 @@ def test_a_page_and_a_tree_show_the_series(tmp_path: Path, whole: Path) -> None:
     run_command("series", "export", whole, tmp_path / "gen.json")
     again = read_seed_file(tmp_path / "gen.json")
     assert [one.id for one in again.individuals] == [one.id for one in rounds[-1].people[BRED]]
+
+
+def test_parents_are_drawn_from_the_archive_of_all_rounds_where_that_is_asked(
+    tmp_path: Path,
+) -> None:
+    archive = {"descriptors": {"steps": [1.0]}, "parents": True}
+    plan = read_series(written(tmp_path, archive=archive))
+    people = plan.population.individuals
+    first = [Ranked(one.id, float(k), 1, 0, 0, (float(k % 2),)) for k, one in enumerate(people)]
+    second = next_generation(plan, BRED, [(people, best_first(first, maximise=True))], 1)
+    poor = [Ranked(one.id, -1.0, 1, 0, 0, (0.0,)) for one in second]
+    before = [(people, tuple(first)), (second, tuple(poor))]
+    third = next_generation(plan, BRED, before, 2)
+    # Of either kind the best is a founder of the first round.
+    parents = {parent.id for one in third for parent in one.parents}
+    assert parents == {"founder-003", "founder-004"}
+    control = next_generation(plan, CONTROL, before, 2)
+    assert {p.id for one in control for p in one.parents} <= {one.id for one in second}
