@@ -146,7 +146,8 @@ class ModelFamily(Protocol):
         """Return (consumes, produces) of a model given by path or repository, not by name.
 
         A family with `settings_decide = True` is asked for models by name too. One whose models
-        read no prompt, or only sometimes, has `reads_prompt(settings) -> bool`.
+        read no prompt, or only sometimes, has `reads_prompt(settings) -> bool`. One whose settings
+        name files has `problems(spec) -> list[str]`, a line for all that is wrong with these.
         """
 
 
