@@ -36,6 +36,7 @@ from panic_hpc.planning.availability import refuse_unavailable
 from panic_hpc.planning.manifest import Manifest
 from panic_hpc.planning.plan import Plan, plan_file
 from panic_hpc.worker.stopper import clear_halt
+from panic_hpc.workspace.disk_space import shortage
 from panic_hpc.workspace.ledger import Submission
 from panic_hpc.workspace.status import ShardStatus, Status
 from panic_hpc.workspace.workspace import Workspace, open_workspace
@@ -166,6 +167,8 @@ def submit(
     if backend.is_synchronous and not wait:
         return background.start(workspace, request)
     with _watching(progress) as watcher:
+        if too_little := shortage(workspace, request.stages):
+            watcher.tell(too_little)
         if withdrawn:
             watcher.tell("There was a request to stop; it is withdrawn by this submission")
         submission = backend.submit(workspace, request, watcher, agree)

@@ -27,3 +27,12 @@ def one_line(text: str, most: int | None = None) -> str:
 def counted(number: int, noun: str) -> str:
     """Return `1 job`, `2 jobs`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def size(nbytes: float) -> str:
+    """Return a number of bytes as people write it: 1.5 GB."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if nbytes < 1000 or unit == "TB":
+            break
+        nbytes /= 1000
+    return f"{nbytes:,.1f} {unit}"

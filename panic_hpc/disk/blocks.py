@@ -136,11 +136,16 @@ def reserve(descriptor: int, nbytes: int) -> None:
             raise OSError(error, os.strerror(error))
 
 
+def free_bytes(directory: Path) -> int:
+    """Return what `directory`'s file system has room for; a user's quota usually does not show."""
+    status = os.statvfs(directory)
+    # f_bfree would count what is kept for root.
+    return status.f_bavail * status.f_frsize
+
+
 def require_space(directory: Path, nbytes: int, purpose: str) -> None:
     """Raise DiskError where `directory`'s file system has no room for `nbytes` and a margin."""
-    status = os.statvfs(directory)
-    # f_bfree would count what is kept for root. A user's quota usually shows in neither.
-    free = status.f_bavail * status.f_frsize
+    free = free_bytes(directory)
     if free < nbytes + MARGIN_BYTES:
         raise DiskError(
             f"{purpose} needs {nbytes + MARGIN_BYTES} bytes in {directory}, {free} are free",

@@ -3,16 +3,21 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from panic_hpc import installed
+from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import ConfigError
 from panic_hpc.experiment.config import used_names
 from panic_hpc.experiment.stage_settings import CALLED
 from panic_hpc.experiment.tables import read_table
+from panic_hpc.keys import canonical_json
 from panic_hpc.validation.problems import shown
 
-FILES = ("path", "prototypes", "setup")
+WORKFLOW = "workflow"
+"""The setting that is a file beside the experiment: see the family `comfyui`."""
+MAX_WORKFLOW_BYTES = 4 * 2**20
+FILES = ("path", "prototypes", "setup", WORKFLOW)
 """Keys of a model's table, or of its steering, that name a file or folder."""
 
 
@@ -91,5 +96,37 @@ def _absolute(value: Any, folder: Path) -> Any:
     if isinstance(value, list):
         return [_absolute(one, folder) for one in value]
     # os.path.expanduser leaves an unknown user's ~name as it is, where Path.expanduser raises.
-    is_name = isinstance(value, str) and bool(value)
-    return str(folder.absolute() / os.path.expanduser(value)) if is_name else value
+    return str(folder.absolute() / os.path.expanduser(value)) if _names_a_file(value) else value
+
+
+def _names_a_file(value: object) -> TypeGuard[str]:
+    """Say whether a value is a file's name, and not its content or nothing."""
+    return isinstance(value, str) and bool(value) and not value.lstrip().startswith("{")
+
+
+def with_workflows(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the table with the content of each model's `workflow` in place of its file's name.
+
+    So an experiment is whole in its manifest, and in whatever is exported of it.
+    """
+    models = table.get("models")
+    if not isinstance(models, dict):
+        return table, []
+    read, problems = dict(models), list[str]()
+    for name, row in models.items():
+        if isinstance(row, dict) and _names_a_file(row.get(WORKFLOW)):
+            try:
+                read[name] = {**row, WORKFLOW: canonical_json(_workflow(Path(row[WORKFLOW])))}
+            except (OSError, ValueError) as error:
+                what = f"models.{name}.{WORKFLOW} = {shown(row[WORKFLOW])}"
+                reason = error.strerror if isinstance(error, OSError) else error
+                problems.append(f"{what}: {reason}")
+    return {**table, "models": read}, problems
+
+
+def _workflow(path: Path) -> Any:
+    if not path.is_file():
+        raise ValueError("no such file")
+    if path.stat().st_size > MAX_WORKFLOW_BYTES:
+        raise ValueError(f"larger than {MAX_WORKFLOW_BYTES // 2**20} MiB")
+    return parse_json(path.read_bytes())

@@ -14,7 +14,7 @@ from panic_hpc.experiment.config import Experiment
 from panic_hpc.models.base import find_family, loader_of
 from panic_hpc.models.folder_digest import folder_digest
 from panic_hpc.models.known.rows import ModelRow, split_row
-from panic_hpc.models.settings import identity_of, located_files, sha256_of
+from panic_hpc.models.settings import identity_of, labels_of, located_files, sha256_of
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
 from panic_hpc.validation.problems import explained, shown
 
@@ -147,6 +147,7 @@ def _resolved(
         batch_size=values.pop("batch_size"),
         settings=values,
         loader=loader_of(family) if loader_of(family) != family.name else "",
+        labels=labels_of(settings),
         files=files,
     )
     if hasattr(family, "problems") and (found := family.problems(spec)):

@@ -6,6 +6,9 @@ means, and has no part in the identity where it says that:
 
     steps: int = 20                                       # there from the start
     tiles: Annotated[int, AddedLater(1)] = 1              # before, there was one tile
+
+What decides no output, such as where a server is or how long it is waited for, is a `Label`: no
+part of the identity either, and changed without another plan.
 """
 
 import hashlib
@@ -37,6 +40,16 @@ class AddedLater:
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """Marks a setting that decides no output."""
+
+
+def labels_of(settings: BaseModel) -> dict[str, Any]:
+    """Return the settings that decide no output."""
+    return settings.model_dump(mode="json", include=set(_labels(type(settings))))
+
+
+@dataclass(frozen=True, slots=True)
 class Located:
     """Marks a setting that names a file, "" for none: its contents are part of the identity."""
 
@@ -62,7 +75,7 @@ def identity_of(settings: BaseModel) -> dict[str, Any]:
     before = dict(_added_later(type(settings)))
     # Every other setting, defaults too: a default that changes in an update makes another model,
     # not another result under an old key.
-    values = settings.model_dump(mode="json")
+    values = settings.model_dump(mode="json", exclude=set(_labels(type(settings))))
     return {
         name: value for name, value in values.items() if name not in before or value != before[name]
     }
@@ -71,7 +84,13 @@ def identity_of(settings: BaseModel) -> dict[str, Any]:
 def settings_of(spec: ModelSpec, kind: type[Settings]) -> Settings:
     """Return the settings of a model as planned, by this or an earlier version of its family."""
     before = dict(_added_later(kind))
-    return kind.model_validate({**before, **spec.settings, "batch_size": spec.batch_size})
+    told = {**spec.settings, **spec.labels, "batch_size": spec.batch_size}
+    return kind.model_validate({**before, **told})
+
+
+def _labels(kind: type[BaseModel]) -> list[str]:
+    fields = kind.model_fields.items()
+    return [name for name, one in fields if any(isinstance(m, Label) for m in one.metadata)]
 
 
 def _added_later(kind: type[BaseModel]) -> Iterator[tuple[str, Any]]:

@@ -18,11 +18,12 @@ from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning.pictures import are_ours, keep_model_files, keep_pictures
 from panic_hpc.planning.plan import Plan, PlanOptions, lay_out
 from panic_hpc.planning.plan_json import (
+    beside_plan,
     described,
     is_described_by,
     plan_differences,
+    prompts_document,
     prompts_of,
-    prompts_value,
 )
 from panic_hpc.types import ModelSpec, Prompt
 
@@ -80,7 +81,7 @@ def write(plan: Plan, paths: ExperimentPaths) -> Manifest:
             return _same(manifest, paths)
         _refuse_foreign(paths)
         # The manifest last: its presence says that planning finished, whatever was killed before.
-        replace_file(paths.prompts, to_json(prompts_value(plan.prompts)))
+        replace_file(paths.prompts, to_json(prompts_document(plan.prompts)))
         keep_pictures(plan, paths)
         keep_model_files(plan, paths)
         # The lock may not hold on Lustre or NFS; link(2) lets one of two planners win there too.
@@ -149,21 +150,10 @@ def _document(manifest: Manifest) -> dict[str, Any]:
         "key": manifest.key,
         "n_runs": manifest.n_runs,
         "plan": described(manifest),
-        # Beside the plan and not in it: the key must be equal on two clusters.
-        "paths": {spec.name: spec.path for spec in manifest.specs if spec.path},
         "seconds": dict(manifest.seconds),
-        **_labels(manifest),
+        **beside_plan(manifest),
     }
     return document | {"checksum": content_key(document)}
-
-
-def _labels(manifest: Manifest) -> dict[str, Any]:
-    """Return families where they are not those that keys are made of, and digests of files."""
-    labels = {
-        "families": {spec.name: spec.family for spec in manifest.specs if spec.family != spec.code},
-        "files": {s.name: [digest for digest, _ in s.files] for s in manifest.specs if s.files},
-    }
-    return {key: value for key, value in labels.items() if value}
 
 
 def _verified(paths: ExperimentPaths) -> dict[str, Any]:
@@ -203,6 +193,7 @@ def _restored(
 ) -> Manifest:
     plan = document["plan"]
     paths, families = document["paths"], document.get("families", {})
+    labels = document.get("labels", {})
     files = document.get("files", {})
     specs = {
         name: ModelSpec(
@@ -210,6 +201,7 @@ def _restored(
             path=paths.get(name, ""),
             **{**value, "family": families.get(name, value["family"])},
             loader=value["family"] if name in families else "",
+            labels=labels.get(name, {}),
             files=tuple((digest, str(kept.model_file(digest))) for digest in files.get(name, ())),
         )
         for name, value in plan["models"].items()
@@ -245,12 +237,13 @@ def _only_planner(root: Path) -> Iterator[None]:
 def _same(manifest: Manifest, paths: ExperimentPaths) -> Manifest:
     """Return `manifest`, which is there already; what differs is worth a full reading.
 
-    Folders of weights that were moved are written down: they are no part of the plan.
+    Folders of weights and servers that were moved are written down: they are no part of the plan.
     """
     document = read_document(paths.root)
     if document["key"] == manifest.key:
-        if document["paths"] != _document(manifest)["paths"]:
-            replace_file(paths.manifest, to_json(_document(manifest)))
+        own = _document(manifest)
+        if any(document.get(part) != own.get(part) for part in ("paths", "labels")):
+            replace_file(paths.manifest, to_json(own))
         return manifest
     # Only now: reading prompts and laying out takes seconds for a million runs, the keys a
     # millisecond.
@@ -287,7 +280,7 @@ def _is_ours(path: Path) -> bool:
         value = read_json(path)
     except PanicError:
         return _begins_as_ours(path)
-    return isinstance(value, dict) and value.keys() - {"pictures"} == {"texts", "groups"}
+    return isinstance(value, dict) and value.keys() - {"pictures", "names"} == {"texts", "groups"}
 
 
 def _begins_as_ours(path: Path) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 
 from panic_hpc.closing import Closing
 from panic_hpc.disk import system
-from panic_hpc.disk.blocks import read_bytes, write_at
+from panic_hpc.disk.blocks import read_bytes, require_space, write_at
 from panic_hpc.disk.directories import make_directory
 from panic_hpc.disk.publish import rename_over
 from panic_hpc.errors import NumericsError, ShardError
@@ -84,9 +84,14 @@ class Journal(Closing):
         return JournalRecord(value, tuple(Blob(begin + start, len(blob)) for start, blob in places))
 
     def commit(self) -> None:
-        """Make all records durable; DiskError where that fails, never to be tried again."""
+        """Make all records durable; DiskError where that fails, never to be tried again.
+
+        DiskError too, once they are durable, where the disk has no room to publish them: their
+        shard's file will hold them again, and to fill the disk would take hours and end the same.
+        """
         with system.named(self.path):
             system.sync(self._descriptor)
+        require_space(self.path.parent, self._end, f"What {self.path.name} holds, to be published,")
 
     def read(self, blob: Blob) -> bytes:
         """Return a byte string of a record."""

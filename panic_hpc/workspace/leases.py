@@ -212,12 +212,12 @@ class HeldLease:
 
     def lost(self) -> bool:
         """Return whether somebody else has taken this lease for void."""
+        # The successor's own name first: it goes away when it is renamed over this one, and this
+        # process may stand still between the two looks.
+        if successor(self.path, self.lease).exists():
+            return True
         current = read_lease(self.path)
-        return (
-            current is None
-            or current.token != self.lease.token
-            or successor(self.path, self.lease).exists()
-        )
+        return current is None or current.token != self.lease.token
 
     def _beat(self) -> None:
         while not self._finished.wait(HEARTBEAT_S):

@@ -15,11 +15,12 @@ import fault_campaign
 import pytest
 from fault_injection import FAULTS, preloaded_environment
 from fault_workloads import WORKLOADS
+from little_experiment import with_folders
 
 PLACES = int(os.environ.get("PANIC_HPC_FAULT_CALLS", "1"))
 """Calls that each kind of fault meets in each workload, drawn by seed; `make faults`: 0, all."""
 
-SUPPORT = [str(Path(fault_campaign.__file__).parent), str(Path(__file__).parents[1] / "upstream")]
+SUPPORT = [Path(fault_campaign.__file__).parent, Path(__file__).parents[1] / "upstream"]
 COUNTED = """
 import ctypes, os, sys
 from pathlib import Path
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.programs("g++")
 
 
 def environment(folder: Path) -> dict[str, str]:
-    return {**preloaded_environment(folder), "PYTHONPATH": os.pathsep.join(SUPPORT)}
+    return preloaded_environment(folder, with_folders(*SUPPORT))
 
 
 SHARES = [pytest.param(3, id="a third"), pytest.param(1, id="all", marks=pytest.mark.long)]

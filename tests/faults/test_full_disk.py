@@ -9,6 +9,10 @@ import pytest
 from little_experiment import plan_little, run_command
 
 import panic_hpc
+from panic_hpc.disk.blocks import free_bytes
+from panic_hpc.errors import DiskError
+from panic_hpc.store.format.shard import ShardHeader
+from panic_hpc.store.journal import Journal, open_journal
 from panic_hpc.workspace.failures import read_failure
 
 TINY_BYTES, AMPLE = 800_000, "64m"
@@ -59,6 +63,29 @@ def test_shards_that_a_full_disk_failed_are_submitted_again_by_submit(
     mount("-o", f"remount,size={AMPLE}", str(small))
     submit(root, code=0)
     assert content_key(root) == content_key(undisturbed)
+
+
+def fill(journal: Journal) -> None:
+    for step in range(8):
+        journal.append({"step": step}, [bytes(2**19)])
+        journal.commit()
+
+
+def test_a_shard_stops_when_the_disk_has_no_room_for_its_file_and_before_it_is_full(
+    small: Path,
+) -> None:
+    mount("-o", "remount,size=4m", str(small))
+    path, header = small / "runs_00003.journal", ShardHeader("runs", 3, "", "the key", {})
+    with open_journal(path, header) as journal:
+        with pytest.raises(DiskError, match=r"runs_00003.journal holds, to be published, needs"):
+            fill(journal)
+        done = len(journal.records)
+        assert done >= 2
+        assert free_bytes(small) > 2**20
+    mount("-o", f"remount,size={AMPLE}", str(small))
+    with open_journal(path, header) as journal:
+        assert len(journal.records) == done
+        journal.commit()
 
 
 def used(place: Path) -> int:

@@ -19,6 +19,7 @@ import pytest
 from crash_states import Disk, Operation, Trace
 from fault_campaign import Judge, Tally
 from fault_workloads import WORKLOADS, Workload
+from little_experiment import with_folders
 
 STATES = int(os.environ.get("PANIC_HPC_FAULT_STATES", "2"))
 """States that are tried of each workload, drawn by seed; 0 tries all, which are thousands."""
@@ -46,16 +47,23 @@ class Recorded:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+def recorded(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Recorded:
+    """Record the workloads that this session has tests of."""
     folder = tmp_path_factory.mktemp("power")
     work = folder / "work"
     key = fault_workloads.make_snapshots(folder)
-    for workload in DURABLE:
+    for workload in wanted(request.session.items):
         shutil.copytree(folder / workload.begins, work / workload.kind)
     command = [sys.executable, str(SUPPORT / "record_work.py"), str(work)]
-    environment = {**os.environ, "PYTHONPATH": str(SUPPORT), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**with_folders(SUPPORT), "OPENBLAS_NUM_THREADS": "1"}
     said = crash_states.traced(command, folder / "trace", env=environment)
     return Recorded(Judge(folder, key), said, work)
+
+
+def wanted(items: list[pytest.Item]) -> list[Workload]:
+    """Return the workloads of the tests in this module that were asked for."""
+    found = [one.callspec.params.get("workload") for one in items if hasattr(one, "callspec")]
+    return [workload for workload in DURABLE if workload in found]
 
 
 def drawn(trace: Trace, kind: str) -> list[frozenset[int]]:

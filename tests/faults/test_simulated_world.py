@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from panic_hpc.workspace.workspace import open_workspace
 
 HISTORIES = int(os.environ.get("PANIC_HPC_FAULT_WORLDS", "300"))
 """Simulated histories; `make faults` asks for 100,000."""
-CAUGHT_WITHIN = 400
+CAUGHT_WITHIN = 4000
 AT_A_TIME = 2000
 ALL_KINDS = {
     "worker killed", "submitter killed", "paused", "node lost", "job lost", "requeued",
@@ -111,6 +112,8 @@ def successor_unseen(path: Any, lease: Any, current: Any, files: Any) -> Any:
     return leases.HeldLease(path, lease, current)
 
 
+NEVER_LOST = SimpleNamespace(lost=lambda: False)
+
 Broken = list[tuple[Any, str, Any]]
 BROKEN: dict[str, Callable[[], Broken]] = {
     "no word in the ledger before sbatch": lambda: [
@@ -124,7 +127,10 @@ BROKEN: dict[str, Callable[[], Broken]] = {
     ],
     "a successor that is not looked at again": lambda: [(leases, "_succeed", successor_unseen)],
     "inputs are not asked for": lambda: [(worker, "missing_inputs", lambda *asked: [])],
-    "two may submit at once": lambda: [(backend, "only_submitter", lambda _: nullcontext())],
+    "a submitter who was stopped goes on": lambda: [(backend, "_require_held", lambda lock: None)],
+    "two may submit at once": lambda: [
+        (backend, "only_submitter", lambda _: nullcontext(NEVER_LOST))
+    ],
     "what is pending counts as over": lambda: [(status, "ACTIVE", status.ACTIVE - {"PENDING"})],
     "lost shards are not tried again": lambda: [(arrays, "TRIED_AGAIN", ("eligible",))],
     "jobs that never begin stay": lambda: [(proposal, "never_satisfied", lambda found: ())],

@@ -209,6 +209,19 @@ def test_every_byte_outside_of_the_arrays_is_protected(good: Path, tmp_path: Pat
     assert rules(path) == set()
 
 
+@pytest.mark.parametrize("file", ["dataset", "shard"])
+def test_a_word_in_a_header_that_nothing_else_covers_is_protected(
+    good: Path, tmp_path: Path, file: str
+) -> None:
+    path = forge.copied(good if file == "dataset" else shard_of(good), tmp_path / f"{file}.h5")
+    member = b'"inputs_key":"' if file == "dataset" else b'"manifest_key":"'
+    content = path.read_bytes()
+    place = content.index(member) + len(member)
+    other = b"1" if content[place : place + 1] == b"0" else b"0"
+    path.write_bytes(content[:place] + other + content[place + 1 :])
+    assert rules(path) == {"F02"}
+
+
 def test_shards_are_checked_by_the_same_rules(good: Path, tmp_path: Path) -> None:
     path = tmp_path / "runs_00000.h5"
     for rule in ("F01", "F03", "F04", "F05", "F06", "S03", "S05", "S06", "D01"):

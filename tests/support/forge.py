@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,22 @@ from panic_hpc.store.format.header import ArrayEntry
 from panic_hpc.store.format.reader import ArrayFile
 
 Change = Callable[[Any], Any]
+WRONG: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    2**62,
+    1.5,
+    "",
+    "i4,",
+    "O",
+    [],
+    {},
+    [None],
+    ["x"],
+    "\x1b[2J",
+)
+"""Values of every type of JSON, and of dtypes that NumPy reads as something else."""
 
 
 def copied(source: Path, target: Path) -> Path:
@@ -123,3 +139,38 @@ def edit(path: Path, change: Callable[[h5py.File], None], redigest: bool = True)
         change(file)
     if redigest:
         make_digest(path)
+
+
+def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the place of every value in a JSON value, itself included."""
+    if place:
+        yield place
+    inner = value.items() if isinstance(value, dict) else ()
+    for key, item in inner:
+        yield from places(item, (*place, key))
+
+
+def replaced(value: Any, place: tuple[Any, ...], new: Any) -> Any:
+    """Return `value` with `new` at a place; the key is taken out where `new` is the class Gone."""
+    key, *rest = place
+    if rest:
+        return {**value, key: replaced(value[key], tuple(rest), new)}
+    if new is Gone:
+        return {name: item for name, item in value.items() if name != key}
+    return {**value, key: new}
+
+
+class Gone:
+    """Stands for a key that is not there."""
+
+
+def header_of(path: Path) -> Any:
+    """Return the header of a file."""
+    place, size, _ = hdf5.locate_header(path)
+    return json.loads(path.read_bytes()[place : place + size])
+
+
+def fits(path: Path, header: Any) -> bool:
+    """Say whether a header is no longer than the room that the file has for it."""
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return len(text.encode()) <= hdf5.locate_header(path)[1]

@@ -57,6 +57,13 @@ def digests(root: Path) -> Digests:
     return found
 
 
+def with_folders(*folders: Path) -> dict[str, str]:
+    """Return the environment of a Python that imports from these folders too."""
+    # Behind what is there: tools/try_safeguards.py changes modules of every process through it.
+    there = [before] if (before := os.environ.get("PYTHONPATH")) else []
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*there, *map(str, folders)])}
+
+
 def command_line(*arguments: str | Path) -> list[str]:
     """Return the command that a user types."""
     return [sys.executable, "-m", "panic_hpc", *map(str, arguments)]
@@ -77,7 +84,7 @@ def run_command(*arguments: str | Path, code: int = 0, **options: Any) -> str:
     return done.stdout
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 90.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 180.0) -> Any:
     """Return the first true value of `condition`."""
     end = time.monotonic() + seconds
     while not (value := condition()):

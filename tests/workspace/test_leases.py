@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -146,6 +147,29 @@ def test_of_many_that_find_a_dead_claim_exactly_one_follows(tmp_path: Path) -> N
         assert len(won) == 1
         with won[0]:
             assert not won[0].lost()
+
+
+def test_who_follows_an_owner_that_another_has_followed_meanwhile_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "runs_00000.json"
+    put(path, dead_process())
+    won, module = [], cast(Any, leases)
+    looked = module.is_running
+
+    def another_is_faster(process: Process) -> bool | None:
+        # Between the look at the dead owner and the file that follows him.
+        monkeypatch.setattr(leases, "is_running", looked)
+        won.append(take(path, this_process(), "s"))
+        return False
+
+    monkeypatch.setattr(leases, "is_running", another_is_faster)
+    assert take(path, this_process(), "s") is None
+    [held] = won
+    assert held is not None
+    with held:
+        assert not held.lost()
+        assert os.listdir(tmp_path) == [path.name]
 
 
 def test_a_follower_that_died_before_its_rename_is_followed_too(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class SlurmBackend:
         adopt_sharing(workspace.paths.root)
         # The queue is looked at under the lock, or two submitters would both see it without the
         # other's jobs.
-        with only_submitter(workspace):
+        with only_submitter(workspace) as lock:
             planned = plan_submission(workspace, request, query_status(workspace))
             # Slurm keeps such jobs queued for ever, even when their parent is requeued and
             # succeeds. A site asked for --kill-on-invalid-dep to be removed, so it is not left to
@@ -82,7 +82,7 @@ class SlurmBackend:
                 return None
             # Asked anew: people take minutes to consent, and workers may have begun meanwhile.
             void_leases(workspace, query_status(workspace))
-            return _Dispatch(workspace, request, image, planned, watcher).submit_all()
+            return _Dispatch(workspace, request, image, planned, watcher, lock).submit_all()
 
     def queue(
         self, ledger: Sequence[Submission], unfinished: Collection[ShardId]
@@ -137,7 +137,7 @@ def void_leases(workspace: Workspace, found: StatusSnapshot) -> None:
 
 
 @contextmanager
-def only_submitter(workspace: Workspace) -> Iterator[None]:
+def only_submitter(workspace: Workspace) -> Iterator[leases.HeldLease]:
     """Be the only one who submits; LaunchError names who does."""
     path = workspace.paths.submit_lock
     held = leases.take(path, this_process(), "")
@@ -149,7 +149,7 @@ def only_submitter(workspace: Workspace) -> Iterator[None]:
             hint="Wait until that is over and look at the status",
         )
     with held:
-        yield
+        yield held
 
 
 class _Dispatch:
@@ -162,8 +162,10 @@ class _Dispatch:
         image: SubmittedImage | None,
         planned: PlannedSubmission,
         watcher: Watcher,
+        lock: leases.HeldLease,
     ) -> None:
         self.workspace = workspace
+        self.lock = lock
         self.planned = planned
         self.watcher = watcher
         self.submission = new_submission("slurm", request.cluster.name)
@@ -198,6 +200,7 @@ class _Dispatch:
         self._write(array_job)
         try:
             launched = replace(self.options, launch=launch_words(job))
+            _require_held(self.lock)
             identifier = sbatch.submit_array(job, array.tasks, launched)
         except LaunchError as error:
             # The entry stays, without an id: sbatch may have queued the job and its answer been
@@ -212,6 +215,15 @@ class _Dispatch:
             self.submission = self.submission.with_array_job(array_job)
         self.submission = replace(self.submission, outcome=outcome)
         write_submission(self.workspace.paths.ledger, self.submission)
+
+
+def _require_held(lock: leases.HeldLease) -> None:
+    """Raise LaunchError where somebody else submits by now: this process was stopped for long."""
+    if lock.lost():
+        raise LaunchError(
+            "Somebody else took this submission over while this process stood still",
+            hint="Look at the status, then submit what is left",
+        )
 
 
 def requested(job: BatchJob) -> dict[str, Any]:

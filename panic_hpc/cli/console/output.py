@@ -36,12 +36,3 @@ def say_json(value: Any) -> None:
     In ASCII, so that it is whole whatever the terminal's encoding and a path's bytes are.
     """
     sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
-
-
-def size(nbytes: float) -> str:
-    """Return a number of bytes as people write it: 1.5 GB."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if nbytes < 1000 or unit == "TB":
-            break
-        nbytes /= 1000
-    return f"{nbytes:,.1f} {unit}"

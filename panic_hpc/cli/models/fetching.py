@@ -131,7 +131,8 @@ def _print_locked(locked: "Mapping[str, LockedModel]") -> None:
 
 
 def _print_fetches(fetches: "Sequence[Fetch]", cache: Path) -> None:
-    from panic_hpc.cli.console.output import say, size
+    from panic_hpc.cli.console.output import say
+    from panic_hpc.plain_text import size
 
     for one in fetches:
         absent = f"{size(one.nbytes_absent)} to bring" if one.absent else "all of it there"

@@ -4,6 +4,7 @@ Without `image` a model reads the picture before it in its run, and the prompt's
 with `image = ROLE` it reads texts, and the prompt's picture of that role each time.
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
@@ -77,6 +78,11 @@ class DiffusersEdit:
     def reads_prompt(self, settings: BaseModel) -> bool:
         """Say whether the prompt's text is read: where there is no instruction."""
         return getattr(settings, "instruction", None) is None
+
+    def roles_read(self, settings: BaseModel) -> Mapping[str, str]:
+        """Return the roles that settings name."""
+        told = settings.model_dump(include={"image", "mask"})
+        return {name: role for name, role in told.items() if role}
 
 
 PLUGINS = (DiffusersEdit(),)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -14,7 +14,13 @@ from panic_hpc.backends.slurm import backend, cancel, proposal, queue, retry_pol
 from panic_hpc.worker import stopper, worker
 from panic_hpc.workspace import leases, ledger, shard_files
 from simulated_world.files import Place
-from simulated_world.processes import World
+from simulated_world.processes import World, at_moment
+
+USAGE = SimpleNamespace(
+    RUSAGE_SELF=0,
+    RUSAGE_CHILDREN=-1,
+    getrusage=lambda who: SimpleNamespace(ru_maxrss=0, ru_utime=0.0, ru_stime=0.0),
+)
 
 
 @dataclass
@@ -73,7 +79,7 @@ class Doors:
     # Leases: the file that was opened stays this one, whatever has its name now.
 
     def create_lease(self, place: Place, lease: Any) -> bool:
-        return self.create(place, replace(lease, touched=self.world.time))
+        return self.create(place, at_moment(lease, lease.progress, self.world.time))
 
     def open_lease(self, place: Place) -> Any:
         world = self.world
@@ -89,7 +95,7 @@ class Doors:
     def write_progress(self, file: Any, progress: Any, offset: int) -> None:
         self.world.door()
         file.touched = self.world.time
-        file.content = replace(file.content, progress=progress, touched=file.touched)
+        file.content = at_moment(file.content, progress, file.touched)
 
     def close_lease(self, file: Any) -> None:
         file.owner = None
@@ -159,8 +165,9 @@ def _replaced(doors: Doors) -> Iterator[tuple[ModuleType, dict[str, Any]]]:
     }  # fmt: skip
     yield worker, {
         "read_failure": doors.read, "write_failure": doors.replace, "remove": doors.remove,
-        "os": listing, "say_event": nothing, "print": nothing, "memory_bytes": lambda: 2**33,
-        "cores": lambda: 1, "signals_noted": lambda stopper: nullcontext(),
+        "os": listing, "resource": USAGE, "say_event": nothing, "print": nothing,
+        "memory_bytes": lambda: 2**33, "cores": lambda: 1,
+        "signals_noted": lambda stopper: nullcontext(),
     }  # fmt: skip
     yield backend, {
         "_image": nothing, "adopt_sharing": nothing, "this_process": doors.this_process,

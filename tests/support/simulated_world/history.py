@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,9 +38,13 @@ class Setting:
     clusters: tuple[Cluster, ...]
     manifest: Any
 
-    @property
+    @cached_property
     def shards(self) -> dict[ShardId, Shard]:
         return {shard.id: shard for _, shards in self.planned.values() for shard in shards}
+
+    @cached_property
+    def expected(self) -> dict[ShardId, Any]:
+        return undisturbed(self.shards)
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,6 @@ class History:
         self.chance, self.cluster = chance, chance.choice(setting.clusters)
         for name in ("login1", "login2", "node1", "node2", "node3"):
             world.hosts[name] = Host(name, chance.choice((0.0, 0.0, 0.0, -2.0, 3.0)))
-        world.record = Record(world, setting.shards, undisturbed(setting.shards))
-        world.record.strict_queue = not lag_s
         if lag_s:
             world.happened["late visibility"] += 1
         stages: dict[str, Any] = {
@@ -76,6 +79,8 @@ class History:
         }
         paths: Any = ExperimentPaths(Place("", "exp"))  # type: ignore[arg-type]
         self.workspace = Workspace(setting.manifest, paths, stages)
+        world.record = Record(world, setting.shards, setting.expected, paths.submit_lock)
+        world.record.strict_queue = not lag_s
         scheduler = Scheduler(world, lambda one, end: run_job(world, self.workspace, one, end))
         scheduler.nodes = [world.hosts[name] for name in ("node1", "node2", "node3")]
         scheduler.requeues = self.cluster.limits.requeue

@@ -49,6 +49,7 @@ class Array:
     name: str
     stage: str
     options: Any
+    sender: Task | None
     elements: list[Element] = field(default_factory=list)
 
 
@@ -66,11 +67,12 @@ class Scheduler:
     def sbatch(self, job: Any, tasks: Sequence[Sequence[int]], options: Any) -> str:
         """Queue an array and return its id; LaunchError where that is refused, or seems to be."""
         world, chance = self.world, self.world.chance
+        world.record.submits()
         world.door()
         if not world.calm and chance.random() < 0.03:
             world.happened["sbatch refused"] += 1
             raise LaunchError("sbatch refused it")
-        array = Array(str(len(self.arrays) + 1), job.name, job.stage, options)
+        array = Array(str(len(self.arrays) + 1), job.name, job.stage, options, world.current)
         for position, shards in enumerate(tasks):
             element = Element(array, position, tuple(shards), *self._waits(job, position))
             array.elements.append(element)
