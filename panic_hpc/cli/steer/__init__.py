@@ -6,7 +6,7 @@ from panic_hpc.cli.steer.fit import fit
 from panic_hpc.cli.steer.locations import locations
 from panic_hpc.cli.steer.response import response
 
-PANEL = ("The dataset", 3)
+PANEL = ("The dataset", 4)
 
 
 def register(app: typer.Typer) -> None:

@@ -27,8 +27,8 @@ def fit(
     Separation is the share of pictures that lie nearer to the mean of their own group, made of
     other prompts: 0.5 is chance. What separates need not steer: try it.
     """
-    from panic_hpc.cli.compare import opened
     from panic_hpc.cli.console.output import say_json
+    from panic_hpc.cli.datasets.compare import opened
     from panic_hpc.disk.files import replace_file, without_nan
     from panic_hpc.disk.overwriting import admit
     from panic_hpc.models.steering.prototypes import to_bytes

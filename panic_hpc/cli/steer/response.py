@@ -28,8 +28,8 @@ def response(
     the model is steered are marked.
     """
     from panic_hpc.analysis.comparing.response import responses
-    from panic_hpc.cli.compare import opened
     from panic_hpc.cli.console.output import say_json
+    from panic_hpc.cli.datasets.compare import opened
     from panic_hpc.disk.files import without_nan
 
     with opened(source) as dataset:
