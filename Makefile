@@ -21,15 +21,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(STAMP)
 	$(BIN)/panic-hpc demo $(DEMO)
 
-# Three processes for two cores: tests wait for processes that they started for a third of their time.
 # Files are begun in the order of tests/conftest.py, the longest first.
 IN_FILES := --dist loadfile --no-loadscope-reorder
 
-# The tests of a real Slurm wait for most of their time: each file of them has a testbed of its own.
+# Four processes for two cores, as tests of a real Slurm do little else than wait; each file of
+# those has a testbed of its own.
 test: $(STAMP)
 	tests/install-system
-	$(BIN)/python -m pytest -q -m 'not long and not slurm' -n 3 $(IN_FILES) $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -q -m 'not long and slurm' -n 3 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m 'not long' -n 4 $(IN_FILES) $(PYTEST_ARGS)
 
 # What make test has a part of: more seeds, sizes, faults and models of the same tests.
 test-long: $(STAMP)
@@ -43,7 +42,7 @@ quick: $(STAMP)
 BASE := .venv-base
 test-base:
 	$(PYTHON) -m venv $(BASE)
-	$(BASE)/bin/pip install --quiet --constraint constraints.txt --editable '.[analysis,engines,mpi,publish,video,energy,search,tensorboard,dev]' pillow
+	$(BASE)/bin/pip install --quiet --constraint constraints.txt --editable '.[analysis,engines,mpi,publish,video,energy,search,survival,tensorboard,dev]' pillow
 	$(BASE)/bin/python -m pytest -m "$(WITHOUT_COMPUTE)" $(PYTEST_ARGS) $(BASE_TESTS)
 
 # The lowest version of every direct dependency that pyproject.toml allows, and for each of them the
@@ -56,7 +55,7 @@ test-lowest:
 	$(PYTHON) tools/lowest_versions.py >$(LOWEST)/constraints.txt
 	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST)/constraints.txt scikit-build-core nanobind cmake ninja setuptools wheel
 	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST)/constraints.txt --no-build-isolation \
-	    --editable '.[compute,analysis,engines,mpi,publish,video,energy,search,tensorboard,dev]'
+	    --editable '.[compute,analysis,engines,mpi,publish,video,energy,search,survival,tensorboard,dev]'
 	$(LOWEST)/bin/python -m pytest -q -m 'not slurm and not apptainer and not programs and not long' \
 	    -n 2 --dist loadfile $(PYTEST_ARGS) $(LOWEST_TESTS)
 
@@ -96,5 +95,5 @@ clean:
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[compute,analysis,engines,mpi,publish,video,energy,search,tensorboard,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[compute,analysis,engines,mpi,publish,video,energy,search,survival,tensorboard,dev]'
 	touch $@

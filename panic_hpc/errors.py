@@ -4,6 +4,7 @@ PanicError             one sentence that names the object and the next thing to 
 ├── ConfigError        an experiment or cluster file is wrong: carries all its problems
 ├── ManifestError      an experiment directory and what is asked of it do not fit
 ├── ModelError         a model cannot be loaded or refuses its settings
+├── RemoteError        the server of a model fails: nothing is wrong with what it was asked
 ├── DeviceError        this process has lost its GPU for good
 ├── ShardError         a published file is missing, foreign, newer, truncated or corrupt
 ├── DiskError          a file cannot be written: the disk is full, fails, or does not let us
@@ -47,6 +48,13 @@ class ManifestError(PanicError):
 
 class ModelError(PanicError):
     """A model cannot be loaded or refuses its settings."""
+
+
+class RemoteError(PanicError):
+    """The server of a model fails, or does not answer; another attempt may find it well.
+
+    Never the fault of an item, so that no run ends by it.
+    """
 
 
 class DeviceError(PanicError):

@@ -13,6 +13,7 @@ EXTRAS = {
     "video": ("av",),
     "energy": ("pynvml",),
     "search": ("optuna",),
+    "survival": ("statsmodels",),
     "tensorboard": ("tensorboardX",),
 }  # fmt: skip
 """By extra of pyproject.toml: the modules that it brings."""

@@ -24,11 +24,15 @@ from panic_hpc.errors import PanicError, nearest
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Where plugins of one kind lie: in modules of `package`, or one `module` a subfolder."""
+    """Where plugins of one kind lie.
+
+    In modules of `package` and of its subfolders `rooms`, or one `module` in any subfolder.
+    """
 
     noun: str
     package: str
     module: str = ""
+    rooms: tuple[str, ...] = ()
 
 
 KINDS: Mapping[str, Kind] = {
@@ -36,8 +40,14 @@ KINDS: Mapping[str, Kind] = {
     "stages": Kind("stage", "panic_hpc.stages", "stage"),
     "results": Kind("kind of results", "panic_hpc.store.results"),
     "codecs": Kind("codec of modality", "panic_hpc.stages.codecs"),
-    "analyses": Kind("analysis", "panic_hpc.analysis.analyses"),
-    "verbs": Kind("verb", "panic_hpc.cli"),
+    "analyses": Kind(
+        "analysis",
+        "panic_hpc.analysis.analyses",
+        rooms=("arriving", "staying", "returning", "mattering", "shape", "outputs"),
+    ),
+    "verbs": Kind(
+        "verb", "panic_hpc.cli", rooms=("main_job", "while_it_runs", "experiments", "datasets")
+    ),
 }
 
 
@@ -100,12 +110,14 @@ def lookup(known: Mapping[str, Any], name: str, noun: str) -> Any:
 
 
 def _own_names(kind: Kind) -> Iterator[str]:
-    package = importlib.import_module(kind.package)
-    for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
-        if not kind.module:
-            yield f"{kind.package}.{info.name}"
-        elif _has_module(package.__path__, info.name, kind.module):
-            yield f"{kind.package}.{info.name}.{kind.module}"
+    for place in (kind.package, *(f"{kind.package}.{room}" for room in kind.rooms)):
+        folders = importlib.import_module(place).__path__
+        for name in sorted(info.name for info in pkgutil.iter_modules(folders)):
+            if kind.module:
+                if _has_module(folders, name, kind.module):
+                    yield f"{place}.{name}.{kind.module}"
+            elif name not in kind.rooms:
+                yield f"{place}.{name}"
 
 
 def _has_module(folders: Any, subfolder: str, module: str) -> bool:

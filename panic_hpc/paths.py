@@ -31,6 +31,10 @@ class ExperimentPaths:
         """The pictures that belong to prompts, a file each."""
         return self.root / "inputs"
 
+    def model_file(self, digest: str) -> Path:
+        """Where a file that a model's settings name by "sha256:…" is kept."""
+        return self.inputs / f"{digest.removeprefix('sha256:')}.file"
+
     def input(self, digest: str) -> Path:
         """Return the file of a picture by the digest of its pixels."""
         return self.inputs / f"{digest}.picture"

@@ -65,8 +65,10 @@ class ModelSpec:
     """A model as one experiment uses it: everything that decides its output is in here.
 
     `revision` is a hub commit, or "sha256:…" of a local folder's contents. `name` and `path` are
-    labels of this experiment and this machine, so they have no part in its identity. `loader` names
-    the code that makes the model of its weights; "" where the family never had another name.
+    labels of this experiment and this machine, so they have no part in its identity; no more have
+    `files`: (digest, path) of those that settings name by their digest. `loader` names the code
+    that makes the model of its weights; "" where the family never had another name. `labels` are
+    settings that decide no output, such as where a server is.
     """
 
     name: str
@@ -79,6 +81,8 @@ class ModelSpec:
     batch_size: int
     settings: Mapping[str, Any]
     loader: str = ""
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[tuple[str, str], ...] = ()
 
     @property
     def code(self) -> str:
@@ -102,12 +106,13 @@ class Prompt:
     """A prompt and the paraphrase group it belongs to ("" for none).
 
     `pictures` are (role, digest of pixels) in order of roles; a prompt that has some may be without
-    a text.
+    a text. `name` is that of their files, a label; "" without pictures.
     """
 
     text: str
     group: str = ""
     pictures: tuple[tuple[str, str], ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

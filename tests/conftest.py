@@ -32,9 +32,13 @@ def pytest_configure() -> None:
 
 
 LONGEST = (
+    "test_nodes",
     "test_failing_calls",
-    "test_killed_at_random",
+    "test_troubles",
+    "test_pipeline",
     "test_local_backend",
+    "test_merge_ranks",
+    "test_killed_at_random",
     "test_same_bits",
     "test_models",
     "test_tutorial",
@@ -48,7 +52,7 @@ LONGEST = (
     "test_fetching",
     "test_pure_install",
 )
-"""The files of tests that take longest."""
+"""The files of tests that take longest; those of a real Slurm, which wait, between others."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

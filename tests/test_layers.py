@@ -44,7 +44,7 @@ LAYERS = (
     ("analysis",),
     ("voting",),
     ("report",),
-    ("cli", "api", "search", "__main__"),
+    ("cli", "api", "search", "evolution", "__main__"),
 )
 STRANGERS = {
     "analysis": ("stages", "workspace", "worker", "backends", "models"),
@@ -66,6 +66,7 @@ DOORS = {
     "av": ("report.video",),
     "pynvml": ("models.device.energy",),
     "jinja2": ("report.rendering",),
+    "networkx": ("report.family_tree",),
     "optuna": ("search.sampling",),
     "tensorboardX": ("report.tensorboard",),
 }
@@ -74,7 +75,6 @@ GATED = ("store.dataset.torch_dataset",)
 """Modules that subclass a class of a lazy library, and are themselves imported inside functions."""
 MAX_LINES = 300
 MAX_MODULES = 17
-MAX_VERBS = 30
 
 
 def _modules() -> dict[str, Path]:
@@ -438,9 +438,7 @@ def _words(node: ast.AST) -> list[str]:
 @pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES.values()}))
 def test_a_folder_is_small_enough_to_know(folder: Path) -> None:
     modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
-    # One verb or analysis a file, and as many as there are.
-    limit = MAX_VERBS if folder.name in ("cli", "analyses") else MAX_MODULES
-    assert len(modules) <= limit, f"{folder} has {len(modules)} modules"
+    assert len(modules) <= MAX_MODULES, f"{folder} has {len(modules)} modules"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["status", "--help"]])

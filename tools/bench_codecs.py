@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from panic_hpc.models.families.arithmetic_world import draw_picture, read_text
+from panic_hpc.models.arithmetic_world import draw_picture, read_text
 
 Pixels = NDArray[np.uint8]
 DRAWN_SIDE = 256

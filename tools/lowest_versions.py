@@ -22,6 +22,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tests/store/test_hdf5_description.py": ("h5py", "xarray", "h5netcdf"),
     "tests/store/test_dataset.py": ("numpy", "polars", "pandas"),
     "tests/store/test_exports.py": ("polars", "pyarrow", "duckdb", "rocrate", "packaging"),
+    "tests/analysis/estimators/test_hazards.py": ("statsmodels",),
     "tests/store/test_decodability.py": ("pillow",),
     "tests/cli/test_help.py": ("typer", "rich"),
     "tests/cli/test_planning_verbs.py": ("typer", "rich"),

@@ -1,9 +1,8 @@
 """How analyses usually answer their question: by one of their statements."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
 from panic_hpc.analysis.results import AnalysisResult, Statement
 
@@ -11,8 +10,13 @@ Answer = Callable[[AnalysisResult], Statement | None]
 
 
 def overall(found: AnalysisResult) -> Statement | None:
-    """Return the first statement about the whole dataset that has an interval, else the first."""
+    """Return the first statement about the whole dataset that has an interval, else the first.
+
+    Where all there is is about one network, that is the whole.
+    """
     whole = [one for one in found.statements if not one.subject]
+    if not whole and len(found.statements) == 1:
+        return replace(found.statements[0], subject="")
     return next((one for one in whole if math.isfinite(one.low)), whole[0] if whole else None)
 
 
@@ -27,17 +31,13 @@ def about(*subjects: str) -> Answer:
     return answer
 
 
-def greatest(lead: str = "", by: Literal["value", "low"] = "value") -> Answer:
-    """Return an answer: the statement about a part with the greatest number, or lower bound.
+def greatest(found: AnalysisResult) -> Statement | None:
+    """Return the statement with the greatest number: of parts that are few and known before.
 
-    `lead` and the subject come before it: "Most loops in A → B: 40% of …"; "" leaves both out.
+    Not of networks, the most extreme of which is extreme by chance too: see `in_networks`.
     """
-    return _extreme(lead, lambda told: max(told, key=lambda one: float(getattr(one, by))), by)
-
-
-def least(lead: str = "") -> Answer:
-    """Return an answer: as `greatest`, of the least number."""
-    return _extreme(lead, lambda told: min(told, key=lambda one: one.value), "value")
+    known = [one for one in found.statements if math.isfinite(one.value)]
+    return replace(max(known, key=lambda one: one.value), subject="") if known else None
 
 
 def in_networks(
@@ -74,21 +74,3 @@ def in_networks(
         )  # fmt: skip
 
     return answer
-
-
-def _extreme(lead: str, chosen: Callable[[Sequence[Statement]], Statement], by: str) -> Answer:
-    def answer(found: AnalysisResult) -> Statement | None:
-        known = [one for one in found.statements if math.isfinite(getattr(one, by))]
-        # Labels of one's own may leave the only network without a name.
-        parts = [one for one in known if one.subject] or known
-        return _led(chosen(parts), lead) if parts else None
-
-    return answer
-
-
-def _led(told: Statement, lead: str) -> Statement:
-    said = told.sentence
-    sentence = (
-        f"{lead} {told.subject}: {said[:1].lower()}{said[1:]}" if lead and told.subject else said
-    )
-    return replace(told, subject="", sentence=sentence)

@@ -1,6 +1,6 @@
 """What an analysis is: a name, a question, its settings, and a function from trajectories."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,14 @@ QUESTIONS = (
     "What matters most?",
 )
 """Upstream's four."""
+LEADS: Mapping[str, tuple[str, ...]] = {
+    QUESTIONS[0]: ("prediction", "networks", "sensitivity"),
+    QUESTIONS[1]: ("settling", "stationarity", "recurrence", "jumps", "loops", "periodicity"),
+    QUESTIONS[2]: ("neighbours", "shared-attractors", "convergence", "run-distances"),
+    QUESTIONS[3]: ("components", "places", "ladder", "drift-shares"),
+}
+"""Which answer a report opens with: of those with an interval the first analysis named here, of
+those without one the same. Analyses that are not named come behind these, in their order."""
 
 
 class AnalysisSettings(BaseModel):
@@ -47,7 +55,7 @@ class Analysis:
     settings   class of its settings
     per_model  whether it is asked once an embedding model; else once, with no vectors
     needs      stages whose results it cannot do without: "diagrams"
-    order      place among others, lowest first; of those that answer one question the first leads
+    order      place among others, lowest first; which answer of a question leads is in LEADS
     answer     the report's hook: from what was found to the one sentence that answers the question,
                with its number and interval; None where what was found does not
     figures    the report's hook: what it draws of the tables

@@ -53,7 +53,7 @@ def labels(dataset: "Dataset") -> RunLabels:
     captioners = [_models_that_make(TEXT, one, models) for one in networks]
     network = column("runs/network")
     prompt = column("runs/prompt")
-    texts = np.array(dataset.prompt_texts() or [""])
+    texts = np.array(dataset.prompt_names() or [""])
     groups = np.array([*dataset.metadata["prompt_groups"], ""])[column("prompts/group")]
     return RunLabels.of(
         {

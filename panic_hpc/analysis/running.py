@@ -32,7 +32,7 @@ from panic_hpc.store.dataset.dataset import Dataset, open_dataset
 from panic_hpc.types import EMBEDDINGS
 from panic_hpc.versions import versions_of
 
-_LIBRARIES = ("panic-hpc", "numpy", "scipy", "scikit-learn", "polars")
+_LIBRARIES = ("panic-hpc", "numpy", "scipy", "scikit-learn", "statsmodels", "polars")
 BYTES_A_WORKER = 3 * 2**30
 """What no analysis goes beyond: they read states in parts and sample what they compare in pairs."""
 Report = Callable[[int, int], None]

@@ -77,8 +77,11 @@ def _global_options(
 def register_verbs(target: typer.Typer) -> None:
     """Add every verb installed: modules of this folder, and entry points, that have `register`.
 
-    A verb's `PANEL` is (the panel of `--help` that shows it, its place there).
+    A verb's `PANEL` is (the panel of `--help` that shows it, its place there). Called again on the
+    same `target`, it replaces what it added.
     """
+    target.registered_commands.clear()
+    target.registered_groups.clear()
     # Every verb is imported for --help, which is why none imports a heavy module at its top.
     for _, module in installed.modules("verbs"):
         if hasattr(module, "register"):

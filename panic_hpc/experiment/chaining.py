@@ -1,12 +1,14 @@
 """Whether an experiment's models fit together: round each network, and for embedding."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from panic_hpc import installed
 from panic_hpc.experiment.config import Experiment, NetworkConfig
 from panic_hpc.experiment.entries import UNSEEDED
 from panic_hpc.experiment.starting import picture_problems
 from panic_hpc.keys import content_key
+from panic_hpc.models.base import is_repeatable
 from panic_hpc.types import EMBEDDING, IMAGE, SCORE, TEXT, ModelSpec
 
 Specs = Mapping[str, ModelSpec]
@@ -88,8 +90,22 @@ def _network_problems(
     reached = models[: experiment.max_length]
     return strangers or [
         *picture_problems(place, reached, experiment.prompts),
+        *_unkept_problems(place, reached, experiment),
         *_link_problems(place, models, is_open),
     ]
+
+
+def _unkept_problems(
+    place: str, models: Sequence[ModelSpec | None], experiment: Experiment
+) -> list[str]:
+    """Return a line for a model whose outputs cannot be made again, where not all are kept."""
+    every = experiment.images.keep_every
+    families = installed.plugins("families")
+    passing = [m.name for m in models if m and not is_repeatable(families, m)]
+    if every == 1 or not passing:
+        return []
+    what = f"{passing[0]} of {place} may answer otherwise when asked again, so keep every image"
+    return [f"images.keep_every = {every}: {what}"]
 
 
 def _link_problems(place: str, models: list[ModelSpec | None], is_open: bool) -> list[str]:

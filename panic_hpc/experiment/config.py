@@ -53,10 +53,30 @@ Listed = Strict(False)
 
 
 class NetworkConfig(Closed):
-    """A cyclic list of generative models, with noise of its own where it says so."""
+    """A cyclic list of generative models, with noise of its own where it says so.
+
+    prompts: the numbers, from 0 and ascending, of the prompts that it runs; None for all.
+    """
 
     models: Annotated[tuple[Name, ...], Listed, AfterValidator(filled), Field(max_length=64)]
     noise: Noise | None = None
+    prompts: (
+        Annotated[
+            tuple[Annotated[int, Field(ge=0)], ...],
+            Listed,
+            AfterValidator(filled),
+            Field(max_length=MAX_RUNS),
+        ]
+        | None
+    ) = None
+
+    @model_serializer(mode="wrap")
+    def _without_prompts_where_it_runs_all(
+        self, dump: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        """Leave the key out that came later where it is empty: keys of experiments stay."""
+        table: dict[str, Any] = dump(self)
+        return {k: v for k, v in table.items() if k != "prompts" or v is not None}
 
 
 def _as_codec(codec: str) -> str:

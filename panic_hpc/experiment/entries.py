@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from panic_hpc.models.settings import wrong
@@ -32,7 +33,8 @@ def _prompt_parts(value: object) -> tuple[object, object]:
 def as_prompt(value: object) -> Prompt:
     """Return the prompt in a text or a {text, group} table; refuses empty and broken text."""
     if isinstance(value, Prompt):
-        return _checked(value.text, value.group, value.pictures)
+        checked = _checked(value.text, value.group, value.pictures)
+        return replace(checked, name=value.name)
     return _checked(*_prompt_parts(value), ())
 
 

@@ -7,7 +7,11 @@ from typing import Any
 from panic_hpc.errors import ConfigError
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.inputs import with_inputs
-from panic_hpc.experiment.models_file import with_absolute_paths, with_models_file
+from panic_hpc.experiment.models_file import (
+    with_absolute_paths,
+    with_models_file,
+    with_workflows,
+)
 from panic_hpc.experiment.partial import drafted
 from panic_hpc.experiment.prompts_file import read_prompts
 from panic_hpc.experiment.stage_settings import with_stage_tables
@@ -27,7 +31,7 @@ def load_experiment(
     """
     table = {**with_absolute_paths(read_table(path), path.parent), **extra}
     problems: list[str] = []
-    for read in (_with_networks, _with_prompts, with_inputs, with_models_file):
+    for read in (_with_networks, _with_prompts, with_inputs, with_models_file, with_workflows):
         table, found = read(table, path.parent)
         problems += found
     table, found = with_stage_tables(table)

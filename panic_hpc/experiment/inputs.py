@@ -80,7 +80,7 @@ def read_inputs(folder: Path) -> Sequence[Prompt]:
     if problems := [*problems, *found]:
         raise ConfigError(str(folder), problems)
     return [
-        Prompt(*texts.get(name, ("", "")), tuple(sorted(own.items())))
+        Prompt(*texts.get(name, ("", "")), tuple(sorted(own.items())), name)
         for name, own in sorted(digests.items())
     ]
 

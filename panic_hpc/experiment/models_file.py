@@ -3,13 +3,22 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from panic_hpc import installed
+from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import ConfigError
 from panic_hpc.experiment.config import used_names
+from panic_hpc.experiment.stage_settings import CALLED
 from panic_hpc.experiment.tables import read_table
+from panic_hpc.keys import canonical_json
 from panic_hpc.validation.problems import shown
+
+WORKFLOW = "workflow"
+"""The setting that is a file beside the experiment: see the family `comfyui`."""
+MAX_WORKFLOW_BYTES = 4 * 2**20
+FILES = ("path", "prototypes", "setup", WORKFLOW)
+"""Keys of a model's table, or of its steering, that name a file or folder."""
 
 
 def with_models_file(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
@@ -29,7 +38,7 @@ def with_models_file(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any
     if not isinstance(own, dict):
         return rest, []
     # Names in any other key do no harm: a row that is not meant is one that nothing uses.
-    stages = [table.get(name) for name in ("stages", *installed.names("stages"))]
+    stages = [table.get(name) for name in ("stages", *CALLED, *installed.names("stages"))]
     named = names_in([table.get("networks"), table.get("embedding_models"), stages])
     used = used_names({**rows, **own}, named)
     rows = {model: row for model, row in rows.items() if model in used}
@@ -74,7 +83,50 @@ def _with_paths(models: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _with_path(row: Any, folder: Path) -> Any:
-    # os.path.expanduser leaves an unknown user's ~name as it is, where Path.expanduser raises.
-    if not isinstance(row, dict) or not isinstance(row.get("path"), str) or not row["path"]:
+    if not isinstance(row, dict):
         return row
-    return {**row, "path": str(folder.absolute() / os.path.expanduser(row["path"]))}
+    absolute = {key: _absolute(row[key], folder) for key in FILES if key in row}
+    steering = row.get("steering")
+    inner = {"steering": _with_path(steering, folder)} if isinstance(steering, dict) else {}
+    return {**row, **absolute, **inner}
+
+
+def _absolute(value: Any, folder: Path) -> Any:
+    """Return the name of a file from `folder` on, or a sweep of them."""
+    if isinstance(value, list):
+        return [_absolute(one, folder) for one in value]
+    # os.path.expanduser leaves an unknown user's ~name as it is, where Path.expanduser raises.
+    return str(folder.absolute() / os.path.expanduser(value)) if _names_a_file(value) else value
+
+
+def _names_a_file(value: object) -> TypeGuard[str]:
+    """Say whether a value is a file's name, and not its content or nothing."""
+    return isinstance(value, str) and bool(value) and not value.lstrip().startswith("{")
+
+
+def with_workflows(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the table with the content of each model's `workflow` in place of its file's name.
+
+    So an experiment is whole in its manifest, and in whatever is exported of it.
+    """
+    models = table.get("models")
+    if not isinstance(models, dict):
+        return table, []
+    read, problems = dict(models), list[str]()
+    for name, row in models.items():
+        if isinstance(row, dict) and _names_a_file(row.get(WORKFLOW)):
+            try:
+                read[name] = {**row, WORKFLOW: canonical_json(_workflow(Path(row[WORKFLOW])))}
+            except (OSError, ValueError) as error:
+                what = f"models.{name}.{WORKFLOW} = {shown(row[WORKFLOW])}"
+                reason = error.strerror if isinstance(error, OSError) else error
+                problems.append(f"{what}: {reason}")
+    return {**table, "models": read}, problems
+
+
+def _workflow(path: Path) -> Any:
+    if not path.is_file():
+        raise ValueError("no such file")
+    if path.stat().st_size > MAX_WORKFLOW_BYTES:
+        raise ValueError(f"larger than {MAX_WORKFLOW_BYTES // 2**20} MiB")
+    return parse_json(path.read_bytes())

@@ -132,7 +132,7 @@ def _adapter(key: str) -> TypeAdapter[Any]:
 
 _ADAPTERS = {key: _adapter(key) for key in Experiment.model_fields}
 
-_NO_NETWORK = NetworkConfig.model_construct(models=(), noise=None)
+_NO_NETWORK = NetworkConfig.model_construct(models=(), noise=None, prompts=None)
 
 # What stands for a bad entry of these lists, so that the others keep their places.
 _BLANKS: dict[str, tuple[TypeAdapter[Any], Any]] = {

@@ -14,7 +14,7 @@ from panic_hpc.experiment.config import Experiment
 from panic_hpc.models.base import find_family, loader_of
 from panic_hpc.models.folder_digest import folder_digest
 from panic_hpc.models.known.rows import ModelRow, split_row
-from panic_hpc.models.settings import identity_of
+from panic_hpc.models.settings import identity_of, labels_of, located_files, sha256_of
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
 from panic_hpc.validation.problems import explained, shown
 
@@ -133,8 +133,8 @@ def _resolved(
     if problems or found or missing:
         raise ConfigError(f"models.{name}", [*problems, *found, *missing])
     consumes, produces = _modalities(name, settings, family, entry)
-    values = identity_of(settings)
-    return ModelSpec(
+    values, files = _with_digests(name, settings)
+    spec = ModelSpec(
         name=name,
         family=family.name,
         consumes=consumes,
@@ -147,7 +147,29 @@ def _resolved(
         batch_size=values.pop("batch_size"),
         settings=values,
         loader=loader_of(family) if loader_of(family) != family.name else "",
+        labels=labels_of(settings),
+        files=files,
     )
+    if hasattr(family, "problems") and (found := family.problems(spec)):
+        raise ConfigError(f"models.{name}", found)
+    return spec
+
+
+def _with_digests(name: str, settings: Any) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
+    """Return what of settings is part of the identity, files by their digests; and these files."""
+    values, files = identity_of(settings), []
+    for place, file in located_files(settings):
+        try:
+            digest = sha256_of(Path(file))
+        except OSError as error:
+            where = ".".join(("models", name, *place))
+            raise ConfigError(where, [f"{where} = {shown(file)}: {error.strerror}"]) from error
+        inner = values
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = digest
+        files.append((digest, file))
+    return values, tuple(files)
 
 
 def _unloadable(name: str, table: Mapping[str, Any], entry: ModelEntry) -> ModelSpec:

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.errors import ShardError
 from panic_hpc.merging.run_sources import MISSING, RunPlaces, RunSources, Source
 from panic_hpc.merging.unify import ExperimentInfo, Unified
-from panic_hpc.pictures.given import read_kept
+from panic_hpc.pictures.given import require_kept
 from panic_hpc.store.format import ragged
 from panic_hpc.store.format.digest import run_lines
 from panic_hpc.store.format.ragged import offsets_of
@@ -127,10 +126,11 @@ def _prompt_arrays(unified: Unified) -> Arrays:
     }
 
 
-def _roles(unified: Unified) -> dict[str, list[str]]:
-    """Return the roles of pictures, in a dataset whose prompts have some."""
+def _picture_labels(unified: Unified) -> dict[str, list[str]]:
+    """Return the roles of pictures, and prompts' names, where prompts have pictures."""
     roles = roles_of(unified.prompts)
-    return {"picture_roles": roles} if roles else {}
+    names = [prompt.name for prompt in unified.prompts]
+    return {"picture_roles": roles, "prompt_names": names} if roles else {}
 
 
 def _shard_arrays(sources: Sequence[Source]) -> Arrays:
@@ -163,7 +163,7 @@ def _metadata(collection: Collection, extra: Mapping[str, Any]) -> dict[str, Any
         "models": unified.models,
         "networks": unified.networks,
         "prompt_groups": _groups(unified),
-        **_roles(unified),
+        **_picture_labels(unified),
         "embedding_models": _embedding_models(collection),
         "missing": list(collection.missing),
     }
@@ -213,13 +213,5 @@ def picture_arrays(
 
 
 def _content(files: Mapping[str, Path], digest: str) -> bytes:
-    path = files.get(digest)
-    try:
-        if path is None:
-            raise ValueError("no experiment has it")
-        return read_kept(path, digest).content
-    except (OSError, ValueError) as error:
-        raise ShardError(
-            f"{path or digest}, a picture of a prompt, cannot be merged ({error})",
-            hint="Plan the experiment anew in a new directory",
-        ) from error
+    # Prompts come from the experiments whose pictures these are.
+    return require_kept(files[digest], digest).content

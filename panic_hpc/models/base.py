@@ -33,12 +33,14 @@ class Turn(NamedTuple):
     """What a model may know of an item beside what it reads: whose turn it is.
 
     `step` is the position in the run, `text` that of the prompt ("" for none), `pictures` those of
-    the prompt by role, (H, W, 3) uint8, not to be written to.
+    the prompt by role, (H, W, 3) uint8, not to be written to; `iteration` is how often the run has
+    been at this place of its network before. The items of a call are all at one step.
     """
 
     step: int
     text: str
     pictures: "Mapping[str, np.ndarray]"
+    iteration: int = 0
 
 
 class GenerativeModel(Protocol):
@@ -122,7 +124,8 @@ class MetricModel(Protocol):
 class ModelFamily(Protocol):
     """A plugin: one way of loading models. Importing its module loads no heavy library.
 
-    A family without entries whose models have no weights says `has_weights = False`.
+    A family without entries whose models have no weights says `has_weights = False`; one whose
+    models may give another output tomorrow (answers of a server) says `repeatable = False`.
 
     A family that is renamed, or split off from another, keeps the keys of its models by a `loader`:
     the name that they were planned under first (see `loader_of`).
@@ -144,7 +147,9 @@ class ModelFamily(Protocol):
         """Return (consumes, produces) of a model given by path or repository, not by name.
 
         A family with `settings_decide = True` is asked for models by name too. One whose models
-        read no prompt, or only sometimes, has `reads_prompt(settings) -> bool`.
+        read no prompt, or only sometimes, has `reads_prompt(settings) -> bool`; one whose models
+        read pictures of the prompt has `roles_read(settings)`, {setting: role}; one whose settings
+        name files has `problems(spec)`, a line for all that is wrong with these.
         """
 
 
@@ -153,6 +158,11 @@ class MetricFamily(ModelFamily, Protocol):
 
     def compared(self, settings: "BaseModel") -> Modality:
         """Return the modality of what outputs are judged against, "" for nothing."""
+
+
+def is_repeatable(families: Mapping[str, Any], spec: "ModelSpec") -> bool:
+    """Say whether a model gives the same output for the same input, seed and settings again."""
+    return bool(getattr(family_of(families, spec), "repeatable", True))
 
 
 def loader_of(family: Any) -> str:

@@ -10,15 +10,14 @@ from panic_hpc.types import IMAGE, TEXT, ModelSpec
 SOLE_ROLE = "image"
 """The role of pictures that have no role of their own, and the one that a run starts from."""
 
-_SETTINGS = ("image", "mask")
-"""Settings of model families that name a role."""
-
 
 def roles_read(spec: ModelSpec) -> dict[str, str]:
     """Return {setting: role} of the pictures that a model reads each time."""
-    if not getattr(family_of(installed.plugins("families"), spec), "settings_decide", False):
+    family = family_of(installed.plugins("families"), spec)
+    ask = getattr(family, "roles_read", None)
+    if ask is None or family is None:
         return {}
-    return {name: role for name in _SETTINGS if (role := str(spec.settings.get(name, "")))}
+    return dict(ask(settings_of(spec, family.settings)))
 
 
 def starting_role(roles: Collection[str]) -> str:

@@ -6,18 +6,26 @@ means, and has no part in the identity where it says that:
 
     steps: int = 20                                       # there from the start
     tiles: Annotated[int, AddedLater(1)] = 1              # before, there was one tile
+
+What decides no output, such as where a server is or how long it is waited for, is a `Label`: no
+part of the identity either, and changed without another plan.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
 from panic_hpc.types import ModelSpec
 
 Settings = TypeVar("Settings", bound=BaseModel)
+
+CLOSED = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+"""Of tables within settings: no unknown keys, nothing converted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +39,43 @@ class AddedLater:
     before: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Marks a setting that decides no output."""
+
+
+def labels_of(settings: BaseModel) -> dict[str, Any]:
+    """Return the settings that decide no output."""
+    return settings.model_dump(mode="json", include=set(_labels(type(settings))))
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Marks a setting that names a file, "" for none: its contents are part of the identity."""
+
+
+def located_files(settings: BaseModel) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield (place, name) of every file that settings name, in nested tables too."""
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            yield from (((name, *place), file) for place, file in located_files(value))
+        elif value and any(isinstance(mark, Located) for mark in field.metadata):
+            yield (name,), value
+
+
+def sha256_of(path: Path) -> str:
+    """Return "sha256:…" of a file's bytes; OSError where it cannot be read."""
+    with path.open("rb") as stream:
+        return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def identity_of(settings: BaseModel) -> dict[str, Any]:
     """Return the settings, `batch_size` among them, that are part of a model's identity."""
     before = dict(_added_later(type(settings)))
     # Every other setting, defaults too: a default that changes in an update makes another model,
     # not another result under an old key.
-    values = settings.model_dump(mode="json")
+    values = settings.model_dump(mode="json", exclude=set(_labels(type(settings))))
     return {
         name: value for name, value in values.items() if name not in before or value != before[name]
     }
@@ -45,7 +84,13 @@ def identity_of(settings: BaseModel) -> dict[str, Any]:
 def settings_of(spec: ModelSpec, kind: type[Settings]) -> Settings:
     """Return the settings of a model as planned, by this or an earlier version of its family."""
     before = dict(_added_later(kind))
-    return kind.model_validate({**before, **spec.settings, "batch_size": spec.batch_size})
+    told = {**spec.settings, **spec.labels, "batch_size": spec.batch_size}
+    return kind.model_validate({**before, **told})
+
+
+def _labels(kind: type[BaseModel]) -> list[str]:
+    fields = kind.model_fields.items()
+    return [name for name, one in fields if any(isinstance(m, Label) for m in one.metadata)]
 
 
 def _added_later(kind: type[BaseModel]) -> Iterator[tuple[str, Any]]:
@@ -59,3 +104,9 @@ def wrong(problem: str) -> PydanticCustomError:
     """Return the error whose message is `problem` and nothing else, whatever braces it holds."""
     # pydantic formats the template; a prompt with braces would be read as a field.
     return PydanticCustomError("problem", "{problem}", {"problem": problem})
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first thing that a file's contents have wrong, and where."""
+    found = error.errors()[0]
+    return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"

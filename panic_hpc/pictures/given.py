@@ -5,12 +5,14 @@ pixels cannot be told without a guess (transparency, 16 bits, several frames) is
 """
 
 import stat
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.errors import ShardError
 from panic_hpc.pictures.stored import (
     FOREIGN_FORMATS,
     decoded,
@@ -20,6 +22,8 @@ from panic_hpc.pictures.stored import (
     require_size,
     without_loss,
 )
+
+T = TypeVar("T")
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif")
 MAX_BYTES = 256 * 2**20
@@ -53,10 +57,15 @@ def read_given(path: Path) -> GivenPicture:
 
 def given_picture(content: bytes) -> GivenPicture:
     """Return a person's picture as it will be stored; ValueError as `read_given` raises it."""
-    encoded = _encoded(content)
+    encoded = _known(content, _as_given)
     # Through the door for stored pictures, so that what is planned is what every reader decodes.
     pixels = decoded(encoded)
     return GivenPicture(pixel_digest(pixels), encoded, *pixels.shape[:2])
+
+
+def given_pixels(content: bytes) -> NDArray[np.uint8]:
+    """Return a picture that somebody else made as (H, W, 3) uint8; ValueError as `read_given`."""
+    return _known(content, _pixels)
 
 
 class KeptPicture(NamedTuple):
@@ -75,9 +84,20 @@ def read_kept(path: Path, digest: str) -> KeptPicture:
     return KeptPicture(content, pixels)
 
 
-def _encoded(content: bytes) -> bytes:
+def require_kept(path: Path, digest: str) -> KeptPicture:
+    """Return a picture that plan kept; ShardError where it is not there, or is another."""
     try:
-        return opened(content, FOREIGN_FORMATS, _as_given)
+        return read_kept(path, digest)
+    except (OSError, ValueError) as error:
+        raise ShardError(
+            f"{path}, a picture of a prompt, cannot be used ({error})",
+            hint="Plan the experiment anew in a new directory",
+        ) from error
+
+
+def _known(content: bytes, use: Callable[[Any], T]) -> T:
+    try:
+        return opened(content, FOREIGN_FORMATS, use)
     except ValueError as error:
         if isinstance(error.__cause__, pillow_module().UnidentifiedImageError):
             raise ValueError("it is no PNG, JPEG, WebP or AVIF") from error
@@ -85,9 +105,14 @@ def _encoded(content: bytes) -> bytes:
 
 
 def _as_given(picture: Any) -> bytes:
+    # Without EXIF and colour profiles, which may name places and people.
+    return without_loss(pillow_module().fromarray(_pixels(picture)))
+
+
+def _pixels(picture: Any) -> NDArray[np.uint8]:
     require_size(*picture.size)
     _require_plain(picture)
-    return without_loss(_bare(_upright(picture)))
+    return np.asarray(_upright(picture).convert("RGB"))
 
 
 def _require_plain(picture: Any) -> None:
@@ -106,8 +131,3 @@ def _upright(picture: Any) -> Any:
     from PIL import ImageOps
 
     return ImageOps.exif_transpose(picture)
-
-
-def _bare(picture: Any) -> Any:
-    """Return the pixels alone, in RGB: EXIF and colour profiles may name places and people."""
-    return pillow_module().fromarray(np.asarray(picture.convert("RGB")))

@@ -15,14 +15,15 @@ from panic_hpc.experiment.config import Experiment
 from panic_hpc.experiment.resolution import Resolved
 from panic_hpc.keys import content_key
 from panic_hpc.paths import ExperimentPaths
-from panic_hpc.planning.pictures import are_ours, keep_pictures
+from panic_hpc.planning.pictures import are_ours, keep_model_files, keep_pictures
 from panic_hpc.planning.plan import Plan, PlanOptions, lay_out
 from panic_hpc.planning.plan_json import (
+    beside_plan,
     described,
     is_described_by,
     plan_differences,
+    prompts_document,
     prompts_of,
-    prompts_value,
 )
 from panic_hpc.types import ModelSpec, Prompt
 
@@ -80,8 +81,9 @@ def write(plan: Plan, paths: ExperimentPaths) -> Manifest:
             return _same(manifest, paths)
         _refuse_foreign(paths)
         # The manifest last: its presence says that planning finished, whatever was killed before.
-        replace_file(paths.prompts, to_json(prompts_value(plan.prompts)))
+        replace_file(paths.prompts, to_json(prompts_document(plan.prompts)))
         keep_pictures(plan, paths)
+        keep_model_files(plan, paths)
         # The lock may not hold on Lustre or NFS; link(2) lets one of two planners win there too.
         if not create_file(paths.manifest, to_json(_document(manifest))):
             return _same(manifest, paths)
@@ -118,7 +120,7 @@ def read(root: Path) -> Manifest:
     paths = ExperimentPaths(root)
     document = read_document(root)
     try:
-        manifest = _restored(document, _read_prompts(paths))
+        manifest = _restored(document, _read_prompts(paths), paths)
         whole = is_described_by(document["plan"], manifest)
     except (PanicError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ManifestError(f"{paths.manifest} does not make sense ({error})") from error
@@ -148,18 +150,10 @@ def _document(manifest: Manifest) -> dict[str, Any]:
         "key": manifest.key,
         "n_runs": manifest.n_runs,
         "plan": described(manifest),
-        # Beside the plan and not in it: the key must be equal on two clusters.
-        "paths": {spec.name: spec.path for spec in manifest.specs if spec.path},
         "seconds": dict(manifest.seconds),
-        **_families(manifest),
+        **beside_plan(manifest),
     }
     return document | {"checksum": content_key(document)}
-
-
-def _families(manifest: Manifest) -> dict[str, Any]:
-    """Return which family loads a model where that is not the one its keys are made of."""
-    others = {spec.name: spec.family for spec in manifest.specs if spec.family != spec.code}
-    return {"families": others} if others else {}
 
 
 def _verified(paths: ExperimentPaths) -> dict[str, Any]:
@@ -194,15 +188,21 @@ def _read_prompts(paths: ExperimentPaths) -> tuple[Prompt, ...]:
     return prompts_of(_readable(paths.prompts))
 
 
-def _restored(document: Mapping[str, Any], prompts: tuple[Prompt, ...]) -> Manifest:
+def _restored(
+    document: Mapping[str, Any], prompts: tuple[Prompt, ...], kept: ExperimentPaths
+) -> Manifest:
     plan = document["plan"]
     paths, families = document["paths"], document.get("families", {})
+    labels = document.get("labels", {})
+    files = document.get("files", {})
     specs = {
         name: ModelSpec(
             name=name,
             path=paths.get(name, ""),
             **{**value, "family": families.get(name, value["family"])},
             loader=value["family"] if name in families else "",
+            labels=labels.get(name, {}),
+            files=tuple((digest, str(kept.model_file(digest))) for digest in files.get(name, ())),
         )
         for name, value in plan["models"].items()
     }
@@ -237,12 +237,13 @@ def _only_planner(root: Path) -> Iterator[None]:
 def _same(manifest: Manifest, paths: ExperimentPaths) -> Manifest:
     """Return `manifest`, which is there already; what differs is worth a full reading.
 
-    Folders of weights that were moved are written down: they are no part of the plan.
+    Folders of weights and servers that were moved are written down: they are no part of the plan.
     """
     document = read_document(paths.root)
     if document["key"] == manifest.key:
-        if document["paths"] != _document(manifest)["paths"]:
-            replace_file(paths.manifest, to_json(_document(manifest)))
+        own = _document(manifest)
+        if any(document.get(part) != own.get(part) for part in ("paths", "labels")):
+            replace_file(paths.manifest, to_json(own))
         return manifest
     # Only now: reading prompts and laying out takes seconds for a million runs, the keys a
     # millisecond.
@@ -279,7 +280,7 @@ def _is_ours(path: Path) -> bool:
         value = read_json(path)
     except PanicError:
         return _begins_as_ours(path)
-    return isinstance(value, dict) and value.keys() - {"pictures"} == {"texts", "groups"}
+    return isinstance(value, dict) and value.keys() - {"pictures", "names"} == {"texts", "groups"}
 
 
 def _begins_as_ours(path: Path) -> bool:

@@ -33,7 +33,8 @@ class PlanOptions:
 class Network:
     """A network as planned; its runs are `first_run` and the `n_runs - 1` after it.
 
-    `noise` is that of its seeded runs. Shards are whole numbers of `block` runs, at most
+    `noise` is that of its seeded runs, `prompts` the numbers of those that it runs, None for all.
+    Shards are whole numbers of `block` runs, at most
     `runs_per_shard`.
     """
 
@@ -47,6 +48,7 @@ class Network:
     noise: Noise
     loop_stop: bool
     max_length: int
+    prompts: tuple[int, ...] | None = None
 
     @property
     def reached(self) -> tuple[ModelSpec, ...]:
@@ -66,22 +68,40 @@ def longest_shard_minutes(networks: Sequence[Network], seconds: Mapping[str, flo
 def plan_networks(
     experiment: Experiment, resolved: Resolved, n_seeds: int, options: PlanOptions
 ) -> tuple[Network, ...]:
-    """Return the networks of an experiment, each with as many runs as prompts times seeds."""
-    n_runs = len(experiment.prompts) * n_seeds
+    """Return the networks of an experiment, each with as many runs as its prompts times seeds."""
+    n_runs = [
+        n_seeds * len(experiment.prompts if config.prompts is None else config.prompts)
+        for config in experiment.networks
+    ]
     return tuple(
-        _network(index, config, n_runs, experiment, resolved, options)
+        _network(index, config, (sum(n_runs[:index]), n_runs[index]), experiment, resolved, options)
         for index, config in enumerate(experiment.networks)
     )
+
+
+def prompt_problems(experiment: Experiment) -> list[str]:
+    """Return what is wrong with the prompts that networks name by their numbers."""
+    n_prompts = len(experiment.prompts)
+    told = []
+    for index, config in enumerate(experiment.networks):
+        numbers = config.prompts or ()
+        if list(numbers) != sorted(set(numbers)):
+            told.append(f"networks[{index}].prompts: each once and in ascending order was expected")
+        elif numbers and numbers[-1] >= n_prompts:
+            last = f"networks[{index}].prompts: there is no prompt number {numbers[-1]}"
+            told.append(f"{last}; there are {n_prompts}, from 0")
+    return told
 
 
 def _network(
     index: int,
     config: NetworkConfig,
-    n_runs: int,
+    place: tuple[int, int],
     experiment: Experiment,
     resolved: Resolved,
     options: PlanOptions,
 ) -> Network:
+    first_run, n_runs = place
     models = tuple(resolved.specs[name] for name in config.models)
     # The fewest runs that are whole batches for every model: with it slot and neighbours of a run
     # do not depend on the shards.
@@ -91,13 +111,14 @@ def _network(
         index=index,
         models=models,
         key=network_key(models, experiment),
-        first_run=index * n_runs,
+        first_run=first_run,
         n_runs=n_runs,
         block=block,
         runs_per_shard=min(_runs_per_shard(index, block, seconds, options), _whole(n_runs, block)),
         noise=config.noise or experiment.noise,
         loop_stop=experiment.loop_stop,
         max_length=experiment.max_length,
+        prompts=config.prompts,
     )
 
 

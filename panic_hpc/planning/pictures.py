@@ -1,5 +1,6 @@
-"""The pictures of prompts on their way into an experiment's directory."""
+"""Pictures of prompts, and files of models, on their way into an experiment's directory."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from panic_hpc.experiment.inputs import picture_files
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning.plan import Plan
 
-_NAME = re.compile(r"[0-9a-f]{32}\.picture\Z")
+_NAME = re.compile(r"[0-9a-f]{32}\.picture\Z|[0-9a-f]{64}\.file\Z")
 
 
 def keep_pictures(plan: Plan, paths: ExperimentPaths) -> None:
@@ -31,6 +32,22 @@ def keep_pictures(plan: Plan, paths: ExperimentPaths) -> None:
             f"The pictures in {plan.experiment.inputs} changed while they were planned",
             hint="Plan again",
         )
+
+
+def keep_model_files(plan: Plan, paths: ExperimentPaths) -> None:
+    """Store every file that the settings of a model name once, under its digest.
+
+    Raises ManifestError where one is another than was planned.
+    """
+    for digest, name in {pair for spec in plan.specs for pair in spec.files}:
+        try:
+            content = Path(name).read_bytes()
+        except OSError as error:
+            raise ManifestError(f"{name} cannot be read ({error})", hint="Plan again") from error
+        if "sha256:" + hashlib.sha256(content).hexdigest() != digest:
+            raise ManifestError(f"{name} changed while it was planned", hint="Plan again")
+        make_directories(paths.inputs)
+        replace_file(paths.model_file(digest), content)
 
 
 def are_ours(folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """From experiment to shards: a pure function, and the plan it gives."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,8 @@ from panic_hpc.experiment.stage_settings import with_stage_tables
 from panic_hpc.experiment.sweep import sweep, without_repeated_cells
 from panic_hpc.experiment.tables import NOTHING
 from panic_hpc.keys import run_key
-from panic_hpc.planning.networks import Network, PlanOptions, plan_networks
+from panic_hpc.models.base import is_repeatable
+from panic_hpc.planning.networks import Network, PlanOptions, plan_networks, prompt_problems
 from panic_hpc.planning.seeds import Seed, expand_seeds
 from panic_hpc.types import ModelSpec, Noise, Prompt, Run
 from panic_hpc.validation.problems import at_most
@@ -60,8 +62,8 @@ class Plan:
 
     @property
     def n_runs(self) -> int:
-        """The number of networks times prompts times seeds."""
-        return len(self.networks) * len(self.prompts) * len(self.seeds)
+        """The number of networks times prompts times seeds, where networks run all prompts."""
+        return sum(network.n_runs for network in self.networks)
 
     @property
     def n_invocations(self) -> int:
@@ -74,6 +76,12 @@ class Plan:
         models = [model for network in self.networks for model in network.models]
         models += [*self.embedding_models, *chain(*self.stage_models.values())]
         return tuple({model.name: model for model in models}.values())
+
+    @property
+    def not_repeatable(self) -> tuple[str, ...]:
+        """The names of models that may give another output when they are asked again."""
+        families = installed.plugins("families")
+        return tuple(spec.name for spec in self.specs if not is_repeatable(families, spec))
 
     @cached_property
     def run_shards(self) -> tuple[RunShard, ...]:
@@ -111,10 +119,13 @@ class Plan:
     def runs(self, first: int = 0, count: int | None = None) -> Iterator[Run]:
         """Yield `count` runs from `first` on (all that follow, where None), in order."""
         stop = self.n_runs if count is None else min(first + count, self.n_runs)
-        per_network = len(self.prompts) * len(self.seeds)
+        place = bisect_right(self.networks, first, key=lambda one: one.first_run) - 1
         for index in range(first, stop):
-            network = self.networks[index // per_network]
-            prompt, seed_index = divmod(index % per_network, len(self.seeds))
+            if index >= self.networks[place].first_run + self.networks[place].n_runs:
+                place += 1
+            network = self.networks[place]
+            prompt, seed_index = divmod(index - network.first_run, len(self.seeds))
+            prompt = prompt if network.prompts is None else network.prompts[prompt]
             seed = self.seeds[seed_index]
             # One fixed seed for unseeded runs would find loops that upstream, which drew anew,
             # never had.
@@ -191,7 +202,7 @@ def _swept_and_resolved(
     resolved = resolve(swept.experiment, catalogue, commits)
     problems = [*swept.problems, *swept.told(resolved.problems)]
     experiment, resolved = without_repeated_cells(swept, resolved)
-    problems += chaining_problems(experiment, resolved.specs)
+    problems += [*chaining_problems(experiment, resolved.specs), *prompt_problems(experiment)]
     for name in experiment.stages:
         if stage := installed.plugins("stages").get(name):
             problems += stage.problems(experiment, resolved.specs)

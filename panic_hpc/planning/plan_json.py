@@ -16,36 +16,71 @@ MAX_DIFFERENCES = 20
 def described(plan: Plan) -> dict[str, Any]:
     """Return all that decides a plan's shards as a JSON value; prompts only by their key."""
     experiment = plan.experiment.model_dump(mode="json", exclude={"prompts", "models", "inputs"})
+    digests = {path: digest for spec in plan.specs for digest, path in spec.files}
+    labels = {one.name: one.labels for one in plan.specs}
+    tables = _with_digests(_without_labels(plan.experiment.models, labels), digests)
     return {
-        "experiment": experiment | {"models": _without_labels(plan.experiment.models)},
+        "experiment": experiment | {"models": tables},
         "prompts": {"count": len(plan.prompts), "key": content_key(prompts_value(plan.prompts))},
         "models": {spec.name: _spec_value(spec) for spec in plan.specs},
         "networks": [
-            {"key": network.key, "block": network.block, "runs_per_shard": network.runs_per_shard}
+            {
+                "key": network.key,
+                "block": network.block,
+                "runs_per_shard": network.runs_per_shard,
+                # A key that came later is there where it says something: keys of plans stay.
+                **({} if network.prompts is None else {"prompts": list(network.prompts)}),
+            }
             for network in plan.networks
         ],
     }
 
 
-def _without_labels(models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def beside_plan(plan: Plan) -> dict[str, Any]:
+    """Return what is true of models on one machine: the key must be equal on two clusters.
+
+    That is where weights are, labels, digests of files, and which family loads a model where it is
+    not the one that its keys are made of.
+    """
+    specs = plan.specs
+    families = {spec.name: spec.family for spec in specs if spec.family != spec.code}
+    labels = {spec.name: dict(spec.labels) for spec in specs if spec.labels}
+    files = {spec.name: [digest for digest, _ in spec.files] for spec in specs if spec.files}
+    more = {"families": families, "labels": labels, "files": files}
+    paths = {spec.name: spec.path for spec in specs if spec.path}
+    return {"paths": paths, **{name: told for name, told in more.items() if told}}
+
+
+def _without_labels(
+    models: Mapping[str, Mapping[str, Any]], labels: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
     return {
-        name: {key: value for key, value in table.items() if key not in LABELS}
+        name: {k: v for k, v in table.items() if k not in LABELS and k not in labels.get(name, {})}
         for name, table in models.items()
     }
 
 
+def _with_digests(value: Any, digests: Mapping[str, str]) -> Any:
+    """Return tables with digests for the names of files that settings name."""
+    if isinstance(value, dict):
+        return {key: _with_digests(inner, digests) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_digests(inner, digests) for inner in value]
+    return digests.get(value, value) if isinstance(value, str) else value
+
+
 def _spec_value(spec: ModelSpec) -> dict[str, Any]:
     value = asdict(spec) | {"settings": dict(spec.settings)}
-    # The name is the table's key; the path is where this machine has the weights; the family is
-    # one of this version, where its loader stays.
-    del value["name"], value["path"], value["loader"]
+    # The name is the table's key; the path is where this machine has the weights, labels where it
+    # has a server; the family is one of this version, where its loader stays.
+    del value["name"], value["path"], value["loader"], value["labels"], value["files"]
     return value | {"family": spec.code}
 
 
 def prompts_value(prompts: tuple[Prompt, ...]) -> dict[str, list[Any]]:
     """Return the table of prompts; `groups` is empty where no prompt belongs to one.
 
-    `pictures` is there where prompts have some: {role: digest} of each.
+    `pictures`, {role: digest} of each, is there where prompts have some.
     """
     groups = [prompt.group for prompt in prompts]
     pictures = [dict(prompt.pictures) for prompt in prompts]
@@ -56,14 +91,21 @@ def prompts_value(prompts: tuple[Prompt, ...]) -> dict[str, list[Any]]:
     }
 
 
+def prompts_document(prompts: tuple[Prompt, ...]) -> dict[str, list[Any]]:
+    """Return what is written of prompts: their table, and `names`, which are labels."""
+    names = [prompt.name for prompt in prompts]
+    return prompts_value(prompts) | ({"names": names} if any(names) else {})
+
+
 def prompts_of(value: Mapping[str, Any]) -> tuple[Prompt, ...]:
-    """Return the prompts in a table of `prompts_value`; ValueError, KeyError where it is none."""
+    """Return the prompts in what `prompts_document` gave; ValueError, KeyError for other things."""
     texts = value["texts"]
     groups = value["groups"] or [""] * len(texts)
     pictures = value.get("pictures") or [{}] * len(texts)
+    names = value.get("names") or [""] * len(texts)
     return tuple(
-        Prompt(text, group, tuple(sorted(own.items())))
-        for text, group, own in zip(texts, groups, pictures, strict=True)
+        Prompt(text, group, tuple(sorted(own.items())), name)
+        for text, group, own, name in zip(texts, groups, pictures, names, strict=True)
     )
 
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from panic_hpc.analysis.comparing.arms import Arm, Pair, spread
-from panic_hpc.analysis.comparing.measures import measure, set_measure, twin_measure
+from panic_hpc.analysis.comparing.measures import (
+    MoreMeasures,
+    measure,
+    no_more,
+    set_measure,
+    twin_measure,
+)
 from panic_hpc.errors import PanicError
 from panic_hpc.report.contact_sheet import Cell, Strip, contact_sheet
 
@@ -19,7 +25,9 @@ MOST_ARMS = 12
 MOST_ROWS = 12
 
 
-def comparison_sheet(arms: Sequence[Arm], measures: Sequence[str], path: Path) -> Path:
+def comparison_sheet(
+    arms: Sequence[Arm], measures: Sequence[str], path: Path, more: MoreMeasures = no_more
+) -> Path:
     """Write a PNG of the last pictures of arms, MOST_ROWS pairs of prompt and seed that all have.
 
     Each prompt gets a row before one gets a second. What runs have under `measures` stands beneath.
@@ -34,7 +42,7 @@ def comparison_sheet(arms: Sequence[Arm], measures: Sequence[str], path: Path) -
     # Arms are often networks of one dataset.
     datasets = {id(arm.dataset): arm.dataset for arm in shown}
     values = {
-        (place, name): _values(dataset, name)
+        (place, name): _values(dataset, name, more)
         for place, dataset in datasets.items()
         for name in measures
     }
@@ -66,10 +74,10 @@ def _title(pair: Pair) -> str:
     return f"{pair.prompt}  (seed {pair.seed}{f', {pair.rest}' if pair.rest else ''})"
 
 
-def _values(dataset: "Dataset", name: str) -> np.ndarray:
+def _values(dataset: "Dataset", name: str, more: MoreMeasures) -> np.ndarray:
     if set_measure(name) or twin_measure(name):
         return np.full(dataset.n_runs, np.nan)
-    return measure(dataset, name).values
+    return (more(dataset, name) or measure(dataset, name)).values
 
 
 def _beneath(

@@ -78,13 +78,15 @@ def contact_sheet(
         wrapped(names[step] if names else f"step {step}", thumbnail, HEADER_LINES) for step in shown
     ]
     top = HEADER + LINE * (max(map(len, heads)) - 1)
-    sheet = _blank(TITLE_WIDTH + len(shown) * (thumbnail + GAP) + GAP, top + sum(heights) + GAP)
+    sheet = blank_sheet(
+        TITLE_WIDTH + len(shown) * (thumbnail + GAP) + GAP, top + sum(heights) + GAP
+    )
     for column, lines in enumerate(heads):
-        _write_lines(sheet, lines, _left_of(column, thumbnail), 6)
+        write_lines(sheet, lines, _left_of(column, thumbnail), 6)
     for strip, height in zip(strips, heights, strict=True):
         _draw_strip(sheet, strip, shown, top, thumbnail)
         top += height
-    return _save(sheet, path)
+    return save_sheet(sheet, path)
 
 
 def every_nth(steps: Sequence[int], most: int) -> list[int]:
@@ -130,13 +132,15 @@ def _text_width(text: str) -> float:
     return float(_font().getlength(text))
 
 
-def _blank(width: int, height: int) -> "Image":
+def blank_sheet(width: int, height: int) -> "Image":
+    """Return a white picture."""
     from PIL import Image
 
     return Image.new("RGB", (width, height), PAPER)
 
 
-def _save(sheet: "Image", path: Path) -> Path:
+def save_sheet(sheet: "Image", path: Path) -> Path:
+    """Write a picture as PNG, whole or not at all; return where."""
     # Through memory, so that replace_file publishes it whole: a report is looked at while it is
     # redrawn.
     stream = io.BytesIO()
@@ -152,13 +156,14 @@ def _strip_height(strip: Strip, shown: Sequence[int], thumbnail: int) -> int:
     return max(thumbnail + 4 + lines * LINE, title) + GAP
 
 
-def _write_lines(
+def write_lines(
     sheet: "Image",
     lines: Sequence[str],
     left: int,
     top: int,
     ink: tuple[int, int, int] = INK,
 ) -> None:
+    """Write lines of text below each other, the first one at `top`."""
     from PIL import ImageDraw
 
     pen = ImageDraw.Draw(sheet)
@@ -173,7 +178,7 @@ def _left_of(column: int, thumbnail: int) -> int:
 def _draw_strip(
     sheet: "Image", strip: Strip, shown: Sequence[int], top: int, thumbnail: int
 ) -> None:
-    _write_lines(sheet, wrapped(strip.title, TITLE_WIDTH - 2 * GAP, 20), GAP, top)
+    write_lines(sheet, wrapped(strip.title, TITLE_WIDTH - 2 * GAP, 20), GAP, top)
     cells = {cell.step: cell for cell in strip.cells}
     for column, step in enumerate(shown):
         left = _left_of(column, thumbnail)
@@ -181,7 +186,7 @@ def _draw_strip(
         _draw_picture(sheet, cell, left, top, thumbnail)
         below, ink = _beneath(cell)
         caption = wrapped(below, thumbnail, CAPTION_LINES)
-        _write_lines(sheet, caption, left, top + thumbnail + 4, ink)
+        write_lines(sheet, caption, left, top + thumbnail + 4, ink)
 
 
 def _beneath(cell: Cell) -> tuple[str, tuple[int, int, int]]:

@@ -20,7 +20,7 @@ def draw_contact_sheet(dataset: "Dataset", path: Path) -> Path:
     """Write a PNG with a row for each of at most 16 runs, spread over the networks evenly."""
     require_sound(dataset.file)
     names = dataset.networks()["name"].to_list()
-    prompts = dataset.prompt_texts()
+    prompts = dataset.prompt_names()
     runs = dataset.runs()
     rows = runs.rows(named=True)
     shown = [rows[i] for i in spread(len(rows), MOST_RUNS)]
@@ -41,7 +41,7 @@ def draw_contact_sheet(dataset: "Dataset", path: Path) -> Path:
 
 def draw_persistence_diagram(dataset: "Dataset", run: int, model: str, path: Path) -> Path:
     """Draw one run's persistence diagrams under one embedding model, as PNG or PDF by the name."""
-    title = f"Run {run}: “{dataset.prompt_texts()[_prompt(dataset, run)]}”, embedded by {model}"
+    title = f"Run {run}: “{dataset.prompt_names()[_prompt(dataset, run)]}”, embedded by {model}"
     return persistence_diagram(dataset.diagrams(run, model), path, title=title)
 
 

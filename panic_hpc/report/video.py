@@ -129,7 +129,7 @@ def network_bands(
     dataset: "Dataset", network: int | str | None, prompt: int | str | None
 ) -> list[NetworkBand]:
     """Return what a film shows of a dataset: all of it, or a network's or prompt's runs."""
-    names, prompts = dataset.networks()["name"].to_list(), dataset.prompt_texts()
+    names, prompts = dataset.networks()["name"].to_list(), dataset.prompt_names()
     found: dict[int, dict[int, list[Tile]]] = {}
     rows = dataset.runs(network=network, prompt=prompt).rows(named=True)
     for row in sorted(rows, key=lambda row: (row["network"], row["prompt"], row["run"])):

@@ -28,6 +28,7 @@ from panic_hpc.search.rounds import (
 from panic_hpc.search.sampling import next_trials
 from panic_hpc.search.search_file import Search
 from panic_hpc.store.dataset.dataset import open_dataset
+from panic_hpc.workspace.workspace import Workspace
 
 Tell = Callable[[str], None]
 
@@ -102,6 +103,13 @@ def _work(
 ) -> None:
     """Plan, submit and merge a round, and write down what came of it."""
     kept(paths.file, experiment_of(base, paths.number, trials))
+    workspace = completed(paths, request, progress)
+    means = _means(workspace.paths.dataset, search.measure)
+    kept(paths.values, {"values": values_of_trials(trials, means)})
+
+
+def completed(paths: RoundPaths, request: SubmitRequest, progress: bool | Watcher) -> Workspace:
+    """Plan, submit and merge the experiment of a round; PanicError where that leaves something."""
     workspace = api.plan(paths.file, paths.experiment)
     api.submit(workspace, request, wait=True, progress=progress)
     if not api.wait(workspace).is_complete:
@@ -109,8 +117,7 @@ def _work(
             f"{paths.experiment} is not complete",
             hint=f"panic-hpc status {paths.experiment} says why; then type this command again",
         )
-    means = _means(workspace.paths.dataset, search.measure)
-    kept(paths.values, {"values": values_of_trials(trials, means)})
+    return workspace
 
 
 def _means(dataset: Path, name: str) -> list[float | None]:

@@ -96,14 +96,19 @@ def read_search(path: Path) -> tuple[Search, dict[str, Any]]:
     except ValidationError as error:
         told = explained(error, (), tuple(Search.model_fields))
         raise ConfigError(str(path), at_most(told)) from None
-    base = path.parent / search.experiment
-    experiment = with_absolute_paths(read_table(base), base.parent)
-    for key in FILES:
-        if isinstance(experiment.get(key), str):
-            experiment[key] = str(base.parent.absolute() / os.path.expanduser(experiment[key]))
+    experiment = base_experiment(path.parent / search.experiment)
     if problems := _problems(search, experiment):
         raise ConfigError(str(path), at_most(problems))
     return search, experiment
+
+
+def base_experiment(path: Path) -> dict[str, Any]:
+    """Return the table of an experiment that others are made of, whose files are absolute."""
+    experiment = with_absolute_paths(read_table(path), path.parent)
+    for key in FILES:
+        if isinstance(experiment.get(key), str):
+            experiment[key] = str(path.parent.absolute() / os.path.expanduser(experiment[key]))
+    return experiment
 
 
 def _with_tuples(table: dict[str, Any]) -> dict[str, Any]:

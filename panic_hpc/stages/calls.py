@@ -12,10 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from panic_hpc.errors import Interrupted, ModelError
+from panic_hpc.errors import Interrupted, ModelError, RemoteError
 from panic_hpc.models.device.errors import raise_if_sticky
 
 Call = Callable[[Sequence[Any]], Sequence[Any]]
+
+NO_ITEMS_FAULT = (Interrupted, RemoteError)
+"""What says nothing of the items that a model was called with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +63,11 @@ class Caller:
         """Return a result or an ItemFailure for each slot of `items`.
 
         Raises ModelError where the model fails on whatever it is given, DeviceError where this
-        process has lost its device.
+        process has lost its device, RemoteError where the model's server fails.
         """
         try:
             results = self._checked(filled_batch(items, self.size))
-        except Interrupted:
+        except NO_ITEMS_FAULT:
             raise
         except Exception as error:
             # Nothing can be tried again in this process, and no item is to blame.
@@ -100,7 +103,7 @@ class Caller:
             # In its own slot: with several threads, or split-K kernels, another slot may round
             # otherwise.
             return self._checked([item] * self.size)[slot]
-        except Interrupted:
+        except NO_ITEMS_FAULT:
             raise
         except Exception as error:
             raise_if_sticky(error)

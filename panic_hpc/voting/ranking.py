@@ -10,9 +10,8 @@ from panic_hpc.analysis.comparing.arms import Arm
 from panic_hpc.analysis.estimators.bootstrap import share_interval
 from panic_hpc.analysis.estimators.bradley_terry import DRAWS, Strength, Strengths, bradley_terry
 from panic_hpc.plain_text import counted
+from panic_hpc.voting.run_votes import OUTCOMES
 from panic_hpc.voting.votes import Comment, Like, OutputId, Preference, Vote
-
-_OUTCOMES = {"one": 1.0, "neither": 0.5, "other": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ def _strengths(
     return bradley_terry(
         [places[vote.one.run].arm for vote in duels],
         [places[vote.other.run].arm for vote in duels],
-        [_OUTCOMES[vote.better] for vote in duels],
+        [OUTCOMES[vote.better] for vote in duels],
         [places[vote.one.run].prompt for vote in duels],
         [vote.voter for vote in duels],
         n_arms=n_arms,

@@ -5,7 +5,7 @@ import pytest
 
 from panic_hpc import installed
 from panic_hpc.analysis import FigureSpec, TrajectorySet, analysis, refused
-from panic_hpc.analysis.analyses.loops import repeats
+from panic_hpc.analysis.analyses.staying.loops import repeats
 from panic_hpc.errors import PanicError
 
 
@@ -52,14 +52,16 @@ def test_runs_that_a_loop_stopped_count_though_their_texts_do_not_repeat() -> No
     assert stopped.statements[0].value == 1
 
 
-def test_the_answer_names_the_network_that_loops_most() -> None:
+def test_the_answer_counts_the_networks_that_loop() -> None:
     plugin = installed.plugin("analyses", "loops")
     found = of_texts(["abcdef", "ghijkl", "abcabc", "aaa"], "fixed")
     assert plugin.answer(analysis("loops", found)).sentence.startswith("50% of 4 runs")
     found.labels.network[:] = list("wwoo")
     said = plugin.answer(analysis("loops", found))
-    assert (said.subject, said.value) == ("", 1)
-    assert said.sentence.startswith("Exact loops are most frequent in o: 100% of 2 runs")
+    assert (said.subject, said.value) == ("", 0.5)
+    assert said.sentence == (
+        "In 1 of 2 networks runs end in exact loops; shares of runs from 0% to 100%"
+    )
     none = plugin.answer(analysis("loops", of_texts(["abcd", "efgh"], "fixed")))
     assert (none.value, none.sentence[:21]) == (0, "Not in an exact loop:")
 
@@ -81,3 +83,17 @@ def test_a_share_of_few_prompts_has_no_interval_and_says_so() -> None:
     few = analysis("loops", of_texts(["aba", "ab", "aa"], "fixed"))
     assert few.not_done[0].why == "3 prompts; an interval takes 4"
     assert "interval" not in few.statements[0].sentence
+
+
+def test_recurrent_sets_of_fixed_noise_are_told_with_the_prompts_that_end_in_them() -> None:
+    found = of_texts(["abcdcd", "xydcdc", "abcccc", "abcdef"], "fixed")
+    found.labels.seed[:] = [1, 1, 1, 2]
+    told = analysis("loops", found)
+    rows = [told.table("recurrent_sets").row(n) for n in range(2)]
+    assert [(row["states"], row["runs"], row["prompts"]) for row in rows] == [(2, 2, 2), (1, 1, 1)]
+    assert [(row["before"], row["text"]) for row in rows] == [(2, "c"), (2, "c")]
+    assert "1 of them reached from several prompts" in told.statements[-1].sentence
+    found.labels.seed[:] = range(4)
+    assert len(analysis("loops", found).table("recurrent_sets")) == 3, "another seed, another map"
+    noisy = analysis("loops", of_texts(["abcdcd", "xydcdc"], "per_step"))
+    assert all(table.name != "recurrent_sets" for table in noisy.tables)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from panic_hpc.analysis import Planted, analysis, simulate
-from panic_hpc.analysis.analyses.jumps import more_often_than
+from panic_hpc.analysis.analyses.staying.jumps import more_often_than
 
 WELLS = Planted(prompts=8, networks=1, runs=2, states=400, dimensions=64, theme=0.05, wells=4,
                 escape=100, generator=0.0, captioner=0.0, interaction=0.0)  # fmt: skip

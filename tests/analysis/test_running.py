@@ -18,7 +18,7 @@ from panic_hpc.analysis.results import q_values, table_of_tests
 from panic_hpc.analysis.running import available
 from panic_hpc.analysis.settings import parse_settings
 from panic_hpc.analysis.simulation.dataset import write_dataset
-from panic_hpc.cli.analyse import print_answers
+from panic_hpc.cli.datasets.analyse import print_answers
 from panic_hpc.errors import ConfigError, PanicError
 
 SCRIPT = """

@@ -142,14 +142,14 @@ def run_script(
     return done, log.read_text()
 
 
-# Sixteen texts an example and 700 examples: some 11,000 texts in all.
+# Sixteen texts an example and 150 examples: some 2,400 texts in all, others every time.
 TEXTS = st.lists(st.text(min_size=1, max_size=40) | st.sampled_from([
     "x\ntouch CANARY", "$(touch CANARY)", "`touch CANARY`", "';touch CANARY;'", "a\rb",
     "x\u2028touch CANARY", "--wrap=touch CANARY", "#\n#SBATCH --wrap", "${IFS}touch", "\\\ntouch",
 ]), min_size=16, max_size=16)  # fmt: skip
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(texts=TEXTS)
 def test_every_text_is_refused_or_rendered_exactly(texts: list[str]) -> None:
     for place, text in enumerate(texts):

@@ -36,7 +36,7 @@ main()
     [
         ("import", "panic_hpc.cli", "verify"),
         ("import", "typer", "verify"),
-        ("import", "panic_hpc.cli.verify", "verify"),
+        ("import", "panic_hpc.cli.datasets.verify", "verify"),
         ("import", "h5py", "verify"),
         ("import", "numpy", "simulate"),
         ("call", "verify_file", "verify"),

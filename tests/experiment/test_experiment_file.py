@@ -330,7 +330,7 @@ _tables = st.dictionaries(
 )
 _texts = st.text(max_size=200)
 _in_one_file = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -17,7 +17,8 @@ SOURCES = sorted(path for path in NATIVE.glob("*.cpp") if path.name != "module.c
 X86_FLAGS = {"kernels_avx2.cpp": ["-march=x86-64-v3"], "kernels_avx512.cpp": ["-march=x86-64-v4"]}
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
 
-pytestmark = pytest.mark.native
+# Each compiles the core anew.
+pytestmark = [pytest.mark.native, pytest.mark.long]
 
 
 def build(compiler: str, folder: Path, options: list[str], flags: dict[str, list[str]]) -> Path:

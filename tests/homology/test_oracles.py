@@ -26,7 +26,7 @@ pytestmark = pytest.mark.native
 
 TOOLS = Path(__file__).parents[2] / "tools"
 CLOUDS = settings(
-    max_examples=int(os.environ.get("PANIC_HPC_EXAMPLES", "400")),
+    max_examples=int(os.environ.get("PANIC_HPC_EXAMPLES", "100")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -43,7 +43,7 @@ def drawn(model: Any) -> np.ndarray:
     ("name", "parts"),
     [
         pytest.param("sdxl_turbo", ["unet", "vae.decoder"], marks=pytest.mark.long),
-        ("flux", ["transformer", "vae.decoder"]),
+        pytest.param("flux", ["transformer", "vae.decoder"], marks=pytest.mark.long),
     ],
 )
 def test_compiled_parts_draw_the_same_whatever_shapes_they_saw(

@@ -4,9 +4,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from panic_hpc.models.base import Judged, Score
-from panic_hpc.models.families.pixels import PixelFamily, iou, luminance, psnr, saturation, ssim
+from panic_hpc.models.families.pixels import (
+    PixelFamily,
+    PixelSettings,
+    iou,
+    luminance,
+    psnr,
+    saturation,
+    ssim,
+)
 from panic_hpc.types import IMAGE, SCORE, ModelSpec
 
 
@@ -102,3 +111,8 @@ def test_a_picture_smaller_than_the_window_is_told() -> None:
 
 
 EXPECTED_SSIM = 0.1899812387686082
+
+
+def test_lpips_is_refused_rather_than_imitated() -> None:
+    with pytest.raises(ValidationError, match=r"neither its weights .* could be had"):
+        PixelSettings.model_validate({"score": "lpips", "against": "previous"})

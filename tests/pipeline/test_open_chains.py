@@ -15,7 +15,7 @@ def test_a_chain_of_one_picture_goes_all_the_way(
 ) -> None:
     root = plan_little(tmp_path / "E", embedding_models=embedding_models, max_length=1)
     workspace = panic_hpc.open_workspace(root)
-    panic_hpc.submit(workspace, wait=True)
+    panic_hpc.submit(workspace, panic_hpc.request_for("local", executor="inline"), wait=True)
     state = panic_hpc.wait(workspace)
     assert state.is_complete
     with panic_hpc.open(workspace.paths.dataset) as dataset:

@@ -75,7 +75,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ((), ("--executor", "inline")),
         pytest.param(("--runs-per-shard", 4), ("--workers", 1), marks=pytest.mark.long),
         (("--runs-per-shard", 4), ("--workers", 3)),
-        (("--runs-per-shard", 8), ("--workers", 2)),
+        pytest.param(("--runs-per-shard", 8), ("--workers", 2), marks=pytest.mark.long),
     ],
 )
 def test_shard_layout_and_workers_do_not_matter(

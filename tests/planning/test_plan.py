@@ -210,3 +210,34 @@ def test_the_estimate_of_a_lossy_experiment_is_that_of_its_quality(tmp_path: Pat
     assert lossless / 8 < high < lossless / 4
     assert middle < high / 2
     assert len({plan.networks[0].key for plan in plans}) == len(names)
+
+
+def test_a_network_runs_the_prompts_that_it_names() -> None:
+    plan = planned(
+        networks=[
+            {"models": ["DummyT2I", "DummyI2T"], "prompts": [0, 2]},
+            ["DummyT2I2", "DummyI2T"],
+            {"models": ["DummyT2I", "DummyI2T", "DummyT2I2", "DummyI2T"], "prompts": [1]},
+        ],
+    )
+    places = [(run.network, run.prompt) for run in plan.runs()]
+    assert places == [(n, p) for n, own in enumerate([(0, 2), (0, 1, 2), (1,)]) for p in own
+                      for _ in range(2)]  # fmt: skip
+    assert [run.index for run in plan.runs()] == list(range(12))
+    assert [next(plan.runs(k, 1)) for k in range(12)] == list(plan.runs())
+    whole = {run.key for run in planned(networks=[["DummyT2I", "DummyI2T"]]).runs()}
+    assert {run.key for run in plan.runs(0, 4)} < whole
+    assert sum(shard.n_runs for shard in plan.run_shards) == plan.n_runs == 12
+
+
+@pytest.mark.parametrize(
+    ("prompts", "told"),
+    [([3], "there is no prompt number 3; there are 3"), ([1, 0], "ascending"), ([], "empty")],
+)
+def test_a_network_that_names_prompts_wrongly_is_told(prompts: list[int], told: str) -> None:
+    with (
+        pytest.raises(ValueError, match=told)
+        if told == "empty"
+        else pytest.raises(ConfigError, match=told)
+    ):
+        planned(networks=[{"models": ["DummyT2I", "DummyI2T"], "prompts": prompts}])

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import synthetic
 
+from panic_hpc import installed
 from panic_hpc.analysis import (
     Analysis,
     AnalysisResult,
@@ -19,12 +20,13 @@ from panic_hpc.analysis import (
     ResultTable,
     Statement,
 )
+from panic_hpc.analysis.base import LEADS
 from panic_hpc.analysis.comparing.arms import all_arms
 from panic_hpc.analysis.comparing.comparison import compare
 from panic_hpc.analysis.records import AnalysisRecord
 from panic_hpc.analysis.simulation.dataset import write_dataset
 from panic_hpc.analysis.simulation.planted import Planted
-from panic_hpc.cli.report import report_directory
+from panic_hpc.cli.datasets.report import report_directory
 from panic_hpc.errors import PanicError
 from panic_hpc.report.figures.drawing import draw
 from panic_hpc.report.page.answers import answered
@@ -72,6 +74,36 @@ def test_every_question_is_answered_or_says_why_not() -> None:
     assert "panic-hpc analyse DATASET never" in third.reasons[1].reason
     assert fourth.answers == []
     assert (other.question, [one.title for one in other.answers]) == ("Why?", ["odd"])
+
+
+def test_the_answer_that_says_most_leads() -> None:
+    """One with an interval before one without, then by the list, whatever their order is."""
+    question, total = "What matters most?", "The prompt makes 40%"
+    known = {name: analysis(name, question) for name in ("ladder", "mine", "places", "components")}
+    bounded = Statement("", total, 0.4, 0.2, 0.6)
+    found = {
+        "ladder": Statement("", "The prompt takes it farther", 0.2, -0.1, 0.4),
+        "mine": bounded,
+        "places": Statement("", "The prompt most", 0.4),
+        "components": bounded,
+    }
+    answers = answered(
+        [record(name, question, AnalysisResult([one])) for name, one in found.items()], known
+    )[3]
+    assert answers.lead is not None
+    assert answers.lead.analysis == "components"
+    assert [one.analysis for one in answers.others] == ["ladder", "mine", "places"]
+    del found["components"]
+    records = [record(name, question, AnalysisResult([one])) for name, one in found.items()]
+    lead = answered(records, known)[3].lead
+    assert lead is not None
+    assert lead.analysis == "ladder", "places has no interval, and mine is not in the list"
+
+
+def test_every_analysis_that_leads_is_one_and_answers_that_question() -> None:
+    known = installed.plugins("analyses")
+    for question, names in LEADS.items():
+        assert [known[name].question for name in names] == [question] * len(names)
 
 
 COLUMNS = (

@@ -14,7 +14,7 @@ import synthetic
 from typer.testing import CliRunner
 
 import panic_hpc
-from panic_hpc.cli.export import export
+from panic_hpc.cli.datasets.export import export
 from panic_hpc.errors import PanicError
 from panic_hpc.report.mosaic_layout import lay_out
 from panic_hpc.report.video import export_video, network_bands, parse_size, shown_steps

@@ -263,7 +263,7 @@ class TestInterruption:
         assert second["switches"]["MKL_CBWR"] == "COMPATIBLE"
 
 
-@pytest.mark.parametrize("keep_every", [1, 3])
+@pytest.mark.parametrize("keep_every", [3, pytest.param(1, marks=pytest.mark.long)])
 def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, keep_every: int) -> None:
     changes: dict[str, Any] = {
         "images": {"keep_every": keep_every},

@@ -13,7 +13,7 @@ import synthetic
 from typer.testing import CliRunner
 
 import panic_hpc
-from panic_hpc.cli.export import export
+from panic_hpc.cli.datasets.export import export
 from panic_hpc.errors import PanicError
 from panic_hpc.store.checks.verify import verify_file
 from panic_hpc.store.exports.crate import Description

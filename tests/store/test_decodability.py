@@ -1,5 +1,6 @@
 """Only the pictures that are stored are decoded, by every door, and none that fills the memory."""
 
+import functools
 import io
 import struct
 import subprocess
@@ -84,9 +85,11 @@ def avif_with_frame(width: int, height: int) -> bytes:
 
 def bomb(side: int) -> bytes:
     """Return a PNG of a few hundred kilobytes that decodes to side² white pixels."""
-    row = b"\0" + bytes(3 * side)
-    packer = zlib.compressobj(9)
-    packed = b"".join([packer.compress(row) for _ in range(side)]) + packer.flush()
+    row, packer = b"\0" + bytes(3 * side), zlib.compressobj(9)
+    first, other = (packer.compress(row) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    # Rows that do not refer to each other are packed once, and repeated with the sum of all.
+    total = functools.reduce(lambda sofar, _: zlib.adler32(row, sofar), range(side), 1)
+    packed = first + other * (side - 1) + b"\x03\0" + total.to_bytes(4, "big")
     head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     chunks = chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunks

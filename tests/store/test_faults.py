@@ -64,7 +64,7 @@ def test_a_call_that_fails_once_publishes_nothing_wrong(
 ) -> None:
     total = calls(tmp_path, call)
     assert total >= 1
-    for number in sorted({1, 2, 3, total // 3, total // 2, total - 1, total} - {0}):
+    for number in sorted({1, total // 2, total} - {0}):
         directory = tmp_path / f"{call}-{number}"
         directory.mkdir()
         injected, succeeded = publish(directory, call, number, error)

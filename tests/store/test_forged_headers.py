@@ -59,8 +59,9 @@ def as_shard(path: Path) -> None:
         assert isinstance(shard.shard_header.index, int)
 
 
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.long)])
 def test_every_member_of_a_header_with_a_value_of_another_type_is_refused_or_read(
-    made: Path, tmp_path: Path
+    made: Path, tmp_path: Path, step: int
 ) -> None:
     n_refused = n = 0
     for source in one_of_each_stage(made):
@@ -70,8 +71,9 @@ def test_every_member_of_a_header_with_a_value_of_another_type_is_refused_or_rea
         ]
         # Every array says the same, so a few of them are enough.
         chosen = [p for p in tops if p[0] != "arrays" or p[1:2] in ((), *FEW)]
-        for place in chosen:
-            for new in (*forge.WRONG, forge.Gone):
+        for offset, place in enumerate(chosen):
+            # Every fourth value for a member, and others for the next one.
+            for new in (*forge.WRONG, forge.Gone)[offset % step :: step]:
                 path = forge.copied(source, tmp_path / "forged.h5")
                 if not forge.fits(source, forge.replaced(header, place, new)):
                     continue
@@ -82,7 +84,7 @@ def test_every_member_of_a_header_with_a_value_of_another_type_is_refused_or_rea
                 n_refused += bool(refused or found)
                 path.unlink()
     print(f"faults: {n} members of headers, {n_refused} refused, the others read")
-    assert n > 300
+    assert n > 300 // step
     # An empty numerics class or a label of another name are as good as those that were there.
     assert n_refused > 0.9 * n
 

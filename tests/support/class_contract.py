@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from experiments import Planned, planned
+from PIL import Image
 from tiny_checkpoints.classes import SIDE, TinyClass
 
 from panic_hpc import installed
+from panic_hpc.experiment.inputs import read_inputs
 from panic_hpc.models.folder_digest import folder_digest
 from panic_hpc.models.pipelines.classes import pipeline_class
+from panic_hpc.models.prompt_pictures import roles_read
 from panic_hpc.models.settings import identity_of
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT, ModelSpec
 
@@ -124,6 +127,7 @@ def experiment_with(tiny: TinyClass, spec: ModelSpec, root: Path) -> Planned:
     network = {
         (TEXT, IMAGE): ["X", "DummyI2T"],
         (IMAGE, TEXT): ["DummyT2I", "X"],
+        (IMAGE, IMAGE): ["DummyT2I", "X", "DummyI2T"],
     }.get((spec.consumes, spec.produces), ["DummyT2I", "DummyI2T"])
     drawn = {"DummyT2I": {"size": SIDE}} if "DummyT2I" in network else {}
     return planned(
@@ -131,8 +135,23 @@ def experiment_with(tiny: TinyClass, spec: ModelSpec, root: Path) -> Planned:
         networks=[network],
         embedding_models=["X" if spec.produces == EMBEDDING else "DummyText"],
         models={"X": {**table, **tiny.settings}} | drawn,
-        prompts=["a red fox", "a boat"],
+        **_prompts(spec, root),
         seeds=[1],
         max_length=4,
         noise="per_step",
     )
+
+
+def _prompts(spec: ModelSpec, root: Path) -> dict[str, Any]:
+    """Return two prompts, with the pictures that the model reads of them."""
+    texts = ["a red fox", "a boat"]
+    if not (roles := roles_read(spec).values()):
+        return {"prompts": texts}
+    folder = root.with_name(f"{root.name}-inputs")
+    pictures = iter(inputs_of(IMAGE))
+    for role in roles:
+        (folder / role).mkdir(parents=True)
+        for name in texts:
+            Image.fromarray(next(pictures)).save(folder / role / f"{name}.png")
+    (folder / "prompts.csv").write_text("name,text\n" + "".join(f"{n},{n}\n" for n in texts))
+    return {"prompts": read_inputs(folder), "inputs": str(folder)}

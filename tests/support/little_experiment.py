@@ -88,7 +88,7 @@ def run_command(*arguments: str | Path, code: int = 0, **options: Any) -> str:
     return done.stdout
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 90.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 180.0) -> Any:
     """Return the first true value of `condition`."""
     end = time.monotonic() + seconds
     while not (value := condition()):

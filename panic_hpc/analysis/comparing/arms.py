@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.errors import AnalysisError, nearest
+from panic_hpc.store.dataset.outputs import picture_keys
 
 if TYPE_CHECKING:
     from panic_hpc.store.dataset.dataset import Dataset
@@ -23,11 +24,15 @@ LABELS = (NETWORK, EXPERIMENT, GROUP, NOISE)
 
 
 class Pair(NamedTuple):
-    """What a run shares with its partner: prompt, seed, and what of the rest is no arm's name."""
+    """What a run shares with its partner: prompt, seed, and what of the rest is no arm's name.
+
+    `pictures` are the digests of the prompt's, since files of one name may be two pictures.
+    """
 
     prompt: str
     seed: int
     rest: str = ""
+    pictures: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,8 @@ class _LabelledRuns:
 
     def __init__(self, dataset: "Dataset") -> None:
         frame = dataset.runs()
-        self.dataset, self._texts = dataset, dataset.prompt_texts()
+        self.dataset, self._names = dataset, dataset.prompt_names()
+        self._pictures = picture_keys(dataset.file)
         self.network, self.prompt = frame["network"].to_numpy(), frame["prompt"].to_numpy()
         self.noise = np.array([str(one) for one in frame["noise"]])
         self._seeds = frame["seed"].to_list()
@@ -160,7 +166,12 @@ class _LabelledRuns:
     def arm(self, name: str, rows: Iterable[int], rest: Callable[[int], str]) -> Arm:
         """Return runs as an arm; `rest` says what partners share beside prompt and seed."""
         pairs = {
-            Pair(self._texts[self.prompt[row]], self._seeds[row], rest(row)): row
+            Pair(
+                self._names[self.prompt[row]],
+                self._seeds[row],
+                rest(row),
+                self._pictures.get(int(self.prompt[row]), ""),
+            ): row
             for row in map(int, rows)
         }
         return Arm(name, self.dataset, pairs)

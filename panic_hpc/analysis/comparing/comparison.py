@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from panic_hpc.analysis.comparing.arms import Arm, Pair
 from panic_hpc.analysis.comparing.measures import (
     SETS,
+    MoreMeasures,
     measure,
+    no_more,
     set_measure,
     twin_distances,
     twin_measure,
@@ -83,15 +85,24 @@ class Comparison:
 
 
 def compare(
-    arms: Sequence[Arm], baseline: Arm, name: str, *, level: float = 0.95, seed: int = 0
+    arms: Sequence[Arm],
+    baseline: Arm,
+    name: str,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+    more: MoreMeasures = no_more,
 ) -> Comparison:
-    """Return every arm under a measure, compared with the baseline; AnalysisError if unknown."""
+    """Return every arm under a measure, compared with the baseline; AnalysisError if unknown.
+
+    `more` gives measures that are not in the dataset, such as votes on it.
+    """
     if wanted := set_measure(name):
         sets = tuple(_set_result(arm, baseline, *wanted) for arm in arms if arm is not baseline)
         return Comparison(name, baseline.name, level, sets=sets)
     # A distance from twins is never below 0, so that flipping its sign says nothing.
     is_distance = twin_measure(name) is not None
-    found = _from_twins(arms, baseline, name) if is_distance else _measured(arms, name)
+    found = _from_twins(arms, baseline, name) if is_distance else _measured(arms, name, more)
     results = []
     for arm in arms:
         own, base = found[id(arm)].values, found[id(baseline)].values
@@ -131,10 +142,10 @@ class _MeasuredArm(NamedTuple):
     n_failed: int = 0
 
 
-def _measured(arms: Sequence[Arm], name: str) -> dict[int, _MeasuredArm]:
+def _measured(arms: Sequence[Arm], name: str, more: MoreMeasures) -> dict[int, _MeasuredArm]:
     """Return what arms have under a measure, by identity."""
     datasets = list({id(arm.dataset): arm.dataset for arm in arms}.values())
-    found = {id(dataset): measure(dataset, name) for dataset in datasets}
+    found = {id(one): more(one, name) or measure(one, name) for one in datasets}
     return {
         id(arm): _MeasuredArm(
             _values(arm, found[id(arm.dataset)].values),

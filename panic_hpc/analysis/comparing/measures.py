@@ -43,6 +43,14 @@ class Measured:
     n_failed: NDArray[np.int64]
 
 
+MoreMeasures = Callable[["Dataset", str], Measured | None]
+"""Gives measures of runs that are kept elsewhere, None for another name."""
+
+
+def no_more(dataset: "Dataset", name: str) -> None:
+    """Give none."""
+
+
 def _slope(steps: Values, values: Values) -> float:
     """Return the change a step, by least squares; nan of fewer than two."""
     return float(np.polyfit(steps, values, 1)[0]) if len(values) > 1 else float("nan")

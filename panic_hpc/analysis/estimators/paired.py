@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from panic_hpc.analysis.trajectory_set import codes_of
+from panic_hpc.analysis.estimators.unit_means import unit_means
 
 FEWEST_PROMPTS = 6
 """Of fewer prompts no flip of signs can reach 0.05: 2 of 32 arrangements are as extreme."""
@@ -67,28 +67,13 @@ def paired_difference(
         why = "no pair of equal prompt and seed"
         return PairedDifference(np.nan, np.nan, np.nan, np.nan, 0, 0, why)
     means = unit_means(values[is_known], known)
-    mean, n_units = float(means.mean()), len(means)
+    mean, n_units = means.mean, means.n
     if n_units < FEWEST_PROMPTS:
         why = f"{n_units} of the {FEWEST_PROMPTS} prompts that an interval needs"
         return PairedDifference(mean, np.nan, np.nan, np.nan, n_units, n_pairs, why)
-    low, high = t_interval(means, level)
-    p = sign_flip_p(means, flips, np.random.default_rng(seed))
+    low, high = means.bounds(level)
+    p = sign_flip_p(means.values, flips, np.random.default_rng(seed))
     return PairedDifference(mean, low, high, p, n_units, n_pairs)
-
-
-def unit_means(values: NDArray[np.float64], units: Sequence[object]) -> NDArray[np.float64]:
-    """Return the mean of each unit's values, in order of appearance."""
-    codes, names = codes_of(units)
-    return np.asarray(np.bincount(codes, values, len(names)) / np.bincount(codes))
-
-
-def t_interval(means: NDArray[np.float64], level: float) -> tuple[float, float]:
-    """Return Student's interval of the mean of independent values (n,), n at least 2."""
-    from scipy.stats import t
-
-    n = len(means)
-    reach = t.ppf((1 + level) / 2, n - 1) * means.std(ddof=1) / np.sqrt(n)
-    return float(means.mean() - reach), float(means.mean() + reach)
 
 
 def sign_flip_p(means: NDArray[np.float64], flips: int, rng: np.random.Generator) -> float:

@@ -7,8 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from panic_hpc import clock
-from panic_hpc.models.base import Output
-from panic_hpc.models.families.arithmetic_world import (
+from panic_hpc.models.arithmetic_world import (
     draw_picture,
     look,
     move,
@@ -16,6 +15,7 @@ from panic_hpc.models.families.arithmetic_world import (
     vector,
     write_text,
 )
+from panic_hpc.models.base import Output
 from panic_hpc.models.settings import settings_of
 from panic_hpc.types import EMBEDDING, IMAGE, TEXT, Modality, ModelEntry, ModelSpec
 

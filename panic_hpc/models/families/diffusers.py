@@ -1,12 +1,14 @@
 """Any text→image pipeline of diffusers, by repository and revision or by folder."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from panic_hpc.models import builtin
 from panic_hpc.models.pipelines.diffusers_model import DiffusersModel
-from panic_hpc.models.settings import AddedLater, settings_of
+from panic_hpc.models.settings import AddedLater, settings_of, wrong
+from panic_hpc.models.steering.pushing import planned_problems
+from panic_hpc.models.steering.settings import SteeringSettings
 from panic_hpc.models.torch_setup import Dtype
 from panic_hpc.types import IMAGE, TEXT, ModelSpec
 
@@ -42,6 +44,19 @@ class DiffusersSettings(BaseModel):
     # Denoiser and VAE compiled on a GPU: 1.3 times as fast, and other kernels, so other bits.
     compile: Annotated[bool, AddedLater(False)] = False
     arguments: Annotated[dict[str, Argument], AddedLater({})] = Field(default_factory=dict)
+    steering: Annotated[SteeringSettings | None, AddedLater(None)] = None
+
+    @field_validator("steering")
+    @classmethod
+    def _without_idle(cls, steering: SteeringSettings | None) -> SteeringSettings | None:
+        # So that strength 0 is the unsteered model, with its keys.
+        return steering if steering and steering.has_effect else None
+
+    @model_validator(mode="after")
+    def _is_not_compiled(self) -> Self:
+        if self.steering and self.compile:
+            raise wrong("steering and compile: compiled layers cannot be steered; give one of them")
+        return self
 
 
 class Diffusers:
@@ -55,6 +70,10 @@ class Diffusers:
     def build(self, spec: ModelSpec) -> DiffusersModel:
         """Return the pipeline that `spec` names, not loaded yet."""
         return DiffusersModel(spec, settings_of(spec, DiffusersSettings))
+
+    def problems(self, spec: ModelSpec) -> list[str]:
+        """Return what is wrong with its steering."""
+        return planned_problems(spec)
 
     def modalities(self, settings: BaseModel) -> tuple[str, str]:
         """Return text and image."""

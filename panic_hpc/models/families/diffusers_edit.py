@@ -4,6 +4,7 @@ Without `image` a model reads the picture before it in its run, and the prompt's
 with `image = ROLE` it reads texts, and the prompt's picture of that role each time.
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
@@ -12,6 +13,7 @@ from panic_hpc.models import builtin
 from panic_hpc.models.families.diffusers import DiffusersSettings
 from panic_hpc.models.pipelines.edit_model import EditModel
 from panic_hpc.models.settings import settings_of, wrong
+from panic_hpc.models.steering.pushing import planned_problems
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
 
 Role = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,64}\z")]
@@ -65,6 +67,10 @@ class DiffusersEdit:
         """Return the pipeline that `spec` names, not loaded yet."""
         return EditModel(spec, settings_of(spec, EditSettings))
 
+    def problems(self, spec: ModelSpec) -> list[str]:
+        """Return what is wrong with its steering."""
+        return planned_problems(spec)
+
     def modalities(self, settings: BaseModel) -> tuple[str, str]:
         """Return image and image; text and image where the picture is the prompt's each time."""
         return (TEXT if getattr(settings, "image", "") else IMAGE), IMAGE
@@ -72,6 +78,11 @@ class DiffusersEdit:
     def reads_prompt(self, settings: BaseModel) -> bool:
         """Say whether the prompt's text is read: where there is no instruction."""
         return getattr(settings, "instruction", None) is None
+
+    def roles_read(self, settings: BaseModel) -> Mapping[str, str]:
+        """Return the roles that settings name."""
+        told = settings.model_dump(include={"image", "mask"})
+        return {name: role for name, role in told.items() if role}
 
 
 PLUGINS = (DiffusersEdit(),)

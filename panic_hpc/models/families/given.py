@@ -4,7 +4,7 @@ As a network of its own it makes pictures of people runs like any other, a set t
 compared with; at the head of a network it puts the prompt's picture at step 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -71,6 +71,11 @@ class Given:
     def reads_prompt(self, settings: BaseModel) -> bool:
         """Say that no text is read."""
         return False
+
+    def roles_read(self, settings: BaseModel) -> Mapping[str, str]:
+        """Return the roles that settings name."""
+        told = settings.model_dump(include={"image"})
+        return {name: role for name, role in told.items() if role}
 
 
 PLUGINS = (Given(),)

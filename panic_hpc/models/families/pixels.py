@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from panic_hpc.models.base import Judged, Score
 from panic_hpc.models.metric_settings import NOTHING, PREVIOUS, MetricSettings
@@ -25,6 +25,12 @@ WINDOW, SIGMA = 11, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 # Rec. 709 weights of red, green and blue.
 LUMA = np.array([0.2126, 0.7152, 0.0722])
+
+NO_LPIPS = (
+    "LPIPS is not here, since neither its weights (AlexNet's of torchvision, linear ones of lpips) "
+    "nor numbers to hold it to could be had; `pip install lpips torchvision` and a family of your "
+    "own (docs/extending.md) compute it, and ssim is here"
+)
 
 _COMPONENTS: dict[str, tuple[str, ...]] = {
     "ssim": ("ssim",),
@@ -46,6 +52,13 @@ class PixelSettings(MetricSettings):
 
     score: Kind
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+    @field_validator("score", mode="before")
+    @classmethod
+    def _is_no_network(cls, value: Any) -> Any:
+        if value == "lpips":
+            raise wrong(NO_LPIPS)
+        return value
 
     @model_validator(mode="after")
     def _has_two_pictures(self) -> Self:

@@ -2,16 +2,19 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from panic_hpc.errors import ModelError
-from panic_hpc.models.base import Output
+from panic_hpc.models.base import Output, Turn
 from panic_hpc.models.needs import require_installed
 from panic_hpc.models.pipelines.classes import pipeline_class, prepare
 from panic_hpc.models.pipelines.compiling import compilable_parts, compile_parts
+from panic_hpc.models.pipelines.layers import PipelineLayers
 from panic_hpc.models.pipelines.parts import load_pipeline, open_folder, tokenizers_of
 from panic_hpc.models.pipelines.prompt_tokens import PromptListener
 from panic_hpc.models.pipelines.trial import decoded_sizes, idle, require_size
+from panic_hpc.models.steering.hearing import Heard
 from panic_hpc.models.torch_setup import quiet_loaders, torch_for
 from panic_hpc.models.weights import find_weights
 from panic_hpc.types import ModelSpec
@@ -43,11 +46,14 @@ class DiffusersModel:
     """
 
     arguments: Mapping[str, str] = ARGUMENTS
+    wants_turn = False
 
     def __init__(self, spec: ModelSpec, settings: Any) -> None:
         self.spec = spec
         self.settings = settings
         self.details: dict[str, Any] = {}
+        # Steering may depend on the iteration.
+        self.wants_turn = self.wants_turn or settings.steering is not None
 
     def load(self, device: str) -> None:
         """Load the pipeline onto `device` and try it.
@@ -74,6 +80,7 @@ class DiffusersModel:
         prepare(self._pipeline)
         self._listener = PromptListener(tokenizers_of(self._pipeline), self._read_limit())
         self._try()
+        self._layers = self._layers_of_pipeline()
         if self.settings.compile:
             self._compile(device)
 
@@ -87,14 +94,24 @@ class DiffusersModel:
         self._listener = other._listener
         self._listener.read_limit = self._read_limit()
         self._try()
+        self._layers = self._layers_of_pipeline()
 
     def move(self, device: str) -> None:
         """Bring the weights to `device`, the host's memory ("cpu") included."""
         self._pipeline.to(device)
 
-    def generate(self, inputs: Sequence[str], seeds: Sequence[int]) -> list[Output]:
-        """Return a picture for each prompt and seed."""
-        return self._outputs(inputs, seeds, {})
+    def generate(
+        self, inputs: Sequence[str], seeds: Sequence[int], turns: Sequence[Turn] | None = None
+    ) -> list[Output]:
+        """Return a picture for each prompt and seed; steered as in the iteration of the turns."""
+        return self._outputs(inputs, seeds, {}, turns[0].iteration if turns else 0)
+
+    def hearing(self, locations: Sequence[str]) -> AbstractContextManager[Heard]:
+        """Listen to the calls inside a block; see `PipelineLayers.hearing`."""
+        return self._layers.hearing(locations)
+
+    def _layers_of_pipeline(self) -> PipelineLayers:
+        return PipelineLayers(self.spec, self.settings.steering, self._pipeline, self._stored_kind)
 
     def _called(self, kind: type[Any]) -> type[Any]:
         """Return the class whose call is made, for the one that is stored."""
@@ -109,9 +126,13 @@ class DiffusersModel:
         return {}
 
     def _outputs(
-        self, prompts: Sequence[str], seeds: Sequence[int], beside: Mapping[str, Any]
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        beside: Mapping[str, Any],
+        iteration: int = 0,
     ) -> list[Output]:
-        with self._listener.listening():
+        with self._listener.listening(), self._layers.around(len(prompts), iteration):
             made = self._call(prompts, seeds, self._arguments, beside)
             pictures, problems = self._pictures(*made)
         counts = self._listener.counts(prompts)

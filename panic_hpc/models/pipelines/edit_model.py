@@ -43,7 +43,7 @@ class EditModel(DiffusersModel):
         items = list(zip(inputs, turns, strict=True))
         prompts = [self._text(*item) for item in items]
         beside = self._given([self._source(*item) for item in items], turns)
-        return self._outputs(prompts, seeds, beside)
+        return self._outputs(prompts, seeds, beside, turns[0].iteration)
 
     def _text(self, value: Any, turn: Turn) -> str:
         if self.settings.instruction is not None:

@@ -65,9 +65,9 @@ def load_pipeline(
 
     wanted = {name: part for name, part in folder.parts.items() if name not in given}
     loaded = {
-        name: _load_part(spec, folder.path / name, part_class, dtype, variant)
+        name: _load_part(spec, folder.path / name, found, dtype, variant)
         for name, part in wanted.items()
-        if (part_class := _part_class(spec, *part)) is not None
+        if (found := part_class(spec, *part)) is not None
     }
     pipeline = diffusers.DiffusionPipeline.from_pretrained(
         folder.path,
@@ -84,7 +84,7 @@ def load_pipeline(
     return pipeline
 
 
-def _part_class(spec: ModelSpec, library: str, name: str) -> Any:
+def part_class(spec: ModelSpec, library: str, name: str) -> Any:
     """Return the class of a part that has weights, None of others (schedulers, tokenizers)."""
     import diffusers
     from transformers import PreTrainedModel

@@ -87,7 +87,7 @@ def about_runs(
     """Return the runs that are shown, their networks and prompts by number, and their pictures."""
     rows = dataset.runs().rows(named=True)
     shown = [rows[run] for run in runs]
-    prompts = dataset.prompt_texts()
+    prompts = dataset.prompt_names()
     used = sorted({row["prompt"] for row in shown})
     return {
         "networks": dataset.networks()["name"].to_list(),

@@ -1,10 +1,11 @@
 """The questions of the report and what each analysis answers; pure."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from panic_hpc.analysis.answering import overall
-from panic_hpc.analysis.base import QUESTIONS, Analysis
+from panic_hpc.analysis.base import LEADS, QUESTIONS, Analysis
 from panic_hpc.analysis.records import AnalysisRecord
 from panic_hpc.analysis.results import NotDone, Statement
 from panic_hpc.report.page.views import anchor_of, title_of
@@ -28,12 +29,14 @@ MOST_REASONS = 3
 class AnalysisAnswer:
     """What one analysis in one embedding model answers, or why it does not.
 
+    analysis   its name
     title      of the analysis on the page
     anchor     where on the page it is, "" where it is not
     statement  the answer, None where there is none
     reason     why there is none, "" where there is one
     """
 
+    analysis: str
     title: str
     anchor: str = ""
     statement: Statement | None = None
@@ -42,15 +45,22 @@ class AnalysisAnswer:
 
 @dataclass(frozen=True, slots=True)
 class AnsweredQuestion:
-    """A question and its answers, those with a statement first, in order of the analyses."""
+    """A question and its answers in order of the analyses; `leads` names those that say most."""
 
     question: str
     answers: Sequence[AnalysisAnswer]
+    leads: Sequence[str] = ()
 
     @property
     def lead(self) -> AnalysisAnswer | None:
-        """The answer that the report opens with, None where no analysis gives one."""
-        return next((one for one in self.answers if one.statement), None)
+        """The answer that the report opens with by `base.LEADS`, None where there is none."""
+        given = [one for one in self.answers if one.statement]
+        return min(given, key=self._rank) if given else None
+
+    def _rank(self, one: AnalysisAnswer) -> tuple[bool, int]:
+        places = {name: place for place, name in enumerate(self.leads)}
+        has_interval = one.statement is not None and math.isfinite(one.statement.low)
+        return not has_interval, places.get(one.analysis, len(places))
 
     @property
     def others(self) -> list[AnalysisAnswer]:
@@ -78,27 +88,27 @@ def answered(
     for name, analysis in known.items():
         if name not in there:
             reason = f"it was not run; panic-hpc analyse DATASET {name} runs it"
-            asked.setdefault(analysis.question, []).append(AnalysisAnswer(name, reason=reason))
-    return [AnsweredQuestion(WORDINGS.get(name, name), own) for name, own in asked.items()]
+            answer = AnalysisAnswer(name, name, reason=reason)
+            asked.setdefault(analysis.question, []).append(answer)
+    return [
+        AnsweredQuestion(WORDINGS.get(name, name), own, LEADS.get(name, ()))
+        for name, own in asked.items()
+    ]
 
 
 def _answer(record: AnalysisRecord, analysis: Analysis | None) -> AnalysisAnswer:
-    title, anchor = title_of(record), anchor_of(record)
+    given = AnalysisAnswer(record.analysis, title_of(record), anchor_of(record))
     if record.error:
-        return AnalysisAnswer(title, anchor, reason=f"it failed: {record.error}")
+        return replace(given, reason=f"it failed: {record.error}")
     try:
         found = (analysis.answer if analysis else overall)(record.result)
     # Whatever somebody's hook raises costs its own answer alone.
     except Exception as raised:
-        return AnalysisAnswer(
-            title, anchor, reason=f"its answer failed: {type(raised).__name__}: {raised}"
-        )
+        return replace(given, reason=f"its answer failed: {type(raised).__name__}: {raised}")
     if found is not None:
-        return AnalysisAnswer(title, anchor, found)
+        return replace(given, statement=found)
     why = _reasons(record.result.not_done)
-    return AnalysisAnswer(
-        title, anchor, reason=why or "what it found is no one sentence; see its tables"
-    )
+    return replace(given, reason=why or "what it found is no one sentence; see its tables")
 
 
 def _reasons(not_done: Sequence[NotDone]) -> str:

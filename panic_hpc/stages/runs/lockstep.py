@@ -145,7 +145,8 @@ class Lockstep:
     def _call(
         self, step: int, place: CyclePosition, first: int, ready: Sequence[int]
     ) -> CallResult:
-        items = {p - first: _item(self.runs[p], step) for p in ready}
+        iteration = step // len(self.course.places)
+        items = {p - first: _item(self.runs[p], step, iteration) for p in ready}
         started, start, before = clock.now(), clock.monotonic(), self.joules()
         outputs = place.caller(items)
         # Over the batch size and not the items that are ready: a call costs the same with copies.
@@ -197,8 +198,8 @@ class Lockstep:
         self.report(done, total * len(self.runs))
 
 
-def _item(run: RunProgress, step: int) -> _Item:
-    return run.current, seed_of(run.run, step), Turn(step, *run.asked)
+def _item(run: RunProgress, step: int, iteration: int) -> _Item:
+    return run.current, seed_of(run.run, step), Turn(step, *run.asked, iteration)
 
 
 def _between(before: float | None, after: float | None, n_items: int) -> float | None:

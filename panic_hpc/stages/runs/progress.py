@@ -163,7 +163,7 @@ def _take_back(run: RunProgress, step: int) -> None:
     run.redone |= {place: run.rows[place].digest for place in range(step, run.n_steps)}
     del run.rows[step:]
     run.n_steps = step
-    run.loop = LoopFinder(run.loop.network_length) if run.loop else None
+    run.loop = LoopFinder(run.loop.network_length, run.loop.settled_from) if run.loop else None
     for place, row in enumerate(run.rows):
         if run.loop:
             run.loop.see(place, row.digest)

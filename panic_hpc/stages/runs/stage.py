@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from panic_hpc import installed
+from panic_hpc.models.base import is_repeatable
 from panic_hpc.models.checks.records import require_checked
 from panic_hpc.models.hub.cache import cache_directory
 from panic_hpc.models.loading import load_all
 from panic_hpc.models.numerics import numerics_class
+from panic_hpc.models.steering.settings import last_steered_step
 from panic_hpc.models.torch_setup import fix_threads
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.base import codec_of, with_codecs
@@ -58,7 +61,7 @@ class RunsStage(JournalledStage):
         require_repeatable(network.reached, context.device)
         # After loading: torch's precision switches are set by then, and are part of the class.
         numerics = with_codecs(
-            numerics_class(context.device, experiment.threads),
+            numerics_class(context.device, experiment.threads) | _servers(models),
             [place.codec for place in course.places],
             experiment.images.codec,
         )
@@ -66,7 +69,7 @@ class RunsStage(JournalledStage):
         allow = context.allow_other_numerics
         with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
             started = _started(context, shard, network, models)
-            runs = _resumed(started, course, journal)
+            runs = _resumed(started, course, journal, network.reached)
             # The recorder ends before the arrays are made: its threads still write records.
             codec, n_threads = experiment.images.codec, context.cpus
             with Recorder(journal, codec, context.checkpoint_s, n_threads) as recorder:
@@ -111,10 +114,26 @@ def _started(
     return runs
 
 
-def _resumed(runs: list[RunProgress], course: NetworkCycle, journal: Journal) -> list[RunProgress]:
+def _servers(models: Sequence[Any]) -> dict[str, Any]:
+    """Return the versions of servers that answer for models, where these tell them."""
+    told = {m.spec.name: versions for m in models if (versions := getattr(m, "versions", {}))}
+    return {"servers": told} if told else {}
+
+
+def settled_from(specs: Sequence[ModelSpec]) -> int:
+    """Return the step from which on every round of a network is like the next one; pure."""
+    places = enumerate(specs)
+    return max(0, *(last_steered_step(s.settings, place, len(specs)) for place, s in places))
+
+
+def _resumed(
+    runs: list[RunProgress], course: NetworkCycle, journal: Journal, specs: Sequence[ModelSpec]
+) -> list[RunProgress]:
     """Return runs as far as the journal tells, ready to go on."""
+    families = installed.plugins("families")
+    is_map = all(is_repeatable(families, spec) for spec in specs)
     for run in runs:
-        run.loop = _loop_finder(run.run, course)
+        run.loop = _loop_finder(run.run, course, settled_from(specs)) if is_map else None
     for record in journal.records:
         apply(record, runs, course.limits)
     for run in runs:
@@ -125,9 +144,10 @@ def _resumed(runs: list[RunProgress], course: NetworkCycle, journal: Journal) ->
     return runs
 
 
-def _loop_finder(run: Run, course: NetworkCycle) -> LoopFinder | None:
-    # Under per-step noise a repeated output proves nothing: the next seed is another.
-    return LoopFinder(len(course.places)) if run.noise == "fixed" else None
+def _loop_finder(run: Run, course: NetworkCycle, settled: int) -> LoopFinder | None:
+    # Under per-step noise a repeated output proves nothing: the next seed is another. Nor does it
+    # with a model that may answer otherwise tomorrow.
+    return LoopFinder(len(course.places), settled) if run.noise == "fixed" else None
 
 
 def _stored_output(run: RunProgress, course: NetworkCycle, journal: Journal) -> Any:

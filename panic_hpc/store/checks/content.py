@@ -1,12 +1,14 @@
 """Checks of the content: digests, the content key, texts and images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
+from typing import Any
 
 from panic_hpc.pictures.stored import decoded, pixel_digest
 from panic_hpc.store.checks.sampling import Sample
-from panic_hpc.store.dataset.metadata import read_metadata
+from panic_hpc.store.dataset.metadata import read_metadata, read_shard_texts
 from panic_hpc.store.format.digest import dataset_content_key, run_digests, run_lines
+from panic_hpc.store.format.header import DATASET
 from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.results.base import DIGEST, Problem, part_label
 from panic_hpc.store.results.section import digest_names, sections
@@ -100,6 +102,24 @@ def n_undecoded(file: ArrayFile) -> int:
     if "images/offsets" not in file or find_spec("PIL") is not None:
         return 0
     return file.rows("images/offsets") - 1
+
+
+def not_repeatable(file: ArrayFile) -> tuple[str, ...]:
+    """Return the names of models whose shards say that they may answer otherwise another day."""
+    told = read_shard_texts(file) if file.kind == DATASET else [file.header]
+    models = {
+        name: model
+        for text in told
+        for name, model in _table(_table(text, "provenance"), "models").items()
+    }
+    passing = (n for n, one in models.items() if _table(one, "loaded").get("repeatable") is False)
+    return tuple(sorted(passing))
+
+
+def _table(value: Any, key: str) -> Mapping[str, Any]:
+    """Return the table under a key, empty where there is none: what shards say is free."""
+    inner = value.get(key) if isinstance(value, Mapping) else None
+    return inner if isinstance(inner, Mapping) else {}
 
 
 def undecodable(content: bytes) -> str:

@@ -141,6 +141,8 @@ def _reference_problems(file: ArrayFile, found: Sequence[Section]) -> Iterator[P
         yield from index_problems("pictures/role", file.whole("pictures/role"), roles)
         prompts = tables["prompt"]
         yield from index_problems("pictures/prompt", file.whole("pictures/prompt"), prompts)
+        if len(metadata.get("prompt_names", ())) not in (0, prompts):
+            yield "S08", "metadata has not as many names of prompts as there are prompts"
 
 
 def _key_problems(keys: NDArray[Any]) -> Iterator[Problem]:

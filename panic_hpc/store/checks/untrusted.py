@@ -54,9 +54,8 @@ def _decoded(path: Path, output: str) -> Verified:
         Finding(one["rule"], one["path"], one["message"], one["hint"]) for one in value["findings"]
     )
     kind, key = value["kind"], value["content_key"]
-    return Verified(
-        path, kind, key, tuple(findings), int(value["n_incomplete"]), value["n_undecoded"]
-    )
+    counts = int(value["n_incomplete"]), int(value["n_undecoded"])
+    return Verified(path, kind, key, tuple(findings), *counts, tuple(value["not_repeatable"]))
 
 
 def child() -> None:
@@ -68,6 +67,7 @@ def child() -> None:
         "content_key": found.content_key,
         "n_incomplete": found.n_incomplete,
         "n_undecoded": found.n_undecoded,
+        "not_repeatable": found.not_repeatable,
         "findings": [finding.to_json() for finding in found.findings],
     }
     sys.stdout.write(json.dumps(value))

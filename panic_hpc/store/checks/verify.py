@@ -9,6 +9,7 @@ from panic_hpc.store.checks.content import (
     digest_problems,
     image_problems,
     n_undecoded,
+    not_repeatable,
     prompt_picture_problems,
     text_problems,
 )
@@ -34,6 +35,7 @@ class Verified:
 
     `n_incomplete` counts diagrams that time or memory stopped: no finding, but no whole result.
     `n_undecoded` counts pictures that could not be tried, since Pillow is not installed.
+    `not_repeatable` names models that may give another output when they are asked again.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Verified:
     findings: tuple[Finding, ...]
     n_incomplete: int = 0
     n_undecoded: int = 0
+    not_repeatable: tuple[str, ...] = ()
 
 
 def verify_file(
@@ -65,7 +68,8 @@ def verify_file(
         )
         key = str(file.header.get("content_key", ""))
         n_incomplete = 0 if found else n_undigested(file)
-        return Verified(path, file.kind, key, found, n_incomplete, n_undecoded(file))
+        passing = () if found else not_repeatable(file)
+        return Verified(path, file.kind, key, found, n_incomplete, n_undecoded(file), passing)
 
 
 def _limited(problems: Iterator[Problem]) -> Iterator[Problem]:

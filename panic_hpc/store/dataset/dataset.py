@@ -19,7 +19,7 @@ from panic_hpc.pictures.stored import decoded
 from panic_hpc.store.dataset import frames
 from panic_hpc.store.dataset.bulk import Result
 from panic_hpc.store.dataset.metadata import read_metadata
-from panic_hpc.store.dataset.outputs import output_rows, prompt_pictures, read_texts
+from panic_hpc.store.dataset.outputs import output_rows, prompt_names, prompt_pictures, read_texts
 from panic_hpc.store.format.column import OUTPUT_GROUPS
 from panic_hpc.store.format.header import DATASET
 from panic_hpc.store.format.reader import ArrayFile
@@ -267,6 +267,10 @@ class Dataset(Closing):
     def prompt_texts(self) -> list[str]:
         """Return all prompts, by row."""
         return read_texts(self.file, "prompts", 0, self.file.rows("prompts/group"))
+
+    def prompt_names(self) -> list[str]:
+        """Return what prompts are called, no two alike: texts, or names of pictures before them."""
+        return prompt_names(self.file, self.metadata)
 
     def prompt_pictures(self, prompt: int) -> dict[str, NDArray[np.uint8]]:
         """Return the pictures of a prompt, by row, as (H, W, 3) uint8 by role; {} without any."""

@@ -73,7 +73,7 @@ def runs(
     experiments = [one["name"] or one["source"] for one in dataset.metadata["experiments"]]
     wanted = {
         "network": _number(network, network_names(dataset), "network"),
-        "prompt": _number(prompt, dataset.prompt_texts(), "prompt"),
+        "prompt": _number(prompt, dataset.prompt_names(), "prompt"),
         "seed": seed,
         "experiment": _number(experiment, experiments, "experiment"),
     }
@@ -114,6 +114,7 @@ def prompts(dataset: "Dataset") -> "pl.DataFrame":
         {
             "prompt": list(range(len(numbers))),
             "text": dataset.prompt_texts(),
+            "name": dataset.prompt_names(),
             "group": pl.Series([groups[number] for number in numbers], dtype=pl.String),
         }
     )

@@ -68,6 +68,7 @@ class _Metadata(_Part):
     missing: list[_Missing]
     part_of: _PartOf | None = None
     picture_roles: list[str] = Field(default_factory=list)
+    prompt_names: list[str] = Field(default_factory=list)
 
 
 class _Shard(_Part):

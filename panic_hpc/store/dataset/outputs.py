@@ -1,5 +1,6 @@
 """Reading ragged outputs of a dataset: rows found by bisection, bytes by offsets."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -58,10 +59,40 @@ def outputs_between(
         yield row, file.slice(f"{group}/values", *edges[place : place + 2]).tobytes()
 
 
-def prompt_pictures(
+def picture_keys(file: ArrayFile) -> dict[int, str]:
+    """Return the digests of each prompt's pictures, one after the other, by row."""
+    if "pictures/key" not in file:
+        return {}
+    found: dict[int, str] = {}
+    keys = file.array("pictures/key").tolist()
+    for row, key in zip(file.array("pictures/prompt").tolist(), keys, strict=True):
+        found[row] = found.get(row, "") + key.decode("ascii", "replace")
+    return found
+
+
+def prompt_names(file: ArrayFile, metadata: Mapping[str, Any]) -> list[str]:
+    """Return what prompts are called, no two alike: see Dataset.prompt_names."""
+    texts = read_texts(file, "prompts", 0, file.rows("prompts/group"))
+    digests = {row: keys[:8] for row, keys in picture_keys(file).items()}
+    names = dict(enumerate(metadata.get("prompt_names", ())))
+    called = [
+        ": ".join(filter(None, (names.get(row) or f"picture {digests[row]}", text)))
+        if row in digests
+        else text
+        for row, text in enumerate(texts)
+    ]
+    counts = Counter(called)
+    # Of two folders, files of one name may be two pictures.
+    return [
+        f"{name} ({digests[row]})" if counts[name] > 1 and row in digests else name
+        for row, name in enumerate(called)
+    ]
+
+
+def encoded_pictures(
     file: ArrayFile, metadata: Mapping[str, Any], prompt: int | None = None
-) -> Iterator[tuple[int, str, NDArray[np.uint8]]]:
-    """Yield (row of the prompt, role, pixels (H, W, 3)) of a prompt's pictures, or of all."""
+) -> Iterator[tuple[int, str, bytes]]:
+    """Yield (row of the prompt, role, picture as stored) of a prompt's pictures, or of all."""
     if "pictures/prompt" not in file:
         return
     prompts, roles = file.array("pictures/prompt"), file.array("pictures/role")
@@ -69,7 +100,15 @@ def prompt_pictures(
     rows = range(len(prompts)) if prompt is None else np.flatnonzero(prompts == prompt).tolist()
     for row in rows:
         content = file.slice("pictures/values", int(offsets[row]), int(offsets[row + 1]))
+        yield int(prompts[row]), names[roles[row]], content.tobytes()
+
+
+def prompt_pictures(
+    file: ArrayFile, metadata: Mapping[str, Any], prompt: int | None = None
+) -> Iterator[tuple[int, str, NDArray[np.uint8]]]:
+    """Yield (row of the prompt, role, pixels (H, W, 3)) of a prompt's pictures, or of all."""
+    for row, role, content in encoded_pictures(file, metadata, prompt):
         try:
-            yield int(prompts[row]), names[roles[row]], decoded(content.tobytes())
+            yield row, role, decoded(content)
         except ValueError as error:
-            raise ShardError(f"{file.path}: picture {row} of prompts: {error}") from error
+            raise ShardError(f"{file.path}: {role} of prompt {row}: {error}") from error

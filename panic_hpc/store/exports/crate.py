@@ -16,6 +16,7 @@ from panic_hpc.errors import PanicError
 from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.exports import crate_texts, crate_workflow
+from panic_hpc.store.exports.crate_inputs import write_inputs
 from panic_hpc.store.exports.crate_workflow import EXPERIMENT, WORKFLOW
 from panic_hpc.store.format.file_digest import digest_path
 from panic_hpc.store.format.references import require_whole
@@ -96,6 +97,7 @@ def export_crate(data: Sequence[Path], directory: Path, about: Description) -> l
             EXPERIMENT: to_json(crate_workflow.experiments(dataset)).decode(),
             WORKFLOW: to_json(crate_workflow.workflow(dataset)).decode(),
         }
+        write_inputs(dataset, directory)
         for name, text in texts.items():
             replace_file(directory / name, text.encode())
         described = crate_workflow.ro_crate(dataset, about, copies, sorted(texts))
@@ -128,11 +130,12 @@ def copy_file(source: Path, target: Path) -> Path:
 
 def checksums(directory: Path) -> str:
     """Return lines that `sha256sum -c` understands, of all files in a folder."""
-    lines = []
-    for path in sorted(directory.iterdir()):
-        if path.name != "SHA256SUMS" and not path.name.startswith("."):
-            lines.append(f"{file_sha256(path)}  {path.name}\n")
-    return "".join(lines)
+    files = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*")}
+    return "".join(
+        f"{file_sha256(path)}  {name}\n"
+        for name, path in sorted(files.items())
+        if path.is_file() and name != "SHA256SUMS" and not path.name.startswith(".")
+    )
 
 
 def file_sha256(path: Path) -> str:

@@ -15,6 +15,7 @@ from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.dataset.frames import network_names
 from panic_hpc.store.dataset.metadata import read_shard_texts
 from panic_hpc.store.exports import crate_texts
+from panic_hpc.store.exports.crate_inputs import folder_of, pictured
 
 if TYPE_CHECKING:
     from panic_hpc.store.exports.crate import Description
@@ -29,6 +30,7 @@ _PROFILES = {
 }
 _PARAMETER = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
 _WORKFLOW = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
+_PICTURES = "The pictures that prompts of an experiment have, as its file names them"
 _FORMATS = {
     ".json": "application/json",
     ".md": "text/markdown",
@@ -56,11 +58,16 @@ class StageTimes:
 
 
 def experiments(dataset: Dataset) -> dict[str, Any]:
-    """Return the experiments, each with what an experiment file has, and its key."""
-    prompts, found = _prompts(dataset), []
+    """Return the experiments, each with what an experiment file has, and its key.
+
+    Pictures of prompts are in folders beside it.
+    """
+    prompts, folders, found = _prompts(dataset), pictured(dataset), []
     for number, one in enumerate(dataset.metadata["experiments"]):
         config = {key: value for key, value in one["config"].items() if value is not None}
-        own = {**config, "prompts": prompts.get(number, [])}
+        is_pictured = number in folders
+        own = {**config, **({"inputs": folder_of(number)} if is_pictured else {})}
+        own |= {} if is_pictured else {"prompts": prompts.get(number, [])}
         found.append({"key": one["key"], "experiment": own})
     return {"experiments": found}
 
@@ -125,6 +132,10 @@ def ro_crate(
     folder = data[0].parent
     people = _describe_root(crate, dataset, about)
     files = [_add_data(crate, path, dataset) for path in data]
+    for number in pictured(dataset):
+        crate.add_dataset(
+            folder / folder_of(number), folder_of(number), properties={"name": _PICTURES}
+        )
     others = {name: _add_text(crate, folder / name) for name in texts if name != WORKFLOW}
     others["README.md"]["about"] = {"@id": crate.root_dataset.id}
     main = _add_workflow(crate, dataset, folder / WORKFLOW, about, people)
@@ -281,9 +292,7 @@ def _add_actions(
 
 
 def _span(times: tuple[float, float] | None) -> dict[str, str]:
-    if times is None:
-        return {}
-    return {"startTime": _moment(times[0]), "endTime": _moment(times[1])}
+    return {"startTime": _moment(times[0]), "endTime": _moment(times[1])} if times else {}
 
 
 def _moment(seconds: float) -> str:

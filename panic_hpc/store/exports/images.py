@@ -50,7 +50,7 @@ def export_images(
     _require_one_dataset(directory, dataset.content_key)
     written = 0
     runs = dataset.runs().rows(named=True)
-    networks, prompts = dataset.networks()["name"].to_list(), dataset.prompt_texts()
+    networks, prompts = dataset.networks()["name"].to_list(), dataset.prompt_names()
     models = file_names(name.replace(ARROW, "+") for name in networks)
     written += _export_inputs(dataset, directory, image_format, force)
     for place, run in enumerate(runs):
@@ -75,13 +75,13 @@ def export_images(
 
 def _export_inputs(dataset: Dataset, directory: Path, image_format: str, force: bool) -> int:
     """Write the pictures of prompts, `inputs/prompt/role`; return how many there are."""
-    n_written, texts = 0, dataset.prompt_texts()
+    n_written, names = 0, dataset.prompt_names()
     for prompt, role, picture in prompt_pictures(dataset.file, dataset.metadata):
         folder = directory / "inputs" / f"prompt_{prompt:05d}"
         path = folder / f"{file_name(role)}.{image_format}"
         require_within(path, directory)
         admit(path, [dataset.path], force=force)
-        about = {"prompt": texts[prompt], "role": role, "content_key": dataset.content_key}
+        about = {"prompt": names[prompt], "role": role, "content_key": dataset.content_key}
         _save(path, picture, about, image_format)
         n_written += 1
     return n_written

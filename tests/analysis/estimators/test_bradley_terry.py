@@ -87,7 +87,12 @@ def test_who_is_written_first_does_not_matter() -> None:
 
 @pytest.mark.parametrize(
     ("n_prompts", "n_voters", "of_prompt", "of_voter"),
-    [(30, 1, 0.5, 0.0), (12, 6, 0.5, 0.5), (20, 8, 1.0, 0.0), (8, 8, 0.3, 0.8)],
+    [
+        (30, 1, 0.5, 0.0),
+        (12, 6, 0.5, 0.5),
+        pytest.param(20, 8, 1.0, 0.0, marks=pytest.mark.long),
+        pytest.param(8, 8, 0.3, 0.8, marks=pytest.mark.long),
+    ],
 )
 def test_intervals_cover_what_an_experiment_without_end_would_find(
     n_prompts: int, n_voters: int, of_prompt: float, of_voter: float

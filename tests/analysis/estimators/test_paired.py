@@ -8,9 +8,8 @@ from panic_hpc.analysis.estimators.paired import (
     holm,
     paired_difference,
     sign_flip_p,
-    t_interval,
-    unit_means,
 )
+from panic_hpc.analysis.estimators.unit_means import UnitMeans, unit_means
 
 DRAWS, PROMPTS, SEEDS = 2_000, 24, 8
 UNITS = np.repeat(np.arange(PROMPTS), SEEDS)
@@ -29,21 +28,21 @@ def differences(rng: np.random.Generator, effect: float) -> np.ndarray:
 
 def test_an_interval_covers_no_effect_as_often_as_it_says() -> None:
     rng = np.random.default_rng(20)
-    bounds = [t_interval(unit_means(differences(rng, 0.0), PROMPT_OF), 0.95) for _ in range(DRAWS)]
+    bounds = [unit_means(differences(rng, 0.0), PROMPT_OF).bounds(0.95) for _ in range(DRAWS)]
     covered = np.mean([low <= 0 <= high for low, high in bounds])
     assert 0.93 <= covered <= 0.97
 
 
 def test_pairs_of_one_prompt_taken_as_independent_would_cover_too_seldom() -> None:
     rng = np.random.default_rng(21)
-    bounds = [t_interval(differences(rng, 0.0), 0.95) for _ in range(500)]
+    bounds = [UnitMeans(differences(rng, 0.0)).bounds(0.95) for _ in range(500)]
     assert np.mean([low <= 0 <= high for low, high in bounds]) < 0.92
 
 
 def test_without_an_effect_p_values_are_even() -> None:
     rng = np.random.default_rng(22)
     found = [
-        sign_flip_p(unit_means(differences(rng, 0.0), PROMPT_OF), 499, rng)
+        sign_flip_p(unit_means(differences(rng, 0.0), PROMPT_OF).values, 499, rng)
         for _ in range(DRAWS // 2)
     ]
     for level in (0.05, 0.2, 0.5):

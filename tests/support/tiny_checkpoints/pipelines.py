@@ -103,6 +103,18 @@ def sd15() -> tuple[Any, ...]:
     return _sd15()
 
 
+@tiny("diffusers_edit", guidance=7.5, strength=0.7, **SMALL)
+def sd15_edit() -> tuple[Any, ...]:
+    """Build Stable Diffusion 1.5, to make a picture of the one before."""
+    return _sd15()
+
+
+@tiny("diffusers_edit", guidance=7.5, strength=0.7, image="image", mask="Mask", **SMALL)
+def sd15_inpaint() -> tuple[Any, ...]:
+    """Build Stable Diffusion 1.5, to make a part of the prompt's picture anew."""
+    return _sd15()
+
+
 @tiny("diffusers", safety_checker=False, **SMALL)
 def sd15_with_checker() -> tuple[Any, ...]:
     """Build Stable Diffusion 1.5 with a safety checker that blackens whatever it sees."""

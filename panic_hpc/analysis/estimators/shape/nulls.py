@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from panic_hpc.analysis.estimators.unit_means import UnitMeans
 from panic_hpc.analysis.estimators.variance.factors import factor
 from panic_hpc.errors import AnalysisError
 
@@ -61,25 +61,16 @@ def against_null(
     values, drawn = values[kept, None], drawn[kept]
     # Ties count half, so that equal statistics are no evidence of either side.
     ranks = (drawn < values).mean(axis=1) + 0.5 * (drawn == values).mean(axis=1)
-    means = part.means(ranks)
-    error = float(means.std(ddof=1) / np.sqrt(len(means)))
-    reach = error * float(stats.t.ppf((1 + level) / 2, len(means) - 1))
-    mean = float(means.mean())
+    means = UnitMeans(part.means(ranks))
+    low, high = means.bounds(level)
     return AgainstNull(
-        rank=mean,
-        low=max(0.0, mean - reach),
-        high=min(1.0, mean + reach),
+        rank=means.mean,
+        low=max(0.0, low),
+        high=min(1.0, high),
         above=float((drawn < values).all(axis=1).mean()),
         below=float((drawn > values).all(axis=1).mean()),
-        p=_p(mean - 0.5, error, len(means)),
-        n_prompts=len(means),
+        p=means.p_differs(0.5),
+        n_prompts=means.n,
         n_runs=len(values),
         surrogates=drawn.shape[1],
     )
-
-
-def _p(difference: float, error: float, n: int) -> float:
-    if error == 0:
-        # All prompts alike: the sign test's p is what is left.
-        return 1.0 if difference == 0 else 2.0 ** (1 - n)
-    return float(2 * stats.t.sf(abs(difference) / error, n - 1))

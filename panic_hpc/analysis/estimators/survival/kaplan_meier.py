@@ -5,6 +5,7 @@ runs of one prompt, are alike; so prompts are drawn with all that is theirs, whe
 variance would count every dwell as one more observation.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ class Survival:
     share      (n,) that last longer than each time
     low, high  (n,) its bounds
     median     time that half of them outlast; inf where more than half last till watching stops
+    longest    for which any was watched
     n, events  what was watched, and how much of it ended
     n_units    independent units
     """
@@ -36,9 +38,25 @@ class Survival:
     median: float
     median_low: float
     median_high: float
+    longest: float
     n: int
     events: int
     n_units: int
+
+    def steps(self) -> Iterator[tuple[float, float, float, float]]:
+        """Yield (time, share, low, high) of the curve, from all at 0 to when watching stopped.
+
+        Without these two a thing that nothing ends had no curve, and one seemed to end at its last.
+        """
+        sure = 1.0 if self.n_units >= FEWEST_UNITS else float("nan")
+        now = (0.0, 1.0, sure, sure)
+        columns = (self.times, self.share, self.low, self.high)
+        if 0.0 not in self.times:
+            yield now
+        for now in zip(*(column.tolist() for column in columns), strict=True):
+            yield now
+        if self.longest > now[0]:
+            yield (self.longest, *now[1:])
 
 
 def kaplan_meier(
@@ -80,7 +98,7 @@ def kaplan_meier(
         bounds = (float(middle[places[0]]), float(middle[places[1]]))
     return Survival(
         times, share[0], low, high, float(_medians(times, share)[0]), *bounds,
-        n=len(time), events=int(ended.sum()), n_units=part.n_levels,
+        longest=float(time.max()), n=len(time), events=int(ended.sum()), n_units=part.n_levels,
     )  # fmt: skip
 
 

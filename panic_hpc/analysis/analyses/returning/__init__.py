@@ -1,0 +1,1 @@
+"""Has it done this before?"""

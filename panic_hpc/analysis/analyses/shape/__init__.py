@@ -1,0 +1,1 @@
+"""What shape is it?"""

@@ -1,0 +1,1 @@
+"""Verbs that read, ask, draw and hand on datasets."""

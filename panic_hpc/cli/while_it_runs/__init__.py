@@ -1,0 +1,1 @@
+"""Verbs for work that is under way."""

@@ -1,0 +1,322 @@
+"""Driving a series: express, plan, submit, merge, rank, breed, round after round.
+
+A round follows from the series and the rounds before it alone. Everything that was bred, asked or
+found is in a file before the next step begins, and a step that finds its file does nothing: whoever
+kills a driver anywhere and types its command again goes on.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from panic_hpc import api
+from panic_hpc.backends.base import SubmitRequest, Watcher
+from panic_hpc.disk.directories import make_any_directory
+from panic_hpc.disk.files import read_json, replace_file, to_json
+from panic_hpc.errors import ConfigError, PanicError, nearest
+from panic_hpc.evolution.genome import Individual, Population, population_of
+from panic_hpc.evolution.ranking import (
+    RunsOfRound,
+    by_measure,
+    by_table,
+    by_votes,
+    require_some_value,
+    runs_of_round,
+)
+from panic_hpc.evolution.rounds import (
+    BRED,
+    CONTROL,
+    AskedRuns,
+    GenerationPaths,
+    Ranked,
+    Ranking,
+    asked_of,
+    best_first,
+    generation_of,
+    next_generation,
+)
+from panic_hpc.evolution.series_file import SeriesPlan
+from panic_hpc.planning.manifest import Manifest
+from panic_hpc.search.driving import completed
+from panic_hpc.search.rounds import kept
+from panic_hpc.store.dataset.dataset import open_dataset
+from panic_hpc.validation.record import read_record
+from panic_hpc.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from panic_hpc.store.dataset.dataset import Dataset
+
+WITHOUT_METRIC = ("steps", "loop", "distinct", "drift", "entropy", "persistence")
+"""What names of measures begin with that no metric gives."""
+Tell = Callable[[str], None]
+Complete = Callable[[GenerationPaths, SubmitRequest, "bool | Watcher"], Workspace]
+"""Plans, submits and merges the experiment of a round."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A round as far as it has come: its individuals by arm, and what came of them, if known."""
+
+    number: int
+    people: dict[str, tuple[Individual, ...]]
+    ranking: Ranking | None
+
+
+class Waiting(PanicError):  # noqa: N818 - a state, not a fault
+    """A series cannot go on before somebody has voted or written a table; the hint says how."""
+
+
+class UnderWay(Waiting):
+    """A round was submitted as jobs, and nobody has to wait for it."""
+
+
+def start(root: Path, plan: SeriesPlan) -> Generation:
+    """Begin a series in `root`, or find it there; write its first population and experiment.
+
+    Nothing runs. PanicError where another series lies there: only `rounds` may change.
+    """
+    make_any_directory(root / "rounds")
+    path = root / "series.json"
+    own = plan.model_dump(mode="json")
+    found = kept(path, own)
+    if _without_rounds(found) != _without_rounds(own):
+        raise PanicError(
+            f"{root} holds another series, or its file was changed since",
+            hint="Name another directory; only `rounds` may change",
+        )
+    if found != own:
+        replace_file(path, to_json(own))
+    paths = GenerationPaths(root, 0)
+    people = _populations(paths, plan, [])
+    _experiment(paths, plan, people)
+    _require_known(plan, api.preview(paths.file))
+    return Generation(0, people, None)
+
+
+def _require_known(plan: SeriesPlan, manifest: Manifest) -> None:
+    """Raise ConfigError for a measure that no stage of the experiment gives: before it runs."""
+    models = [one.name for own in manifest.stage_models.values() for one in own]
+    series = plan.series
+    for name in filter(None, (series.measure, *series.descriptors)):
+        base = name.partition(":")[0]
+        is_metric = any(base == model or base.startswith(f"{model}.") for model in models)
+        if not is_metric and base.partition(".")[0] not in WITHOUT_METRIC:
+            known = [*models, *WITHOUT_METRIC]
+            told = f"measure {name!r}: the experiment gives none that begins so"
+            raise ConfigError("the series", [f"{told}. {nearest(base, known)}".rstrip()])
+
+
+def _without_rounds(value: Any) -> Any:
+    series = {key: one for key, one in value["series"].items() if key != "rounds"}
+    return {**value, "series": series}
+
+
+def read_plan(root: Path) -> SeriesPlan:
+    """Return the series in `root`; PanicError where there is none."""
+    path = root / "series.json"
+    if not path.exists():
+        raise PanicError(
+            f"{root} holds no series", hint=f"panic-hpc series start SERIES.toml {root}"
+        )
+    try:
+        return SeriesPlan.model_validate(read_json(path))
+    except ValueError as error:
+        raise PanicError(f"{path} is not what it should be: {error}") from None
+
+
+def history(root: Path, plan: SeriesPlan) -> list[Generation]:
+    """Return the rounds that were begun, in order."""
+    found = []
+    for number in begun(root, plan):
+        path = GenerationPaths(root, number).ranking
+        ranking = read_record(Ranking, path) if path.exists() else None
+        found.append(Generation(number, people_of(root, plan, number), ranking))
+    return found
+
+
+def begun(root: Path, plan: SeriesPlan) -> list[int]:
+    """Return the numbers of rounds whose individuals are known; all but the last are ranked."""
+    found: list[int] = []
+    for number in range(plan.series.rounds):
+        paths = GenerationPaths(root, number)
+        if not all(paths.population(arm).exists() for arm in arms_of(plan)):
+            break
+        found.append(number)
+        if not paths.ranking.exists():
+            break
+    return found
+
+
+def people_of(root: Path, plan: SeriesPlan, number: int) -> dict[str, tuple[Individual, ...]]:
+    """Return the individuals of a round by arm, as they were written down."""
+    return {arm: _read_people(GenerationPaths(root, number), arm) for arm in arms_of(plan)}
+
+
+def arms_of(plan: SeriesPlan) -> tuple[str, ...]:
+    """Return the populations of a series: the bred one, and the control where it has one."""
+    return (BRED, CONTROL) if plan.series.control else (BRED,)
+
+
+def advance(
+    root: Path,
+    plan: SeriesPlan,
+    request: SubmitRequest,
+    *,
+    most_rounds: int | None = None,
+    progress: bool | Watcher = False,
+    tell: Tell = lambda text: None,
+    complete: Complete = completed,
+) -> list[Generation]:
+    """Go on with the series in `root`, at most `most_rounds` rounds, and return all rounds.
+
+    PanicError where a round cannot be completed; Waiting where people have to rank it first. Typed
+    again it goes on from there.
+    """
+    n_done = 0
+    for number in range(plan.series.rounds):
+        paths = GenerationPaths(root, number)
+        is_done = paths.ranking.exists()
+        if not is_done and n_done == most_rounds:
+            break
+        n_done += not is_done
+        if not is_done:
+            people = _populations(paths, plan, history(root, plan)[:number])
+            tell(f"round {number + 1} of {plan.series.rounds}: {len(people[BRED])} individuals")
+            asked = _experiment(paths, plan, people)
+            workspace = complete(paths, request, progress)
+            _rank(paths, plan, people, asked, workspace)
+    return history(root, plan)
+
+
+def _populations(
+    paths: GenerationPaths, plan: SeriesPlan, before: Sequence[Generation]
+) -> dict[str, tuple[Individual, ...]]:
+    """Return the individuals of a round, written down first where they were not."""
+    for arm in arms_of(plan):
+        path = paths.population(arm)
+        if not path.exists():
+            people = _bred(plan, arm, before, paths.number)
+            value = plan.population.model_copy(update={"individuals": people})
+            kept(path, value.model_dump(mode="json"))
+    return people_of(paths.root, plan, paths.number)
+
+
+def _bred(
+    plan: SeriesPlan, arm: str, before: Sequence[Generation], number: int
+) -> tuple[Individual, ...]:
+    if number == 0:
+        return plan.population.individuals
+    known = [(one.people[arm], one.ranking.of(arm)) for one in before if one.ranking]
+    return next_generation(plan, arm, known, number)
+
+
+def _read_people(paths: GenerationPaths, arm: str) -> tuple[Individual, ...]:
+    path = paths.population(arm)
+    population: Population = population_of(read_json(path), str(path))
+    return population.individuals
+
+
+def _experiment(
+    paths: GenerationPaths, plan: SeriesPlan, people: dict[str, tuple[Individual, ...]]
+) -> AskedRuns:
+    """Return what a round runs; its experiment's file is written where it was not."""
+    # Founders and elite are in both arms, and an individual's expression is its own.
+    everybody = {one.id: one for own in people.values() for one in own}
+    asked = asked_of(plan, everybody.values(), paths.number)
+    table = generation_of(plan, asked, paths.number)
+    # What was run is attributed by its number: were it other texts, to others than said them.
+    if kept(paths.file, table) != json.loads(to_json(table)):
+        raise PanicError(
+            f"{paths.file} does not follow from its population",
+            hint="It was edited, or begun with another numpy: go on with that one, or start anew",
+        )
+    return asked
+
+
+def _rank(
+    paths: GenerationPaths,
+    plan: SeriesPlan,
+    people: dict[str, tuple[Individual, ...]],
+    asked: AskedRuns,
+    workspace: Workspace,
+) -> None:
+    """Write down what came of a round that is merged."""
+    with open_dataset(workspace.paths.dataset) as dataset:
+        runs = runs_of_round(workspace.manifest, dataset)
+        ranked = _ranked(paths, plan, asked, runs, dataset)
+        by_id = {one.id: one for one in ranked}
+        found = Ranking(
+            content_key=dataset.content_key,
+            bred=_order(plan, [by_id[one.id] for one in people[BRED]]),
+            control=_order(plan, [by_id[one.id] for one in people.get(CONTROL, ())]),
+        )
+    kept(paths.ranking, asdict(found))
+
+
+def _order(plan: SeriesPlan, ranked: Sequence[Ranked]) -> tuple[Ranked, ...]:
+    # In a table the first is number 1.
+    is_more_better = plan.series.maximise and plan.series.rank != "file"
+    return best_first(ranked, maximise=is_more_better)
+
+
+def _ranked(
+    paths: GenerationPaths,
+    plan: SeriesPlan,
+    asked: AskedRuns,
+    runs: RunsOfRound,
+    dataset: "Dataset",
+) -> list[Ranked]:
+    from panic_hpc.analysis.comparing.measures import measure
+
+    series = plan.series
+    measured = measure(dataset, series.measure).values if series.measure else None
+    kinds = [measure(dataset, name).values for name in series.descriptors]
+    ranked = by_measure(asked, runs, measured, kinds)
+    if series.rank == "votes":
+        ranked = _voted(paths, asked, runs, dataset, ranked)
+    elif series.rank == "file":
+        if not paths.table.exists():
+            raise Waiting(
+                f"Round {paths.number + 1} is merged, and waits for its table",
+                hint=what_people_do(paths, series.rank),
+            )
+        ranked = by_table(ranked, paths.table)
+    hint = f"panic-hpc status {paths.experiment}, and panic-hpc compare {paths.experiment}, say why"
+    require_some_value(ranked, f"every run failed, or has no {series.measure or 'rank'}", hint)
+    return ranked
+
+
+def what_people_do(paths: GenerationPaths, rank: str) -> str:
+    """Return what people do before a round that is merged can be ranked, "" for nothing."""
+    if rank == "votes":
+        return (
+            f"panic-hpc series vote {paths.root} --page vote.html asks for votes, panic-hpc vote "
+            f"{paths.experiment} --import FILE.json takes them; then advance again"
+        )
+    if rank == "file":
+        return (
+            f"Write {paths.table} with a column individual, the best first (ranks in a column rank "
+            "may tie); then advance again"
+        )
+    return ""
+
+
+def _voted(
+    paths: GenerationPaths,
+    asked: AskedRuns,
+    runs: RunsOfRound,
+    dataset: "Dataset",
+    ranked: Sequence[Ranked],
+) -> list[Ranked]:
+    from panic_hpc.voting.folder import read_votes, votes_folder
+    from panic_hpc.voting.votes import latest
+
+    votes = latest(read_votes(votes_folder(dataset.path)).votes)
+    if not votes:
+        raise Waiting(
+            f"Round {paths.number + 1} is merged, and waits for votes",
+            hint=what_people_do(paths, "votes"),
+        )
+    return by_votes(ranked, dataset, asked, runs, votes)

@@ -1,0 +1,1 @@
+"""Steering: a model pushed from one class of prompts towards another, inside its own layers."""

@@ -1,0 +1,78 @@
+"""Recurrence plots: lines of a plot are counted as drawn, and drift is not told from its walks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from panic_hpc.analysis import Planted, analysis, simulate
+from panic_hpc.analysis.estimators.dynamics.recurrence import (
+    RecurrencePlot,
+    noise_threshold,
+    recurrence,
+    theiler_window,
+)
+from panic_hpc.analysis.estimators.shape.drift import Drift, fit_drift
+from panic_hpc.analysis.trajectory_set import unit_rows
+from panic_hpc.errors import AnalysisError
+
+
+def test_lines_of_a_plot_are_counted() -> None:
+    """Places a b c, then the same again, then c for three states: by hand."""
+    plot = RecurrencePlot.of(np.eye(3)[[0, 1, 2, 0, 1, 2, 2, 2]], window=2)
+    found = recurrence(plot, 0.5)
+    # Of 21 pairs (0,3), (1,4), (2,5), (2,6), (2,7), (5,7) recur; the first three are a diagonal.
+    assert found.recurrence_rate == pytest.approx(6 / 21)
+    assert plot.rate_within(0.5) == pytest.approx(6 / 21)
+    assert found.determinism == pytest.approx(3 / 6)
+    # Vertical: state 2 meets 5, 6, 7 in one line; 5 and 7 each other, and 2, alone.
+    assert found.laminarity == pytest.approx(3 / 12)
+    assert found.trapping_time == 3
+    assert recurrence(RecurrencePlot.of(np.eye(5), 1), 0.5).recurrence_rate == 0
+
+
+def test_a_theiler_window_takes_a_walk_for_no_return() -> None:
+    angle = np.linspace(0, 1.5, 60)
+    slow = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    assert RecurrencePlot.of(slow, 1).rate_within(0.01) > 0.1
+    assert RecurrencePlot.of(slow, 20).rate_within(0.01) == 0
+    with pytest.raises(AnalysisError, match="no return can be told"):
+        theiler_window(np.array([30.0]), 100)
+
+
+def test_the_threshold_is_what_noise_alone_leaves() -> None:
+    planted = Planted(prompts=1, networks=1, runs=1, states=400, tau=20)
+    states = simulate(planted).trajectories.unit(0)
+    found = noise_threshold(states, fit_drift(states), 0.5)
+    assert found == pytest.approx(planted.noise, rel=0.1)
+    still = unit_rows(np.ones((20, 3)))
+    assert noise_threshold(still, Drift(0.0, 0.1, 5.0, 3, 20), 0.9) < 1e-5
+
+
+DRIFT = Planted(prompts=24, networks=1, runs=1, states=120, dimensions=48, theme=0.03, noise=0.06,
+                tau=4, generator=0.0, captioner=0.0, interaction=0.0)  # fmt: skip
+
+
+def p_values(planted: Planted) -> list[float]:
+    result = analysis("recurrence", simulate(planted).trajectories)
+    assert all(one.replication == "prompts" for one in result.tests)
+    return [one.p for one in result.tests]
+
+
+def test_drift_is_not_told_from_its_walks_and_places_to_return_to_are() -> None:
+    assert min(p_values(DRIFT)) > 0.01
+    wells = replace(DRIFT, wells=3, depth=0.3, escape=20, states=200, noise=0.034)
+    assert min(p_values(wells)) < 0.001
+
+
+@pytest.mark.long
+def test_p_values_of_drift_keep_to_their_rate_nearly() -> None:
+    """The fit of a drift is not perfect: .05 becomes .10 at most, at 24 prompts."""
+    p = [
+        one
+        for seed in range(6)
+        for tau in (1, 4, 12, 20)
+        for theme in (0.03, 0.16)
+        for one in p_values(replace(DRIFT, seed=seed, tau=tau, theme=theme))
+    ]
+    assert np.mean(np.array(p) < 0.05) <= 0.10

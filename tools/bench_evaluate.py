@@ -1,0 +1,171 @@
+"""What evaluating adds to the bare work, as ratios of times measured in turn in one process.
+
+python tools/bench_evaluate.py [--rounds 3] [--runs 32] [--steps 160] [--cells 10] [--parts …]
+
+`metrics ÷ bare` compares the metrics stage (reading, calls, checkpoints, publishing) with decoding
+and the same calls and nothing else; `cells ÷ parts` compares a sweep of some cells, worked on one
+after the other as a worker does, with as many bare generations and one load; `jobs ÷ ideal`
+compares requests to a slow server of this machine with the time that they would take if nothing
+but the server took any. Wall and processor time are both taken: on a busy machine the second is the
+one to trust.
+"""
+
+import argparse
+import dataclasses
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench_stages import Cost, bare_runs, cost, ratio, stage
+
+from panic_hpc.experiment import catalogue
+from panic_hpc.experiment.config import Experiment
+from panic_hpc.models import loading
+from panic_hpc.models.base import Judged
+from panic_hpc.models.torch_setup import fix_threads
+from panic_hpc.paths import ExperimentPaths
+from panic_hpc.planning import manifest
+from panic_hpc.planning.manifest import Manifest
+from panic_hpc.planning.plan import make_plan
+from panic_hpc.stages.codecs.base import codec_of
+from panic_hpc.stages.outputs import Outputs
+from panic_hpc.stages.runs.stage import RunsStage
+from panic_hpc.store.format.shard import open_shard
+from panic_hpc.store.results.metrics import METRICS
+
+LATENCY_S = 0.2
+PROMPTS = ["a red circle", "two blue squares", "a small star", "three green crosses"]
+
+
+def planned(root: Path, **changes: Any) -> Manifest:
+    """Plan an experiment of the built-in models."""
+    table = {"prompts": PROMPTS, "noise": "per_step", "max_length": 1, **changes}
+    plan = make_plan(Experiment.model_validate(table), catalogue.load())
+    return manifest.write(plan, ExperimentPaths(root))
+
+
+def metrics(root: Path, options: argparse.Namespace) -> tuple[Cost, Cost]:
+    """Return what scoring the pictures of runs takes, as a stage and bare."""
+    plan = planned(
+        root,
+        # Arithmetic's: what draws the pictures is no part of what is measured.
+        networks=[["DummyT2I", "DummyI2T"]],
+        seeds=list(range(options.runs // len(PROMPTS))),
+        max_length=options.steps,
+        stages={METRICS: {"models": ["Read"]}},
+        models={
+            "Read": {"base": options.metric, "against": "input"},
+            "DummyT2I": {"size": 32},
+        },
+    )
+    stage("runs", plan, root)
+    return cost(lambda: stage(METRICS, plan, root)), cost(lambda: bare_scores(plan, root))
+
+
+def bare_scores(plan: Manifest, root: Path) -> None:
+    """Load the metric, decode each picture and call it with the text that it was made of."""
+    [spec] = plan.stage_models[METRICS]
+    model = loading.load(spec, "cpu")
+    text, image = codec_of("text"), codec_of("image")
+    for shard in RunsStage().shards(plan):
+        with open_shard(ExperimentPaths(root).shard(shard), manifest_key=plan.key) as file:
+            pictures, texts = Outputs(file, "image"), Outputs(file, "text")
+            for place, run in enumerate(plan.runs(shard.first_run, shard.n_runs)):
+                told = [plan.prompts[run.prompt].text]
+                told += [value for _, value in texts.decoded(place, text)]
+                for (_, picture), asked in zip(pictures.decoded(place, image), told, strict=False):
+                    model.score([Judged(picture, asked)])
+
+
+def sweep(root: Path, options: argparse.Namespace) -> tuple[Cost, Cost]:
+    """Return what a sweep takes, and what its generations and one load take by themselves."""
+    cells = [1.0 + number / 4 for number in range(options.cells)]
+    plan = planned(
+        root,
+        networks=[["Drawn"]],
+        seeds=list(range(options.runs // len(PROMPTS))),
+        models={"Drawn": {"base": "MicroTurbo", "guidance": cells}},
+    )
+    forget()
+    whole = cost(lambda: stage("runs", plan, root))
+    forget()
+    spec = plan.networks[0].models[0]
+    loaded: list[Any] = []
+    load = cost(lambda: loaded.append(loading.load_all([spec], "cpu")))
+    # Of the last cell's guidance: with 1.0, the first, half of the work falls away.
+    others = loading.load_all([plan.networks[-1].models[0]], "cpu")
+    each = cost(lambda: bare_runs(cell_of(plan, -1), others))
+    first = cost(lambda: bare_runs(cell_of(plan, 0), loading.load_all([spec], "cpu")))
+    n_others = options.cells - 1
+    return whole, Cost(*(a + n_others * b + c for a, b, c in zip(load, each, first, strict=True)))
+
+
+def cell_of(plan: Manifest, place: int) -> Any:
+    """Return a plan of one network of a sweep, for its bare loop."""
+    return dataclasses.replace(plan, networks=(plan.networks[place],))
+
+
+def forget() -> None:
+    """Let go of every model that is loaded."""
+    loading._residents.keep([])
+
+
+def jobs(root: Path, options: argparse.Namespace) -> tuple[Cost, Cost]:
+    """Return what requests to a slow server take, and what they take if it alone takes time."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+    from stub_server import Stub, serving
+
+    batch = 4
+    stub = Stub(latency_s=LATENCY_S)
+    with serving(stub):
+        far = {"family": "http", "url": f"{stub.url}/draw", "answer": "data.*.b64"}
+        body = {"prompt": "{text}", "seed": "{seed}"}
+        plan = planned(
+            root,
+            networks=[["Far"]],
+            seeds=list(range(options.runs // len(PROMPTS))),
+            models={"Far": {**far, "body": body, "batch_size": batch}},
+        )
+        took = cost(lambda: stage("runs", plan, root))
+    ideal = -(-plan.n_runs // batch) * LATENCY_S
+    return took, Cost(ideal, ideal)
+
+
+PARTS: dict[str, Callable[[Path, argparse.Namespace], tuple[Cost, Cost]]] = {
+    "metrics ÷ bare": metrics,
+    "cells ÷ parts": sweep,
+    "jobs ÷ ideal": jobs,
+}
+
+
+def main() -> None:
+    """Measure in rounds, so that the machine's moods fall on both sides alike."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=160)
+    parser.add_argument("--metric", default="SceneReader", help="of a picture and a text")
+    parser.add_argument("--cells", type=int, default=10)
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), help=f"of {', '.join(PARTS)}")
+    options = parser.parse_args()
+    fix_threads(1)
+    found: dict[str, list[Cost]] = {name: [] for name in options.parts}
+    for number in range(options.rounds + 1):
+        for name in found:
+            with tempfile.TemporaryDirectory() as folder:
+                own, base = PARTS[name](Path(folder) / "E", options)
+            print(f"  {name}: {own}, {base}", flush=True)
+            # The first round warms up: libraries are imported in it.
+            found[name] += [ratio(own, base)] if number else []
+    for name, ratios in found.items():
+        for part in Cost._fields:
+            values = sorted(getattr(one, part) for one in ratios)
+            line = f"{name:18} {part:10} {statistics.median(values):6.3f}"
+            print(f"{line}  of {[round(value, 3) for value in values]}")
+
+
+if __name__ == "__main__":
+    main()
