@@ -15,7 +15,8 @@ from little_experiment import command_line, run_command, wait_for
 import panic_hpc
 from panic_hpc.backends.base import request_for
 from panic_hpc.errors import ConfigError, PanicError
-from panic_hpc.evolution.driving import Generation, Waiting, advance, history, read_plan, start
+from panic_hpc.evolution.driving import Generation, advance, history, read_plan, start
+from panic_hpc.evolution.judging import Waiting
 from panic_hpc.evolution.progress import ancestors, diversity, kin_of, summaries
 from panic_hpc.evolution.ranking import (
     RunsOfRound,
