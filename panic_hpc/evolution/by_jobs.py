@@ -24,7 +24,8 @@ from panic_hpc.clusters.resources import ShardResources, StageResources
 from panic_hpc.disk.files import create_file, replace_file, to_json
 from panic_hpc.disk.system import remove
 from panic_hpc.errors import PanicError
-from panic_hpc.evolution.driving import UnderWay, Waiting, advance, read_plan
+from panic_hpc.evolution.driving import advance, read_plan
+from panic_hpc.evolution.judging import UnderWay, Waiting
 from panic_hpc.evolution.rounds import GenerationPaths
 from panic_hpc.types import DIAGRAMS, MERGE
 from panic_hpc.validation.record import Moment, read_record

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from panic_hpc import api
 from panic_hpc.backends.base import SubmitRequest, Watcher
@@ -17,23 +17,14 @@ from panic_hpc.disk.directories import make_any_directory
 from panic_hpc.disk.files import read_json, replace_file, to_json
 from panic_hpc.errors import ConfigError, PanicError, nearest
 from panic_hpc.evolution.genome import Individual, Population, population_of
-from panic_hpc.evolution.ranking import (
-    RunsOfRound,
-    by_measure,
-    by_table,
-    by_votes,
-    require_some_value,
-    runs_of_round,
-)
+from panic_hpc.evolution.judging import ranking_of
 from panic_hpc.evolution.rounds import (
     BRED,
     CONTROL,
     AskedRuns,
     GenerationPaths,
-    Ranked,
     Ranking,
     asked_of,
-    best_first,
     generation_of,
     next_generation,
 )
@@ -41,12 +32,8 @@ from panic_hpc.evolution.series_file import SeriesPlan
 from panic_hpc.planning.manifest import Manifest
 from panic_hpc.search.driving import completed
 from panic_hpc.search.rounds import kept
-from panic_hpc.store.dataset.dataset import open_dataset
 from panic_hpc.validation.record import read_record
 from panic_hpc.workspace.workspace import Workspace
-
-if TYPE_CHECKING:
-    from panic_hpc.store.dataset.dataset import Dataset
 
 WITHOUT_METRIC = ("steps", "loop", "distinct", "drift", "entropy", "persistence")
 """What names of measures begin with that no metric gives."""
@@ -62,14 +49,6 @@ class Generation:
     number: int
     people: dict[str, tuple[Individual, ...]]
     ranking: Ranking | None
-
-
-class Waiting(PanicError):  # noqa: N818 - a state, not a fault
-    """A series cannot go on before somebody has voted or written a table; the hint says how."""
-
-
-class UnderWay(Waiting):
-    """A round was submitted as jobs, and nobody has to wait for it."""
 
 
 def start(root: Path, plan: SeriesPlan) -> Generation:
@@ -186,7 +165,7 @@ def advance(
             tell(f"round {number + 1} of {plan.series.rounds}: {len(people[BRED])} individuals")
             asked = _experiment(paths, plan, people)
             workspace = complete(paths, request, progress)
-            _rank(paths, plan, people, asked, workspace)
+            kept(paths.ranking, asdict(ranking_of(paths, plan, people, asked, workspace)))
     return history(root, plan)
 
 
@@ -233,90 +212,3 @@ def _experiment(
             hint="It was edited, or begun with another numpy: go on with that one, or start anew",
         )
     return asked
-
-
-def _rank(
-    paths: GenerationPaths,
-    plan: SeriesPlan,
-    people: dict[str, tuple[Individual, ...]],
-    asked: AskedRuns,
-    workspace: Workspace,
-) -> None:
-    """Write down what came of a round that is merged."""
-    with open_dataset(workspace.paths.dataset) as dataset:
-        runs = runs_of_round(workspace.manifest, dataset)
-        ranked = _ranked(paths, plan, asked, runs, dataset)
-        by_id = {one.id: one for one in ranked}
-        found = Ranking(
-            content_key=dataset.content_key,
-            bred=_order(plan, [by_id[one.id] for one in people[BRED]]),
-            control=_order(plan, [by_id[one.id] for one in people.get(CONTROL, ())]),
-        )
-    kept(paths.ranking, asdict(found))
-
-
-def _order(plan: SeriesPlan, ranked: Sequence[Ranked]) -> tuple[Ranked, ...]:
-    # In a table the first is number 1.
-    is_more_better = plan.series.maximise and plan.series.rank != "file"
-    return best_first(ranked, maximise=is_more_better)
-
-
-def _ranked(
-    paths: GenerationPaths,
-    plan: SeriesPlan,
-    asked: AskedRuns,
-    runs: RunsOfRound,
-    dataset: "Dataset",
-) -> list[Ranked]:
-    from panic_hpc.analysis.comparing.measures import measure
-
-    series = plan.series
-    measured = measure(dataset, series.measure).values if series.measure else None
-    kinds = [measure(dataset, name).values for name in series.descriptors]
-    ranked = by_measure(asked, runs, measured, kinds)
-    if series.rank == "votes":
-        ranked = _voted(paths, asked, runs, dataset, ranked)
-    elif series.rank == "file":
-        if not paths.table.exists():
-            raise Waiting(
-                f"Round {paths.number + 1} is merged, and waits for its table",
-                hint=what_people_do(paths, series.rank),
-            )
-        ranked = by_table(ranked, paths.table)
-    hint = f"panic-hpc status {paths.experiment}, and panic-hpc compare {paths.experiment}, say why"
-    require_some_value(ranked, f"every run failed, or has no {series.measure or 'rank'}", hint)
-    return ranked
-
-
-def what_people_do(paths: GenerationPaths, rank: str) -> str:
-    """Return what people do before a round that is merged can be ranked, "" for nothing."""
-    if rank == "votes":
-        return (
-            f"panic-hpc series vote {paths.root} --page vote.html asks for votes, panic-hpc vote "
-            f"{paths.experiment} --import FILE.json takes them; then advance again"
-        )
-    if rank == "file":
-        return (
-            f"Write {paths.table} with a column individual, the best first (ranks in a column rank "
-            "may tie); then advance again"
-        )
-    return ""
-
-
-def _voted(
-    paths: GenerationPaths,
-    asked: AskedRuns,
-    runs: RunsOfRound,
-    dataset: "Dataset",
-    ranked: Sequence[Ranked],
-) -> list[Ranked]:
-    from panic_hpc.voting.folder import read_votes, votes_folder
-    from panic_hpc.voting.votes import latest
-
-    votes = latest(read_votes(votes_folder(dataset.path)).votes)
-    if not votes:
-        raise Waiting(
-            f"Round {paths.number + 1} is merged, and waits for votes",
-            hint=what_people_do(paths, "votes"),
-        )
-    return by_votes(ranked, dataset, asked, runs, votes)

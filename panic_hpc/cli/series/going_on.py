@@ -64,8 +64,9 @@ def advance_series(
     from panic_hpc.backends.base import backend_of, request_for
     from panic_hpc.cli.main_job.submission import executor_named
     from panic_hpc.evolution.by_jobs import RoundsByJobs, forget_stop
-    from panic_hpc.evolution.driving import UnderWay, Waiting, history, read_plan
     from panic_hpc.evolution.driving import advance as go_on
+    from panic_hpc.evolution.driving import history, read_plan
+    from panic_hpc.evolution.judging import UnderWay, Waiting
     from panic_hpc.search.driving import completed
 
     plan = read_plan(directory)

@@ -28,7 +28,7 @@ def tell_series(root: Path, plan: "SeriesPlan", found: "list[Generation]", as_js
     """Print rounds, the best individual, and what to type next; or all of it as JSON."""
     from panic_hpc.disk.files import without_nan
     from panic_hpc.evolution.by_jobs import last_cluster, stop_of
-    from panic_hpc.evolution.driving import what_people_do
+    from panic_hpc.evolution.judging import what_people_do
     from panic_hpc.evolution.progress import summaries
     from panic_hpc.evolution.rounds import GenerationPaths
 
