@@ -9,6 +9,7 @@ from panic_hpc import installed
 from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import ConfigError
 from panic_hpc.experiment.config import used_names
+from panic_hpc.experiment.stage_settings import CALLED
 from panic_hpc.experiment.tables import read_table
 from panic_hpc.keys import canonical_json
 from panic_hpc.validation.problems import shown
@@ -37,7 +38,7 @@ def with_models_file(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any
     if not isinstance(own, dict):
         return rest, []
     # Names in any other key do no harm: a row that is not meant is one that nothing uses.
-    stages = [table.get(name) for name in ("stages", *installed.names("stages"))]
+    stages = [table.get(name) for name in ("stages", *CALLED, *installed.names("stages"))]
     named = names_in([table.get("networks"), table.get("embedding_models"), stages])
     used = used_names({**rows, **own}, named)
     rows = {model: row for model, row in rows.items() if model in used}

@@ -134,7 +134,7 @@ def _resolved(
         raise ConfigError(f"models.{name}", [*problems, *found, *missing])
     consumes, produces = _modalities(name, settings, family, entry)
     values, files = _with_digests(name, settings)
-    return ModelSpec(
+    spec = ModelSpec(
         name=name,
         family=family.name,
         consumes=consumes,
@@ -150,6 +150,9 @@ def _resolved(
         labels=labels_of(settings),
         files=files,
     )
+    if hasattr(family, "problems") and (found := family.problems(spec)):
+        raise ConfigError(f"models.{name}", found)
+    return spec
 
 
 def _with_digests(name: str, settings: Any) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:

@@ -18,6 +18,9 @@ ALIASES: Mapping[str, str] = {"diagrams": "homology"}
 [stages.diagrams] is read as [homology], so that one experiment has one key however it is written.
 """
 
+CALLED: Mapping[str, str] = {"capture": "activations"}
+"""What tables of stages may be called in files instead of their stage's name."""
+
 
 def with_stage_tables(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return an experiment's table with complete [stages.X] tables, and what is wrong with them.
@@ -33,8 +36,9 @@ def with_stage_tables(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
     for name, settings in given.items():
         alias = ALIASES.get(name)
         if alias is None:
-            place = (name,) if name in table else ("stages", name)
-            tables[name], found = _checked(place, settings, known)
+            word = next((word for word, stage in CALLED.items() if stage == name), name)
+            place = next(((key,) for key in (name, word) if key in table), ("stages", name))
+            tables[name], found = _checked(name, place, settings, known)
             problems += found
         elif alias in table:
             problems.append(f"{alias} and stages.{name}: two names of one table, give one of them")
@@ -44,23 +48,27 @@ def with_stage_tables(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
 
 
 def _told(table: Mapping[str, Any]) -> list[str]:
-    """Return the keys of a table that are names of stages."""
-    return [key for key in table if key in installed.names("stages")]
+    """Return the keys of a table that are names of stages, or what these may be called."""
+    return [key for key in table if key in CALLED or key in installed.names("stages")]
 
 
 def _given(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return what is told to each stage, wherever it stands, and what is told twice."""
     below = table.get("stages")
     given = dict(below) if isinstance(below, Mapping) else {}
-    own = {name: table[name] for name in _told(table)}
-    twice = [f"{name} and stages.{name}: one table, give it once" for name in own if name in given]
+    own: dict[str, Any] = {}
+    twice: list[str] = []
+    for name in _told(table):
+        stage = CALLED.get(name, name)
+        twice += [f"{name} and {stage}: one table, give it once"] if stage in own else []
+        own[stage] = table[name]
+    twice += [f"{n} and stages.{n}: one table, give it once" for n in own if n in given]
     return {**given, **own}, twice
 
 
 def _checked(
-    place: Place, settings: Any, known: Mapping[str, type[BaseModel] | None]
+    name: str, place: Place, settings: Any, known: Mapping[str, type[BaseModel] | None]
 ) -> tuple[dict[str, Any], list[str]]:
-    name = str(place[-1])
     if name not in known:
         return {}, [f"stages.{name}: there is no such stage. {nearest(name, known)}".rstrip()]
     kind = known[name]

@@ -223,13 +223,17 @@ def _with_value(table: Table, place: Place, value: Any) -> dict[str, Any]:
 
 def _cell_name(name: str, places: Sequence[Place], values: Sequence[Any]) -> str:
     """Return `Model.setting-value…`, cut and hashed where it is too long or was changed."""
-    words = [f"{place[-1]}-{value}" for place, value in zip(places, values, strict=True)]
+    words = [f"{place[-1]}-{_word(value)}" for place, value in zip(places, values, strict=True)]
     whole = ".".join([name, *words])
     told = _NOT_IN_NAMES.sub("_", whole)
     if len(told) <= MAX_NAME and told == whole:
         return told
     key = content_key([[list(place) for place in places], list(values)])[:8]
     return f"{told[: MAX_NAME - 9]}-{key}"
+
+
+def _word(value: Any) -> str:
+    return "_".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _too_many(experiment: Experiment, cells: Mapping[str, Mapping[str, Table]]) -> str:

@@ -148,7 +148,8 @@ class ModelFamily(Protocol):
 
         A family with `settings_decide = True` is asked for models by name too. One whose models
         read no prompt, or only sometimes, has `reads_prompt(settings) -> bool`; one whose models
-        read pictures of the prompt has `roles_read(settings)`, {setting: role}.
+        read pictures of the prompt has `roles_read(settings)`, {setting: role}; one whose settings
+        name files has `problems(spec)`, a line for all that is wrong with these.
         """
 
 

@@ -11,6 +11,7 @@ from panic_hpc.models.loading import load
 from panic_hpc.models.steering.locations import COND, UNCOND, chosen, told, wiring_of, wirings
 from panic_hpc.models.steering.outline import outline_of
 from panic_hpc.models.steering.taps import PassClock, Taps, halves_of
+from panic_hpc.planning.locking import model_by_name
 
 pytestmark = pytest.mark.compute
 
@@ -146,3 +147,9 @@ def test_rows_belong_to_halves_in_the_order_of_the_class() -> None:
 
 def test_numbers_are_told_in_spans() -> None:
     assert told([7, 0, 1, 2, 4]) == "0 to 2, 4, 7"
+
+
+def test_models_that_draw_nothing_are_told_that_they_cannot_be_steered() -> None:
+    with pytest.raises(ModelError, match="MicroTerse turns image into text; picture models"):
+        outline_of(model_by_name("MicroTerse"))
+    assert outline_of(model_by_name("MicroDiffusion")).layers["ca"] == (0, 1, 2, 3)

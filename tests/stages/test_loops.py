@@ -45,3 +45,10 @@ def test_the_first_loop_of_a_deterministic_map_is_its_cycle(network_length: int)
     later = outputs[finder.start :]
     assert all(a == b for a, b in zip(later, later[finder.length :], strict=False))
     assert len(list(pairwise(later))) > finder.length
+
+
+def test_repeats_before_the_network_is_settled_are_no_loop() -> None:
+    finder = LoopFinder(1, settled_from=3)
+    outputs = ["a", "a", "a", "b", "a", "b"]
+    assert [finder.see(step, digest) for step, digest in enumerate(outputs)].index(True) == 5
+    assert (finder.start, finder.length) == (3, 2)

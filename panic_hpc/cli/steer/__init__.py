@@ -2,9 +2,11 @@
 
 import typer
 
+from panic_hpc.cli.steer.fit import fit
 from panic_hpc.cli.steer.locations import locations
+from panic_hpc.cli.steer.response import response
 
-PANEL = ("The dataset", 3)
+PANEL = ("The dataset", 4)
 
 
 def register(app: typer.Typer) -> None:
@@ -14,4 +16,6 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
     )
     steer.command("locations")(locations)
+    steer.command("fit")(fit)
+    steer.command("response")(response)
     app.add_typer(steer, name="steer")

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from panic_hpc.models import builtin
 from panic_hpc.models.pipelines.diffusers_model import DiffusersModel
 from panic_hpc.models.settings import AddedLater, settings_of, wrong
+from panic_hpc.models.steering.pushing import planned_problems
 from panic_hpc.models.steering.settings import SteeringSettings
 from panic_hpc.models.torch_setup import Dtype
 from panic_hpc.types import IMAGE, TEXT, ModelSpec
@@ -69,6 +70,10 @@ class Diffusers:
     def build(self, spec: ModelSpec) -> DiffusersModel:
         """Return the pipeline that `spec` names, not loaded yet."""
         return DiffusersModel(spec, settings_of(spec, DiffusersSettings))
+
+    def problems(self, spec: ModelSpec) -> list[str]:
+        """Return what is wrong with its steering."""
+        return planned_problems(spec)
 
     def modalities(self, settings: BaseModel) -> tuple[str, str]:
         """Return text and image."""

@@ -13,6 +13,7 @@ from panic_hpc.models import builtin
 from panic_hpc.models.families.diffusers import DiffusersSettings
 from panic_hpc.models.pipelines.edit_model import EditModel
 from panic_hpc.models.settings import settings_of, wrong
+from panic_hpc.models.steering.pushing import planned_problems
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
 
 Role = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,64}\z")]
@@ -65,6 +66,10 @@ class DiffusersEdit:
     def build(self, spec: ModelSpec) -> EditModel:
         """Return the pipeline that `spec` names, not loaded yet."""
         return EditModel(spec, settings_of(spec, EditSettings))
+
+    def problems(self, spec: ModelSpec) -> list[str]:
+        """Return what is wrong with its steering."""
+        return planned_problems(spec)
 
     def modalities(self, settings: BaseModel) -> tuple[str, str]:
         """Return image and image; text and image where the picture is the prompt's each time."""

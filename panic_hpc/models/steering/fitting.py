@@ -54,27 +54,44 @@ class Separation(NamedTuple):
     n: int
 
 
+SPLITS = 8
+
+
 def separation(
     vectors: tuple[Vectors, Vectors], prompts: tuple[NDArray[np.int64], NDArray[np.int64]]
 ) -> Separation:
     """Return the share of vectors that are nearer to their own class's mean of other prompts.
 
-    `prompts` has the prompt of each vector. Prompts are dealt into two halves in turn, each is
-    judged by the other: vectors of one prompt never stand on both sides. nan where a class has
-    fewer than two prompts.
+    `prompts` has the prompt of each vector. Prompts are dealt into two halves by chance, SPLITS
+    times, and each half is judged by the other: vectors of one prompt never stand on both sides.
+    nan where a class has fewer than two prompts.
     """
     n_passes, n = vectors[0].shape[1], sum(map(len, vectors))
-    halves = [np.isin(own, np.unique(own)[::2]) for own in prompts]
-    if any(half.all() for half in halves):
+    if min(len(np.unique(own)) for own in prompts) < 2:
         return Separation(np.full(n_passes, np.nan), n)
+    # Always the same chance: what is told of a fit is as repeatable as the fit.
+    rng = np.random.default_rng(0)
     right = np.zeros(n_passes)
-    for side in (False, True):
-        fitted = [
-            np.asarray(own[half == side], np.float64).mean(0)
-            for own, half in zip(vectors, halves, strict=True)
-        ]
-        for place, (own, half) in enumerate(zip(vectors, halves, strict=True)):
-            judged = np.asarray(own[half != side], np.float64)
-            gaps = [((judged - mean) ** 2).sum(-1) for mean in fitted]
-            right += (gaps[place] < gaps[1 - place]).sum(0)
-    return Separation(right / n, n)
+    for _ in range(SPLITS):
+        halves = [_dealt(own, rng) for own in prompts]
+        for side in (False, True):
+            right += _n_right(vectors, [half == side for half in halves])
+    return Separation(right / (n * SPLITS), n)
+
+
+def _dealt(prompts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return which vectors are of the half of the prompts that chance chose."""
+    known = np.unique(prompts)
+    chosen = rng.permutation(known)[: len(known) // 2]
+    return np.isin(prompts, chosen)
+
+
+def _n_right(vectors: tuple[Vectors, Vectors], fitted: list[NDArray[np.bool_]]) -> Vectors:
+    """Return how many vectors, by pass, are nearer to their own class's fitted mean."""
+    classes = [np.asarray(own, np.float64) for own in vectors]
+    means = [own[inside].mean(0) for own, inside in zip(classes, fitted, strict=True)]
+    right = np.zeros(vectors[0].shape[1])
+    for place, (own, inside) in enumerate(zip(classes, fitted, strict=True)):
+        gaps = [((own[~inside] - mean) ** 2).sum(-1) for mean in means]
+        right += (gaps[place] < gaps[1 - place]).sum(0)
+    return right

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from panic_hpc import installed
+from panic_hpc.errors import ModelError
+from panic_hpc.models.base import family_of
 from panic_hpc.models.pipelines.parts import open_folder, part_class
 from panic_hpc.models.steering.locations import Place, Wiring, places_of, wiring_of
 from panic_hpc.models.steering.taps import modules_of
@@ -30,11 +33,22 @@ class Outline:
         return numbers
 
 
+def can_be_steered(spec: ModelSpec) -> bool:
+    """Say whether models of this family can be steered, and listened to: it has the setting."""
+    family = family_of(installed.plugins("families"), spec)
+    return family is not None and "steering" in family.settings.model_fields
+
+
 def outline_of(spec: ModelSpec) -> Outline:
     """Return the outline of a model whose files are here.
 
     Raises ModelError where they are not, or are of a class that the table does not have.
     """
+    if not can_be_steered(spec):
+        raise ModelError(
+            f"{spec.name} turns {spec.consumes} into {spec.produces}; picture models of diffusers "
+            "can be steered"
+        )
     quiet_loaders()
     folder = open_folder(spec, find_weights(spec))
     wiring = wiring_of(folder.kind.__name__, spec.name)

@@ -29,6 +29,7 @@ from panic_hpc.models.steering.prototypes import Prototype, Prototypes, read_pro
 from panic_hpc.models.steering.settings import Push, SteeringSettings, pushes_of
 from panic_hpc.models.steering.setup_file import MAX_BYTES, read_setup
 from panic_hpc.models.steering.taps import Moment, Taps, axis_of, pooled
+from panic_hpc.models.steering.weights import require_weights
 from panic_hpc.types import ModelSpec
 
 Key = tuple[str, int, int, str]
@@ -140,9 +141,29 @@ class Steering:
         return f"{self.model} steers layers {what} that its calls never reached"
 
 
-def steering_of(spec: ModelSpec, settings: SteeringSettings, places: Sequence[Place]) -> Steering:
-    """Return what steers a model of these places; ModelError names what the table has wrong."""
+def planned_problems(spec: ModelSpec) -> list[str]:
+    """Return what a steering table has wrong that its files tell, before any weight is there."""
+    if "steering" not in spec.settings:
+        return []
+    settings = SteeringSettings.model_validate(spec.settings["steering"])
+    try:
+        prototypes = read_prototypes(located(spec, settings.prototypes))
+        places = [Place(*place, part="", module="") for place in prototypes.places]
+        steering_of(spec, settings, places, f"{spec.name}: its file of prototypes")
+    except ModelError as error:
+        return [f"models.{spec.name}.steering: {error.message}"]
+    return []
+
+
+def steering_of(
+    spec: ModelSpec, settings: SteeringSettings, places: Sequence[Place], whose: str = ""
+) -> Steering:
+    """Return what steers a model of these places; ModelError names what the table has wrong.
+
+    `whose` places they are, the model's unless told.
+    """
     prototypes = read_prototypes(located(spec, settings.prototypes))
+    require_weights(spec.name, spec.identity(), prototypes.header.weights)
     setup = None
     if settings.setup:
         path = located(spec, settings.setup)
@@ -151,7 +172,7 @@ def steering_of(spec: ModelSpec, settings: SteeringSettings, places: Sequence[Pl
     strengths: dict[Key, float] = {}
     steered: dict[Place, None] = {}
     for push in pushes:
-        for place in _steered_places(spec.name, push, places, prototypes):
+        for place in _steered_places(whose or spec.name, push, places, prototypes):
             steered[place] = None
             strengths |= _strengths(spec.name, push, place, prototypes)
     return Steering(spec.name, settings, prototypes, tuple(steered), strengths)

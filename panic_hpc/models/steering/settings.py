@@ -10,7 +10,7 @@ iterations = [3, 5]            # only these visits of the loop, from 0
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, Field, PlainValidator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from panic_hpc.models.settings import CLOSED, Located, wrong
 
@@ -36,8 +36,8 @@ def _as_window(value: Any) -> Any:
     raise wrong("the first and the last iteration were expected, as in [3, 5], from 0")
 
 
-Numbers = Annotated[Literal["all"] | tuple[int, ...], PlainValidator(_as_numbers)]
-Window = Annotated[tuple[int, int], PlainValidator(_as_window)]
+Numbers = Annotated[Literal["all"] | tuple[int, ...], BeforeValidator(_as_numbers)]
+Window = Annotated[tuple[int, int], BeforeValidator(_as_window)]
 Strength = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 

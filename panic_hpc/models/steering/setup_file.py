@@ -10,7 +10,7 @@ these files are found; both are read.
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, PlainValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import ModelError
@@ -29,7 +29,7 @@ def _as_layers(value: Any) -> tuple[int, ...]:
     raise wrong("numbers of layers were expected, or [-1] for all")
 
 
-Layers = Annotated[tuple[int, ...], PlainValidator(_as_layers)]
+Layers = Annotated[tuple[int, ...], BeforeValidator(_as_layers)]
 
 
 class Scale(BaseModel):

@@ -1,0 +1,155 @@
+"""Loops that are steered for a while: the window, its unsteered twin, interruptions."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from experiments import Planned, planned, stage_named
+
+import panic_hpc
+from panic_hpc.analysis.comparing.response import responses
+from panic_hpc.errors import AnalysisError, Interrupted
+from panic_hpc.merging.assembling import MergeOptions
+from panic_hpc.planning import manifest
+from panic_hpc.stages.merge.experiments import merge
+from panic_hpc.stages.runs.stage import settled_from
+from panic_hpc.store.results.metrics import METRICS
+from panic_hpc.types import EMBEDDINGS, RUNS
+
+pytestmark = pytest.mark.compute
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "experiments"
+PROMPTS = [
+    f"there is one large {colour} circle in the centre on a {ground} background"
+    for colour in ("red", "green", "blue", "purple")
+    for ground in ("white", "black")
+]
+
+
+def table(prototypes: Path, strength: Any, iterations: Any) -> dict[str, Any]:
+    steering = {
+        "prototypes": str(prototypes),
+        "strength": strength,
+        "layers": [3],
+        "iterations": iterations,
+    }
+    return {"Steered": {"base": "MicroDiffusion", "steering": steering}}
+
+
+def world(prototypes: Path, iterations: Any = (1, 1), length: int = 6) -> Mapping[str, Any]:
+    return {
+        "networks": [["Steered", "MicroTerse"]],
+        "prompts": PROMPTS,
+        "seeds": [1],
+        "embedding_models": ["MicroImage"],
+        "max_length": length,
+        "loop_stop": False,
+        "models": {
+            **table(prototypes, [0.0, 2.0], list(iterations)),
+            "Reader": {"base": "SceneReader", "against": "none"},
+        },
+        "stages": {METRICS: {"models": ["Reader"]}},
+    }
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Planned:
+    """Three iterations, of which the second is steered."""
+    one = planned(tmp_path_factory.mktemp("loop"), 8, **world(CONFIGS / "shapes.npz"))
+    one.work(RUNS, EMBEDDINGS, METRICS)
+    merge([one.paths.root], one.paths.dataset, MergeOptions(allow_missing=True))
+    return one
+
+
+def test_the_window_is_steered_and_the_twin_is_not(loop: Planned) -> None:
+    with panic_hpc.open(loop.paths.dataset) as dataset:
+        [curve] = responses(dataset, "Reader.square")
+        [gaps] = responses(dataset, "twin.MicroImage")
+    assert [(p.step, p.iteration, p.is_steered) for p in curve.points] == [
+        (0, 0, False),
+        (2, 1, True),
+        (4, 2, False),
+    ]
+    before, during, _ = curve.points
+    assert before.difference
+    assert during.difference
+    # Before the window every bit is the twin's.
+    assert (before.difference.mean, gaps.points[0].mean) == (0.0, 0.0)
+    assert during.difference.mean > 0.5
+    assert gaps.points[1].mean > 0.05
+    assert during.n_pairs == len(PROMPTS)
+
+
+def test_a_measure_that_there_is_not_is_told(loop: Planned) -> None:
+    with (
+        panic_hpc.open(loop.paths.dataset) as dataset,
+        pytest.raises(AnalysisError, match="has no component 'pentagon'"),
+    ):
+        responses(dataset, "Reader.pentagon")
+
+
+def test_the_baseline_has_the_keys_of_a_plain_model(loop: Planned, tmp_path: Path) -> None:
+    changes = {**world(CONFIGS / "shapes.npz"), "networks": [["MicroDiffusion", "MicroTerse"]]}
+    changes["models"] = {"Reader": changes["models"]["Reader"]}
+    plain = planned(tmp_path, 8, **changes)
+    keys = {network.key for network in loop.manifest.networks}
+    assert len(keys) == 2
+    assert {network.key for network in plain.manifest.networks} < keys
+
+
+def test_an_interrupted_steered_shard_goes_on_to_the_same_bits(
+    loop: Planned, tmp_path: Path
+) -> None:
+    prototypes = tmp_path / "shapes.npz"
+    shutil.copyfile(CONFIGS / "shapes.npz", prototypes)
+    one = planned(tmp_path / "exp", 8, **world(prototypes))
+    # The experiment has its own copy from here on, and reads it as another process would.
+    prototypes.unlink()
+    one = Planned(manifest.read(one.paths.root), one.paths)
+    stage = stage_named(RUNS)
+    for shard in stage.shards(one.manifest):
+        # Stopped in the middle of the window.
+        asked = iter(["", "", "", "time is up"])
+        with pytest.raises(Interrupted):
+            stage.execute(one.context(should_stop=lambda margin, a=asked: next(a)), shard)
+    one.work(RUNS)
+    assert one.digests(RUNS) == loop.digests(RUNS)
+
+
+def test_repeats_prove_nothing_before_the_last_steered_step(loop: Planned) -> None:
+    plain, steered = sorted(
+        loop.manifest.networks, key=lambda n: "steering" in n.models[0].settings
+    )
+    assert settled_from(plain.reached) == 0
+    # The second visit of the first of two models.
+    assert settled_from(steered.reached) == 2
+
+
+def test_moving_prototypes_changes_no_key(loop: Planned, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere.npz"
+    shutil.copyfile(CONFIGS / "shapes.npz", moved)
+    again = planned(tmp_path / "exp", 8, **world(moved))
+    assert again.manifest.key == loop.manifest.key
+
+
+@pytest.mark.long
+def test_a_terse_loop_comes_back_and_a_verbose_one_does_not(tmp_path: Path) -> None:
+    changes = dict(world(CONFIGS / "shapes.npz", (3, 5), 24))
+    changes |= {
+        "networks": [["Steered", "MicroTerse"], ["Steered", "MicroVerbose"]],
+        "seeds": [1, 2, 3, 4],
+    }
+    one = planned(tmp_path, 32, **changes)
+    one.work(RUNS, EMBEDDINGS, METRICS)
+    merge([one.paths.root], one.paths.dataset, MergeOptions(allow_missing=True))
+    with panic_hpc.open(one.paths.dataset) as dataset:
+        terse, verbose = responses(dataset, "twin.MicroImage")
+    during = [max(p.mean for p in curve.points if p.is_steered) for curve in (terse, verbose)]
+    late = [
+        np.mean([p.mean for p in curve.points if p.iteration > 8]) for curve in (terse, verbose)
+    ]
+    assert late[0] < during[0] / 2
+    assert late[1] > late[0]
