@@ -93,10 +93,14 @@ def _scaled(found: Column, usual: float) -> float:
 
 def contrasts(states: NDArray[np.floating], width: int) -> Column:
     """Return half the squared distance of means before and after states width … T - width."""
-    total = np.concatenate([np.zeros((1, states.shape[1])), np.cumsum(states, axis=0)])
-    at = np.arange(width, len(states) - width + 1)
-    away = (total[at + width] - 2 * total[at] + total[at - width]) / width
-    return np.asarray(0.5 * np.einsum("td,td->t", away, away))
+    n = len(states)
+    total = np.zeros((n + 1, states.shape[1]))
+    np.cumsum(states, axis=0, out=total[1:])
+    # In place and by slices: of every surrogate this is most of the time.
+    away = total[2 * width :] - total[width : n - width + 1]
+    away -= total[width : n - width + 1]
+    away += total[: n - 2 * width + 1]
+    return np.asarray((0.5 / width**2) * np.einsum("td,td->t", away, away))
 
 
 def _peaks(found: Column, threshold: float, width: int) -> tuple[int, ...]:
