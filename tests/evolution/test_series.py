@@ -386,6 +386,21 @@ def test_a_round_that_is_not_ranked_is_no_row(whole: Path) -> None:
     assert len(summaries(cut, plan.population.chromosomes)) == 2
 
 
+def test_founders_are_what_the_captions_of_another_experiment_say(
+    tmp_path: Path, whole: Path
+) -> None:
+    file = written(tmp_path, breeding={**BREEDING, "parents": 2})
+    typed("start", file, tmp_path / "S", "--from-captions", whole / "rounds" / "000")
+    with panic_hpc.open(whole / "rounds" / "000" / "dataset.h5") as dataset:
+        texts = {text for run in range(dataset.n_runs) for text in dataset.texts(run).values()}
+    founders = read_plan(tmp_path / "S").population.individuals
+    assert founders
+    for one in founders:
+        said = [locus for copy in one.copies["thing"] for locus in copy]
+        assert one.n_copies == 1
+        assert any(all(locus in text.split() for locus in said) for text in texts)
+
+
 def test_votes_on_individuals_rank_them(tmp_path: Path) -> None:
     """Three voters prefer the same two individuals to all others, on the page's own questions."""
     plan = read_series(written(tmp_path, measure=None, rank="votes", rounds=1))
