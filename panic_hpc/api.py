@@ -30,7 +30,7 @@ from panic_hpc.backends.local import background
 from panic_hpc.backends.status_query import StatusSnapshot, query_status
 from panic_hpc.errors import PanicError
 from panic_hpc.models.hub.lock import LockedModel, commits_of, locks_of, used_of, write_lock
-from panic_hpc.paths import ExperimentPaths
+from panic_hpc.paths import ExperimentPaths, require_utf8
 from panic_hpc.planning import manifest as manifests
 from panic_hpc.planning.availability import refuse_unavailable
 from panic_hpc.planning.manifest import Manifest
@@ -85,6 +85,7 @@ def plan(
     planned, locked = _planned(
         Path(file), paths, (runs_per_shard, target_minutes), models_file, allow_remote_code
     )
+    require_utf8(paths.root)
     written = manifests.write(planned, paths)
     if kept := used_of(locked, written.specs):
         write_lock(paths.lock, kept)
@@ -159,6 +160,7 @@ def submit(
     """
     if isinstance(request, str):
         request = request_for(request)
+    require_utf8(workspace.paths.root)
     refuse_unavailable(workspace.manifest)
     workspace.known_stages(request.stages)
     # Before anything starts, or new workers would leave at once.

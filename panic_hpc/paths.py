@@ -1,8 +1,10 @@
 """Every path of an experiment's directory; nothing else builds one."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from panic_hpc.errors import ManifestError
 from panic_hpc.types import Shard
 
 DATASET = "dataset.h5"
@@ -136,6 +138,18 @@ class ExperimentPaths:
     def lease(self, shard: Shard) -> Path:
         """Return the file that says which process works on `shard` now, and how far it is."""
         return self.leases / f"{shard.stage}_{shard.index:05d}.json"
+
+
+def require_utf8(root: Path) -> None:
+    """Raise ManifestError where a directory's path is no UTF-8: records name it, and are JSON."""
+    try:
+        str(root.absolute()).encode()
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(root.absolute()).decode("utf-8", "backslashreplace")
+        raise ManifestError(
+            f"The path {shown} is no UTF-8, and nothing can be submitted in it",
+            hint="Rename the directory, or choose another one",
+        ) from error
 
 
 def shipped_configs() -> Path:

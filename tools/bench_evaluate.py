@@ -1,6 +1,6 @@
 """What evaluating adds to the bare work, as ratios of times measured in turn in one process.
 
-python tools/bench_evaluate.py [--rounds 3] [--runs 64] [--steps 16] [--cells 10]
+python tools/bench_evaluate.py [--rounds 3] [--runs 32] [--steps 160] [--cells 10] [--parts …]
 
 `metrics ÷ bare` compares the metrics stage (reading, calls, checkpoints, publishing) with decoding
 and the same calls and nothing else; `cells ÷ parts` compares a sweep of some cells, worked on one
@@ -51,11 +51,15 @@ def metrics(root: Path, options: argparse.Namespace) -> tuple[Cost, Cost]:
     """Return what scoring the pictures of runs takes, as a stage and bare."""
     plan = planned(
         root,
-        networks=[["MicroTurbo", "MicroTerse"]],
+        # Arithmetic's: what draws the pictures is no part of what is measured.
+        networks=[["DummyT2I", "DummyI2T"]],
         seeds=list(range(options.runs // len(PROMPTS))),
         max_length=options.steps,
         stages={METRICS: {"models": ["Read"]}},
-        models={"Read": {"base": options.metric, "against": "input"}},
+        models={
+            "Read": {"base": options.metric, "against": "input"},
+            "DummyT2I": {"size": 32},
+        },
     )
     stage("runs", plan, root)
     return cost(lambda: stage(METRICS, plan, root)), cost(lambda: bare_scores(plan, root))
@@ -141,17 +145,18 @@ def main() -> None:
     """Measure in rounds, so that the machine's moods fall on both sides alike."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--runs", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--runs", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=160)
     parser.add_argument("--metric", default="SceneReader", help="of a picture and a text")
     parser.add_argument("--cells", type=int, default=10)
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), help=f"of {', '.join(PARTS)}")
     options = parser.parse_args()
     fix_threads(1)
-    found: dict[str, list[Cost]] = {name: [] for name in PARTS}
+    found: dict[str, list[Cost]] = {name: [] for name in options.parts}
     for number in range(options.rounds + 1):
-        for name, measure in PARTS.items():
+        for name in found:
             with tempfile.TemporaryDirectory() as folder:
-                own, base = measure(Path(folder) / "E", options)
+                own, base = PARTS[name](Path(folder) / "E", options)
             print(f"  {name}: {own}, {base}", flush=True)
             # The first round warms up: libraries are imported in it.
             found[name] += [ratio(own, base)] if number else []

@@ -79,6 +79,8 @@ class Limits(ProfileTable):
     # False where the site forbids requeueing: a job that reaches its walltime then waits for the
     # next submit.
     requeue: bool = True
+    # False where the site forbids sbatch on compute nodes: a series then waits for its user.
+    submit_from_jobs: bool = True
     accounting: bool | None = None
 
 

@@ -5,47 +5,38 @@ found is in a file before the next step begins, and a step that finds its file d
 kills a driver anywhere and types its command again goes on.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from panic_hpc import api
 from panic_hpc.backends.base import SubmitRequest, Watcher
 from panic_hpc.disk.directories import make_any_directory
 from panic_hpc.disk.files import read_json, replace_file, to_json
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import ConfigError, PanicError, nearest
 from panic_hpc.evolution.genome import Individual, Population, population_of
-from panic_hpc.evolution.ranking import (
-    RunsOfRound,
-    by_measure,
-    by_table,
-    by_votes,
-    require_some_value,
-    runs_of_round,
-)
+from panic_hpc.evolution.judging import ranking_of
 from panic_hpc.evolution.rounds import (
     BRED,
     CONTROL,
     AskedRuns,
     GenerationPaths,
-    Ranked,
     Ranking,
     asked_of,
-    best_first,
     generation_of,
     next_generation,
 )
 from panic_hpc.evolution.series_file import SeriesPlan
+from panic_hpc.planning.manifest import Manifest
 from panic_hpc.search.driving import completed
 from panic_hpc.search.rounds import kept
-from panic_hpc.store.dataset.dataset import open_dataset
 from panic_hpc.validation.record import read_record
 from panic_hpc.workspace.workspace import Workspace
 
-if TYPE_CHECKING:
-    from panic_hpc.store.dataset.dataset import Dataset
-
+WITHOUT_METRIC = ("steps", "loop", "distinct", "drift", "entropy", "persistence")
+"""What names of measures begin with that no metric gives."""
 Tell = Callable[[str], None]
 Complete = Callable[[GenerationPaths, SubmitRequest, "bool | Watcher"], Workspace]
 """Plans, submits and merges the experiment of a round."""
@@ -58,10 +49,6 @@ class Generation:
     number: int
     people: dict[str, tuple[Individual, ...]]
     ranking: Ranking | None
-
-
-class Waiting(PanicError):  # noqa: N818 - a state, not a fault
-    """A series cannot go on before somebody has voted or written a table; the hint says how."""
 
 
 def start(root: Path, plan: SeriesPlan) -> Generation:
@@ -83,8 +70,21 @@ def start(root: Path, plan: SeriesPlan) -> Generation:
     paths = GenerationPaths(root, 0)
     people = _populations(paths, plan, [])
     _experiment(paths, plan, people)
-    api.preview(paths.file)
+    _require_known(plan, api.preview(paths.file))
     return Generation(0, people, None)
+
+
+def _require_known(plan: SeriesPlan, manifest: Manifest) -> None:
+    """Raise ConfigError for a measure that no stage of the experiment gives: before it runs."""
+    models = [one.name for own in manifest.stage_models.values() for one in own]
+    series = plan.series
+    for name in filter(None, (series.measure, *series.descriptors)):
+        base = name.partition(":")[0]
+        is_metric = any(base == model or base.startswith(f"{model}.") for model in models)
+        if not is_metric and base.partition(".")[0] not in WITHOUT_METRIC:
+            known = [*models, *WITHOUT_METRIC]
+            told = f"measure {name!r}: the experiment gives none that begins so"
+            raise ConfigError("the series", [f"{told}. {nearest(base, known)}".rstrip()])
 
 
 def _without_rounds(value: Any) -> Any:
@@ -165,7 +165,7 @@ def advance(
             tell(f"round {number + 1} of {plan.series.rounds}: {len(people[BRED])} individuals")
             asked = _experiment(paths, plan, people)
             workspace = complete(paths, request, progress)
-            _rank(paths, plan, people, asked, workspace)
+            kept(paths.ranking, asdict(ranking_of(paths, plan, people, asked, workspace)))
     return history(root, plan)
 
 
@@ -204,80 +204,11 @@ def _experiment(
     # Founders and elite are in both arms, and an individual's expression is its own.
     everybody = {one.id: one for own in people.values() for one in own}
     asked = asked_of(plan, everybody.values(), paths.number)
-    kept(paths.file, generation_of(plan, asked, paths.number))
+    table = generation_of(plan, asked, paths.number)
+    # What was run is attributed by its number: were it other texts, to others than said them.
+    if kept(paths.file, table) != json.loads(to_json(table)):
+        raise PanicError(
+            f"{paths.file} does not follow from its population",
+            hint="It was edited, or begun with another numpy: go on with that one, or start anew",
+        )
     return asked
-
-
-def _rank(
-    paths: GenerationPaths,
-    plan: SeriesPlan,
-    people: dict[str, tuple[Individual, ...]],
-    asked: AskedRuns,
-    workspace: Workspace,
-) -> None:
-    """Write down what came of a round that is merged."""
-    with open_dataset(workspace.paths.dataset) as dataset:
-        runs = runs_of_round(workspace.manifest, dataset)
-        ranked = _ranked(paths, plan, asked, runs, dataset)
-        by_id = {one.id: one for one in ranked}
-        found = Ranking(
-            content_key=dataset.content_key,
-            bred=_order(plan, [by_id[one.id] for one in people[BRED]]),
-            control=_order(plan, [by_id[one.id] for one in people.get(CONTROL, ())]),
-        )
-    kept(paths.ranking, asdict(found))
-
-
-def _order(plan: SeriesPlan, ranked: Sequence[Ranked]) -> tuple[Ranked, ...]:
-    # In a table the first is number 1.
-    is_more_better = plan.series.maximise and plan.series.rank != "file"
-    return best_first(ranked, maximise=is_more_better)
-
-
-def _ranked(
-    paths: GenerationPaths,
-    plan: SeriesPlan,
-    asked: AskedRuns,
-    runs: RunsOfRound,
-    dataset: "Dataset",
-) -> list[Ranked]:
-    from panic_hpc.analysis.comparing.measures import measure
-
-    series = plan.series
-    measured = measure(dataset, series.measure).values if series.measure else None
-    kinds = [measure(dataset, name).values for name in series.descriptors]
-    ranked = by_measure(asked, runs, measured, kinds)
-    if series.rank == "votes":
-        ranked = _voted(paths, asked, runs, dataset, ranked)
-    elif series.rank == "file":
-        if not paths.table.exists():
-            raise Waiting(
-                f"Round {paths.number + 1} is merged, and waits for its table",
-                hint=f"Write {paths.table} with a column individual, the best first (ranks in a "
-                "column rank may tie); then type this command again",
-            )
-        ranked = by_table(ranked, paths.table)
-    hint = f"panic-hpc status {paths.experiment}, and panic-hpc compare {paths.experiment}, say why"
-    require_some_value(ranked, f"every run failed, or has no {series.measure or 'rank'}", hint)
-    return ranked
-
-
-def _voted(
-    paths: GenerationPaths,
-    asked: AskedRuns,
-    runs: RunsOfRound,
-    dataset: "Dataset",
-    ranked: Sequence[Ranked],
-) -> list[Ranked]:
-    from panic_hpc.voting.folder import read_votes, votes_folder
-    from panic_hpc.voting.votes import latest
-
-    votes = latest(read_votes(votes_folder(dataset.path)).votes)
-    if not votes:
-        here = paths.experiment
-        raise Waiting(
-            f"Round {paths.number + 1} is merged, and waits for votes",
-            hint=f"panic-hpc series vote {paths.root} --page vote.html asks for them, "
-            f"panic-hpc vote {here} --import FILE.json takes them; then type this command again",
-        )
-    return by_votes(ranked, dataset, asked, runs, votes)

@@ -190,9 +190,13 @@ class HeldLease:
         self._finished.set()
         self._thread.join()
         # Before the unlink: NFS keeps a file that is removed while open, under a name of its own.
-        os.close(self._descriptor)
+        self.close()
         if self._progress.kind == "running" and not self.lost():
             system.remove(self.path)
+
+    def close(self) -> None:
+        """Close the file; nothing is said in it any more."""
+        os.close(self._descriptor)
 
     @property
     def progress(self) -> Progress:
@@ -252,10 +256,7 @@ def take(
     now = clock.now()
     lease = Lease(secrets.token_hex(8), me, submission, now, progress=Progress(updated=now))
     if create_file(path, encode_lease(lease)):
-        # A host whose clock is far ahead may have taken it for void, and be done with it already.
-        with suppress(FileNotFoundError):
-            return HeldLease(path, lease, None)
-        return None
+        return _opened(path, lease, None)
     current, files = holder(path)
     if current is None:
         return None
@@ -295,5 +296,18 @@ def _succeed(path: Path, lease: Lease, current: Lease, files: list[Path]) -> Hel
         # not.
         for stale in files[1:]:
             system.remove(stale)
-        return HeldLease(path, lease, current)
+        return _opened(path, lease, current)
+    return None
+
+
+def _opened(path: Path, lease: Lease, predecessor: Lease | None) -> HeldLease | None:
+    """Return a lease that has just got its name, None where the name is another's by now."""
+    # A host whose clock is far ahead may have taken it for void, and be done with it already.
+    with suppress(FileNotFoundError):
+        held = HeldLease(path, lease, predecessor)
+        # This process may have stood still before it opened the name, and what has it now may be
+        # its successor's. The name never comes back: what is ours after the opening was so then.
+        if not held.lost():
+            return held
+        held.close()
     return None

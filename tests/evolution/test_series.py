@@ -11,11 +11,14 @@ import networkx
 import numpy as np
 import pytest
 from little_experiment import command_line, run_command, wait_for
+from typer.testing import CliRunner
 
 import panic_hpc
 from panic_hpc.backends.base import request_for
+from panic_hpc.cli.series import verbs
 from panic_hpc.errors import ConfigError, PanicError
-from panic_hpc.evolution.driving import Generation, Waiting, advance, history, read_plan, start
+from panic_hpc.evolution.driving import Generation, advance, history, read_plan, start
+from panic_hpc.evolution.judging import Waiting
 from panic_hpc.evolution.progress import ancestors, diversity, kin_of, summaries
 from panic_hpc.evolution.ranking import (
     RunsOfRound,
@@ -97,6 +100,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "S"
 
 
+def typed(*words: str | Path) -> str:
+    """Return what a verb of `panic-hpc series` prints."""
+    done = CliRunner().invoke(verbs(), list(map(str, words)), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
 def contents(root: Path) -> list[Any]:
     """Return everything that a series says of itself: populations, ranks, content keys."""
     keys = [panic_hpc.open(path).content_key for path in sorted(root.glob("rounds/*/dataset.h5"))]
@@ -123,14 +133,14 @@ def test_a_killed_driver_goes_on_to_the_same_end(tmp_path: Path, whole: Path) ->
 
 
 def test_rounds_are_told_beside_the_control(whole: Path) -> None:
-    told = json.loads(run_command("series", "show", whole, "--json"))["rounds"]
+    told = json.loads(typed("show", whole, "--json"))["rounds"]
     assert [one["number"] for one in told] == [0, 1, 2]
     assert told[0]["mean"] == told[0]["control"]
     for one in told:
         assert one["best"] >= one["mean"]
         assert one["n_individuals"] == 5
         assert one["n_failed"] == 0
-    shown = run_command("series", "show", whole)
+    shown = typed("show", whole)
     assert told[2]["best_id"] in shown
     assert all(len(line) <= 80 for line in shown.splitlines() if "says" not in line)
 
@@ -276,6 +286,24 @@ def test_a_file_with_mistakes_is_told_them(
     assert told in str(caught.value)
 
 
+def test_a_measure_that_the_experiment_does_not_give_is_told_before_it_runs(
+    tmp_path: Path,
+) -> None:
+    plan = read_series(written(tmp_path, measure="Luminanse.mean"))
+    with pytest.raises(ConfigError, match="Did you mean 'Luminance'"):
+        start(tmp_path / "S", plan)
+
+
+def test_an_edited_experiment_is_not_taken_for_what_was_said(tmp_path: Path) -> None:
+    plan = read_series(written(tmp_path))
+    start(tmp_path / "S", plan)
+    file = GenerationPaths(tmp_path / "S", 0).file
+    table = json.loads(file.read_text())
+    file.write_text(json.dumps({**table, "prompts": table["prompts"][::-1]}))
+    with pytest.raises(PanicError, match="does not follow from its population"):
+        advance(tmp_path / "S", plan, INLINE)
+
+
 def test_the_shipped_series_is_one_whose_first_round_can_be_planned(tmp_path: Path) -> None:
     plan = read_series(shipped_configs() / "series" / "red.toml")
     start(tmp_path / "S", plan)
@@ -395,18 +423,36 @@ def test_votes_on_individuals_rank_them(tmp_path: Path) -> None:
 
 
 def test_a_page_and_a_tree_show_the_series(tmp_path: Path, whole: Path) -> None:
-    run_command("series", "report", whole, "-o", tmp_path / "R")
+    typed("report", whole, "-o", tmp_path / "R")
     page = (tmp_path / "R" / "index.html").read_text()
     for part in ("figures/progress.png", "best.png", "tree.png", "by softmax selection"):
         assert part in page
     for name in ("figures/progress.csv", "best.png", "tree.png", "rounds.csv"):
         assert (tmp_path / "R" / name).stat().st_size > 0
-    run_command("series", "tree", whole, "-o", tmp_path / "tree.graphml")
+    typed("tree", whole, "-o", tmp_path / "tree.graphml")
     graph = networkx.read_graphml(tmp_path / "tree.graphml")
     plan = read_plan(whole)
     rounds = history(whole, plan)
     assert rounds[-1].ranking is not None
     assert set(graph.nodes) == ancestors(kin_of(rounds), rounds[-1].ranking.bred[0].id)
-    run_command("series", "export", whole, tmp_path / "gen.json")
+    typed("export", whole, tmp_path / "gen.json")
     again = read_seed_file(tmp_path / "gen.json")
     assert [one.id for one in again.individuals] == [one.id for one in rounds[-1].people[BRED]]
+
+
+def test_parents_are_drawn_from_the_archive_of_all_rounds_where_that_is_asked(
+    tmp_path: Path,
+) -> None:
+    archive = {"descriptors": {"steps": [1.0]}, "parents": True}
+    plan = read_series(written(tmp_path, archive=archive))
+    people = plan.population.individuals
+    first = [Ranked(one.id, float(k), 1, 0, 0, (float(k % 2),)) for k, one in enumerate(people)]
+    second = next_generation(plan, BRED, [(people, best_first(first, maximise=True))], 1)
+    poor = [Ranked(one.id, -1.0, 1, 0, 0, (0.0,)) for one in second]
+    before = [(people, tuple(first)), (second, tuple(poor))]
+    third = next_generation(plan, BRED, before, 2)
+    # Of either kind the best is a founder of the first round.
+    parents = {parent.id for one in third for parent in one.parents}
+    assert parents == {"founder-003", "founder-004"}
+    control = next_generation(plan, CONTROL, before, 2)
+    assert {p.id for one in control for p in one.parents} <= {one.id for one in second}

@@ -17,8 +17,8 @@ from panic_hpc.store.checks.sampling import ALL
 from panic_hpc.workspace.workspace import open_workspace
 
 HISTORIES = int(os.environ.get("PANIC_HPC_FAULT_HISTORIES", "1"))
-MOST_KILLS = 6
-LATEST_S = 8.0
+MOST_KILLS = 4
+LATEST_S = 5.0
 
 
 def content_key(root: Path) -> str:

@@ -35,7 +35,7 @@ from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.ranks import find_ranks
 ranks = find_ranks()
 def report(done, total):
-    if ranks.rank == 1:
+    if ranks.rank == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
 options = MergeOptions(allow_missing=True, report=report)
 merge([Path(sys.argv[1])], Path(sys.argv[1], "dataset.h5"), options, ranks)
@@ -127,13 +127,14 @@ def test_a_failure_on_one_rank_ends_all_and_keeps_the_dataset(
     assert [path.name for path in root.glob(".*.tmp")] == []
 
 
+@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.long)])
 def test_a_rank_that_is_killed_takes_the_merge_with_it_and_nothing_else(
-    experiment: experiments.Planned, tmp_path: Path
+    experiment: experiments.Planned, tmp_path: Path, rank: int
 ) -> None:
     root = tmp_path / "exp"
     shutil.copytree(experiment.paths.root, root)
     (root / "dataset.h5").write_bytes(PREVIOUS)
-    assert mpi(2, "-c", KILLED, root).returncode != 0
+    assert mpi(2, "-c", KILLED, root, rank).returncode != 0
     assert (root / "dataset.h5").read_bytes() == PREVIOUS
     assert merge(2, root, "--allow-missing").returncode == 0
     with panic_hpc.open(root / "dataset.h5") as dataset:

@@ -16,6 +16,7 @@ from panic_hpc import clock
 from panic_hpc.errors import ConfigError, ManifestError, ModelError, RemoteError
 from panic_hpc.experiment.models_file import read_models
 from panic_hpc.models.base import Turn
+from panic_hpc.models.checks.trial import CheckRequest, check
 from panic_hpc.models.families.http_service import HttpFamily, HttpModel
 from panic_hpc.models.known.rows import split_row
 from panic_hpc.models.remote.http_settings import HttpSettings
@@ -323,3 +324,9 @@ def test_without_its_key_a_model_is_not_loaded(stub: Stub, monkeypatch: pytest.M
     with pytest.raises(ModelError) as raised:
         loaded(stub)
     assert KEY not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_check_does_not_ask_a_server_to_repeat_itself(stub: Stub) -> None:
+    outcomes = check(loaded(stub, batch_size=2).spec, CheckRequest("bits", "cpu"))
+    assert [one.passed for one in outcomes if one.passed is False] == []
+    assert "a server may answer otherwise" in outcomes[1].answer

@@ -26,7 +26,7 @@ enum Mode { FAIL = 0, SHORT = 1, KILL = 2, TEAR = 3 };
 
 char root[4096];
 std::atomic<unsigned> kinds{0};
-std::atomic<long> calls{0}, number{0}, injected{0};
+std::atomic<long> calls{0}, number{0}, injected{0}, by_kind[11];
 int error_number = EIO, for_ever = 0, mode = FAIL;
 
 template <typename Function> Function next_of(const char *name) {
@@ -51,6 +51,7 @@ bool below(int descriptor) {
 template <typename Place> bool is_due(unsigned kind, Place place) {
   if (!(kinds.load() & kind) || !below(place)) return false;
   long call = ++calls;
+  ++by_kind[__builtin_ctz(kind)];
   if (call != number && !(for_ever && call > number)) return false;
   ++injected;
   if (mode == KILL) kill(getpid(), SIGKILL);
@@ -80,11 +81,13 @@ void fault_arm(const char *directory, unsigned of_kinds, long which, int error, 
   kinds = 0;
   snprintf(root, sizeof root, "%s", directory);
   calls = injected = 0;
+  for (auto &count : by_kind) count = 0;
   number = which, error_number = error, for_ever = ever, mode = how;
   kinds = of_kinds;
 }
 void fault_disarm() { kinds = 0; }
 long fault_calls() { return calls; }
+long fault_calls_of(int place) { return by_kind[place]; }
 long fault_injected() { return injected; }
 
 ssize_t write(int fd, const void *data, size_t length) {

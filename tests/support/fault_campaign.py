@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import fault_workloads as workloads
-from fault_injection import FAULTS, NEVER, Fault, disturbed, twins
+from fault_injection import ALL_KINDS, FAULTS, NEVER, Ended, Fault, disturbed, twins
 from fault_workloads import WORKLOADS, Workload
 from upstream_databases import Writer
 
@@ -37,6 +37,7 @@ from panic_hpc.workspace.ledger import read_ledger
 from panic_hpc.workspace.workspace import open_workspace
 
 FAR_FUTURE = 2.0**32
+NO_FAULT = Fault("none", ALL_KINDS)
 ALWAYS = {"short write", "torn write, killed", "killed", "disk dead for ever"}
 """Faults that every workload meets, and a failing write beside them."""
 
@@ -103,18 +104,17 @@ class Judge:
         self.key = key
         self.copy = folder / "copy"
         self.results: dict[str, dict[str, bytes]] = {}
-        self._calls: dict[tuple[str, int], int] = {}
+        self._undisturbed: dict[str, Ended] = {}
 
     def calls(self, workload: Workload, fault: Fault) -> int:
         """Return how many calls of a fault's kinds the undisturbed work makes."""
-        what = workload.kind, fault.kinds
-        if what not in self._calls:
+        if workload.kind not in self._undisturbed:
             self.begin(workload)
-            ended = disturbed(lambda: workload.work(self.copy), self.copy, fault, NEVER)
+            ended = disturbed(lambda: workload.work(self.copy), self.copy, NO_FAULT, NEVER)
             if ended.how != "done":
                 raise RuntimeError(f"{workload.kind} does not work undisturbed: {ended.words}")
-            self._calls[what] = ended.calls
-        return self._calls[what]
+            self._undisturbed[workload.kind] = ended
+        return self._undisturbed[workload.kind].calls_of(fault.kinds)
 
     def inject(self, workload: Workload, fault: Fault, number: int, tally: Tally) -> None:
         """Do the work with one fault, and judge."""

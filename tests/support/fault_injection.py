@@ -17,6 +17,7 @@ SOURCE = Path(__file__).with_name("failing_calls.cpp")
 WRITE, SYNC, RENAME, LINK, CREATE, ROOM, UNLINK, MKDIR, CHMOD, CLOSE, READ = (
     1 << place for place in range(11)
 )
+ALL_KINDS = 2**11 - 1
 CHANGES = WRITE | RENAME | LINK | CREATE | ROOM | UNLINK | MKDIR | CHMOD
 GROWS = WRITE | RENAME | LINK | CREATE | ROOM | MKDIR
 FAIL, SHORT, KILL, TEAR = range(4)
@@ -72,12 +73,19 @@ def twins(faults: Sequence[Fault]) -> list[list[Fault]]:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a piece of work ended: done, refused, raised or killed; how many calls there were."""
+    """How a piece of work ended: done, refused, raised or killed.
+
+    `calls` has how many calls there were of each kind that was asked for, by the kind's bit.
+    """
 
     how: str
     words: str
-    calls: int
+    calls: tuple[int, ...]
     injected: bool
+
+    def calls_of(self, kinds: int) -> int:
+        """Return how many calls there were of some kinds."""
+        return sum(number for bit, number in enumerate(self.calls) if kinds >> bit & 1)
 
 
 def preloaded_environment(folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -103,9 +111,9 @@ def disturbed(work: Callable[[], object], root: Path, fault: Fault, number: int)
     if os.WIFSIGNALED(status):
         # The library counts in the child, which is gone; only a fault that kills ends like that.
         by_fault = fault.mode in (KILL, TEAR) and os.WTERMSIG(status) == 9
-        return Ended("killed" if by_fault else "raised", f"signal {status & 127}", 0, by_fault)
+        return Ended("killed" if by_fault else "raised", f"signal {status & 127}", (), by_fault)
     how, calls, injected, words = told.split("\n", 3)
-    return Ended(how, words, int(calls), int(injected) > 0)
+    return Ended(how, words, tuple(map(int, calls.split())), int(injected) > 0)
 
 
 def _do_and_tell(
@@ -128,6 +136,7 @@ def _do_and_tell(
         how, words = "raised", traceback.format_exc()
     finally:
         library.fault_disarm()
-    told = f"{how}\n{library.fault_calls()}\n{library.fault_injected()}\n{words}"
+    calls = " ".join(str(library.fault_calls_of(bit)) for bit in range(ALL_KINDS.bit_length()))
+    told = f"{how}\n{calls}\n{library.fault_injected()}\n{words}"
     os.write(writing, told.encode("utf-8", "backslashreplace")[:60_000])
     os._exit(0)

@@ -33,7 +33,6 @@ TINY: dict[str, Any] = {
     "prompts": ["a red apple"],
     "seeds": [1, 2],
     "max_length": 4,
-    "homology": {"engine": "gudhi", "maxdim": 1},
 }
 STAGES = ("runs", "embeddings", "diagrams", "merge")
 EXPORTS = ("parquet", "images", "crate")
@@ -72,7 +71,7 @@ def submit(root: Path) -> None:
 def lease(root: Path) -> None:
     """Take a lease, report, leave it to a successor, and release that one."""
     workspace = open_workspace(root / "EXP")
-    path = workspace.paths.lease(workspace.shards("runs")[0])
+    path = workspace.paths.lease(workspace.shards("merge")[0])
     for end in ("left", "released"):
         if held := leases.take(path, this_process(), "a-submission"):
             with held:
@@ -91,7 +90,7 @@ def ledger(root: Path) -> None:
 def failure(root: Path) -> None:
     """Record a failure, of a disk, and another one over it."""
     workspace = open_workspace(root / "EXP")
-    path = workspace.paths.failure(workspace.shards("runs")[0])
+    path = workspace.paths.failure(workspace.shards("merge")[0])
     for words in ("first", "second"):
         error = OSError(28, words)
         write_failure(path, failure_of(error, this_process(), "a-submission"))
@@ -125,10 +124,11 @@ WORKLOADS = (
     Workload("diagrams", "embeddings", stage("diagrams")),
     Workload("dataset", "diagrams", stage("merge")),
     Workload("submission", "embeddings", submit),
-    Workload("lease", "planned", lease),
-    Workload("ledger", "planned", ledger),
-    Workload("failure", "planned", failure),
-    Workload("halt", "planned", halt),
+    # Little is left to do after these, as what they write is the same at any time.
+    Workload("lease", "diagrams", lease),
+    Workload("ledger", "diagrams", ledger),
+    Workload("failure", "diagrams", failure),
+    Workload("halt", "diagrams", halt),
     *(Workload(form, "merge", partial(export, form)) for form in EXPORTS),
     Workload("imported", "upstream", import_),
 )

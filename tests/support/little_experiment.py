@@ -1,6 +1,7 @@
 """Little experiments with arithmetic models, planned in a folder, and what became of them."""
 
 import contextlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -21,13 +22,16 @@ from panic_hpc.store.format.shard import open_shard
 Digests = dict[tuple[str, str, bytes], bytes]
 
 POLL_S = 0.5
+HAS_NATIVE = importlib.util.find_spec("panic_hpc.homology._native") is not None
+# Gudhi brings scikit-learn and SciPy, two seconds of every process that computes a diagram.
+HOMOLOGY = {"engine": "lazy" if HAS_NATIVE else "gudhi", "maxdim": 1}
 DEFAULTS: dict[str, Any] = {
     "networks": [["DummyT2I", "DummyI2T"]],
     "prompts": ["a red apple", "a small boat", "the moon"],
     "seeds": [1, 2],
     "embedding_models": ["DummyText"],
     "max_length": 12,
-    "homology": {"engine": "gudhi", "maxdim": 1},
+    "homology": HOMOLOGY,
 }
 
 

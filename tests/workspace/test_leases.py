@@ -172,6 +172,26 @@ def test_who_follows_an_owner_that_another_has_followed_meanwhile_holds_nothing(
         assert os.listdir(tmp_path) == [path.name]
 
 
+def test_who_was_followed_before_he_opened_his_lease_writes_in_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "runs_00000.json"
+    followers: list[HeldLease | None] = []
+    opened = system.open_existing
+
+    def after_standing_still(place: Path) -> int:
+        monkeypatch.setattr(system, "open_existing", opened)
+        followers.append(take(path, this_process(), "s", is_gone=lambda lease: True))
+        return opened(place)
+
+    monkeypatch.setattr(system, "open_existing", after_standing_still)
+    assert take(path, this_process(), "s") is None
+    [follower] = followers
+    assert follower is not None
+    with follower:
+        assert not follower.lost()
+
+
 def test_a_follower_that_died_before_its_rename_is_followed_too(tmp_path: Path) -> None:
     path = tmp_path / "runs_00000.json"
     first = put(path, dead_process())

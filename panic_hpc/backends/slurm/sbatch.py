@@ -1,7 +1,7 @@
 """The door to submitit's Slurm executor: one call is one sbatch, from primitives to job ids."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import asdict
 from io import StringIO
@@ -30,11 +30,27 @@ def submit_array(job: BatchJob, tasks: ArrayTasks, options: WorkerOptions) -> st
 
     Raises LaunchError with sbatch's own words where it refuses; nothing is left behind then.
     """
-    executor = _executor(job, private_folder(job.folder))
     calls = [(str(job.root), job.stage, tuple(e), asdict(options)) for e in tasks]
+    jobs = _submitted(job, lambda run: run.map_array(run_array_task, *zip(*calls, strict=True)))
+    identifier: str = jobs[0].job_id.partition("_")[0]
+    return identifier
+
+
+def submit_call(job: BatchJob, call: Callable[..., None], *arguments: str) -> str:
+    """Submit one job that calls a function of a module, and return its id.
+
+    It has the resources of `job.stage` in the job's profile. Raises LaunchError as `submit_array`.
+    """
+    identifier: str = _submitted(job, lambda run: run.submit(call, *arguments)).job_id
+    return identifier
+
+
+def _submitted(job: BatchJob, submit: Callable[[Any], Any]) -> Any:
+    """Return what `submit` makes of an executor; LaunchError, and nothing left, where it fails."""
+    executor = _executor(job, private_folder(job.folder))
     try:
         with submission_environment(), redirect_stderr(StringIO()):
-            jobs = executor.map_array(run_array_task, *zip(*calls, strict=True))
+            return submit(executor)
     except Exception as error:
         # submitit pickles every task before sbatch is called, and leaves that behind when it
         # refuses.
@@ -45,8 +61,6 @@ def submit_array(job: BatchJob, tasks: ArrayTasks, options: WorkerOptions) -> st
         raise LaunchError(
             f"sbatch refused {job.name}: {words}", hint=hint if job.exclude else ""
         ) from error
-    identifier: str = jobs[0].job_id.partition("_")[0]
-    return identifier
 
 
 def script(job: BatchJob) -> str:

@@ -51,22 +51,44 @@ def advance_series(
     cluster: ClusterName = "local",
     executor: ExecutorName = "local",
     workers: Workers = 0,
+    waits: Annotated[
+        bool, typer.Option("--wait", help="Wait for jobs, and leave none that goes on by itself.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Go on with a series: run, merge, rank and breed, round after round.
 
-    Whatever ended it, the same command goes on where it was.
+    Whatever ended it, the same command goes on where it was. On a cluster it submits a round, and a
+    small job behind it that goes on by itself.
     """
-    from panic_hpc.backends.base import request_for
+    from panic_hpc.backends.base import backend_of, request_for
     from panic_hpc.cli.main_job.submission import executor_named
-    from panic_hpc.evolution.driving import Waiting, read_plan
+    from panic_hpc.evolution.by_jobs import RoundsByJobs, forget_stop
     from panic_hpc.evolution.driving import advance as go_on
+    from panic_hpc.evolution.driving import history, read_plan
+    from panic_hpc.evolution.judging import UnderWay, Waiting
+    from panic_hpc.search.driving import completed
 
     plan = read_plan(directory)
     request = request_for(cluster, executor=executor_named(executor), workers=workers)
     tell = (lambda text: None) if as_json else say
+    forget_stop(directory)
+    by_jobs = RoundsByJobs(directory, cluster, is_by_hand=True)
+    is_here = waits or backend_of(request.cluster).is_synchronous
+    complete = completed if is_here else by_jobs.complete
     try:
-        found = go_on(directory, plan, request, most_rounds=rounds, progress=not as_json, tell=tell)
+        found = go_on(
+            directory,
+            plan,
+            request,
+            most_rounds=rounds,
+            progress=not as_json,
+            tell=tell,
+            complete=complete,
+        )
+    except UnderWay as submitted:
+        tell(str(submitted))
+        found = history(directory, plan)
     except Waiting as waiting:
         warn(str(waiting))
         raise typer.Exit(exit_codes.INCOMPLETE) from None

@@ -27,7 +27,10 @@ def show_series(directory: Place, as_json: Json = False) -> None:
 def tell_series(root: Path, plan: "SeriesPlan", found: "list[Generation]", as_json: bool) -> None:
     """Print rounds, the best individual, and what to type next; or all of it as JSON."""
     from panic_hpc.disk.files import without_nan
+    from panic_hpc.evolution.by_jobs import last_cluster, stop_of
+    from panic_hpc.evolution.judging import what_people_do
     from panic_hpc.evolution.progress import summaries
+    from panic_hpc.evolution.rounds import GenerationPaths
 
     rounds = summaries(found, plan.population.chromosomes)
     if as_json:
@@ -37,9 +40,17 @@ def tell_series(root: Path, plan: "SeriesPlan", found: "list[Generation]", as_js
     if rounds:
         _print(plan, rounds)
         _print_best(plan, found)
+    if stop := stop_of(root):
+        warn(f"Jobs have stopped in round {stop.round}: {one_line(stop.why)}")
     n_left = plan.series.rounds - len(rounds)
+    paths = GenerationPaths(root, len(rounds))
+    if n_left and (paths.experiment / "dataset.h5").exists():
+        told = what_people_do(paths, plan.series.rank)
+        say(f"Round {len(rounds)} is merged. {told}".rstrip())
     if n_left:
-        say(f"{counted(n_left, 'round')} to go: panic-hpc series advance {root}")
+        cluster = last_cluster(root)
+        option = f" --cluster {cluster}" if cluster else ""
+        say(f"{counted(n_left, 'round')} to go: panic-hpc series advance {root}{option}")
     else:
         say("The best of many is also the luckiest: breed again with another seed")
 

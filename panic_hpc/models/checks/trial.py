@@ -15,7 +15,7 @@ import numpy as np
 from panic_hpc import clock, installed
 from panic_hpc.errors import ModelError, PanicError
 from panic_hpc.models import loading
-from panic_hpc.models.base import Judged, find_family
+from panic_hpc.models.base import Judged, find_family, is_repeatable
 from panic_hpc.models.settings import settings_of
 from panic_hpc.types import EMBEDDING, SCORE, TEXT, ModelSpec
 
@@ -103,6 +103,10 @@ class _Trial:
             self._model = loading.load(self.spec, self.device)
         return self._model
 
+    @property
+    def is_repeatable(self) -> bool:
+        return is_repeatable(installed.plugins("families"), self.spec)
+
     def files(self, question: str) -> list[Checked]:
         from panic_hpc.models.weights import find_weights
 
@@ -118,6 +122,8 @@ class _Trial:
         memory before: both give other outputs, and no error.
         """
         first, again = self._loaded(1), self._loaded(2)
+        if not self.is_repeatable:
+            return [_passing(question)]
         return [_judged(question, _same(first, again), "another load gives another output")]
 
     def _loaded(self, seed: int) -> list[Any]:
@@ -127,14 +133,17 @@ class _Trial:
         return self._called(self._items(self.spec.batch_size))
 
     def repeats(self, question: str) -> list[Checked]:
+        if not self.is_repeatable:
+            return [_passing(question)]
         items = self._items(self.spec.batch_size)
         return [_judged(question, _same(self._called(items), self._called(items)), "bits differ")]
 
     def neighbours(self, question: str) -> list[Checked]:
         """Call with other items beside the first: longer, quoted, empty; black, white pictures."""
         size = self.spec.batch_size
-        if size == 1:
-            return [Checked(question, None, "batch size 1: there are none")]
+        if size == 1 or not self.is_repeatable:
+            told = "batch size 1: there are none" if size == 1 else "each is asked by itself"
+            return [Checked(question, None, told)]
         alone = self._called(self._items(size))[:1]
         kinds = len(_TEXTS) if self.spec.consumes == TEXT else 3
         for other in (self._item(kind) for kind in range(1, kinds)):
@@ -151,7 +160,7 @@ class _Trial:
         return [Checked(question, None, "yes" if _same(outputs[:1], outputs[-1:]) else "no")]
 
     def seeds(self, question: str) -> list[Checked]:
-        if self.spec.produces in (EMBEDDING, SCORE):
+        if self.spec.produces in (EMBEDDING, SCORE) or not self.is_repeatable:
             return []
         items = self._items(self.spec.batch_size)
         before = self._called(items)
@@ -254,6 +263,10 @@ def _equal(a: Any, b: Any) -> bool:
     # Scores of one item may lack the same component twice.
     is_score = isinstance(a, np.ndarray) and a.dtype == np.float64
     return np.array_equal(a, b, equal_nan=is_score)
+
+
+def _passing(question: str) -> Checked:
+    return Checked(question, None, "not asked: a server may answer otherwise each time")
 
 
 def _judged(question: str, passed: bool, problem: str) -> Checked:

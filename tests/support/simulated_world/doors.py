@@ -87,8 +87,9 @@ class Doors:
         file = world.files.at(place)
         if file is None:
             raise FileNotFoundError(place)
-        file.owner = world.current
-        if world.current is not None:
+        # It may be a successor's, where this process stood still before it opened the name.
+        if world.current is not None and file.content.owner == world.current.process:
+            file.owner = world.current
             world.current.holds.append(file)
         return file
 
@@ -98,7 +99,8 @@ class Doors:
         file.content = at_moment(file.content, progress, file.touched)
 
     def close_lease(self, file: Any) -> None:
-        file.owner = None
+        if file.owner is self.world.current:
+            file.owner = None
 
     # The ledger.
 

@@ -12,8 +12,10 @@ from panic_hpc.analysis.estimators.bootstrap import mean_interval
 from panic_hpc.analysis.estimators.prediction.ends import (
     PredictedEnds,
     conformal_radius,
+    nearest_region,
     predict_ends,
     radius_coverage,
+    regions_of,
 )
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, finite, units_of
@@ -46,6 +48,15 @@ _REACH = (
     Quantity("region_gain_low", "lower bound of it, over prompts"),
     Quantity("region_gain_high", "upper bound of it"),
 )  # fmt: skip
+_TRANSFER = (
+    Quantity("states", "first states of a run that are known; 0: its prompt alone", "states"),
+    Quantity("network", "that no prediction was trained on; empty: all, each held out in turn", ""),
+    Quantity("skill", "skill over the better of: stays where it is, mean of the other networks"),
+    Quantity("low", "lower bound of it, over prompts"),
+    Quantity("high", "upper bound of it"),
+    Quantity("prompts", "independent units, held out as wholes too", "prompts"),
+    Quantity("runs", "runs that are long enough", "runs"),
+)
 _STAYS, _USUAL = "stays where it is", "mean of the network"
 _END = (0.9, 1.0)
 
@@ -75,9 +86,10 @@ def analyse_prediction(found: TrajectorySet, settings: PredictionSettings) -> An
     if own.n_runs < there.n_runs:
         gathered.lack("prediction of all runs", f"{own.n_runs} of {there.n_runs} are looked at")
     ends, skills, reach = mean_directions(own, *_END), [], []
+    transfer: list[tuple[object, ...]] = []
     tenth = max(1, int(np.median(own.lengths)) // 10)
     with gathered.part("prediction"):
-        centres = _regions(ends, settings)
+        centres = regions_of(ends, settings.regions, settings.seed)
         for k in _numbers_of_states(own, tenth, settings.most_ks):
             with gathered.part(f"prediction from {_known(k)}"):
                 made = _predict(own, ends, k, settings)
@@ -86,8 +98,13 @@ def analyse_prediction(found: TrajectorySet, settings: PredictionSettings) -> An
                 reach.append(_reached(made, centres, k, settings, gathered))
                 if k in (0, tenth):
                     _say(k, rows, made, gathered, settings.level)
+            if k in (0, tenth):
+                with gathered.part(f"prediction of other networks from {_known(k)}"):
+                    made = _predict(own, ends, k, settings, other_networks=True)
+                    transfer += _transferred(own, made, k, settings.level, gathered)
     tables = [
         ResultTable.of_rows("skill", "number of known states and baseline", _SKILL, skills),
+        ResultTable.of_rows("transfer", "number of known states and network", _TRANSFER, transfer),
         ResultTable.of_rows("reach", "number of known states", _REACH, reach),
     ]
     return gathered.result(tables, units_of(own.labels))
@@ -105,7 +122,12 @@ def _numbers_of_states(own: TrajectorySet, tenth: int, most: int) -> list[int]:
 
 
 def _predict(
-    own: TrajectorySet, ends: Table, k: int, settings: PredictionSettings
+    own: TrajectorySet,
+    ends: Table,
+    k: int,
+    settings: PredictionSettings,
+    *,
+    other_networks: bool = False,
 ) -> PredictedEnds:
     asked = None if own.prompts is None else np.asarray(unit_rows(own.prompts), np.float64)
     if asked is not None and not np.isfinite(asked).any():
@@ -119,7 +141,7 @@ def _predict(
     recent = np.where((starts >= k)[:, None], recent, np.nan)
     return predict_ends(
         ends, recent, asked if k else None, own.labels.network, own.labels.prompt,
-        folds=settings.folds, seed=settings.seed,
+        folds=settings.folds, seed=settings.seed, other_networks=other_networks,
     )  # fmt: skip
 
 
@@ -143,19 +165,6 @@ def _skills(made: PredictedEnds, k: int, level: float) -> list[tuple[object, ...
     return [(k, name, *map(finite, skill), *counts) for name, skill in found]
 
 
-def _regions(ends: Table, settings: PredictionSettings) -> Table:
-    """Return the centres (regions, D) of k-means of the ends, as many as there are ends at most."""
-    from sklearn.cluster import KMeans
-
-    known = ends[np.isfinite(ends).all(axis=1)]
-    different = len(np.unique(known, axis=0))
-    if different < 2:
-        raise AnalysisError("all runs end in one place, or nowhere: there is nothing to predict")
-    count = min(settings.regions, different)
-    return np.asarray(KMeans(count, n_init=4, random_state=settings.seed).fit(known)
-                      .cluster_centers_)  # fmt: skip
-
-
 def _reached(
     made: PredictedEnds,
     centres: Table,
@@ -171,9 +180,9 @@ def _reached(
         gathered.lack(
             "radius of predictions", f"at level {settings.level:g} it takes {fewest} prompts"
         )
-    true = _nearest(made.ends, centres)
+    true = nearest_region(made.ends, centres)
     is_right = [
-        (_nearest(one, centres) == true).astype(float)
+        (nearest_region(one, centres) == true).astype(float)
         for one in (made.predicted, made.stays, made.usual)
     ]
     shares = [float(one.mean()) for one in is_right]
@@ -182,10 +191,6 @@ def _reached(
     known = finite(radius)
     return (k, known, settings.level, None if known is None else covered, *shares,
             *map(finite, bounds))  # fmt: skip
-
-
-def _nearest(places: Table, centres: Table) -> NDArray[np.int64]:
-    return np.asarray((2 * places @ centres.T - (centres**2).sum(axis=1)).argmax(axis=1))
 
 
 def _say(
@@ -209,9 +214,36 @@ def _say(
     )  # fmt: skip
 
 
+def _transferred(
+    own: TrajectorySet, made: PredictedEnds, k: int, level: float, gathered: Findings
+) -> list[tuple[object, ...]]:
+    """Return the skill on networks that were held out: of all, then of each."""
+    networks = own.labels.network[made.runs]
+    names = ["", *np.unique(networks).tolist()]
+    parts = [made, *(made.of(networks == name) for name in names[1:])]
+    skills = [one.skill(one.better_baseline(), level) for one in parts]
+    (value, low, high), told = skills[0], [skill for skill, _, _ in skills[1:]]
+    if not np.isfinite(value):
+        raise AnalysisError("a baseline makes no error: there is nothing to predict")
+    n_prompts = len(codes_of(made.prompts)[1])
+    gathered.statements.append(
+        Statement(
+            f"other networks, from {_known(k)}",
+            f"From {_known(k)}, trained on other networks alone: skill {value:.2f}"
+            f"{between(low, high, level, '.2f')} over the better baseline, from "
+            f"{np.nanmin(told):.2f} to {np.nanmax(told):.2f} by network",
+            value, low, high, level, "1", n_prompts, "prompts",
+        )
+    )  # fmt: skip
+    return [
+        (k, name, *map(finite, skill), len(codes_of(one.prompts)[1]), len(one.runs))
+        for name, skill, one in zip(names, skills, parts, strict=True)
+    ]
+
+
 def _answer_first(found: AnalysisResult) -> Statement | None:
     """Return what is told from a tenth of the run, else from the prompt alone."""
-    subjects = [one.subject for one in found.statements]
+    subjects = [one.subject for one in found.statements if one.subject.startswith("from")]
     return about(*reversed(subjects))(found)
 
 
@@ -235,6 +267,20 @@ PLUGINS = (
                 x="states",
                 y="skill",
                 series="against",
+                low="low",
+                high="high",
+                reference=0.0,
+            ),
+            FigureSpec(
+                name="other_networks",
+                table="transfer",
+                form="intervals",
+                title="How well networks tell of another one",
+                caption="Skill on a network, and on prompts, that were held out of training, over "
+                "the better baseline; 0 (line): no better. Interval over prompts.",
+                x="network",
+                y="skill",
+                series="states",
                 low="low",
                 high="high",
                 reference=0.0,

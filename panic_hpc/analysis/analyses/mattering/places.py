@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from panic_hpc.analysis.answering import greatest
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
+from panic_hpc.analysis.estimators.principal_axes import principal_axes
 from panic_hpc.analysis.estimators.variance.factors import cross, factor
 from panic_hpc.analysis.estimators.variance.permutations import GroupDifference, compare_groups
 from panic_hpc.analysis.figure_spec import FigureSpec
@@ -80,11 +81,8 @@ def _reduced(places: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
         raise AnalysisError("no run has a finite state")
     if places.shape[1] <= DIMENSIONS:
         return places, 1.0
-    centred = places[known] - places[known].mean(axis=0)
-    vectors = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :DIMENSIONS]
-    reduced = np.full((len(places), DIMENSIONS), np.nan)
-    reduced[known] = centred @ vectors
-    total = float((centred**2).sum())
+    reduced = principal_axes(places[known], DIMENSIONS).of(places)
+    total = float(((places[known] - places[known].mean(axis=0)) ** 2).sum())
     return reduced, float((reduced[known] ** 2).sum()) / total if total else 1.0
 
 

@@ -12,6 +12,7 @@ from panic_hpc.analysis.answering import overall
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import share_interval
 from panic_hpc.analysis.estimators.dynamics.settling import HOLD, settling
+from panic_hpc.analysis.estimators.principal_axes import principal_axes
 from panic_hpc.analysis.estimators.shape.added import added_skill
 from panic_hpc.analysis.estimators.survival.kaplan_meier import Survival, kaplan_meier
 from panic_hpc.analysis.figure_spec import FigureSpec
@@ -221,11 +222,9 @@ def _coordinates(prompts: NDArray[np.float32]) -> NDArray[np.float64]:
     known = np.isfinite(prompts).all(axis=1)
     if not known.any():
         raise AnalysisError("prompts were not embedded by this model")
-    points = np.asarray(prompts, np.float64)
-    centred = points - points[known].mean(axis=0)
-    _, sizes, axes = np.linalg.svd(np.unique(centred[known], axis=0), full_matrices=False)
-    kept = axes[:_COMPONENTS][sizes[:_COMPONENTS] > 1e-6 * max(float(sizes[0]), 1e-6)]
-    return np.asarray(centred @ kept.T)
+    return principal_axes(np.unique(prompts[known], axis=0), _COMPONENTS, 1e-10).of(
+        prompts.astype(np.float64)
+    )
 
 
 PLUGINS = (

@@ -12,7 +12,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.analysis.estimators.dynamics.surrogates import coordinates, drift_matched
+from panic_hpc.analysis.estimators.dynamics.surrogates import drift_matched
+from panic_hpc.analysis.estimators.principal_axes import coordinates
 from panic_hpc.errors import AnalysisError
 
 Column = NDArray[np.float64]

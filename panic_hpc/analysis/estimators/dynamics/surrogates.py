@@ -12,6 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.analysis.estimators.principal_axes import coordinates
+
 Points = NDArray[np.float64]
 
 _ENDS = 5
@@ -39,13 +41,3 @@ def drift_matched(
         if n % 2 == 0:
             turns[-1] = 1.0
         yield np.fft.irfft(spectrum * turns[:, None], n=n, axis=0) + line
-
-
-def coordinates(states: NDArray[np.floating]) -> Points:
-    """Return states (T, D) about their mean in as few coordinates as they have: (T, r)."""
-    exact = np.asarray(states, np.float64)
-    centred = exact - exact.mean(axis=0)
-    if exact.shape[1] <= len(exact):
-        return np.asarray(centred)
-    values, vectors = np.linalg.eigh(centred @ centred.T)
-    return np.asarray(vectors * np.sqrt(np.clip(values, 0.0, None)))

@@ -10,6 +10,7 @@ prompt weighs the same, and one more prompt may be anywhere.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +25,7 @@ Table = NDArray[np.float64]
 FEWEST_PROMPTS = 4
 COMPONENTS = 16
 """Principal components of places and of prompts that the ridge sees."""
+NETWORK_FOLDS = 4
 _NEVER = 1e12
 """A penalty that leaves nothing of the ridge: shrinking alone may be best."""
 _FLAT = 1e-8
@@ -37,6 +39,7 @@ class PredictedEnds:
     predicted, stays, usual  (runs, D): by the fit; where the run is; mean end of its network
     ends       (runs, D) where they ended
     prompts    (runs,) codes
+    runs       (runs,) which of those that were given
     """
 
     predicted: Table
@@ -44,6 +47,15 @@ class PredictedEnds:
     usual: Table
     ends: Table
     prompts: NDArray[np.int64]
+    runs: NDArray[np.int64]
+
+    def of(self, chosen: NDArray[np.bool_]) -> "PredictedEnds":
+        """Return the predictions for some of the runs."""
+        return PredictedEnds(
+            *(self.predicted[chosen], self.stays[chosen], self.usual[chosen], self.ends[chosen]),
+            prompts=factor("prompt", self.prompts[chosen]).codes,
+            runs=self.runs[chosen],
+        )
 
     def skill(self, baseline: Table, level: float) -> tuple[float, float, float]:
         """Return (skill, low, high) over a baseline's predictions, bounds over prompts.
@@ -56,7 +68,9 @@ class PredictedEnds:
             return (float("nan"),) * 3
         left = np.concatenate([[own.sum()], own.sum() - own])
         right = np.concatenate([[theirs.sum()], theirs.sum() - theirs])
-        return jackknife_interval(1 - left / right, level)
+        # Where one prompt makes all of the baseline's error there is nothing without it.
+        ratios = np.divide(left, right, out=np.full_like(left, np.nan), where=right > 0)
+        return jackknife_interval(1 - ratios, level)
 
     def better_baseline(self) -> Table:
         """Return the predictions of the baseline with the smaller squared error."""
@@ -83,6 +97,7 @@ def predict_ends(
     *,
     folds: int = 10,
     seed: int = 0,
+    other_networks: bool = False,
 ) -> PredictedEnds:
     """Predict where runs end, each from what the runs of other prompts did.
 
@@ -93,9 +108,12 @@ def predict_ends(
         networks, prompts: (runs,) labels.
         folds: of prompts, as many as there are prompts at most.
         seed: deals prompts out to folds, and of the principal components.
+        other_networks: whether networks are held out with prompts, in four folds at most: each run
+            is predicted from what runs of other prompts did in other networks, and what is usual is
+            the mean of these.
 
     Raises:
-        AnalysisError: fewer than four prompts.
+        AnalysisError: fewer than four prompts, or two networks where these are held out.
     """
     seen = [recent] if asked is None else [recent, asked]
     kept = np.all([np.isfinite(one).all(axis=1) for one in (ends, *seen)], axis=0)
@@ -108,14 +126,27 @@ def predict_ends(
     network = factor("network", np.asarray(networks)[kept])
     y, *places = (np.asarray(one[kept], np.float64) for one in (ends, *seen))
     rng = np.random.default_rng(seed)
-    dealt = rng.permutation(part.n_levels) % min(folds, part.n_levels)
-    fold = dealt[part.codes]
+    fold = _dealt(part, folds, rng)
+    apart = _dealt(network, NETWORK_FOLDS, rng) if other_networks else np.zeros_like(fold)
+    if other_networks and network.n_levels < 2:
+        raise AnalysisError("there is one network only: none to be trained on")
     predicted, usual = np.empty_like(y), np.empty_like(y)
-    for held in range(int(fold.max()) + 1):
-        test = fold == held
-        usual[test] = _network_means(y, network, ~test)[test]
-        predicted[test] = _predicted(y, places, network, part.codes, test, seed)
-    return PredictedEnds(predicted, places[0], usual, y, part.codes)
+    for held, others in product(range(int(fold.max()) + 1), range(int(apart.max()) + 1)):
+        test = (fold == held) & (apart == others)
+        training = (fold != held) & ((apart != others) | (not other_networks))
+        if not test.any():
+            continue
+        if not training.any():
+            raise AnalysisError("no other prompt was run in another network")
+        usual[test] = _network_means(y, network, training)[test]
+        predicted[test] = _predicted(y, places, network, part.codes, (training, test), seed)
+    return PredictedEnds(predicted, places[0], usual, y, part.codes, np.flatnonzero(kept))
+
+
+def _dealt(part: Factor, folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the fold of each run, all of a level in one."""
+    dealt = rng.permutation(part.n_levels) % min(folds, part.n_levels)
+    return np.asarray(dealt[part.codes])
 
 
 def _network_means(values: Table, network: Factor, training: NDArray[np.bool_]) -> Table:
@@ -133,10 +164,10 @@ def _predicted(
     places: list[Table],
     network: Factor,
     prompts: NDArray[np.int64],
-    test: NDArray[np.bool_],
+    split: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     seed: int,
 ) -> Table:
-    training = ~test
+    training, test = split
     # 1. What is about networks alone is their means in training; the rest is of runs.
     usual = _network_means(y, network, training)
     away = [one - _network_means(one, network, training) for one in places]
@@ -167,6 +198,26 @@ def _components(values: Table, training: NDArray[np.bool_], seed: int) -> Table:
     # Axes along which training does not vary are rounding: scaled up, they would be all that is.
     varies = axes.explained_variance_ > _FLAT * max(float((known**2).sum(axis=1).mean()), _FLAT)
     return np.asarray(axes.transform(values)[:, varies])
+
+
+def regions_of(ends: Table, most: int, seed: int) -> Table:
+    """Return the centres (regions, D) of k-means of the ends, as many as there are ends at most.
+
+    AnalysisError where all that are finite are in one place.
+    """
+    from sklearn.cluster import KMeans
+
+    known = ends[np.isfinite(ends).all(axis=1)]
+    different = len(np.unique(known, axis=0))
+    if different < 2:
+        raise AnalysisError("all runs end in one place, or nowhere: there is nothing to predict")
+    found = KMeans(min(most, different), n_init=4, random_state=seed).fit(known)
+    return np.asarray(found.cluster_centers_)
+
+
+def nearest_region(places: Table, centres: Table) -> NDArray[np.int64]:
+    """Return the number of the centre that each place (n, D) is nearest to."""
+    return np.asarray((2 * places @ centres.T - (centres**2).sum(axis=1)).argmax(axis=1))
 
 
 def conformal_radius(distances: Table, prompts: NDArray[np.int64], level: float) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.analysis.estimators.principal_axes import PrincipalAxes, principal_axes
 from panic_hpc.errors import AnalysisError
 
 Rows = NDArray[np.int64]
@@ -83,25 +84,7 @@ def tile_states(points: Vectors, regions: int, seed: int = 0, rows: Rows | None 
     return assign(points, wanted, space, centres, np.arange(regions))
 
 
-class Space:
-    """The first principal components of some states."""
-
-    def __init__(self, sample: Vectors) -> None:
-        table = np.asarray(sample, dtype=np.float64)
-        self.mean = table.mean(axis=0)
-        away = table - self.mean
-        # By the covariance: of 5,000 states in 768 dimensions ten times as fast as by the states.
-        vectors = np.linalg.eigh(away.T @ away)[1][:, ::-1][:, :DIMENSIONS]
-        self.axes = np.asarray(vectors, dtype=np.float32)
-        self.origin = np.asarray(self.mean, dtype=np.float32)
-
-    def of(self, states: Vectors) -> NDArray[np.float32]:
-        """Return (n, components) of states (n, d)."""
-        with np.errstate(invalid="ignore"):
-            return np.asarray((np.asarray(states, dtype=np.float32) - self.origin) @ self.axes)
-
-
-def _sample(points: Vectors, wanted: Rows, fewest: int, seed: int) -> tuple[Rows, Space]:
+def _sample(points: Vectors, wanted: Rows, fewest: int, seed: int) -> tuple[Rows, PrincipalAxes]:
     """Return places of finite states drawn among those wanted, ascending, and their space."""
     rng = np.random.default_rng(seed)
     # Twice as many as are used: those that are not finite are passed over.
@@ -111,11 +94,11 @@ def _sample(points: Vectors, wanted: Rows, fewest: int, seed: int) -> tuple[Rows
     chosen = np.sort(drawn[finite][:MOST_POINTS])
     if len(chosen) < fewest:
         raise AnalysisError(f"{len(chosen)} states: it takes {fewest}")
-    return chosen, Space(points[wanted[chosen]])
+    return chosen, principal_axes(points[wanted[chosen]], DIMENSIONS)
 
 
 def assign(
-    points: Vectors, wanted: Rows, space: Space, reference: NDArray[np.float32], codes: Rows
+    points: Vectors, wanted: Rows, space: PrincipalAxes, reference: NDArray[np.float32], codes: Rows
 ) -> Rows:
     """Return for each wanted row the code of the nearest reference, -1 where it is not finite."""
     labels = np.full(len(wanted), -1, dtype=np.int64)

@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from panic_hpc.analysis.estimators.principal_axes import principal_axes
 from panic_hpc.errors import AnalysisError
 
 Points = NDArray[np.float64]
@@ -82,7 +83,7 @@ def motifs(
             f"{len(table)} points, {distinct} of them different: too few to cluster"
         )
     rng = np.random.default_rng(seed)
-    reduced = _principal(table)
+    reduced = principal_axes(table, MOST_DIMENSIONS).of(table)
     most = min(most, distinct - 1, len(table) // 3)
     draws = [_gaussian_like(reduced, rng) for _ in range(references)]
     # One thread: clouds are so small that waking others takes longer than the work.
@@ -106,13 +107,6 @@ def _gaps(observed: Points, drawn: Points) -> tuple[Points, Points]:
     """Return the gap statistic by number of clusters, and its standard error."""
     error = drawn.std(axis=0, ddof=1) * np.sqrt(1 + 1 / len(drawn))
     return drawn.mean(axis=0) - observed, error
-
-
-def _principal(points: Points) -> Points:
-    centred = points - points.mean(axis=0)
-    u, s, _ = np.linalg.svd(centred, full_matrices=False)
-    kept = (s > s[0] * 1e-9)[:MOST_DIMENSIONS]
-    return np.asarray((u[:, : len(kept)] * s[: len(kept)])[:, kept])
 
 
 def _gaussian_like(points: Points, rng: np.random.Generator) -> Points:

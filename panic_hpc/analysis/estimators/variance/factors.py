@@ -82,17 +82,3 @@ def finite_rows(points: ArrayLike) -> tuple[Points, NDArray[np.bool_]]:
     if not kept.any():
         raise AnalysisError("no run has finite values")
     return table[kept], kept
-
-
-def compressed(points: Points) -> Points:
-    """Return (n, min(n - 1, d)) points with the same distances, centred.
-
-    Everything here depends on distances alone, and permutations cost by the number of dimensions.
-    """
-    centred = points - points.mean(axis=0)
-    n, d = centred.shape
-    if d < n:
-        return np.asarray(centred)
-    values, vectors = np.linalg.eigh(centred @ centred.T)
-    kept = values > max(values[-1], 0.0) * 1e-12
-    return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))

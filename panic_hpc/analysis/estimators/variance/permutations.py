@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from panic_hpc.analysis.estimators.principal_axes import coordinates
 from panic_hpc.analysis.estimators.variance.arrangements import (
     Arrangements,
     PermutationTest,
@@ -24,7 +25,6 @@ from panic_hpc.analysis.estimators.variance.arrangements import (
 from panic_hpc.analysis.estimators.variance.factors import (
     Codes,
     Points,
-    compressed,
     factor,
     finite_rows,
 )
@@ -79,12 +79,12 @@ def compare_groups(
     rows, kept = finite_rows(points)
     table = _unit_table(rows, kept, groups, units, strata)
     used, group, stratum = _exchangeable(*table)
-    placed = compressed(_centred_within(table[0][used], stratum))
+    placed = coordinates(_centred_within(table[0][used], stratum))
     draws = Arrangements(group, stratum, permutations, seed)
     f, f2 = draws.statistics(placed, _place_statistics)
     # Pairs of one stratum, a unit of each group, mirror each other about their mean.
     is_paired = len(np.unique(np.stack([stratum, group]), axis=1)[0]) == len(group)
-    spreading = compressed(table[0][used]) if is_paired else placed
+    spreading = coordinates(table[0][used]) if is_paired else placed
     dispersion = np.concatenate([_spread(rows, group) for rows in draws.residuals(spreading)])
     return GroupDifference(
         pseudo_f=draws.test("PERMANOVA pseudo-F", f),

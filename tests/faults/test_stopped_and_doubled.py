@@ -1,0 +1,115 @@
+"""Two merge one file at once, processes stand still, paths are no UTF-8: one content."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from little_experiment import command_line, plan_little, wait_for
+
+import panic_hpc
+from panic_hpc.workspace.workspace import open_workspace
+
+NOT_UTF8 = os.fsdecode(b"exp\xff\xfe \xe9")
+STOPPED_S = 1.5
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An experiment that is done, in a directory that was renamed to what is no UTF-8."""
+    root = plan_little(tmp_path_factory.mktemp("done") / "EXP", max_length=4)
+    request = panic_hpc.request_for("local", executor="inline")
+    panic_hpc.submit(open_workspace(root), request, wait=True)
+    return root.rename(root.with_name(NOT_UTF8))
+
+
+def content_key(path: Path) -> str:
+    with panic_hpc.open(path) as dataset:
+        dataset.file.check_all()
+        return dataset.content_key
+
+
+def merging(root: Path, target: Path, *before: str) -> "subprocess.Popen[str]":
+    command = [*before, *command_line("merge", root, "-o", target, "--force")]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_what_would_have_to_be_recorded_is_refused_in_a_directory_that_is_no_utf_8(
+    done: Path, tmp_path: Path, experiment_file: Callable[..., Path]
+) -> None:
+    planned = tmp_path / NOT_UTF8
+    for arguments in (("plan", experiment_file(), planned), ("submit", done)):
+        ended = subprocess.run(command_line(*arguments), capture_output=True, check=False)
+        assert ended.returncode == 1
+        assert rb"exp\xff\xfe" in ended.stdout + ended.stderr
+        assert b"Traceback" not in ended.stdout + ended.stderr
+    assert not planned.exists()
+
+
+def test_an_experiment_and_outputs_may_have_names_that_are_no_utf_8(
+    done: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / os.fsdecode(b"out\xff.h5")
+    for arguments in (
+        ("status", done), ("verify", done), ("doctor", done), ("merge", done, "-o", target),
+        ("export", "parquet", target, "-o", tmp_path / os.fsdecode(b"parquet\xff")),
+    ):  # fmt: skip
+        ended = subprocess.run(command_line(*arguments), capture_output=True, check=False)
+        said = ended.stdout + ended.stderr
+        assert ended.returncode == 0, (arguments, said)
+        assert b"Traceback" not in said
+    assert content_key(target) == content_key(done / "dataset.h5")
+
+
+def test_two_mergers_of_one_file_leave_a_whole_dataset(done: Path, tmp_path: Path) -> None:
+    target = tmp_path / "both.h5"
+    both = [merging(done, target) for _ in range(2)]
+    said = [one.communicate(timeout=200)[0] for one in both]
+    assert any(one.returncode == 0 for one in both), said
+    assert not any("Traceback" in words for words in said), said
+    assert content_key(target) == content_key(done / "dataset.h5")
+    assert set(os.listdir(tmp_path)) == {target.name, f"{target.name}.digest"}
+
+
+def test_a_merge_that_stands_still_while_another_makes_its_file_goes_on_to_the_same(
+    done: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "stopped.h5"
+    first = merging(done, target)
+    wait_for(lambda: any(tmp_path.iterdir()) or first.poll() is not None, "the merge to begin")
+    first.send_signal(signal.SIGSTOP)
+    second = merging(done, target)
+    assert "Traceback" not in second.communicate(timeout=200)[0]
+    assert second.returncode == 0
+    key = content_key(target)
+    first.send_signal(signal.SIGCONT)
+    assert "Traceback" not in first.communicate(timeout=200)[0]
+    assert content_key(target) == key == content_key(done / "dataset.h5")
+
+
+WORKER = """
+import sys
+from panic_hpc.worker.worker import WorkerOptions, run_shards
+sys.exit(run_shards(sys.argv[1], "runs", [0], WorkerOptions("s")))
+"""
+
+
+def test_a_worker_that_stood_still_goes_on_where_nobody_followed_it(tmp_path: Path) -> None:
+    root = plan_little(tmp_path / "EXP", runs_per_shard=6, max_length=4, delay_s=0.2)
+    workspace = open_workspace(root)
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, root])
+    lease = workspace.paths.lease(workspace.shards("runs")[0])
+    wait_for(lambda: lease.exists() or worker.poll() is not None, "a lease")
+    worker.send_signal(signal.SIGSTOP)
+    time.sleep(STOPPED_S)
+    # It lives, so that nobody else is to begin.
+    subprocess.run([sys.executable, "-c", WORKER, root], check=True, timeout=100)
+    assert not workspace.paths.shard(workspace.shards("runs")[0]).exists()
+    worker.send_signal(signal.SIGCONT)
+    assert worker.wait(100) == 0
+    assert not lease.exists()
+    assert workspace.paths.shard(workspace.shards("runs")[0]).exists()
