@@ -51,7 +51,7 @@ FAULTS = (
     *_failing("truncate", ROOM, errno.ENOSPC),
     *_failing("mkdir", MKDIR, errno.ENOSPC, errno.EACCES),
     *_failing("unlink", UNLINK, errno.EIO, errno.EROFS),
-    *_failing("chmod", CHMOD, errno.EIO),
+    *_failing("chmod", CHMOD, errno.EIO, errno.EROFS),
     *_failing("close", CLOSE, errno.EIO, errno.EDQUOT),
     *_failing("read", READ, errno.EIO),
     Fault("fsync EIO for ever", SYNC, for_ever=True),

@@ -32,7 +32,7 @@ print("counts", *before, *counts())
 def test_a_worker_keeps_no_file_and_no_thread_of_a_shard(tmp_path: Path, shards: int) -> None:
     seeds = list(range(2 * shards))
     root = plan_little(tmp_path / "EXP", 2, prompts=["a"], seeds=seeds, max_length=2)
-    command = [sys.executable, "-c", COUNTING, root, str(shards // 2), str(shards)]
+    command = [sys.executable, "-c", COUNTING, str(root), str(shards // 2), str(shards)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     last = said.splitlines()[-1].split()
     files, threads, nbytes, files_after, threads_after, nbytes_after = map(int, last[1:])
