@@ -45,6 +45,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tests/report/test_pictures.py": ("matplotlib",),
     "tests/report/test_report.py": ("matplotlib", "jinja2", "polars"),
     "tests/report/test_video.py": ("av",),
+    "tests/report/test_family_tree.py": ("networkx",),
     "tests/report/test_tensorboard.py": ("tensorboardX",),
     "tests/search/test_search.py": ("optuna",),
     "tests/store/test_croissant.py": ("mlcroissant",),

@@ -10,14 +10,13 @@ renames it over X: from a dead lease there is exactly one successor.
 """
 
 import hashlib
-import json
 import math
 import os
 import secrets
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,10 +26,17 @@ from panic_hpc.disk.blocks import write_at
 from panic_hpc.disk.files import create_file, read_regular
 from panic_hpc.disk.publish import rename_over
 from panic_hpc.disk.strict_json import parse_json
-from panic_hpc.validation.record import Count, Moment, as_record
+from panic_hpc.validation.record import as_record
+from panic_hpc.workspace.lease_text import (
+    PROGRESS_BYTES,
+    Kind,
+    Lease,
+    Progress,
+    encode_lease,
+    encode_progress,
+)
 from panic_hpc.workspace.process import Process, SlurmIds, is_running
 
-Kind = Literal["running", "deadline", "stopped", "waiting"]
 LeaseState = Literal["held", "left", "void"]
 
 STALE_AFTER_S = 600.0
@@ -39,46 +45,11 @@ STALE_AFTER_S = 600.0
 HEARTBEAT_S = 20.0
 # Steps may take milliseconds, and every report is a write to the shared file system.
 REPORT_EVERY_S = 1.0
-PROGRESS_BYTES = 1024
 LARGEST_BYTES = 64 * 1024
 """Of a lease's file; its first line is a few hundred."""
 LONGEST_CHAIN = 1000
-REASON_LENGTH = 300
 # Of no boot, so that nothing can be seen of it from anywhere, and its age alone decides.
 NOBODY = Process("", "", "", 0, 0, "", SlurmIds())
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """The second line of a lease: how far the work is, and how it was left.
-
-    `running` while somebody works on it; `deadline`, `stopped` and `waiting` say why it was left.
-    """
-
-    kind: Kind = "running"
-    done: Count = 0
-    total: Count = 0
-    updated: Moment = 0.0
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """One process's word that it works on a shard.
-
-    `inherited` is how far the work was when it was taken over, `deaths` how many owners in a row
-    were lost before this one without getting any further. `touched` is when the file was written,
-    by the clock of the file system, None where it was not read from one.
-    """
-
-    token: str
-    owner: Process
-    submission: str
-    taken: Moment
-    inherited: Count = 0
-    deaths: Count = 0
-    progress: Progress = field(default_factory=Progress)
-    touched: float | None = None
 
 
 def lease_state(lease: Lease, me: Process | None, alive: bool | None, now: float) -> LeaseState:
@@ -111,23 +82,6 @@ def _is_earlier_attempt(owner: Process, me: Process) -> bool:
     """Slurm starts a job again only after its earlier attempt has ended or its node was lost."""
     mine, theirs = me.slurm, owner.slurm
     return bool(mine.job) and mine.job == theirs.job and mine.restarts > theirs.restarts
-
-
-def encode_lease(lease: Lease) -> bytes:
-    """Return the two lines of a lease's file."""
-    first = {k: v for k, v in asdict(lease).items() if k not in ("progress", "touched")}
-    return json.dumps(first).encode() + b"\n" + encode_progress(lease.progress)
-
-
-def encode_progress(progress: Progress) -> bytes:
-    """Return the second line: PROGRESS_BYTES long, so that it can be rewritten in place."""
-    # A path that is no UTF-8 has halves of surrogate pairs, which JSON cannot hold.
-    reason = progress.reason[:REASON_LENGTH].encode("utf-8", "backslashreplace").decode()
-    short = replace(progress, reason=reason)
-    line = json.dumps(asdict(short)).encode()
-    if len(line) >= PROGRESS_BYTES:
-        line = json.dumps(asdict(replace(progress, reason=""))).encode()
-    return line.ljust(PROGRESS_BYTES - 1) + b"\n"
 
 
 def read_lease(path: Path) -> Lease | None:

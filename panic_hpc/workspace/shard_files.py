@@ -12,7 +12,8 @@ from panic_hpc.stages.base import ABSENT
 from panic_hpc.types import Shard, ShardId
 from panic_hpc.validation.record import read_record
 from panic_hpc.workspace.failures import Failure, read_failure
-from panic_hpc.workspace.leases import Lease, LeaseState, holder, lease_state
+from panic_hpc.workspace.lease_text import Lease
+from panic_hpc.workspace.leases import LeaseState, holder, lease_state
 from panic_hpc.workspace.process import is_running
 from panic_hpc.workspace.workspace import Workspace
 

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from panic_hpc.types import Shard, ShardId
 from panic_hpc.workspace.events import shard_name
-from panic_hpc.workspace.leases import Lease, Progress
+from panic_hpc.workspace.lease_text import Lease, Progress
 from panic_hpc.workspace.shard_files import ShardFiles
 from panic_hpc.workspace.workspace import Workspace
 

@@ -16,6 +16,7 @@ from panic_hpc.backends.status_query import query_status
 from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.errors import LaunchError
 from panic_hpc.workspace import leases
+from panic_hpc.workspace.lease_text import Lease, Progress, encode_lease
 from panic_hpc.workspace.ledger import read_ledger
 from panic_hpc.workspace.process import SlurmIds, this_process
 from panic_hpc.workspace.workspace import Workspace, open_workspace
@@ -131,9 +132,9 @@ def test_claims_of_jobs_that_are_over_are_taken_back(opened: Workspace, commands
     submit(opened)
     path = opened.paths.lease(opened.shards("runs")[0])
     node = replace(this_process(), host="n9", boot="b9", slurm=SlurmIds("1", "1", "0"))
-    progress = leases.Progress(done=3, total=9, updated=time.time())
+    progress = Progress(done=3, total=9, updated=time.time())
     path.parent.mkdir(parents=True)
-    path.write_bytes(leases.encode_lease(leases.Lease("t", node, "s", 0.0, progress=progress)))
+    path.write_bytes(encode_lease(Lease("t", node, "s", 0.0, progress=progress)))
     assert states(opened) == ["submitted"] * 3
     queue = (commands / "queue").read_text()
     (commands / "queue").write_text(queue.replace("1|0-1%2|PENDING", "1|0-1%2|NODE_FAIL"))

@@ -33,7 +33,7 @@ from panic_hpc.worker.stopper import (
 )
 from panic_hpc.workspace.events import read_events, say_event
 from panic_hpc.workspace.failures import Failure, failure_of, read_failure, write_failure
-from panic_hpc.workspace.leases import Lease, Progress
+from panic_hpc.workspace.lease_text import Lease, Progress
 from panic_hpc.workspace.ledger import (
     ArrayJob,
     new_submission,

@@ -25,7 +25,7 @@ from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.results.runs import OUTPUT_TRUNCATED
 from panic_hpc.store.results.section import shard_section
 from panic_hpc.workspace.failures import Failure, write_failure
-from panic_hpc.workspace.leases import Lease, Progress, encode_lease
+from panic_hpc.workspace.lease_text import Lease, Progress, encode_lease
 from panic_hpc.workspace.process import this_process
 from panic_hpc.workspace.workspace import Workspace, open_workspace
 

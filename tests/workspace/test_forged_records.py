@@ -14,15 +14,8 @@ import pytest
 from panic_hpc.errors import ManifestError, PanicError
 from panic_hpc.worker.stopper import halt_reason, write_halt
 from panic_hpc.workspace.failures import Failure, failure_of, read_failure, write_failure
-from panic_hpc.workspace.leases import (
-    NOBODY,
-    STALE_AFTER_S,
-    Lease,
-    Progress,
-    encode_lease,
-    lease_state,
-    read_lease,
-)
+from panic_hpc.workspace.lease_text import Lease, Progress, encode_lease
+from panic_hpc.workspace.leases import NOBODY, STALE_AFTER_S, lease_state, read_lease
 from panic_hpc.workspace.ledger import (
     ArrayJob,
     new_submission,

@@ -15,7 +15,8 @@ import pytest
 
 from panic_hpc.disk import system
 from panic_hpc.workspace import leases
-from panic_hpc.workspace.leases import HeldLease, Lease, Progress, lease_state, read_lease, take
+from panic_hpc.workspace.lease_text import Lease, Progress, encode_lease
+from panic_hpc.workspace.leases import HeldLease, lease_state, read_lease, take
 from panic_hpc.workspace.process import Process, SlurmIds, this_process
 
 ELSEWHERE = Process("other", "other-boot", "pid:[1]", 7, 7, "user", SlurmIds())
@@ -31,7 +32,7 @@ def put(path: Path, owner: Process, **facts: object) -> Lease:
     lease = Lease("dead", owner, "s", time.time(), progress=Progress(updated=time.time()))
     lease = replace(lease, **facts)  # type: ignore[arg-type]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(leases.encode_lease(lease))
+    path.write_bytes(encode_lease(lease))
     return lease
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from panic_hpc.types import Shard, ShardId
 from panic_hpc.workspace.failures import Failure
-from panic_hpc.workspace.leases import Lease, LeaseState, Progress
+from panic_hpc.workspace.lease_text import Lease, Progress
+from panic_hpc.workspace.leases import LeaseState
 from panic_hpc.workspace.process import Process, SlurmIds
 from panic_hpc.workspace.shard_files import ShardFiles
 from panic_hpc.workspace.status import NEVER, QueueEntry, ShardStatus, shard_status

@@ -12,7 +12,7 @@ from panic_hpc.backends.status_query import StatusSnapshot
 from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.types import ShardId
 from panic_hpc.workspace.failures import MEMORY_WORDS, Failure
-from panic_hpc.workspace.leases import Lease
+from panic_hpc.workspace.lease_text import Lease
 from panic_hpc.workspace.logs import latest_array_tasks, log_paths, log_tail
 from panic_hpc.workspace.status import QueueEntry
 

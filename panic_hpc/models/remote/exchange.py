@@ -76,7 +76,8 @@ def exchange(request: HttpRequest, time_limit_s: float, most_bytes: int) -> Http
         response = connection.getresponse()
         content = _read(response, most_bytes)
     except (OSError, HTTPException) as error:
-        if watch.is_over:
+        # The socket's own time limit may be over first, by a little.
+        if watch.is_over or isinstance(error, TimeoutError):
             raise TimeoutError(f"no whole answer within {time_limit_s:g} s") from error
         raise
     finally:

@@ -13,6 +13,7 @@ from panic_hpc.backends import status_query
 from panic_hpc.backends.slurm import backend, cancel, proposal, queue, retry_policy, sbatch
 from panic_hpc.worker import stopper, worker
 from panic_hpc.workspace import leases, ledger, shard_files
+from panic_hpc.workspace.lease_text import Lease
 from simulated_world.files import Place
 from simulated_world.processes import World, at_moment
 
@@ -147,7 +148,7 @@ def _replaced(doors: Doors) -> Iterator[tuple[ModuleType, dict[str, Any]]]:
         "encode_lease": lambda lease: lease, "encode_progress": lambda progress: progress,
         # A lease and its progress stand for their bytes.
         "memoryview": lambda value: value,
-        "len": lambda value: 0 if isinstance(value, leases.Lease) else len(value),
+        "len": lambda value: 0 if isinstance(value, Lease) else len(value),
         "is_running": running, "os": listing,
         "system": SimpleNamespace(
             open_existing=doors.open_lease, remove=doors.remove, sync=nothing,

@@ -15,7 +15,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from panic_hpc.workspace.leases import Lease, Progress
+from panic_hpc.workspace.lease_text import Lease, Progress
 from panic_hpc.workspace.process import Process, SlurmIds
 from simulated_world.files import Files
 
