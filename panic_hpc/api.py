@@ -228,12 +228,12 @@ def _tell(state: Status, watcher: Watcher, *, is_first: bool) -> None:
         watcher.advance(stage, sum(shard.fraction for shard in shards), counts["failed"])
 
 
-def _is_under_way(found: StatusSnapshot) -> bool:
+def _is_under_way(snapshot: StatusSnapshot) -> bool:
     """Whether a job, a worker, or a process that submits on this machine goes on."""
-    if found.status.is_complete:
+    if snapshot.status.is_complete:
         return False
-    is_submitted = any(shard.state == "submitted" for shard in found.status.all())
-    return is_submitted or any(submission.is_running_here for submission in found.ledger)
+    is_submitted = any(shard.state == "submitted" for shard in snapshot.status.all())
+    return is_submitted or any(submission.is_running_here for submission in snapshot.ledger)
 
 
 def status(workspace: Workspace) -> "pl.DataFrame":
@@ -258,19 +258,19 @@ def status_rows(workspace: Workspace) -> list[dict[str, Any]]:
     return [_row(shard) for shard in query_status(workspace).status.all()]
 
 
-def _row(found: ShardStatus) -> dict[str, Any]:
+def _row(shard: ShardStatus) -> dict[str, Any]:
     return {
-        "stage": found.shard.stage,
-        "shard": found.name,
-        "model": found.shard.model,
-        "first_run": found.shard.first_run,
-        "n_runs": found.shard.n_runs,
-        "state": found.state,
-        "detail": found.detail,
-        "hint": found.hint,
-        "job": found.job,
-        "running": found.running,
-        "fraction": found.fraction,
+        "stage": shard.shard.stage,
+        "shard": shard.name,
+        "model": shard.shard.model,
+        "first_run": shard.shard.first_run,
+        "n_runs": shard.shard.n_runs,
+        "state": shard.state,
+        "detail": shard.detail,
+        "hint": shard.hint,
+        "job": shard.job,
+        "running": shard.running,
+        "fraction": shard.fraction,
     }
 
 

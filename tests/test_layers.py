@@ -417,6 +417,17 @@ def test_an_image_is_never_two_things_in_one_room(name: str) -> None:
     assert not {"picture", "pictures", "pixels", "images"} & words, f"{name} speaks of pictures"
 
 
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_a_public_function_says_what_it_takes(name: str) -> None:
+    """`found` and `one` say nothing to a caller; but of a pair, `one` says."""
+    for node in _nodes(name):
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            taken = {argument.arg for argument in [*node.args.args, *node.args.kwonlyargs]}
+            if taken & {"other", "two"}:
+                taken.discard("one")
+            assert not taken & {"found", "one"}, f"{name}.{node.name} takes {sorted(taken)}"
+
+
 @cache
 def _names(name: str) -> tuple[list[str], ...]:
     """Return the parts of each identifier that a module defines."""

@@ -65,7 +65,7 @@ __all__ = [
 ]
 
 
-def analysis(name: str, found: "TrajectorySet", **settings: Any) -> "AnalysisResult":
+def analysis(name: str, trajectories: "TrajectorySet", **settings: Any) -> "AnalysisResult":
     """Return what an installed analysis finds in trajectories of one's own.
 
     `settings` are its own. PanicError where there is no such analysis, ConfigError for settings.
@@ -74,7 +74,7 @@ def analysis(name: str, found: "TrajectorySet", **settings: Any) -> "AnalysisRes
     from panic_hpc.analysis.settings import settings_of
 
     plugin: Analysis = installed.plugin("analyses", name)
-    return plugin.function(found, settings_of(plugin, settings))
+    return plugin.function(trajectories, settings_of(plugin, settings))
 
 
 def __getattr__(name: str) -> Any:

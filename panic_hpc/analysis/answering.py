@@ -9,34 +9,34 @@ from panic_hpc.analysis.results import AnalysisResult, Statement
 Answer = Callable[[AnalysisResult], Statement | None]
 
 
-def overall(found: AnalysisResult) -> Statement | None:
+def overall(result: AnalysisResult) -> Statement | None:
     """Return the first statement about the whole dataset that has an interval, else the first.
 
     Where all there is is about one network, that is the whole.
     """
-    whole = [one for one in found.statements if not one.subject]
-    if not whole and len(found.statements) == 1:
-        return replace(found.statements[0], subject="")
+    whole = [one for one in result.statements if not one.subject]
+    if not whole and len(result.statements) == 1:
+        return replace(result.statements[0], subject="")
     return next((one for one in whole if math.isfinite(one.low)), whole[0] if whole else None)
 
 
 def about(*subjects: str) -> Answer:
     """Return an answer: the statement about the first of these subjects that there is one about."""
 
-    def answer(found: AnalysisResult) -> Statement | None:
-        by_subject = {one.subject: one for one in reversed(found.statements)}
+    def answer(result: AnalysisResult) -> Statement | None:
+        by_subject = {one.subject: one for one in reversed(result.statements)}
         told = next((by_subject[name] for name in subjects if name in by_subject), None)
         return told and replace(told, subject="")
 
     return answer
 
 
-def greatest(found: AnalysisResult) -> Statement | None:
+def greatest(result: AnalysisResult) -> Statement | None:
     """Return the statement with the greatest number: of parts that are few and known before.
 
     Not of networks, the most extreme of which is extreme by chance too: see `in_networks`.
     """
-    known = [one for one in found.statements if math.isfinite(one.value)]
+    known = [one for one in result.statements if math.isfinite(one.value)]
     return replace(max(known, key=lambda one: one.value), subject="") if known else None
 
 
@@ -61,11 +61,11 @@ def in_networks(
         begins: of a network with several statements the one whose sentence begins so counts.
     """
 
-    def answer(found: AnalysisResult) -> Statement | None:
-        known = [one for one in found.statements if math.isfinite(one.value)]
+    def answer(result: AnalysisResult) -> Statement | None:
+        known = [one for one in result.statements if math.isfinite(one.value)]
         parts = [one for one in known if one.sentence.startswith(begins)]
         if len(parts) < 2:
-            return _alone(parts[0], found) if parts else None
+            return _alone(parts[0], result) if parts else None
         count, values = sum(map(holds, parts)), [one.value for one in parts]
         return Statement(
             "",
@@ -77,8 +77,8 @@ def in_networks(
     return answer
 
 
-def _alone(one: Statement, found: AnalysisResult) -> Statement:
-    if found.n_units.get("networks", 1) < 2:
+def _alone(one: Statement, result: AnalysisResult) -> Statement:
+    if result.n_units.get("networks", 1) < 2:
         return replace(one, subject="")
     sentence = f"It can be told of one network alone, {one.subject}: {one.sentence}"
     return replace(one, subject="", sentence=sentence, low=math.nan, high=math.nan)

@@ -48,14 +48,14 @@ class Endings:
 
 
 def hazards(
-    found: TrajectorySet, endings: Endings, settings: AnalysisSettings, gathered: Findings
+    trajectories: TrajectorySet, endings: Endings, settings: AnalysisSettings, gathered: Findings
 ) -> ResultTable:
     """Say whether networks and prompts decide when runs do something, and give ratios of hazards.
 
     `gathered` gets the tests, a sentence, and what could not be done.
     """
     what, told = endings.what, []
-    labels = found.labels.select(endings.runs)
+    labels = trajectories.labels.select(endings.runs)
     for label, strata in (("network", labels.prompt), ("prompt", labels.network)):
         with gathered.part(f"whether {label}s decide when runs {what}"):
             p = _tested(label, getattr(labels, label), strata, endings, settings, gathered)
@@ -67,7 +67,7 @@ def hazards(
         )
     rows: list[tuple[object, ...]] = []
     with gathered.part(f"hazard ratios of runs that {what}"):
-        rows += _ratios(found, endings, settings.level, gathered)
+        rows += _ratios(trajectories, endings, settings.level, gathered)
     return ResultTable.of_rows("hazards", "network or property of prompts", _COLUMNS, rows)
 
 
@@ -96,9 +96,9 @@ def _tested(
 
 
 def _ratios(
-    found: TrajectorySet, endings: Endings, level: float, gathered: Findings
+    trajectories: TrajectorySet, endings: Endings, level: float, gathered: Findings
 ) -> list[tuple[object, ...]]:
-    labels = found.labels.select(endings.runs)
+    labels = trajectories.labels.select(endings.runs)
     told = np.ones(len(labels), bool)
     for name in np.unique(labels.network).tolist():
         own = labels.network == name
@@ -108,7 +108,7 @@ def _ratios(
             told &= ~own
     if not told.any():
         raise AnalysisError(f"in no network do runs of two prompts {endings.what}")
-    covariates = {name: one[told] for name, one in _of_prompts(found, endings.runs).items()}
+    covariates = {name: one[told] for name, one in _of_prompts(trajectories, endings.runs).items()}
     ratios = hazard_ratios(
         endings.durations[told], endings.has_ended[told], labels.network[told],
         {name: one for name, one in covariates.items() if np.ptp(one) > 0},
@@ -124,12 +124,14 @@ _WORDS, _ODDNESS = "words of the prompt", "oddness of the prompt"
 _BY = {_WORDS: "half as many", _ODDNESS: "a standard deviation nearer to the mean of prompts"}
 
 
-def _of_prompts(found: TrajectorySet, runs: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+def _of_prompts(
+    trajectories: TrajectorySet, runs: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
     """Return what is known of each run's prompt before it is run: (n,) finite numbers."""
-    counts = [max(1, len(words(text))) for text in found.labels.prompt[runs].tolist()]
+    counts = [max(1, len(words(text))) for text in trajectories.labels.prompt[runs].tolist()]
     known = {_WORDS: np.log2(counts)}
-    if found.prompts is not None:
-        vectors = unit_rows(found.prompts[runs]).astype(np.float64)
+    if trajectories.prompts is not None:
+        vectors = unit_rows(trajectories.prompts[runs]).astype(np.float64)
         away = np.linalg.norm(vectors - np.nanmean(vectors, axis=0), axis=1)
         if np.isfinite(away).all() and away.std() > 1e-9:
             known[_ODDNESS] = away / away.std()

@@ -181,9 +181,9 @@ TEST_COLUMNS = (
 )
 
 
-def table_of_tests(found: Iterable[tuple[str, str, HypothesisTest]]) -> ResultTable:
+def table_of_tests(told: Iterable[tuple[str, str, HypothesisTest]]) -> ResultTable:
     """Return the table of all tests, each given as (analysis, embedding model, test)."""
-    tests = list(found)
+    tests = list(told)
     families: dict[tuple[str, str], list[int]] = {}
     for place, (analysis, _, test) in enumerate(tests):
         families.setdefault((analysis, test.family), []).append(place)

@@ -48,29 +48,37 @@ class RunDiagrams:
 
 
 def run_diagrams(
-    found: TrajectorySet, settings: RunDiagramSettings, gathered: Findings
+    trajectories: TrajectorySet, settings: RunDiagramSettings, gathered: Findings
 ) -> RunDiagrams:
     """Return the diagrams of runs, and gather why others have none.
 
     AnalysisError where none has.
     """
-    if found.dataset is not None and found.model in found.dataset.models_of(DIAGRAMS):
-        known = _of_dataset(found, gathered)
+    if trajectories.dataset is not None and trajectories.model in trajectories.dataset.models_of(
+        DIAGRAMS
+    ):
+        known = _of_dataset(trajectories, gathered)
     else:
-        known = _computed(found, settings, gathered)
+        known = _computed(trajectories, settings, gathered)
     if not known.dgms:
         raise AnalysisError("no run has diagrams")
     return known
 
 
-def _of_dataset(found: TrajectorySet, gathered: Findings) -> RunDiagrams:
+def _of_dataset(trajectories: TrajectorySet, gathered: Findings) -> RunDiagrams:
     runs, dgms = [], []
     reasons: Counter[str] = Counter()
-    for run in range(found.n_runs):
+    for run in range(trajectories.n_runs):
         try:
-            dgms.append(found.dataset.diagrams(run, found.model) if found.dataset else [])
+            dgms.append(
+                trajectories.dataset.diagrams(run, trajectories.model)
+                if trajectories.dataset
+                else []
+            )
         except PanicError:
-            reasons[found.dataset.reason(run, found.model) if found.dataset else ""] += 1
+            reasons[
+                trajectories.dataset.reason(run, trajectories.model) if trajectories.dataset else ""
+            ] += 1
             continue
         runs.append(run)
     for reason, count in reasons.most_common():
@@ -79,35 +87,35 @@ def _of_dataset(found: TrajectorySet, gathered: Findings) -> RunDiagrams:
 
 
 def _computed(
-    found: TrajectorySet, settings: RunDiagramSettings, gathered: Findings
+    trajectories: TrajectorySet, settings: RunDiagramSettings, gathered: Findings
 ) -> RunDiagrams:
-    chosen = spread_runs(found, settings.most_runs)
+    chosen = spread_runs(trajectories, settings.most_runs)
     gathered.lack(
         "diagrams of all states",
-        f"the dataset has none: computed of {len(chosen)} of {found.n_runs} runs, "
+        f"the dataset has none: computed of {len(chosen)} of {trajectories.n_runs} runs, "
         f"{settings.most_states} states each at most, H0 and H1",
     )
-    clouds = {run: cloud_of(found, run, settings.most_states) for run in chosen.tolist()}
+    clouds = {run: cloud_of(trajectories, run, settings.most_states) for run in chosen.tolist()}
     kept = [run for run, cloud in clouds.items() if len(cloud) > 1]
     return RunDiagrams(
         np.array(kept, np.int64), [list(diagrams(clouds[run], MAXDIM).dgms) for run in kept]
     )
 
 
-def spread_runs(found: TrajectorySet, most: int) -> NDArray[np.int64]:
+def spread_runs(trajectories: TrajectorySet, most: int) -> NDArray[np.int64]:
     """Return at most `most` runs that have states, from all networks and prompts alike."""
-    there = np.flatnonzero(found.lengths)
+    there = np.flatnonzero(trajectories.lengths)
     return np.asarray(there[spread_places(len(there), most)], dtype=np.int64)
 
 
 def cloud_of(
-    found: TrajectorySet, run: int, most_states: int, first: float = 0.0
+    trajectories: TrajectorySet, run: int, most_states: int, first: float = 0.0
 ) -> NDArray[np.float32]:
     """Return a run's finite states (T, D), scaled to length 1, at most so many, evenly spaced.
 
     `first` is the share of the run that is left out at its start.
     """
-    start = int(first * int(found.lengths[run]))
-    every = -(-(int(found.lengths[run]) - start) // most_states)
-    states = unit_rows(found.of_run(run)[start::every])
+    start = int(first * int(trajectories.lengths[run]))
+    every = -(-(int(trajectories.lengths[run]) - start) // most_states)
+    states = unit_rows(trajectories.of_run(run)[start::every])
     return states[np.isfinite(states).all(axis=1)]

@@ -19,12 +19,12 @@ QUANTITIES = (
 )
 
 
-def run_numbers(found: TrajectorySet) -> Mapping[str, Column]:
+def run_numbers(trajectories: TrajectorySet) -> Mapping[str, Column]:
     """Return (runs,) of each of QUANTITIES; nan where a run has too few states for it."""
-    columns = {one.name: np.full(found.n_runs, np.nan) for one in QUANTITIES}
-    for run in np.flatnonzero(found.lengths).tolist():
-        states = unit_rows(found.of_run(run))
-        prompt = None if found.prompts is None else unit_rows(found.prompts[run])
+    columns = {one.name: np.full(trajectories.n_runs, np.nan) for one in QUANTITIES}
+    for run in np.flatnonzero(trajectories.lengths).tolist():
+        states = unit_rows(trajectories.of_run(run))
+        prompt = None if trajectories.prompts is None else unit_rows(trajectories.prompts[run])
         for name, value in _of_run(states, prompt).items():
             columns[name][run] = value
     return columns

@@ -29,43 +29,43 @@ class StateSample:
     every: int
 
 
-def spread_states(found: TrajectorySet, most: int) -> StateSample:
+def spread_states(trajectories: TrajectorySet, most: int) -> StateSample:
     """Return at most about `most` states: every n-th of each run, beginning with its first.
 
     More where there are more runs than that: each gives one. AnalysisError where there are none.
     """
-    if not found.lengths.any():
+    if not trajectories.lengths.any():
         raise AnalysisError("no run has any state")
-    return every_nth(found, np.arange(found.n_runs), most)
+    return every_nth(trajectories, np.arange(trajectories.n_runs), most)
 
 
-def every_nth(found: TrajectorySet, runs: Rows, most: int) -> StateSample:
+def every_nth(trajectories: TrajectorySet, runs: Rows, most: int) -> StateSample:
     """Return at most about `most` states of some runs: every n-th of each, none of none."""
-    lengths = found.lengths[runs]
+    lengths = trajectories.lengths[runs]
     every = max(1, -(-int(lengths.sum()) // most))
     counts = -(-lengths // every)
     owners = np.repeat(runs, counts)
     within = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return StateSample(found.starts[owners] + within * every, owners, every)
+    return StateSample(trajectories.starts[owners] + within * every, owners, every)
 
 
-def all_states(found: TrajectorySet) -> StateSample:
+def all_states(trajectories: TrajectorySet) -> StateSample:
     """Return every state of every run."""
-    return spread_states(found, int(found.lengths.sum()))
+    return spread_states(trajectories, int(trajectories.lengths.sum()))
 
 
-def caption_of(found: TrajectorySet, run: int, state: int) -> str | None:
+def caption_of(trajectories: TrajectorySet, run: int, state: int) -> str | None:
     """Return the text of a state, or of the first text behind a picture; None where there is none.
 
     Of a model that reads pictures texts are looked up by step in the dataset.
     """
-    if found.modality == "text":
-        texts = [] if found.texts is None else found.texts(run)
+    if trajectories.modality == "text":
+        texts = [] if trajectories.texts is None else trajectories.texts(run)
         return texts[state] if state < len(texts) else None
-    if found.dataset is None or found.steps is None:
+    if trajectories.dataset is None or trajectories.steps is None:
         return None
-    step = int(found.steps[found.starts[run] + state])
-    later = [text for at, text in found.dataset.texts(run).items() if at > step]
+    step = int(trajectories.steps[trajectories.starts[run] + state])
+    later = [text for at, text in trajectories.dataset.texts(run).items() if at > step]
     return later[0] if later else None
 
 
@@ -80,25 +80,27 @@ def time_grid(count: int, most: int) -> Rows:
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
 
 
-def states_at(found: TrajectorySet, states: Rows) -> NDArray[np.float32]:
+def states_at(trajectories: TrajectorySet, states: Rows) -> NDArray[np.float32]:
     """Return unit vectors (runs, states, D) at some states, nan behind a run's end."""
-    shape = (found.n_runs, len(states), found.n_dimensions)
+    shape = (trajectories.n_runs, len(states), trajectories.n_dimensions)
     there = np.full(shape, np.nan, np.float32)
-    for run in range(found.n_runs):
-        inside = states[states < found.lengths[run]]
-        there[run, : len(inside)] = unit_rows(found.vectors[found.starts[run] + inside])
+    for run in range(trajectories.n_runs):
+        inside = states[states < trajectories.lengths[run]]
+        there[run, : len(inside)] = unit_rows(
+            trajectories.vectors[trajectories.starts[run] + inside]
+        )
     return there
 
 
-def mean_directions(found: TrajectorySet, first: float, last: float) -> NDArray[np.float64]:
+def mean_directions(trajectories: TrajectorySet, first: float, last: float) -> NDArray[np.float64]:
     """Return (runs, D) the mean unit vector of each run's states from one share of it to another.
 
     One state at least; nan where a run has none that is finite.
     """
-    means = np.full((found.n_runs, found.n_dimensions), np.nan)
-    for run in np.flatnonzero(found.lengths):
-        start, stop = share_of(int(found.lengths[run]), first, last)
-        states = unit_rows(found.of_run(int(run))[start:stop])
+    means = np.full((trajectories.n_runs, trajectories.n_dimensions), np.nan)
+    for run in np.flatnonzero(trajectories.lengths):
+        start, stop = share_of(int(trajectories.lengths[run]), first, last)
+        states = unit_rows(trajectories.of_run(int(run))[start:stop])
         states = states[np.isfinite(states).all(axis=1)]
         if len(states):
             means[run] = states.mean(axis=0, dtype=np.float64)
@@ -122,10 +124,10 @@ def share_of(length: int, first: float, last: float) -> tuple[int, int]:
     return start, max(start + 1, round(last * length))
 
 
-def networks_of(found: TrajectorySet) -> Iterator[tuple[str, TrajectorySet]]:
+def networks_of(trajectories: TrajectorySet) -> Iterator[tuple[str, TrajectorySet]]:
     """Yield (name, its runs that have states) of each network, in order of first appearance."""
-    codes, names = codes_of(found.labels.network)
+    codes, names = codes_of(trajectories.labels.network)
     for code, name in enumerate(names):
-        there = (codes == code) & (found.lengths > 0)
+        there = (codes == code) & (trajectories.lengths > 0)
         if there.any():
-            yield str(name), found.select(there)
+            yield str(name), trajectories.select(there)

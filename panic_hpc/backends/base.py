@@ -158,7 +158,7 @@ class Backend(Protocol):
         everything counts as submitted, and the second value says why.
         """
 
-    def active(self, found: "StatusSnapshot", stages: Collection[str]) -> list[str]:
+    def active(self, snapshot: "StatusSnapshot", stages: Collection[str]) -> list[str]:
         """Return the ids of what works, or is still to work, on shards of `stages`; pure."""
 
     def cancel(self, workspace: Workspace, ids: Sequence[str]) -> None:

@@ -84,18 +84,18 @@ def parse_shard(workspace: Workspace, name: str) -> ShardId:
     return ShardId(match["stage"], int(match["index"]))
 
 
-def explain(workspace: Workspace, one: ShardStatus) -> Iterator[str]:
+def explain(workspace: Workspace, state: ShardStatus) -> Iterator[str]:
     """Yield what can be said of a shard's file, inputs, checkpoint and failure."""
-    paths, shard = workspace.paths, one.shard
+    paths, shard = workspace.paths, state.shard
     yield f"file: {paths.shard(shard)} ({_condition(workspace, shard)})"
     for needed in shard.inputs:
         source = workspace.shards(needed.stage)[needed.index]
         if lacks := workspace.lacking(source):
             yield f"needs {shard_name(needed.stage, needed.index)}: {paths.shard(source)} ({lacks})"
     if paths.checkpoint(shard).exists():
-        yield f"checkpoint: {paths.checkpoint(shard)}, {one.done} of {one.total} done"
+        yield f"checkpoint: {paths.checkpoint(shard)}, {state.done} of {state.total} done"
     if failure := read_failure(paths.failure(shard)):
         yield f"failed on {failure.host or 'an unknown host'} in job {failure.job or '(local)'}"
         yield from failure.trace.splitlines()
-    if one.hint:
-        yield one.hint
+    if state.hint:
+        yield state.hint

@@ -36,26 +36,26 @@ class Occupant:
     is_own: bool = False
 
 
-def refusal(target: Path, found: Occupant, force: bool) -> PanicError | None:
+def refusal(target: Path, occupant: Occupant, force: bool) -> PanicError | None:
     """Return why `target` must not be written, None where it may be."""
-    if found.source is not None:
-        name = "" if str(found.source) == str(target) else f" ({found.source})"
+    if occupant.source is not None:
+        name = "" if str(occupant.source) == str(target) else f" ({occupant.source})"
         return PanicError(
             f"{target} is an input of this command{name}, which it never replaces",
             hint="Name another place with -o",
         )
-    if found.experiment is not None:
+    if occupant.experiment is not None:
         return PanicError(
-            f"{target} lies among the shards and records of the experiment {found.experiment}",
+            f"{target} lies among the shards and records of the experiment {occupant.experiment}",
             hint="Name a place outside of these with -o",
         )
-    if found.kind == "directory":
+    if occupant.kind == "directory":
         return PanicError(f"{target} is a directory", hint="Name a file in it with -o")
-    if found.kind == "other":
+    if occupant.kind == "other":
         return PanicError(f"{target} is no regular file", hint="Name another place with -o")
-    if found.kind == "file" and not (found.is_own or force):
+    if occupant.kind == "file" and not (occupant.is_own or force):
         return PanicError(
-            f"{target} is there already and would be replaced: {found.what}",
+            f"{target} is there already and would be replaced: {occupant.what}",
             hint="Type the command again with --force to replace it, or name another place with -o",
         )
     return None

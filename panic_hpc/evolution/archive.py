@@ -28,7 +28,7 @@ class Specimen:
 
 
 def archive_of(
-    found: Iterable[Specimen], edges: Sequence[Sequence[float]]
+    specimens: Iterable[Specimen], edges: Sequence[Sequence[float]]
 ) -> Mapping[Cell, Specimen]:
     """Return the best of each cell, by cell; of equals the earliest.
 
@@ -36,7 +36,7 @@ def archive_of(
     above it. What lacks a value or a descriptor is in no cell.
     """
     best: dict[Cell, Specimen] = {}
-    for one in sorted(found, key=lambda one: (one.round, one.place, one.id)):
+    for one in sorted(specimens, key=lambda one: (one.round, one.place, one.id)):
         cell = cell_of(one.descriptors, edges)
         if cell is None or one.fitness is None:
             continue

@@ -38,14 +38,14 @@ def _shifted(report: Report, done: int, total: int) -> Report:
     return lambda now, _: report(done + now, total)
 
 
-def _shard(one: Input, sample: Sample, report: Report) -> Verified:
-    found = verify_file(one.path, sample, report)
+def _shard(source: Input, sample: Sample, report: Report) -> Verified:
+    found = verify_file(source.path, sample, report)
     if found.findings:
         return found
     try:
-        read_source(one)
+        read_source(source)
     except PanicError as error:
-        return _with(found, Finding("M01", str(one.path), error.message, REDO_SHARD))
+        return _with(found, Finding("M01", str(source.path), error.message, REDO_SHARD))
     return found
 
 

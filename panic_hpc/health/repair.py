@@ -13,9 +13,9 @@ from panic_hpc.workspace.workspace import Workspace
 QUARANTINE = "quarantine"
 
 
-def movable(found: Iterable[Inconsistency]) -> list[Path]:
+def movable(inconsistencies: Iterable[Inconsistency]) -> list[Path]:
     """Return the files that a repair would move away, each once."""
-    return list(dict.fromkeys(path for one in found for path in one.quarantine))
+    return list(dict.fromkeys(path for one in inconsistencies for path in one.quarantine))
 
 
 def quarantine(workspace: Workspace, files: Iterable[Path]) -> Path:

@@ -71,37 +71,37 @@ def require_enough(there: Sequence[Input], missing: Sequence[Input], allow_missi
         )
 
 
-def as_missing(one: Input) -> dict[str, Any]:
+def as_missing(source: Input) -> dict[str, Any]:
     """Return what a dataset says of a shard it had to do without."""
-    shard = one.shard
+    shard = source.shard
     return {
-        "experiment": one.experiment,
+        "experiment": source.experiment,
         "stage": shard.stage,
         "index": shard.index,
-        "model": one.model,
+        "model": source.model,
         "first_run": shard.first_run,
         "n_runs": shard.n_runs,
     }
 
 
-def read_source(one: Input) -> Source:
+def read_source(source: Input) -> Source:
     """Return what merge must know of a shard; its header and the arrays read here are verified.
 
     Raises ShardError where the file is damaged, or another shard than its name says.
     """
     # Not checked: its bytes are hashed once, while they are copied.
-    with open_shard(one.path, manifest_key=one.manifest_key, check=False) as file:
-        _require_expected(file, one)
-        kind = kind_of(one.shard.stage)
+    with open_shard(source.path, manifest_key=source.manifest_key, check=False) as file:
+        _require_expected(file, source)
+        kind = kind_of(source.shard.stage)
         return Source(
-            path=str(one.path),
-            experiment=one.experiment,
-            stage=one.shard.stage,
-            index=one.shard.index,
-            model=one.model,
+            path=str(source.path),
+            experiment=source.experiment,
+            stage=source.shard.stage,
+            index=source.shard.index,
+            model=source.model,
             key=file.header_sha256,
             entries=pack(file.entries),
-            first_run=one.shard.first_run,
+            first_run=source.shard.first_run,
             run_keys=file.array("runs/key"),
             digests=file.array("runs/digest"),
             counts={
@@ -118,14 +118,14 @@ def told(header: Mapping[str, Any]) -> str:
     return json.dumps({name: header[name] for name in names}, sort_keys=True)
 
 
-def _require_expected(file: ShardFile, one: Input) -> None:
+def _require_expected(file: ShardFile, source: Input) -> None:
     found = (file.header["stage"], file.header["index"], file.header["model"])
-    wanted = (one.shard.stage, one.shard.index, one.shard.model)
+    wanted = (source.shard.stage, source.shard.index, source.shard.model)
     if found != wanted:
-        raise ManifestError(f"{one.path} is shard {found}, not {wanted}: files changed places")
-    first, count = one.shard.first_run, one.shard.n_runs
+        raise ManifestError(f"{source.path} is shard {found}, not {wanted}: files changed places")
+    first, count = source.shard.first_run, source.shard.n_runs
     if not np.array_equal(file.array("runs/index"), np.arange(first, first + count)):
-        raise ManifestError(f"{one.path} does not hold the {count} runs from {first} on")
+        raise ManifestError(f"{source.path} does not hold the {count} runs from {first} on")
 
 
 @contextmanager

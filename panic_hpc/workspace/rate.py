@@ -18,10 +18,10 @@ class Rate:
     hours_left: float
 
 
-def rates(workspace: Workspace, found: Status) -> dict[str, Rate]:
+def rates(workspace: Workspace, status: Status) -> dict[str, Rate]:
     """Return the rate of every stage that is under way and has a few shards to measure."""
     measured = {}
-    for stage, shards in found.stages.items():
+    for stage, shards in status.stages.items():
         done = [one.shard for one in shards if one.state == "completed"]
         left = len(shards) - sum(one.fraction for one in shards)
         if left and len(done) >= MIN_MEASURED:

@@ -86,11 +86,11 @@ class LocalBackend:
         """Return nothing: what works here says so itself, by its lease."""
         return {}, ""
 
-    def active(self, found: StatusSnapshot, stages: Collection[str]) -> list[str]:
+    def active(self, snapshot: StatusSnapshot, stages: Collection[str]) -> list[str]:
         """Return the pids of workers on this machine, outside of Slurm, that hold a lease."""
         pids = {
             lease.owner.pid
-            for shard, (lease, state) in found.files.leases.items()
+            for shard, (lease, state) in snapshot.files.leases.items()
             if shard.stage in stages
             and state == "held"
             and not lease.owner.slurm.job

@@ -66,15 +66,15 @@ def select(status: Status, stages: Iterable[str], *, retry: bool) -> list[ShardS
 
 
 def _is_to_go(
-    one: ShardStatus, status: Status, chosen: Mapping[ShardId, ShardStatus], *, retry: bool
+    shard: ShardStatus, status: Status, chosen: Mapping[ShardId, ShardStatus], *, retry: bool
 ) -> bool:
-    if one.state == "failed":
-        return retry or one.disk
-    if one.state in TRIED_AGAIN:
-        return one.state == "lost" or not retry
-    if one.state != "waiting":
+    if shard.state == "failed":
+        return retry or shard.disk
+    if shard.state in TRIED_AGAIN:
+        return shard.state == "lost" or not retry
+    if shard.state != "waiting":
         return False
-    sources = [(needed in chosen, status.of(needed)) for needed in one.shard.inputs]
+    sources = [(needed in chosen, status.of(needed)) for needed in shard.shard.inputs]
     return all(going or _is_coming(source) for going, source in sources)
 
 
@@ -88,8 +88,8 @@ def groups(chosen: Iterable[ShardStatus], memory: Mapping[ShardId, int]) -> Iter
     `memory` says what multiplies the profile's, 1 where it says nothing.
     """
 
-    def kind(one: ShardStatus) -> tuple[str, str, int]:
-        return one.shard.stage, one.shard.model, memory.get(one.shard.id, 1)
+    def kind(shard: ShardStatus) -> tuple[str, str, int]:
+        return shard.shard.stage, shard.shard.model, memory.get(shard.shard.id, 1)
 
     order: dict[tuple[str, str, int], list[ShardStatus]] = {}
     for one in chosen:
@@ -140,9 +140,11 @@ def _cut(tasks: Sequence[ArrayTask], size: int) -> Iterator[Sequence[ArrayTask]]
         yield tasks[start : start + size]
 
 
-def _is_placed(one: ShardStatus, status: Status, places: Mapping[ShardId, tuple[int, int]]) -> bool:
+def _is_placed(
+    shard: ShardStatus, status: Status, places: Mapping[ShardId, tuple[int, int]]
+) -> bool:
     """Whether all that `one` needs is there, queued, or in an array before this one."""
-    return all(needed in places or _is_coming(status.of(needed)) for needed in one.shard.inputs)
+    return all(needed in places or _is_coming(status.of(needed)) for needed in shard.shard.inputs)
 
 
 def _array(

@@ -93,9 +93,9 @@ class SlurmBackend:
         except LaunchError as error:
             return queue.queue_of(ledger, None), str(error)
 
-    def active(self, found: StatusSnapshot, stages: Collection[str]) -> list[str]:
+    def active(self, snapshot: StatusSnapshot, stages: Collection[str]) -> list[str]:
         """Return the ids of array tasks and jobs that are still to run or running; pure."""
-        return cancel.active_jobs(found.queue, stages)
+        return cancel.active_jobs(snapshot.queue, stages)
 
     def cancel(self, workspace: Workspace, ids: Sequence[str]) -> None:
         """Cancel these jobs and array tasks, and note it in the ledger."""
@@ -120,16 +120,16 @@ def _script(job: BatchJob, jobs: Sequence[BatchJob], array: PlannedArray) -> str
     return f"{sbatch.script(job)}\n{waits}# sbatch says: {sbatch.verdict(job)}\n"
 
 
-def void_leases(workspace: Workspace, found: StatusSnapshot) -> None:
+def void_leases(workspace: Workspace, snapshot: StatusSnapshot) -> None:
     """Take back the leases of jobs that the scheduler says are over.
 
     A worker on another node cannot see that their processes are gone, and would wait for them to
     fall silent.
     """
-    lost = (one.shard for one in found.status.all() if one.state == "lost")
+    lost = (one.shard for one in snapshot.status.all() if one.state == "lost")
     for shard in lost:
         path = workspace.paths.lease(shard)
-        if shard.id in found.files.leases and (
+        if shard.id in snapshot.files.leases and (
             held := leases.take(path, this_process(), "", is_gone=lambda lease: True)
         ):
             with held:

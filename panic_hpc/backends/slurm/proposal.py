@@ -48,21 +48,21 @@ class PlannedSubmission:
 
 
 def plan_submission(
-    workspace: Workspace, request: SubmitRequest, found: StatusSnapshot
+    workspace: Workspace, request: SubmitRequest, snapshot: StatusSnapshot
 ) -> PlannedSubmission:
     """Return what to submit now."""
     cluster, stages = request.cluster, request.stages or tuple(workspace.stages)
-    chosen = select(found.status, stages, retry=request.retry)
-    more = retry_policy.memory_factors(found, cluster) if request.retry else {}
-    failures = retry_policy.shard_failures(found, more) if request.retry else ()
+    chosen = select(snapshot.status, stages, retry=request.retry)
+    more = retry_policy.memory_factors(snapshot, cluster) if request.retry else {}
+    failures = retry_policy.shard_failures(snapshot, more) if request.retry else ()
     planned = arrays(
-        groups(chosen, more), found.status, _per_job(cluster, stages), _limits(cluster)
+        groups(chosen, more), snapshot.status, _per_job(cluster, stages), _limits(cluster)
     )
     return PlannedSubmission(
         arrays=tuple(planned),
         cost=total_cost(cluster, planned),
         exclude=() if request.any_node else retry_policy.bad_nodes(failures),
-        never=tuple(never_satisfied(found)),
+        never=tuple(never_satisfied(snapshot)),
         walltimes=tuple(_walltimes(workspace, request, dict.fromkeys(a.stage for a in planned))),
     )
 
@@ -103,9 +103,9 @@ def total_cost(cluster: Cluster, planned: Sequence[PlannedArray]) -> AllocationC
     return sum(parts, start=AllocationCost(0.0, 0.0))
 
 
-def never_satisfied(found: StatusSnapshot) -> Iterator[str]:
+def never_satisfied(snapshot: StatusSnapshot) -> Iterator[str]:
     """Yield the ids of queued jobs that wait for something that has failed."""
-    yield from sorted({e.job for e in found.queue.values() if e.is_active and e.reason == NEVER})
+    yield from sorted({e.job for e in snapshot.queue.values() if e.is_active and e.reason == NEVER})
 
 
 def jobs_of(

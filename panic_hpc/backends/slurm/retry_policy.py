@@ -76,14 +76,16 @@ def died_of_memory(
     return any(word in log.lower() for word in KILLED_FOR_MEMORY)
 
 
-def memory_factors(found: StatusSnapshot, cluster: Cluster) -> Mapping[ShardId, int]:
+def memory_factors(snapshot: StatusSnapshot, cluster: Cluster) -> Mapping[ShardId, int]:
     """Return what multiplies the profile's memory for each shard that died of memory."""
-    latest = latest_array_tasks(found.ledger)
+    latest = latest_array_tasks(snapshot.ledger)
     factors = {}
-    for shard in _ended_badly(found):
+    for shard in _ended_badly(snapshot):
         task = latest.get(shard)
         log = "".join(log_tail(path) for path in log_paths(*task)) if task else ""
-        if died_of_memory(shard, found.files.failures.get(shard), found.queue.get(shard), log):
+        if died_of_memory(
+            shard, snapshot.files.failures.get(shard), snapshot.queue.get(shard), log
+        ):
             asked = task[0].options.get("mem_gb") if task else None
             factors[shard] = memory_factor(asked, cluster.stage(shard.stage).mem_gb)
     return factors
@@ -100,15 +102,19 @@ def memory_factor(asked_gb: float | None, profile_gb: float | None) -> int:
     return max(1, math.ceil(MORE_MEMORY * asked_gb / profile_gb))
 
 
-def shard_failures(found: StatusSnapshot, out_of_memory: Collection[ShardId]) -> list[ShardFailure]:
+def shard_failures(
+    snapshot: StatusSnapshot, out_of_memory: Collection[ShardId]
+) -> list[ShardFailure]:
     """Return the bad ends of failed and lost shards that a node may be to blame for."""
-    leases_of = {shard: lease for shard, (lease, _) in found.files.leases.items()}
+    leases_of = {shard: lease for shard, (lease, _) in snapshot.files.leases.items()}
     return [
-        shard_failure(found.files.failures.get(shard), leases_of.get(shard), found.queue.get(shard))
-        for shard in _ended_badly(found)
+        shard_failure(
+            snapshot.files.failures.get(shard), leases_of.get(shard), snapshot.queue.get(shard)
+        )
+        for shard in _ended_badly(snapshot)
         if shard not in out_of_memory
     ]
 
 
-def _ended_badly(found: StatusSnapshot) -> list[ShardId]:
-    return [one.shard.id for one in found.status.all() if one.state in ("failed", "lost")]
+def _ended_badly(snapshot: StatusSnapshot) -> list[ShardId]:
+    return [one.shard.id for one in snapshot.status.all() if one.state in ("failed", "lost")]

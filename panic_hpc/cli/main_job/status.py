@@ -64,36 +64,36 @@ def status(
         say(f"\n{clock.utc().astimezone():%H:%M:%S}")
 
 
-def _show(workspace: "Workspace", found: "Status", *, as_json: bool) -> None:
+def _show(workspace: "Workspace", status: "Status", *, as_json: bool) -> None:
     from panic_hpc.worker.stopper import halt_reason
     from panic_hpc.workspace.rate import rates
 
     if as_json:
-        return say_json(to_json(workspace, found))
-    _say_rows(_table(found, rates(workspace, found)))
-    for one in _worth_telling(found):
+        return say_json(to_json(workspace, status))
+    _say_rows(_table(status, rates(workspace, status)))
+    for one in _worth_telling(status):
         progress = f" {one.done}/{one.total}" if one.total else ""
         say(f"{one.name}  {one.state}{progress}  {one.detail}")
         if one.hint:
             warn(f"    {one.hint}")
-    for line in _pending(found):
+    for line in _pending(status):
         say(line)
     for name in workspace.manifest.not_repeatable:
         say(f"{name}: {NOT_REPEATABLE}")
     if reason := halt_reason(workspace.paths.halt, clock.now()):
         warn(f"{reason}: workers leave at once until `submit` or `retry` withdraws that")
-    say(_next_line(found))
+    say(_next_line(status))
     return None
 
 
-def _table(found: "Status", measured: Mapping[str, "Rate"]) -> list[list[str]]:
+def _table(status: "Status", measured: Mapping[str, "Rate"]) -> list[list[str]]:
     from panic_hpc.workspace.status import STATES
 
     rows = [["stage", *STATES, "done", "left"]]
-    for stage, shards in found.stages.items():
+    for stage, shards in status.stages.items():
         if not shards:
             continue
-        counts = found.counts(stage)
+        counts = status.counts(stage)
         share = sum(one.fraction for one in shards) / len(shards)
         numbers = [str(counts[state] or "-") for state in STATES]
         rows.append([stage, *numbers, f"{share:.0%}", _left(measured.get(stage))])
@@ -158,25 +158,25 @@ def _clock(hours: float) -> str:
     return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}" if hours else "-"
 
 
-def _worth_telling(found: "Status") -> Sequence["ShardStatus"]:
+def _worth_telling(status: "Status") -> Sequence["ShardStatus"]:
     """Return the shards a person would ask about: failed, lost, not whole, then the running."""
-    bad = [one for one in found.all() if one.state in ("failed", "lost") or one.hint]
-    partial = [one for one in found.all() if one.state == "completed" and one.detail]
-    running = [one for one in found.all() if one.running and one not in bad]
+    bad = [one for one in status.all() if one.state in ("failed", "lost") or one.hint]
+    partial = [one for one in status.all() if one.state == "completed" and one.detail]
+    running = [one for one in status.all() if one.running and one not in bad]
     return bad[:SHOWN] + partial[:SHOWN] + running[:SHOWN]
 
 
-def _pending(found: "Status") -> list[str]:
+def _pending(status: "Status") -> list[str]:
     """Return why jobs that do not run yet do not, a line a stage and reason."""
-    waiting = [one for one in found.all() if one.state == "submitted" and not one.running]
+    waiting = [one for one in status.all() if one.state == "submitted" and not one.running]
     counts = Counter((one.shard.stage, one.detail) for one in waiting)
     return [f"{stage}: {number} {detail}" for (stage, detail), number in counts.items()]
 
 
-def _next_line(found: "Status") -> str:
-    counts = [found.counts(stage) for stage in found.stages]
+def _next_line(status: "Status") -> str:
+    counts = [status.counts(stage) for stage in status.stages]
     total = {name: sum(count[name] for count in counts) for name in ("failed", "lost", "submitted")}
-    if found.is_complete:
+    if status.is_complete:
         return "Everything is completed."
     if total["submitted"]:
         return f"{counted(total['submitted'], 'shard')} submitted; look again later, or --watch."
@@ -185,39 +185,39 @@ def _next_line(found: "Status") -> str:
     return "Type `panic-hpc submit` to go on."
 
 
-def to_json(workspace: "Workspace", found: "Status") -> dict[str, Any]:
+def to_json(workspace: "Workspace", status: "Status") -> dict[str, Any]:
     """Return the status as one JSON value: counts a stage, and every shard that is not idle."""
     return {
         "experiment": str(workspace.paths.root),
         "manifest": workspace.manifest.key,
-        "complete": found.is_complete,
+        "complete": status.is_complete,
         "not_repeatable": list(workspace.manifest.not_repeatable),
-        "stages": {stage: dict(found.counts(stage)) for stage in found.stages},
+        "stages": {stage: dict(status.counts(stage)) for stage in status.stages},
         "shards": [
             _shard_json(one)
-            for one in found.all()
+            for one in status.all()
             if one.state not in ("completed", "waiting")
             or (one.state == "completed" and one.detail)
         ],
     }
 
 
-def _shard_json(one: "ShardStatus") -> dict[str, Any]:
+def _shard_json(shard: "ShardStatus") -> dict[str, Any]:
     return {
-        "shard": one.name,
-        "state": one.state,
-        "detail": one.detail,
-        "job": one.job,
-        "running": one.running,
-        "done": one.done,
-        "total": one.total,
+        "shard": shard.name,
+        "state": shard.state,
+        "detail": shard.detail,
+        "job": shard.job,
+        "running": shard.running,
+        "done": shard.done,
+        "total": shard.total,
     }
 
 
-def _explain(workspace: "Workspace", found: "Status", name: str) -> None:
+def _explain(workspace: "Workspace", status: "Status", name: str) -> None:
     from panic_hpc.backends.status_query import explain, parse_shard
 
-    one = found.of(parse_shard(workspace, name))
+    one = status.of(parse_shard(workspace, name))
     say(f"{one.name} is {one.state}" + (f": {one.detail}" if one.detail else ""))
     for line in explain(workspace, one):
         say(f"  {line}")

@@ -24,7 +24,9 @@ def show_series(directory: Place, as_json: Json = False) -> None:
     tell_series(directory, plan, history(directory, plan), as_json)
 
 
-def tell_series(root: Path, plan: "SeriesPlan", found: "list[Generation]", as_json: bool) -> None:
+def tell_series(
+    root: Path, plan: "SeriesPlan", generations: "list[Generation]", as_json: bool
+) -> None:
     """Print rounds, the best individual, and what to type next; or all of it as JSON."""
     from panic_hpc.disk.files import without_nan
     from panic_hpc.evolution.by_jobs import last_cluster, stop_of
@@ -32,14 +34,14 @@ def tell_series(root: Path, plan: "SeriesPlan", found: "list[Generation]", as_js
     from panic_hpc.evolution.progress import summaries
     from panic_hpc.evolution.rounds import GenerationPaths
 
-    rounds = summaries(found, plan.population.chromosomes)
+    rounds = summaries(generations, plan.population.chromosomes)
     if as_json:
         own = [without_nan(asdict(one)) for one in rounds]
         say_json({"measure": plan.series.measure, "rank": plan.series.rank, "rounds": own})
         return
     if rounds:
         _print(plan, rounds)
-        _print_best(plan, found)
+        _print_best(plan, generations)
     if stop := stop_of(root):
         warn(f"Jobs have stopped in round {stop.round}: {one_line(stop.why)}")
     n_left = plan.series.rounds - len(rounds)

@@ -44,15 +44,17 @@ class Way(NamedTuple):
     weights: NDArray[np.float32] | None
 
 
-def way_of(one: Prototype, passed: int, settings: SteeringSettings) -> Way:
+def way_of(prototype: Prototype, passed: int, settings: SteeringSettings) -> Way:
     """Return the way from one class to the other; pure."""
-    source, target = one.means[::-1, passed] if settings.reverse else one.means[:, passed]
+    source, target = (
+        prototype.means[::-1, passed] if settings.reverse else prototype.means[:, passed]
+    )
     step, sign = target - source, -1.0 if settings.reverse else 1.0
     weights = None
     if settings.gate == "euclidean":
-        weights = -step / np.float32(max(float(one.spread[passed]), 1e-12))
+        weights = -step / np.float32(max(float(prototype.spread[passed]), 1e-12))
     elif settings.gate == "mahalanobis":
-        weights = np.float32(sign) * one.weights[passed]
+        weights = np.float32(sign) * prototype.weights[passed]
     return Way(step, (source + target) / 2, weights)
 
 

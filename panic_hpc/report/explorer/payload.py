@@ -38,15 +38,15 @@ def packed(maps: Sequence[StateMap]) -> str:
     return _compressed(b"".join(parts))
 
 
-def about_map(one: StateMap) -> dict[str, Any]:
+def about_map(states: StateMap) -> dict[str, Any]:
     """Return what the page says of a map, and how many points it has."""
     return {
-        "model": one.model,
-        "modality": one.modality,
-        "points": len(one.run),
-        "states": one.n_states,
-        "farthest": round(one.farthest, 4),
-        "shares": [round(share, 4) for share in one.shares],
+        "model": states.model,
+        "modality": states.modality,
+        "points": len(states.run),
+        "states": states.n_states,
+        "farthest": round(states.farthest, 4),
+        "shares": [round(share, 4) for share in states.shares],
     }
 
 

@@ -39,36 +39,38 @@ class StateMap:
     n_states: int
 
 
-def state_map(found: TrajectorySet, runs: NDArray[np.int64], most: int) -> StateMap:
+def state_map(trajectories: TrajectorySet, runs: NDArray[np.int64], most: int) -> StateMap:
     """Return at most about `most` states of those runs, every n-th of each, as points.
 
     Components are of unit vectors, by the covariance of at most 20,000 of them; a component's sign
     is that which makes its largest weight positive. States that are not finite are left out.
     """
-    sample = every_nth(found, runs, most)
-    run, rows, first = sample.runs, sample.rows, found.starts[sample.runs]
-    mean, axes, shares = _principal(found, rows)
+    sample = every_nth(trajectories, runs, most)
+    run, rows, first = sample.runs, sample.rows, trajectories.starts[sample.runs]
+    mean, axes, shares = _principal(trajectories, rows)
     places = np.empty((len(rows), 2))
     away = np.empty(len(rows))
     for part in _parts(len(rows)):
-        vectors = unit_rows(found.vectors[rows[part]])
-        begun = unit_rows(found.vectors[first[part]])
+        vectors = unit_rows(trajectories.vectors[rows[part]])
+        begun = unit_rows(trajectories.vectors[first[part]])
         places[part] = (vectors - mean) @ axes
         away[part] = 1 - np.einsum("ij,ij->i", vectors, begun)
     known = np.isfinite(places).all(1) & np.isfinite(away)
     run, rows, places, away = run[known], rows[known], places[known], away[known]
     farthest = float(away.max(initial=0.0)) or 1.0
-    steps = rows - found.starts[run] if found.steps is None else found.steps[rows]
+    steps = (
+        rows - trajectories.starts[run] if trajectories.steps is None else trajectories.steps[rows]
+    )
     return StateMap(
-        model=found.model,
-        modality=found.modality,
+        model=trajectories.model,
+        modality=trajectories.modality,
         run=run,
         step=np.asarray(steps, np.int64),
         places=_quantised(places),
         away=np.asarray(np.round(np.clip(away / farthest, 0, 1) * HIGHEST), np.uint16),
         farthest=farthest,
         shares=shares,
-        n_states=int(found.lengths.sum()),
+        n_states=int(trajectories.lengths.sum()),
     )
 
 
@@ -78,16 +80,16 @@ def shown_runs(n_runs: int) -> NDArray[np.int64]:
 
 
 def _principal(
-    found: TrajectorySet, rows: NDArray[np.int64]
+    trajectories: TrajectorySet, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float]]:
     """Return mean (D,), two axes (D, 2), and the share of the variance along each."""
     from scipy.linalg import eigh
 
-    d = found.n_dimensions
+    d = trajectories.n_dimensions
     sample = rows[:: max(1, -(-len(rows) // FITTED_ROWS))]
     total, squares, count = np.zeros(d), np.zeros((d, d)), 0
     for part in _parts(len(sample)):
-        vectors = unit_rows(found.vectors[sample[part]]).astype(np.float64)
+        vectors = unit_rows(trajectories.vectors[sample[part]]).astype(np.float64)
         vectors = vectors[np.isfinite(vectors).all(1)]
         total += vectors.sum(0)
         squares += vectors.T @ vectors

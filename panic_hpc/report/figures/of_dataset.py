@@ -29,13 +29,13 @@ def figures_of(dataset: "Dataset") -> Iterator[Figure]:
         yield from entropies(dataset, model)
 
 
-def drift(found: TrajectorySet) -> Figure:
+def drift(trajectories: TrajectorySet) -> Figure:
     """Return the distance from each run's first state by step, with that of strangers beside it.
 
     The null band is where states of runs with other prompts lie from a first state: as far as a
     run can be from its beginning once that is forgotten.
     """
-    chosen = found.select(spread_places(found.n_runs, MOST_RUNS))
+    chosen = trajectories.select(spread_places(trajectories.n_runs, MOST_RUNS))
     rows = []
     for network in dict.fromkeys(chosen.labels.network.tolist()):
         own = chosen.select(chosen.labels.network == network)
@@ -52,10 +52,10 @@ def drift(found: TrajectorySet) -> Figure:
     )
     table = ResultTable.of_rows("drift", "state of a network", columns, rows)
     spec = FigureSpec(
-        name=f"drift-{found.model}",
+        name=f"drift-{trajectories.model}",
         table="drift",
         form="lines",
-        title=f"How far runs are from their beginning, in {found.model}",
+        title=f"How far runs are from their beginning, in {trajectories.model}",
         caption="Median and quartiles over runs. Grey: how far apart first states of runs with "
         "different prompts are; a run that gets there is as far from its beginning as a stranger.",
         x="state",
@@ -69,14 +69,14 @@ def drift(found: TrajectorySet) -> Figure:
     return spec, table
 
 
-def _drift_rows(found: TrajectorySet, network: str) -> list[tuple[object, ...]]:
-    most = int(found.lengths.max(initial=0))
+def _drift_rows(trajectories: TrajectorySet, network: str) -> list[tuple[object, ...]]:
+    most = int(trajectories.lengths.max(initial=0))
     every = max(1, most // MOST_STEPS)
-    distances = np.full((found.n_runs, len(range(0, most, every))), np.nan)
-    for run in range(found.n_runs):
-        states = unit_rows(found.of_run(run)[::every])
+    distances = np.full((trajectories.n_runs, len(range(0, most, every))), np.nan)
+    for run in range(trajectories.n_runs):
+        states = unit_rows(trajectories.of_run(run)[::every])
         distances[run, : len(states)] = 1 - states @ states[0] if len(states) else []
-    low, high = _between_strangers(found)
+    low, high = _between_strangers(trajectories)
     rows: list[tuple[object, ...]] = []
     for place, column in enumerate(distances.T):
         known = column[np.isfinite(column)]
@@ -87,12 +87,12 @@ def _drift_rows(found: TrajectorySet, network: str) -> list[tuple[object, ...]]:
     return rows
 
 
-def _between_strangers(found: TrajectorySet) -> tuple[float, float]:
-    begun = np.flatnonzero(found.lengths > 0)[:400]
+def _between_strangers(trajectories: TrajectorySet) -> tuple[float, float]:
+    begun = np.flatnonzero(trajectories.lengths > 0)[:400]
     if len(begun) < 2:
         return np.nan, np.nan
-    first = unit_rows(found.vectors[found.starts[begun]])
-    prompts = found.labels.prompt[begun]
+    first = unit_rows(trajectories.vectors[trajectories.starts[begun]])
+    prompts = trajectories.labels.prompt[begun]
     apart = (1 - first @ first.T)[prompts[:, None] != prompts[None, :]]
     apart = apart[np.isfinite(apart)]
     if not len(apart):

@@ -71,14 +71,14 @@ class DiagramsJob:
         lacking = set(range(len(self._clouds.indices))) - self._done
         return {position: self._clouds.size(position) for position in lacking}
 
-    def _take(self, cloud: RunCloud, found: Diagram, is_alone: bool) -> None:
-        self._slowest = max(self._slowest, found.elapsed)
-        if had_the_job(found, clock.now() - self._began):
-            self._journal.append({"position": cloud.position, "attempt": found.stopped_by})
-        if is_final(found, self._attempts(cloud.position), is_alone=is_alone):
-            self._journal.append(*recorded(cloud.position, found))
+    def _take(self, cloud: RunCloud, diagram: Diagram, is_alone: bool) -> None:
+        self._slowest = max(self._slowest, diagram.elapsed)
+        if had_the_job(diagram, clock.now() - self._began):
+            self._journal.append({"position": cloud.position, "attempt": diagram.stopped_by})
+        if is_final(diagram, self._attempts(cloud.position), is_alone=is_alone):
+            self._journal.append(*recorded(cloud.position, diagram))
             self._done.add(cloud.position)
-        elif found.stopped_by == "memory":
+        elif diagram.stopped_by == "memory":
             self._too_large.add(cloud.position)
         if self._pace.is_due():
             self._journal.commit()

@@ -146,16 +146,16 @@ def _computed(cloud: RunCloud, settings: DiagramSettings, stops: SafetyStops) ->
 
 
 def _with_surrogates(
-    found: Diagram, cloud: RunCloud, settings: DiagramSettings, stops: SafetyStops
+    diagram: Diagram, cloud: RunCloud, settings: DiagramSettings, stops: SafetyStops
 ) -> Diagram:
     """Return `found` with its null models; their failure is told and spoils nothing else."""
     try:
-        return replace(found, surrogates=_surrogates(cloud, settings, stops))
+        return replace(diagram, surrogates=_surrogates(cloud, settings, stops))
     except _StoppedError as error:
         reason = f"null models stopped by {error}"
-        return replace(found, status="incomplete", reason=reason, stopped_by=str(error))
+        return replace(diagram, status="incomplete", reason=reason, stopped_by=str(error))
     except Exception as error:
-        return replace(found, reason=f"{found.reason}\nnull models: {reason_of(error)}".strip())
+        return replace(diagram, reason=f"{diagram.reason}\nnull models: {reason_of(error)}".strip())
 
 
 def _surrogates(

@@ -31,19 +31,19 @@ def safety_stops(deadline: float | None, memory_bytes: int | None, n_processes: 
     return SafetyStops(deadline, max(1, int(share)))
 
 
-def had_the_job(found: Diagram, job_seconds: float) -> bool:
+def had_the_job(diagram: Diagram, job_seconds: float) -> bool:
     """Whether a diagram stopped by the deadline had been at work for nearly all of `job_seconds`.
 
     The first attempt may begin late in a job; the next job begins with it, longest first.
     """
-    return found.stopped_by == "deadline" and found.elapsed >= WHOLE * job_seconds
+    return diagram.stopped_by == "deadline" and diagram.elapsed >= WHOLE * job_seconds
 
 
-def is_final(found: Diagram, attempts: int, *, is_alone: bool) -> bool:
+def is_final(diagram: Diagram, attempts: int, *, is_alone: bool) -> bool:
     """Whether a diagram goes on record as it is; `attempts` were made by jobs it had to itself."""
-    if found.stopped_by == "deadline":
+    if diagram.stopped_by == "deadline":
         return attempts >= ATTEMPTS
-    return found.stopped_by != "memory" or is_alone
+    return diagram.stopped_by != "memory" or is_alone
 
 
 def remark(reasons: Collection[str], n_runs: int) -> str:

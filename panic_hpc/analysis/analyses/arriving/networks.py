@@ -95,12 +95,12 @@ DISPLACEMENT = (
 )
 
 
-def analyse_networks(found: TrajectorySet, settings: NetworksSettings) -> AnalysisResult:
+def analyse_networks(trajectories: TrajectorySet, settings: NetworksSettings) -> AnalysisResult:
     """Measure each network by distances alone: no clusters, no projection."""
-    present = found.lengths > 0
+    present = trajectories.lengths > 0
     if not present.any():
         return refused("networks", "no run has a state")
-    chosen = found.select(present)
+    chosen = trajectories.select(present)
     rows, course, curves, not_done, statements = [], [], [], [], []
     for name, own in networks_of(chosen):
         dynamics = network_dynamics(own, settings.level)
@@ -250,10 +250,10 @@ def _summary(rows: list[dict[str, Any]]) -> Statement:
                      n=max(row["prompts"] for row in rows), replication="prompts")  # fmt: skip
 
 
-def answer(found: AnalysisResult) -> Statement | None:
+def answer(result: AnalysisResult) -> Statement | None:
     """Return how many networks forget, and how much of the prompt is left in all of them."""
-    counts = overall(found)
-    left = [one.value for one in found.statements if one.subject and one.value == one.value]
+    counts = overall(result)
+    left = [one.value for one in result.statements if one.subject and one.value == one.value]
     if counts is None or not left:
         return counts
     told = f"{min(left):.0%} to {max(left):.0%} of what sets strangers apart is left of it"

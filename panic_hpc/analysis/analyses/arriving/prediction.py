@@ -76,10 +76,10 @@ class PredictionSettings(AnalysisSettings):
     folds: int = Field(default=10, ge=2)
 
 
-def analyse_prediction(found: TrajectorySet, settings: PredictionSettings) -> AnalysisResult:
+def analyse_prediction(trajectories: TrajectorySet, settings: PredictionSettings) -> AnalysisResult:
     """Predict the last tenth of each run from its prompt and its first states."""
     gathered = Findings()
-    there = found.select(found.lengths > 1)
+    there = trajectories.select(trajectories.lengths > 1)
     if there.n_runs == 0:
         return refused("prediction", "no run has two states: nothing lies between start and end")
     own = there.select(time_grid(there.n_runs, settings.most_runs))
@@ -241,10 +241,10 @@ def _transferred(
     ]
 
 
-def _answer_first(found: AnalysisResult) -> Statement | None:
+def _answer_first(result: AnalysisResult) -> Statement | None:
     """Return what is told from a tenth of the run, else from the prompt alone."""
-    subjects = [one.subject for one in found.statements if one.subject.startswith("from")]
-    return about(*reversed(subjects))(found)
+    subjects = [one.subject for one in result.statements if one.subject.startswith("from")]
+    return about(*reversed(subjects))(result)
 
 
 PLUGINS = (

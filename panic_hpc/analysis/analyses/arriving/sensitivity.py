@@ -68,13 +68,15 @@ class SensitivitySettings(AnalysisSettings):
     early_states: int = Field(default=60, ge=8)
 
 
-def analyse_sensitivity(found: TrajectorySet, settings: SensitivitySettings) -> AnalysisResult:
+def analyse_sensitivity(
+    trajectories: TrajectorySet, settings: SensitivitySettings
+) -> AnalysisResult:
     """Compare twins, wordings and strangers at matched states, network by network."""
     gathered = Findings()
     curves: list[tuple[object, ...]] = []
     shares: list[tuple[object, ...]] = []
     exponents: list[tuple[object, ...]] = []
-    for name, own in networks_of(found):
+    for name, own in networks_of(trajectories):
         with gathered.part("sensitivity", name):
             grid = time_grid(int(own.lengths.max()), settings.most_states)
             units, replication = _units(own)
@@ -95,7 +97,7 @@ def analyse_sensitivity(found: TrajectorySet, settings: SensitivitySettings) -> 
         ResultTable.of_rows("shares", "network and what differs", _SHARES, shares),
         ResultTable.of_rows("exponents", "network", _EXPONENTS, exponents),
     ]
-    return gathered.result(tables, units_of(found.labels))
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
 def _units(own: TrajectorySet) -> tuple[np.ndarray, str]:

@@ -50,36 +50,41 @@ class ComponentSettings(AnalysisSettings):
     """What the analysis can be told; `draws` are of the estimator's distribution."""
 
 
-def analyse_components(found: TrajectorySet, settings: ComponentSettings) -> AnalysisResult:
+def analyse_components(trajectories: TrajectorySet, settings: ComponentSettings) -> AnalysisResult:
     """Deal the variance of numbers of runs, and of their places, out to crossed effects."""
     gathered = Findings()
     rows: list[tuple[object, ...]] = []
-    for name, unit, values in _outcomes(found):
+    for name, unit, values in _outcomes(trajectories):
         with gathered.part(name):
             dealt = variance_components(
-                values, _labels(found.labels), TERMS, level=settings.level, draws=settings.draws,
-                seed=settings.seed,
+                values, _labels(trajectories.labels), TERMS, level=settings.level,
+                draws=settings.draws, seed=settings.seed,
             )  # fmt: skip
             rows += [_row(name, unit, one, dealt.n_runs) for one in dealt.rows]
             for term, why in dealt.unresolved.items():
                 gathered.lack(f"part of {term}", why, name)
             _say(name, dealt, settings.level, gathered)
     table = ResultTable.of_rows("components", "term of an outcome", _COLUMNS, rows)
-    return gathered.result([table], units_of(found.labels))
+    return gathered.result([table], units_of(trajectories.labels))
 
 
-def _outcomes(found: TrajectorySet) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
+def _outcomes(trajectories: TrajectorySet) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
     """Yield (name, unit, a number a run, or a vector) of what is dealt out."""
-    numbers = run_numbers(found)
+    numbers = run_numbers(trajectories)
     for one in QUANTITIES:
         yield one.name, one.unit, numbers[one.name]
-    yield PLACE, "cosine distance", mean_directions(found, 0.5, 1.0)
-    if found.texts is not None:
-        lengths = [_words(found.texts(run)) for run in range(found.n_runs)]
+    yield PLACE, "cosine distance", mean_directions(trajectories, 0.5, 1.0)
+    if trajectories.texts is not None:
+        lengths = [_words(trajectories.texts(run)) for run in range(trajectories.n_runs)]
         yield "words", "words", np.array(lengths)
-    if found.dataset is not None and found.model in found.dataset.models_of(DIAGRAMS):
+    if trajectories.dataset is not None and trajectories.model in trajectories.dataset.models_of(
+        DIAGRAMS
+    ):
         entropies = np.array(
-            [found.dataset.entropy(run, found.model) for run in range(found.n_runs)]
+            [
+                trajectories.dataset.entropy(run, trajectories.model)
+                for run in range(trajectories.n_runs)
+            ]
         )
         for dimension, column in enumerate(entropies.T):
             yield f"entropy_H{dimension}", "nat", column

@@ -32,24 +32,24 @@ _COLUMNS = (
 )
 
 
-def analyse_drift_shares(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisResult:
+def analyse_drift_shares(trajectories: TrajectorySet, settings: AnalysisSettings) -> AnalysisResult:
     """Deal the variance of the distance from the first state out to the parts of the system."""
     gathered = Findings()
     rows: list[tuple[object, ...]] = []
     for moment, share in MOMENTS.items():
         with gathered.part(moment):
-            drift = _drift(found, share)
-            rows += _rows(found, moment, drift, settings, gathered)
+            drift = _drift(trajectories, share)
+            rows += _rows(trajectories, moment, drift, settings, gathered)
     table = ResultTable.of_rows("drift_shares", "part at a moment", _COLUMNS, rows)
-    return gathered.result([table], units_of(found.labels))
+    return gathered.result([table], units_of(trajectories.labels))
 
 
-def _drift(found: TrajectorySet, share: float) -> NDArray[np.float64]:
+def _drift(trajectories: TrajectorySet, share: float) -> NDArray[np.float64]:
     """Return (runs,) cosine distance of the state at a share of each run from its first."""
-    drift = np.full(found.n_runs, np.nan)
-    for run in np.flatnonzero(found.lengths > 1).tolist():
-        last = max(1, round(share * int(found.lengths[run])) - 1)
-        first, state = unit_rows(found.of_run(run)[[0, last]])
+    drift = np.full(trajectories.n_runs, np.nan)
+    for run in np.flatnonzero(trajectories.lengths > 1).tolist():
+        last = max(1, round(share * int(trajectories.lengths[run])) - 1)
+        first, state = unit_rows(trajectories.of_run(run)[[0, last]])
         drift[run] = 1.0 - float(first @ state)
     if not np.isfinite(drift).any():
         raise AnalysisError("no run has two finite states")
@@ -57,14 +57,14 @@ def _drift(found: TrajectorySet, share: float) -> NDArray[np.float64]:
 
 
 def _rows(
-    found: TrajectorySet,
+    trajectories: TrajectorySet,
     moment: str,
     drift: NDArray[np.float64],
     settings: AnalysisSettings,
     gathered: Findings,
 ) -> list[tuple[object, ...]]:
     names = ("captioner", "generator", "prompt", "network")
-    labels = {name: getattr(found.labels, name) for name in names}
+    labels = {name: getattr(trajectories.labels, name) for name in names}
     dealt = variance_components(
         drift, labels, TERMS, level=settings.level, draws=settings.draws, seed=settings.seed
     )

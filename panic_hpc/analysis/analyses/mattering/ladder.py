@@ -39,9 +39,9 @@ class LadderSettings(AnalysisSettings):
     most_states: int = Field(default=20, ge=1)
 
 
-def analyse_ladder(found: TrajectorySet, settings: LadderSettings) -> AnalysisResult:
+def analyse_ladder(trajectories: TrajectorySet, settings: LadderSettings) -> AnalysisResult:
     """Compare runs that differ in exactly one thing with those that differ in nothing."""
-    there = found.select(found.lengths > 0)
+    there = trajectories.select(trajectories.lengths > 0)
     if there.n_runs == 0:
         return refused("ladder", "no run has any state")
     gathered = Findings()
@@ -108,11 +108,11 @@ def _say(rungs: list[Rung], n_prompts: int, level: float, gathered: Findings) ->
         )  # fmt: skip
 
 
-def _answer(found: AnalysisResult) -> Statement | None:
+def _answer(result: AnalysisResult) -> Statement | None:
     """Return which single part sets runs farthest apart."""
-    told = found.statements
+    told = result.statements
     single = [one for one in told if one.subject != "twins" and _AND not in one.subject]
-    return greatest(replace(found, statements=single))
+    return greatest(replace(result, statements=single))
 
 
 PLUGINS = (

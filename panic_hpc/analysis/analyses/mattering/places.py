@@ -47,12 +47,12 @@ _UNITS = {"generator": "network and prompt", "captioner": "network and prompt", 
 """Runs of a network and prompt share whatever that pair does, so that they move together."""
 
 
-def analyse_places(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisResult:
+def analyse_places(trajectories: TrajectorySet, settings: AnalysisSettings) -> AnalysisResult:
     """Permute whole units among the levels of generator, captioner and prompt."""
     gathered = Findings()
     rows: list[tuple[object, ...]] = []
     with gathered.part("places"):
-        places, kept = _reduced(mean_directions(found, 0.5, 1.0))
+        places, kept = _reduced(mean_directions(trajectories, 0.5, 1.0))
         if kept < 0.999:
             gathered.lack(
                 "places in all dimensions",
@@ -60,18 +60,18 @@ def analyse_places(found: TrajectorySet, settings: AnalysisSettings) -> Analysis
             )
         for part, within in _WITHIN.items():
             with gathered.part(part):
-                column = getattr(found.labels, part)
+                column = getattr(trajectories.labels, part)
                 if len(set(column.tolist())) < 2:
                     raise AnalysisError(f"there is one {part} only")
                 compared = compare_groups(
-                    places, column, units=_units(found.labels, part),
-                    strata=_crossed(found.labels, within), permutations=settings.draws,
+                    places, column, units=_units(trajectories.labels, part),
+                    strata=_crossed(trajectories.labels, within), permutations=settings.draws,
                     seed=settings.seed,
                 )  # fmt: skip
                 rows.append(_row(part, compared))
                 _say(part, compared, gathered)
     table = ResultTable.of_rows("places", "part of the system", _COLUMNS, rows)
-    return gathered.result([table], units_of(found.labels))
+    return gathered.result([table], units_of(trajectories.labels))
 
 
 def _reduced(places: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:

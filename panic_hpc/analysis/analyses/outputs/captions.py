@@ -63,34 +63,36 @@ class CaptionSettings(AnalysisSettings):
     most_states: int = Field(default=60, ge=1)
 
 
-def analyse_captions(found: TrajectorySet, settings: CaptionSettings) -> AnalysisResult:
+def analyse_captions(trajectories: TrajectorySet, settings: CaptionSettings) -> AnalysisResult:
     """Count words of texts, network by network, and what models cut off."""
-    if found.texts is None or not found.lengths.any():
+    if trajectories.texts is None or not trajectories.lengths.any():
         return refused("captions", "there are no texts")
     gathered = Findings()
-    grid = time_grid(int(found.lengths.max()), settings.most_states)
-    texts = [_texts_at(found, run, grid) for run in range(found.n_runs)]
-    networks, states = _lengths(found, texts, grid, settings, gathered)
+    grid = time_grid(int(trajectories.lengths.max()), settings.most_states)
+    texts = [_texts_at(trajectories, run, grid) for run in range(trajectories.n_runs)]
+    networks, states = _lengths(trajectories, texts, grid, settings, gathered)
     left: list[tuple[object, ...]] = []
     with gathered.part("what is left of the prompt's words"):
-        kept = words_left(texts, found.labels.prompt.tolist())
+        kept = words_left(texts, trajectories.labels.prompt.tolist())
         left = _left(kept, grid, settings, gathered)
     tables = [
         ResultTable.of_rows("captions", "network", _NETWORKS, networks),
         ResultTable.of_rows("lengths", "state of a network", _STATES, states),
         ResultTable.of_rows("words_left", "state", _LEFT, left),
-        ResultTable.of_rows("flags", "modality of a network", _FLAGS, _flags(found, gathered)),
+        ResultTable.of_rows(
+            "flags", "modality of a network", _FLAGS, _flags(trajectories, gathered)
+        ),
     ]
-    return gathered.result(tables, units_of(found.labels))
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
-def _texts_at(found: TrajectorySet, run: int, grid: NDArray[np.int64]) -> list[str]:
-    texts = found.texts(run) if found.texts else ()
+def _texts_at(trajectories: TrajectorySet, run: int, grid: NDArray[np.int64]) -> list[str]:
+    texts = trajectories.texts(run) if trajectories.texts else ()
     return [texts[state] for state in grid.tolist() if state < len(texts)]
 
 
 def _lengths(
-    found: TrajectorySet,
+    trajectories: TrajectorySet,
     texts: list[list[str]],
     grid: NDArray[np.int64],
     settings: CaptionSettings,
@@ -98,8 +100,10 @@ def _lengths(
 ) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
     networks: list[tuple[object, ...]] = []
     states: list[tuple[object, ...]] = []
-    for name, own in networks_of(found):
-        runs = np.flatnonzero((found.labels.network == name) & (found.lengths > 0)).tolist()
+    for name, own in networks_of(trajectories):
+        runs = np.flatnonzero(
+            (trajectories.labels.network == name) & (trajectories.lengths > 0)
+        ).tolist()
         said = [text for run in runs for text in texts[run]]
         if not said:
             gathered.lack("lengths", "runs have no texts", name)
@@ -155,16 +159,16 @@ def _left(
     return rows
 
 
-def _flags(found: TrajectorySet, gathered: Findings) -> list[tuple[object, ...]]:
-    if found.dataset is None:
+def _flags(trajectories: TrajectorySet, gathered: Findings) -> list[tuple[object, ...]]:
+    if trajectories.dataset is None:
         gathered.lack("truncation", "plain arrays do not tell what models cut off")
         return []
-    column = found.dataset.file.array
+    column = trajectories.dataset.file.array
     flags, modality = column("invocations/flags"), column("invocations/modality")
     tokens = column("invocations/output_tokens")
-    network = np.repeat(found.labels.network, column("runs/n_steps"))
+    network = np.repeat(trajectories.labels.network, column("runs/n_steps"))
     rows: list[tuple[object, ...]] = []
-    for name in dict.fromkeys(found.labels.network.tolist()):
+    for name in dict.fromkeys(trajectories.labels.network.tolist()):
         for word, code in MODALITIES.items():
             mine = (network == name) & (modality == code)
             if not mine.any():

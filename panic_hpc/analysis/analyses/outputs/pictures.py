@@ -38,9 +38,9 @@ _TENTHS = (
 )
 
 
-def analyse_pictures(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisResult:
+def analyse_pictures(trajectories: TrajectorySet, settings: AnalysisSettings) -> AnalysisResult:
     """Measure the sizes of the pictures that were kept."""
-    dataset = found.dataset
+    dataset = trajectories.dataset
     if dataset is None:
         return refused("pictures", "plain arrays have no pictures")
     if "images/offsets" not in dataset.file or dataset.file.rows("images/invocation") == 0:
@@ -56,14 +56,14 @@ def analyse_pictures(found: TrajectorySet, settings: AnalysisSettings) -> Analys
     networks: list[tuple[object, ...]] = []
     tenths: list[tuple[object, ...]] = []
     compared = ComparedNetworks()
-    codes, names = codes_of(found.labels.network)
+    codes, names = codes_of(trajectories.labels.network)
     for code, name in enumerate(names):
         mine = codes[runs] == code
         if not mine.any():
             gathered.lack("pictures", "none was kept", name)
             continue
         networks.append(
-            _network(found, name, runs[mine], sizes[mine], settings, compared, gathered)
+            _network(trajectories, name, runs[mine], sizes[mine], settings, compared, gathered)
         )
         for number in np.unique(tenth[mine]).tolist():
             own = sizes[mine][tenth[mine] == number]
@@ -74,11 +74,11 @@ def analyse_pictures(found: TrajectorySet, settings: AnalysisSettings) -> Analys
         ResultTable.of_rows("pictures", "network", _NETWORKS, networks),
         ResultTable.of_rows("sizes", "tenth of runs of a network", _TENTHS, tenths),
     ]
-    return gathered.result(tables, units_of(found.labels))
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
 def _network(
-    found: TrajectorySet,
+    trajectories: TrajectorySet,
     name: str,
     runs: NDArray[np.int64],
     sizes: NDArray[np.float64],
@@ -88,7 +88,7 @@ def _network(
 ) -> tuple[object, ...]:
     own, place = np.unique(runs, return_inverse=True)
     means = np.bincount(place, sizes) / np.bincount(place)
-    prompts = found.labels.prompt[own].tolist()
+    prompts = trajectories.labels.prompt[own].tolist()
     compared.add(name, means.tolist(), prompts)
     mean, low, high = mean_interval(means, prompts, settings)
     gathered.statements.append(
@@ -98,17 +98,17 @@ def _network(
         )
     )  # fmt: skip
     bounds = (None, None) if low != low else (low, high)
-    shape = _shape(found, int(own[0]), name, gathered)
+    shape = _shape(trajectories, int(own[0]), name, gathered)
     return (name, len(sizes), mean, *bounds, float(sizes.min()), float(sizes.max()), *shape)
 
 
 def _shape(
-    found: TrajectorySet, run: int, name: str, gathered: Findings
+    trajectories: TrajectorySet, run: int, name: str, gathered: Findings
 ) -> tuple[int | None, int | None]:
     """Return width and height of a run's first picture."""
     try:
-        assert found.dataset is not None
-        picture = found.dataset.image(run, found.dataset.image_steps(run)[0])
+        assert trajectories.dataset is not None
+        picture = trajectories.dataset.image(run, trajectories.dataset.image_steps(run)[0])
     except PanicError as error:
         gathered.lack("width and height", str(error), name)
         return None, None

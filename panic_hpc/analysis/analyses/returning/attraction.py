@@ -57,13 +57,13 @@ PROPERTIES: dict[str, tuple[str, Callable[[str], float]]] = {
 """By name: (unit, function of a text, nan where the text has no such thing)."""
 
 
-def analyse_attraction(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisResult:
+def analyse_attraction(trajectories: TrajectorySet, settings: AnalysisSettings) -> AnalysisResult:
     """Fit final against initial values of each property, network by network."""
-    if found.texts is None or not found.lengths.any():
+    if trajectories.texts is None or not trajectories.lengths.any():
         return refused("attraction", "there are no texts")
     gathered = Findings()
     rows: list[tuple[object, ...]] = []
-    for name, own in networks_of(found):
+    for name, own in networks_of(trajectories):
         finals = _finals(own)
         for place, (word, (unit, function)) in enumerate(PROPERTIES.items()):
             with gathered.part(word, name):
@@ -77,7 +77,7 @@ def analyse_attraction(found: TrajectorySet, settings: AnalysisSettings) -> Anal
     if not rows:
         gathered.lack("attraction", "in no network can a line be fitted")
     table = ResultTable.of_rows("attraction", "property in a network", _COLUMNS, rows)
-    return gathered.result([table], units_of(found.labels))
+    return gathered.result([table], units_of(trajectories.labels))
 
 
 def _finals(own: TrajectorySet) -> NDArray[np.float64]:

@@ -50,30 +50,30 @@ class ClusterSettings(AnalysisSettings):
     smallest: int = Field(default=25, ge=2)
 
 
-def analyse_clusters(found: TrajectorySet, settings: ClusterSettings) -> AnalysisResult:
+def analyse_clusters(trajectories: TrajectorySet, settings: ClusterSettings) -> AnalysisResult:
     """Cluster the states of all runs, and count moves between clusters."""
     gathered = Findings()
     tables: list[ResultTable] = []
     with gathered.part("clusters"):
-        sample = all_states(found)
-        own = cluster_states(found.vectors, settings.smallest, settings.seed, sample.rows)
-        tables = [_clusters(found, sample, own), _moves(found, sample, own)]
-        _say(found, sample, own, settings, gathered)
-    return gathered.result(tables, units_of(found.labels))
+        sample = all_states(trajectories)
+        own = cluster_states(trajectories.vectors, settings.smallest, settings.seed, sample.rows)
+        tables = [_clusters(trajectories, sample, own), _moves(trajectories, sample, own)]
+        _say(trajectories, sample, own, settings, gathered)
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
-def _clusters(found: TrajectorySet, sample: StateSample, own: StateClusters) -> ResultTable:
-    firsts = np.searchsorted(sample.runs, np.arange(found.n_runs))
+def _clusters(trajectories: TrajectorySet, sample: StateSample, own: StateClusters) -> ResultTable:
+    firsts = np.searchsorted(sample.runs, np.arange(trajectories.n_runs))
     rows = []
     for code in range(-1, len(own.medoids)):
         inside = own.labels == code
         runs = np.unique(sample.runs[inside])
-        labels = found.labels.select(runs)
+        labels = trajectories.labels.select(runs)
         place: tuple[object, ...] = (None, None, None)
         if code >= 0:
             run = int(sample.runs[own.medoids[code]])
             state = int(own.medoids[code] - firsts[run])
-            place = (run, state, caption_of(found, run, state))
+            place = (run, state, caption_of(trajectories, run, state))
         rows.append(
             (code, int(inside.sum()), float(inside.mean()), len(runs),
              len(set(labels.prompt.tolist())), len(set(labels.network.tolist())), *place)
@@ -81,8 +81,8 @@ def _clusters(found: TrajectorySet, sample: StateSample, own: StateClusters) -> 
     return ResultTable.of_rows("clusters", "cluster", _CLUSTERS, rows)
 
 
-def _moves(found: TrajectorySet, sample: StateSample, own: StateClusters) -> ResultTable:
-    codes, names = codes_of(found.labels.network)
+def _moves(trajectories: TrajectorySet, sample: StateSample, own: StateClusters) -> ResultTable:
+    codes, names = codes_of(trajectories.labels.network)
     size = len(own.medoids)
     rows: list[tuple[object, ...]] = []
     for code, name in enumerate(names):
@@ -96,13 +96,13 @@ def _moves(found: TrajectorySet, sample: StateSample, own: StateClusters) -> Res
 
 
 def _say(
-    found: TrajectorySet,
+    trajectories: TrajectorySet,
     sample: StateSample,
     own: StateClusters,
     settings: ClusterSettings,
     gathered: Findings,
 ) -> None:
-    prompts = found.labels.prompt.tolist()
+    prompts = trajectories.labels.prompt.tolist()
     gathered.statements.append(
         Statement(
             "", f"{len(own.medoids)} clusters hold {1 - own.unclustered:.0%} of all states",
@@ -112,7 +112,7 @@ def _say(
     if len(own.medoids) == 0:
         gathered.lack("moves between clusters", "states lie in no clusters, or in one alone")
         return
-    stays = _shares_that_stay(own.labels, sample.runs, found.n_runs)
+    stays = _shares_that_stay(own.labels, sample.runs, trajectories.n_runs)
     if not np.isfinite(stays).any():
         gathered.lack("moves between clusters", "no state in a cluster has a next state")
         return

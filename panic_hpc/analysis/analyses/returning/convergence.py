@@ -47,12 +47,14 @@ class ConvergenceSettings(AnalysisSettings):
     most_states: int = Field(default=60, ge=2)
 
 
-def analyse_convergence(found: TrajectorySet, settings: ConvergenceSettings) -> AnalysisResult:
+def analyse_convergence(
+    trajectories: TrajectorySet, settings: ConvergenceSettings
+) -> AnalysisResult:
     """Follow the distance of strangers over time, network by network."""
     gathered = Findings()
     curves: list[tuple[object, ...]] = []
     changes: list[tuple[object, ...]] = []
-    for name, own in networks_of(found):
+    for name, own in networks_of(trajectories):
         with gathered.part("convergence", name):
             if np.ptp(own.lengths) > 0:
                 gathered.lack(
@@ -78,7 +80,7 @@ def analyse_convergence(found: TrajectorySet, settings: ConvergenceSettings) -> 
         ResultTable.of_rows("strangers", "state of a network", _BY_STATE, curves),
         ResultTable.of_rows("changes", "network", _BY_NETWORK, changes),
     ]
-    return gathered.result(tables, units_of(found.labels))
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
 def _say(name: str, course: Convergence, level: float, gathered: Findings) -> None:

@@ -63,13 +63,13 @@ class MotifSettings(AnalysisSettings):
     references: int = Field(default=39, ge=19)
 
 
-def analyse_motifs(found: TrajectorySet, settings: MotifSettings) -> AnalysisResult:
+def analyse_motifs(trajectories: TrajectorySet, settings: MotifSettings) -> AnalysisResult:
     """Cluster ends, first states and prompts, a point a prompt, network by network."""
     gathered = Findings()
     clouds: list[tuple[object, ...]] = []
     gaps: list[tuple[object, ...]] = []
     members: list[tuple[object, ...]] = []
-    for name, cloud, points, own in _points(found, gathered):
+    for name, cloud, points, own in _points(trajectories, gathered):
         with gathered.part(cloud, name):
             known = np.isfinite(points).all(axis=1)
             seen = motifs(
@@ -92,21 +92,21 @@ def analyse_motifs(found: TrajectorySet, settings: MotifSettings) -> AnalysisRes
         ResultTable.of_rows("gaps", "number of clusters of a cloud", _GAPS, gaps),
         ResultTable.of_rows("members", "prompt in a network", _MEMBERS, members),
     ]
-    return gathered.result(tables, units_of(found.labels))
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
 def _points(
-    found: TrajectorySet, gathered: Findings
+    trajectories: TrajectorySet, gathered: Findings
 ) -> list[tuple[str, str, NDArray[np.float64], TrajectorySet | None]]:
     """Return (network, cloud, a point a prompt, its runs), the prompts themselves first."""
     clouds: list[tuple[str, str, NDArray[np.float64], TrajectorySet | None]] = []
-    if found.prompts is None or not len(found.prompts):
+    if trajectories.prompts is None or not len(trajectories.prompts):
         gathered.lack("control: prompts", "prompts were not embedded")
     else:
-        first = np.unique(found.labels.prompt, return_index=True)[1]
-        points = unit_rows(found.prompts[first]).astype(np.float64)
+        first = np.unique(trajectories.labels.prompt, return_index=True)[1]
+        points = unit_rows(trajectories.prompts[first]).astype(np.float64)
         clouds.append(("all", "prompts", points, None))
-    for name, own in networks_of(found):
+    for name, own in networks_of(trajectories):
         for cloud, period in (("first states", (0.0, 0.0)), (ENDS, (0.9, 1.0))):
             places = _of_prompts(mean_directions(own, *period), own)
             clouds.append((name, cloud, places, own))

@@ -61,13 +61,13 @@ class NeighbourSettings(AnalysisSettings):
     most_states: int = Field(default=20_000, ge=2)
 
 
-def analyse_neighbours(found: TrajectorySet, settings: NeighbourSettings) -> AnalysisResult:
+def analyse_neighbours(trajectories: TrajectorySet, settings: NeighbourSettings) -> AnalysisResult:
     """Find the nearest state of another run for states of all runs."""
     gathered = Findings()
     tables: list[ResultTable] = []
     with gathered.part("neighbours"):
-        sample = spread_states(found, settings.most_states)
-        points = unit_rows(found.vectors[sample.rows])
+        sample = spread_states(trajectories, settings.most_states)
+        points = unit_rows(trajectories.vectors[sample.rows])
         plain = nearest_neighbours(points, settings.k, runs=sample.runs)
         local = local_similarities(plain)
         corrected = nearest_neighbours(points, settings.k, runs=sample.runs, local=local)
@@ -78,16 +78,16 @@ def analyse_neighbours(found: TrajectorySet, settings: NeighbourSettings) -> Ana
                 f"sought among every {sample.every}th state of each run, {len(points)} in all; "
                 "--set neighbours.most_states=N takes more",
             )
-        tables = [_runs(found, sample, plain, corrected), _hubs(hubs)]
-        _say(found, sample, corrected, hubs, settings, gathered)
-    return gathered.result(tables, units_of(found.labels))
+        tables = [_runs(trajectories, sample, plain, corrected), _hubs(hubs)]
+        _say(trajectories, sample, corrected, hubs, settings, gathered)
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
 def _runs(
-    found: TrajectorySet, sample: StateSample, plain: Neighbours, corrected: Neighbours
+    trajectories: TrajectorySet, sample: StateSample, plain: Neighbours, corrected: Neighbours
 ) -> ResultTable:
-    counts = _counts(sample, corrected, found.n_runs)
-    labels, rows = found.labels, []
+    counts = _counts(sample, corrected, trajectories.n_runs)
+    labels, rows = trajectories.labels, []
     away = 1.0 - plain.scores[:, 0]
     for run in np.unique(sample.runs).tolist():
         own, others = counts[[run]].data, counts[[run]].indices
@@ -129,7 +129,7 @@ def _hubs(hubs: list[Hubness]) -> ResultTable:
 
 
 def _say(
-    found: TrajectorySet,
+    trajectories: TrajectorySet,
     sample: StateSample,
     corrected: Neighbours,
     hubs: list[Hubness],
@@ -137,25 +137,25 @@ def _say(
     gathered: Findings,
 ) -> None:
     before, after = hubs
-    counts = _counts(sample, corrected, found.n_runs).tocoo()
+    counts = _counts(sample, corrected, trajectories.n_runs).tocoo()
     own = np.asarray(counts.sum(axis=1)).ravel()
     for word in _EXCHANGED:
-        label = factor(word, getattr(found.labels, word)).codes
+        label = factor(word, getattr(trajectories.labels, word)).codes
         if label.max() == 0:
             gathered.lack(f"nearest states by {word}", f"there is one {word} only")
             continue
         same = np.bincount(
-            counts.row, counts.data * (label[counts.row] == label[counts.col]), found.n_runs
+            counts.row, counts.data * (label[counts.row] == label[counts.col]), trajectories.n_runs
         )
         shares = np.where(own > 0, same / np.maximum(own, 1), np.nan)
-        mean, low, high = mean_interval(shares, found.labels.prompt.tolist(), settings)
-        test, chance = _exchange(counts, word, found.labels, settings)
+        mean, low, high = mean_interval(shares, trajectories.labels.prompt.tolist(), settings)
+        test, chance = _exchange(counts, word, trajectories.labels, settings)
         said = f"{mean:.0%} of nearest states are of a run of the same {word}"
         bounds = between(low, high, settings.level, ".0%")
         gathered.statements.append(
             Statement(
                 "", f"{said}{bounds}, {chance:.0%} where {word}s do not matter", mean, low, high,
-                settings.level, "1", len(set(found.labels.prompt.tolist())), "prompts",
+                settings.level, "1", len(set(trajectories.labels.prompt.tolist())), "prompts",
             )
         )  # fmt: skip
         gathered.tests.append(test)
@@ -165,7 +165,7 @@ def _say(
             f"The skewness of how often a state is among the {before.k} nearest is "
             f"{before.skewness:.1f}, and {after.skewness:.1f} once corrected; "
             f"{before.antihubs:.0%} and {after.antihubs:.0%} of states are nobody's neighbour",
-            after.skewness, n=found.n_runs, replication="runs",
+            after.skewness, n=trajectories.n_runs, replication="runs",
         )
     )  # fmt: skip
 

@@ -52,21 +52,23 @@ class RunDistanceSettings(RunDiagramSettings):
     band: float = Field(default=0.1, ge=0.0, le=1.0)
 
 
-def analyse_run_distances(found: TrajectorySet, settings: RunDistanceSettings) -> AnalysisResult:
+def analyse_run_distances(
+    trajectories: TrajectorySet, settings: RunDistanceSettings
+) -> AnalysisResult:
     """Compare pairs of runs that share network and prompt, one of them, or neither."""
     gathered = Findings()
     rows: list[tuple[object, ...]] = []
     with gathered.part("run distances"):
-        there = np.flatnonzero(found.lengths > 1)
+        there = np.flatnonzero(trajectories.lengths > 1)
         if len(there) < 2:
             raise AnalysisError("fewer than two runs have two states")
         with gathered.part("distances of states"):
-            own = found.select(there)
+            own = trajectories.select(there)
             rows += _rows(own, _of_states(own, settings, gathered), settings, gathered)
         with gathered.part("distances of diagrams"):
-            rows += _of_diagrams(found, settings, gathered)
+            rows += _of_diagrams(trajectories, settings, gathered)
     table = ResultTable.of_rows("run_distances", "kind of pair by a measure", _COLUMNS, rows)
-    return gathered.result([table], units_of(found.labels))
+    return gathered.result([table], units_of(trajectories.labels))
 
 
 Measured = list[tuple[Pairs, Mapping[str, NDArray[np.float64]]]]
@@ -119,12 +121,12 @@ def _measure(
 
 
 def _of_diagrams(
-    found: TrajectorySet, settings: RunDistanceSettings, gathered: Findings
+    trajectories: TrajectorySet, settings: RunDistanceSettings, gathered: Findings
 ) -> list[tuple[object, ...]]:
     from panic_hpc.homology.distances import bottleneck
 
-    known = run_diagrams(found, settings, gathered)
-    chosen = found.select(known.runs)
+    known = run_diagrams(trajectories, settings, gathered)
+    chosen = trajectories.select(known.runs)
     measured: Measured = []
     for pairs in _pairs(chosen.labels, settings):
         values = {

@@ -38,29 +38,29 @@ class SharedSettings(AnalysisSettings):
     regions: int = Field(default=32, ge=2)
 
 
-def analyse_shared(found: TrajectorySet, settings: SharedSettings) -> AnalysisResult:
+def analyse_shared(trajectories: TrajectorySet, settings: SharedSettings) -> AnalysisResult:
     """Compare where strangers of one network spend their time with strangers of different ones."""
     gathered = Findings()
     rows: list[tuple[object, ...]] = []
     with gathered.part("shared attractors"):
-        sample = all_states(found)
-        regions = tile_states(found.vectors, settings.regions, settings.seed, sample.rows)
+        sample = all_states(trajectories)
+        regions = tile_states(trajectories.vectors, settings.regions, settings.seed, sample.rows)
         for period, (first, last) in PERIODS.items():
             with gathered.part(period):
-                shares = _occupancy(found, sample, regions, settings.regions, first, last)
+                shares = _occupancy(trajectories, sample, regions, settings.regions, first, last)
                 shared = shared_regions(
-                    shares, found.labels.network, found.labels.prompt,
+                    shares, trajectories.labels.network, trajectories.labels.prompt,
                     permutations=settings.draws, seed=settings.seed,
                 )  # fmt: skip
                 rows.append((period, shared.within, shared.between, shared.test.p,
                              shared.test.n_units))  # fmt: skip
                 _say(period, shared, gathered)
     table = ResultTable.of_rows("overlaps", "period", _COLUMNS, rows)
-    return gathered.result([table], units_of(found.labels))
+    return gathered.result([table], units_of(trajectories.labels))
 
 
 def _occupancy(
-    found: TrajectorySet,
+    trajectories: TrajectorySet,
     sample: StateSample,
     regions: NDArray[np.int64],
     n_regions: int,
@@ -68,13 +68,13 @@ def _occupancy(
     last: float,
 ) -> NDArray[np.float64]:
     """Return (runs, regions) shares of time in a period, nan of runs without states in it."""
-    lengths = found.lengths[sample.runs]
-    starts = np.cumsum(found.lengths) - found.lengths
+    lengths = trajectories.lengths[sample.runs]
+    starts = np.cumsum(trajectories.lengths) - trajectories.lengths
     state = np.arange(len(sample.runs)) - starts[sample.runs]
     inside = (regions >= 0) & (state >= first * lengths) & (state < np.ceil(last * lengths))
     places = sample.runs[inside] * n_regions + regions[inside]
-    counts = np.bincount(places, minlength=found.n_runs * n_regions)
-    counts = counts.reshape(found.n_runs, n_regions)
+    counts = np.bincount(places, minlength=trajectories.n_runs * n_regions)
+    counts = counts.reshape(trajectories.n_runs, n_regions)
     total = counts.sum(axis=1, keepdims=True)
     return np.where(total > 0, counts / np.maximum(total, 1), np.nan)
 

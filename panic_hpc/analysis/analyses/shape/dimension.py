@@ -48,13 +48,13 @@ class DimensionSettings(AnalysisSettings):
     most_runs: int = Field(default=20, ge=1)
 
 
-def analyse_dimension(found: TrajectorySet, settings: DimensionSettings) -> AnalysisResult:
+def analyse_dimension(trajectories: TrajectorySet, settings: DimensionSettings) -> AnalysisResult:
     """Measure the intrinsic dimension of runs, and of each network's states together."""
     gathered = Findings()
     runs: list[tuple[object, ...]] = []
     networks: list[tuple[object, ...]] = []
     compared = ComparedNetworks()
-    for name, own in networks_of(found):
+    for name, own in networks_of(trajectories):
         with gathered.part("dimension", name):
             chosen = spread_places(own.n_runs, settings.most_runs)
             if len(chosen) < own.n_runs:
@@ -76,7 +76,7 @@ def analyse_dimension(found: TrajectorySet, settings: DimensionSettings) -> Anal
         ResultTable.of_rows("run_dimensions", "run", _RUNS, runs),
         ResultTable.of_rows("network_dimensions", "network", _NETWORKS, networks),
     ]
-    return gathered.result(tables, units_of(found.labels))
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
 def _measured(

@@ -75,27 +75,29 @@ Compared = tuple[NDArray[np.int64], Table, Table]
 """Runs, (runs, dimensions, statistics) of them, (runs, draws, dimensions, statistics)."""
 
 
-def analyse_drift_nulls(found: TrajectorySet, settings: NullSettings) -> AnalysisResult:
+def analyse_drift_nulls(trajectories: TrajectorySet, settings: NullSettings) -> AnalysisResult:
     """Rank the bars of runs among those of surrogates of themselves."""
     gathered = Findings()
     rows: list[tuple[object, ...]] = []
     with gathered.part("drift nulls"):
-        rows += _compared(found, OWN, _computed(found, settings, gathered), settings, gathered)
-    for null, compared in _of_dataset(found, settings, gathered).items():
-        rows += _compared(found, null, compared, settings, gathered)
+        rows += _compared(
+            trajectories, OWN, _computed(trajectories, settings, gathered), settings, gathered
+        )
+    for null, compared in _of_dataset(trajectories, settings, gathered).items():
+        rows += _compared(trajectories, null, compared, settings, gathered)
     table = ResultTable.of_rows("drift_nulls", "statistic of a network", _COLUMNS, rows)
-    return gathered.result([table], units_of(found.labels))
+    return gathered.result([table], units_of(trajectories.labels))
 
 
 def _compared(
-    found: TrajectorySet,
+    trajectories: TrajectorySet,
     null: str,
     compared: Compared,
     settings: NullSettings,
     gathered: Findings,
 ) -> list[tuple[object, ...]]:
     runs, observed, drawn = compared
-    chosen = found.select(runs)
+    chosen = trajectories.select(runs)
     rows: list[tuple[object, ...]] = []
     for network, _ in networks_of(chosen):
         own = chosen.labels.network == network
@@ -108,17 +110,17 @@ def _compared(
 
 
 def _of_dataset(
-    found: TrajectorySet, settings: NullSettings, gathered: Findings
+    trajectories: TrajectorySet, settings: NullSettings, gathered: Findings
 ) -> dict[str, Compared]:
     """Return what the dataset's own surrogates say, {} where it has none."""
-    dataset = found.dataset
-    if dataset is None or found.model not in dataset.models_of(DIAGRAMS):
+    dataset = trajectories.dataset
+    if dataset is None or trajectories.model not in dataset.models_of(DIAGRAMS):
         return {}
-    if found.n_runs == 0 or not dataset.null_models(0, found.model):
+    if trajectories.n_runs == 0 or not dataset.null_models(0, trajectories.model):
         return {}
     with gathered.part("surrogates of the dataset"):
-        known = run_diagrams(found, settings, gathered)
-        drawn = [dataset.null_models(run, found.model) for run in known.runs.tolist()]
+        known = run_diagrams(trajectories, settings, gathered)
+        drawn = [dataset.null_models(run, trajectories.model) for run in known.runs.tolist()]
         by_null = {null: np.array([one[null] for one in drawn]) for null in drawn[0]}
         n_dimensions = next(iter(by_null.values())).shape[2]
         observed = _statistics(known, n_dimensions)
@@ -140,12 +142,12 @@ def _numbers(dgm: NDArray[np.floating]) -> tuple[float, float, float]:
     return (one.entropy if np.isfinite(one.entropy) else 0.0), one.total, one.longest
 
 
-def _computed(found: TrajectorySet, settings: NullSettings, gathered: Findings) -> Compared:
+def _computed(trajectories: TrajectorySet, settings: NullSettings, gathered: Findings) -> Compared:
     runs: list[int] = []
     observed, drawn = [], []
-    for run in spread_runs(found, settings.most_runs).tolist():
+    for run in spread_runs(trajectories, settings.most_runs).tolist():
         with gathered.part("drift of some runs"):
-            cloud = cloud_of(found, run, settings.most_states, SETTLED)
+            cloud = cloud_of(trajectories, run, settings.most_states, SETTLED)
             drift = fit_drift(cloud)
             rng = np.random.default_rng([settings.seed, run])
             runs.append(run)
@@ -153,8 +155,10 @@ def _computed(found: TrajectorySet, settings: NullSettings, gathered: Findings) 
             drawn.append([_of_cloud(drift.draw(rng)) for _ in range(settings.surrogates)])
     if not runs:
         raise AnalysisError("no run has a drift that can be fitted")
-    if len(runs) < int((found.lengths > 0).sum()):
-        gathered.lack("drift nulls of all runs", f"drawn for {len(runs)} of {found.n_runs} runs")
+    if len(runs) < int((trajectories.lengths > 0).sum()):
+        gathered.lack(
+            "drift nulls of all runs", f"drawn for {len(runs)} of {trajectories.n_runs} runs"
+        )
     return np.array(runs, np.int64), np.array(observed), np.array(drawn)
 
 

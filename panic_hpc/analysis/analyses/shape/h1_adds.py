@@ -28,15 +28,15 @@ _COLUMNS = (
 )
 
 
-def analyse_h1_adds(found: TrajectorySet, settings: RunDiagramSettings) -> AnalysisResult:
+def analyse_h1_adds(trajectories: TrajectorySet, settings: RunDiagramSettings) -> AnalysisResult:
     """Predict the network of a run, and its H1, from distances with and without diagrams."""
     gathered = Findings()
     rows: list[tuple[object, ...]] = []
     with gathered.part("h1 adds"):
-        known = run_diagrams(found, settings, gathered)
+        known = run_diagrams(trajectories, settings, gathered)
         if known.n_dimensions < 2:
             raise AnalysisError("no run has an H1")
-        chosen = found.select(known.runs)
+        chosen = trajectories.select(known.runs)
         distances = _distances(chosen)
         h1 = _features(known, 1)
         asked = {
@@ -53,7 +53,7 @@ def analyse_h1_adds(found: TrajectorySet, settings: RunDiagramSettings) -> Analy
                              skill.high, skill.n_prompts, skill.n_runs))  # fmt: skip
                 gathered.statements.append(_statement(outcome, skill, settings.level))
     table = ResultTable.of_rows("h1_adds", "outcome", _COLUMNS, rows)
-    return gathered.result([table], units_of(found.labels))
+    return gathered.result([table], units_of(trajectories.labels))
 
 
 def _distances(chosen: TrajectorySet) -> NDArray[np.float64]:

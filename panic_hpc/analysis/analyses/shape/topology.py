@@ -37,23 +37,23 @@ _BETTI = (
 )
 
 
-def analyse_topology(found: TrajectorySet, settings: RunDiagramSettings) -> AnalysisResult:
+def analyse_topology(trajectories: TrajectorySet, settings: RunDiagramSettings) -> AnalysisResult:
     """Sum the diagrams of runs up, run by run and network by network."""
     gathered = Findings()
     bars: list[tuple[object, ...]] = []
     betti: list[tuple[object, ...]] = []
     with gathered.part("topology"):
-        known = run_diagrams(found, settings, gathered)
+        known = run_diagrams(trajectories, settings, gathered)
         for dimension in range(known.n_dimensions):
             own = list(_of_dimension(known, dimension, gathered))
-            bars += [_row(found, run, dimension, summary) for run, _, summary in own]
-            betti += _curves(found, own, dimension, settings)
-            _say(found, own, dimension, settings, gathered)
+            bars += [_row(trajectories, run, dimension, summary) for run, _, summary in own]
+            betti += _curves(trajectories, own, dimension, settings)
+            _say(trajectories, own, dimension, settings, gathered)
     tables = [
         ResultTable.of_rows("bars", "homology dimension of a run", _BARS, bars),
         ResultTable.of_rows("betti", "scale of a network", _BETTI, betti),
     ]
-    return gathered.result(tables, units_of(found.labels))
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
 Own = tuple[int, NDArray[np.float32], BarSummary]
@@ -70,27 +70,29 @@ def _of_dimension(known: RunDiagrams, dimension: int, gathered: Findings) -> Ite
             gathered.lack(f"H{dimension} of run {run}", str(error))
 
 
-def _row(found: TrajectorySet, run: int, dimension: int, one: BarSummary) -> tuple[object, ...]:
-    labels = found.labels
+def _row(
+    trajectories: TrajectorySet, run: int, dimension: int, one: BarSummary
+) -> tuple[object, ...]:
+    labels = trajectories.labels
     return (run, str(labels.network[run]), str(labels.prompt[run]), dimension, one.bars,
             one.endless, one.total, one.longest, finite(one.entropy))  # fmt: skip
 
 
-def _by_network(found: TrajectorySet, own: list[Own]) -> dict[str, list[Own]]:
+def _by_network(trajectories: TrajectorySet, own: list[Own]) -> dict[str, list[Own]]:
     groups: dict[str, list[Own]] = {}
     for one in own:
-        groups.setdefault(str(found.labels.network[one[0]]), []).append(one)
+        groups.setdefault(str(trajectories.labels.network[one[0]]), []).append(one)
     return groups
 
 
 def _curves(
-    found: TrajectorySet, own: list[Own], dimension: int, settings: RunDiagramSettings
+    trajectories: TrajectorySet, own: list[Own], dimension: int, settings: RunDiagramSettings
 ) -> Iterator[tuple[object, ...]]:
     deaths = [float(dgm[np.isfinite(dgm[:, 1]), 1].max(initial=0.0)) for _, dgm, _ in own]
     grid = np.linspace(0, max(deaths, default=0.0), GRID)
-    for network, mine in _by_network(found, own).items():
+    for network, mine in _by_network(trajectories, own).items():
         curves = np.array([betti_curve(dgm, grid) for _, dgm, _ in mine], float)
-        prompts = found.labels.prompt[[run for run, _, _ in mine]].tolist()
+        prompts = trajectories.labels.prompt[[run for run, _, _ in mine]].tolist()
         for scale, values in zip(grid.tolist(), curves.T, strict=True):
             mean, low, high = mean_interval(values, prompts, settings)
             bounds = (None, None) if low != low else (low, high)
@@ -98,14 +100,14 @@ def _curves(
 
 
 def _say(
-    found: TrajectorySet,
+    trajectories: TrajectorySet,
     own: list[Own],
     dimension: int,
     settings: RunDiagramSettings,
     gathered: Findings,
 ) -> None:
-    for network, mine in _by_network(found, own).items():
-        prompts = found.labels.prompt[[run for run, _, _ in mine]].tolist()
+    for network, mine in _by_network(trajectories, own).items():
+        prompts = trajectories.labels.prompt[[run for run, _, _ in mine]].tolist()
         entropies = np.array([summary.entropy for _, _, summary in mine])
         if not np.isfinite(entropies).any():
             gathered.lack(f"entropy of H{dimension}", "no run has a bar that dies", network)

@@ -88,18 +88,18 @@ class _Watched:
     run_prompts: list[str] = field(default_factory=list)
 
 
-def analyse_jumps(found: TrajectorySet, settings: JumpsSettings) -> AnalysisResult:
+def analyse_jumps(trajectories: TrajectorySet, settings: JumpsSettings) -> AnalysisResult:
     """Find jumps of runs against surrogates, and how long runs stay between them."""
     gathered = Findings()
     rows: list[tuple[object, ...]] = []
     networks: list[tuple[object, ...]] = []
     every: list[_Watched] = []
     curves: list[tuple[object, ...]] = []
-    places = np.flatnonzero(found.lengths > 0)
+    places = np.flatnonzero(trajectories.lengths > 0)
     if len(places) == 0:
         gathered.lack("jumps", "no run has a state")
-    numbered = found.labels.network[places]
-    for name, own in networks_of(found):
+    numbered = trajectories.labels.network[places]
+    for name, own in networks_of(trajectories):
         watched = _watch(name, own, places[numbered == name], settings, gathered, rows)
         every.append(watched)
         with gathered.part("jumps", name):
@@ -116,14 +116,16 @@ def analyse_jumps(found: TrajectorySet, settings: JumpsSettings) -> AnalysisResu
     dwells = [
         row for one in every for row in zip(one.runs, one.durations, one.has_left, strict=True)
     ]
-    decided = [hazards(found, Endings.of(dwells, "leave"), settings, gathered)] if dwells else []
+    decided = (
+        [hazards(trajectories, Endings.of(dwells, "leave"), settings, gathered)] if dwells else []
+    )
     tables = [
         *decided,
         ResultTable.of_rows("leaving", "network", _BY_NETWORK, networks),
         ResultTable.of_rows("staying", "network and length of a dwell", _STAYING, curves),
         ResultTable.of_rows("jumps", "run", _BY_RUN, rows),
     ]
-    return gathered.result(tables, units_of(found.labels))
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
 def _watch(

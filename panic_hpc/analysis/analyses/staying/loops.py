@@ -85,16 +85,16 @@ def repeats(items: Sequence[object]) -> Repeats:
     return Repeats(len(counts), recurrent, first, lag, is_loop)
 
 
-def analyse_loops(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisResult:
+def analyse_loops(trajectories: TrajectorySet, settings: AnalysisSettings) -> AnalysisResult:
     """Find exact repeats in the texts of every run."""
-    if found.texts is None or not found.lengths.any():
+    if trajectories.texts is None or not trajectories.lengths.any():
         return refused("loops", "there are no texts")
-    labels = found.labels
+    labels = trajectories.labels
     rows: list[tuple[object, ...]] = []
     sets: dict[RecurrentSet, list[tuple[str, int]]] = {}
     by_network: dict[tuple[str, str], list[tuple[str, Repeats]]] = {}
-    for run in range(found.n_runs):
-        texts = list(found.texts(run))
+    for run in range(trajectories.n_runs):
+        texts = list(trajectories.texts(run))
         own = repeats(texts)
         if labels.ended[run] == "loop":  # it was stopped there: pictures may repeat before texts do
             own = replace(own, is_loop=True)
@@ -111,7 +111,7 @@ def analyse_loops(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisR
         _statement(network, noise, own, settings) for (network, noise), own in by_network.items()
     ]
     told = [_sets_statement(sets)] if sets else []
-    short = sum(length < 2 for length in found.lengths)
+    short = sum(length < 2 for length in trajectories.lengths)
     not_done = [NotDone("loops", f"{short} runs have fewer than two texts")] if short else []
     not_done += [
         NotDone(f"interval of {network}", f"{n} prompts; an interval takes {FEWEST_UNITS}")
@@ -131,7 +131,7 @@ def analyse_loops(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisR
             ),
         ),
     ]
-    n_units = {"runs": found.n_runs, "prompts": len(codes_of(labels.prompt)[1])}
+    n_units = {"runs": trajectories.n_runs, "prompts": len(codes_of(labels.prompt)[1])}
     return AnalysisResult([*statements, *told], tables, not_done=not_done, n_units=n_units)
 
 
@@ -154,12 +154,12 @@ def _sets_statement(sets: Mapping[RecurrentSet, Sequence[tuple[str, int]]]) -> S
     )
 
 
-def answer(found: AnalysisResult) -> Statement | None:
+def answer(result: AnalysisResult) -> Statement | None:
     """Return whether runs are stuck in exact loops: in how many networks some are."""
-    if found.statements and not any(one.value for one in found.statements):
+    if result.statements and not any(one.value for one in result.statements):
         sentence = "Not in an exact loop: no run ends in repeats of an earlier text"
-        return replace(found.statements[0], subject="", sentence=sentence)
-    return _by_network(found)
+        return replace(result.statements[0], subject="", sentence=sentence)
+    return _by_network(result)
 
 
 _by_network = in_networks(

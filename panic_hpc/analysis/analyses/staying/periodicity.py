@@ -47,16 +47,16 @@ _BY_LAG = (
 )  # fmt: skip
 
 
-def analyse_periodicity(found: TrajectorySet, settings: AnalysisSettings) -> AnalysisResult:
+def analyse_periodicity(trajectories: TrajectorySet, settings: AnalysisSettings) -> AnalysisResult:
     """Compare the distances of states one, two and three apart in each network."""
     gathered = Findings()
     networks: list[tuple[object, ...]] = []
     by_lag: list[tuple[object, ...]] = []
-    places = np.flatnonzero(found.lengths > 0)
-    numbered = found.labels.network[places]
+    places = np.flatnonzero(trajectories.lengths > 0)
+    numbered = trajectories.labels.network[places]
     if len(places) == 0:
         gathered.lack("periods", "no run has a state")
-    for name, own in networks_of(found):
+    for name, own in networks_of(trajectories):
         with gathered.part("periods", name):
             seen = dict(
                 looked_at(
@@ -76,7 +76,7 @@ def analyse_periodicity(found: TrajectorySet, settings: AnalysisSettings) -> Ana
         ResultTable.of_rows("alternation", "network", _BY_NETWORK, networks),
         ResultTable.of_rows("by_lag", "network and lag", _BY_LAG, by_lag),
     ]
-    return gathered.result(tables, units_of(found.labels))
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
 def _told(

@@ -91,16 +91,16 @@ class _Compared:
     drawn: list[list[tuple[float, ...]]] = field(default_factory=list)
 
 
-def analyse_recurrence(found: TrajectorySet, settings: RecurrenceSettings) -> AnalysisResult:
+def analyse_recurrence(trajectories: TrajectorySet, settings: RecurrenceSettings) -> AnalysisResult:
     """Quantify the recurrence plots of runs, and of walks with their drift."""
     gathered = Findings()
     networks: list[tuple[object, ...]] = []
     by_run: list[tuple[object, ...]] = []
-    places = np.flatnonzero(found.lengths > 0)
-    numbered = found.labels.network[places]
+    places = np.flatnonzero(trajectories.lengths > 0)
+    numbered = trajectories.labels.network[places]
     if len(places) == 0:
         gathered.lack("recurrence", "no run has a state")
-    for name, own in networks_of(found):
+    for name, own in networks_of(trajectories):
         with gathered.part("recurrence", name):
             window, compared = _compared(name, own, places[numbered == name], settings, gathered)
             columns = (compared.thresholds, compared.within_noise, compared.walks_within_noise)
@@ -115,7 +115,7 @@ def analyse_recurrence(found: TrajectorySet, settings: RecurrenceSettings) -> An
         ResultTable.of_rows("recurrence", "measure of a network", _BY_NETWORK, networks),
         ResultTable.of_rows("runs", "run", _BY_RUN, by_run),
     ]
-    return gathered.result(tables, units_of(found.labels))
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
 def _compared(

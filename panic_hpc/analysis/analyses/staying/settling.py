@@ -83,17 +83,17 @@ class _Seen:
     leaves: list[bool] = field(default_factory=list)
 
 
-def analyse_settling(found: TrajectorySet, settings: SettlingSettings) -> AnalysisResult:
+def analyse_settling(trajectories: TrajectorySet, settings: SettlingSettings) -> AnalysisResult:
     """Find when each run settles, how long networks take, and what prompts tell of it."""
     gathered, every = Findings(), _Seen()
     networks: list[tuple[object, ...]] = []
     curves: list[tuple[object, ...]] = []
-    places = np.flatnonzero(found.lengths > 0)
-    numbered = found.labels.network[places]
-    for name, own in networks_of(found):
+    places = np.flatnonzero(trajectories.lengths > 0)
+    numbered = trajectories.labels.network[places]
+    for name, own in networks_of(trajectories):
         with gathered.part("settling", name):
             seen = _watch(name, own, places[numbered == name], settings, gathered)
-            prompts = found.labels.prompt[seen.runs].tolist()
+            prompts = trajectories.labels.prompt[seen.runs].tolist()
             course = kaplan_meier(seen.states, seen.settled, prompts, level=settings.level,
                                   draws=settings.draws, seed=settings.seed)  # fmt: skip
             networks.append(_told(name, seen, prompts, course, settings, gathered))
@@ -103,15 +103,15 @@ def analyse_settling(found: TrajectorySet, settings: SettlingSettings) -> Analys
     foretold: list[tuple[object, ...]] = []
     decided: list[ResultTable] = []
     if every.runs:
-        _sum_up(found, every, settings, gathered)
+        _sum_up(trajectories, every, settings, gathered)
         with gathered.part("which runs settle"):
-            foretold.append(_foretold(found, every, settings, gathered))
+            foretold.append(_foretold(trajectories, every, settings, gathered))
         ends = zip(every.runs, every.states, every.settled, strict=True)
-        decided.append(hazards(found, Endings.of(ends, "settle"), settings, gathered))
+        decided.append(hazards(trajectories, Endings.of(ends, "settle"), settings, gathered))
     else:
         gathered.lack("settling", "no run is long enough to be seen to settle")
-    rows = zip(every.runs, found.labels.network[every.runs].tolist(), every.states, every.settled,
-               every.leaves, strict=True)  # fmt: skip
+    networks_of_runs = trajectories.labels.network[every.runs].tolist()
+    rows = zip(every.runs, networks_of_runs, every.states, every.settled, every.leaves, strict=True)
     tables = [
         ResultTable.of_rows("settling", "network", _BY_NETWORK, networks),
         ResultTable.of_rows("moving", "network and number of states", _MOVING, curves),
@@ -119,7 +119,7 @@ def analyse_settling(found: TrajectorySet, settings: SettlingSettings) -> Analys
         *decided,
         ResultTable.of_rows("runs", "run", _BY_RUN, rows if every.runs else ()),
     ]
-    return gathered.result(tables, units_of(found.labels))
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
 def _watch(
@@ -173,9 +173,9 @@ def _told(
 
 
 def _sum_up(
-    found: TrajectorySet, every: _Seen, settings: SettlingSettings, gathered: Findings
+    trajectories: TrajectorySet, every: _Seen, settings: SettlingSettings, gathered: Findings
 ) -> None:
-    prompts = found.labels.prompt[every.runs].tolist()
+    prompts = trajectories.labels.prompt[every.runs].tolist()
     share, low, high = share_interval(every.settled, prompts, settings)
     gathered.statements.append(
         Statement(
@@ -188,14 +188,14 @@ def _sum_up(
 
 
 def _foretold(
-    found: TrajectorySet, every: _Seen, settings: SettlingSettings, gathered: Findings
+    trajectories: TrajectorySet, every: _Seen, settings: SettlingSettings, gathered: Findings
 ) -> tuple[object, ...]:
     """Predict which runs settle, whole prompts held out: from networks, and from prompts too."""
-    if found.prompts is None:
+    if trajectories.prompts is None:
         raise AnalysisError("prompts were not embedded by this model")
-    labels = found.labels.select(np.array(every.runs))
+    labels = trajectories.labels.select(np.array(every.runs))
     codes, names = codes_of(labels.network)
-    asked = _coordinates(unit_rows(found.prompts[every.runs]))
+    asked = _coordinates(unit_rows(trajectories.prompts[every.runs]))
     skill = added_skill(
         np.array(every.settled, float), np.eye(len(names))[codes], asked, labels.prompt,
         level=settings.level, seed=settings.seed,

@@ -77,7 +77,9 @@ class StationaritySettings(AnalysisSettings):
     most_runs: int = Field(default=200, ge=1)
 
 
-def analyse_stationarity(found: TrajectorySet, settings: StationaritySettings) -> AnalysisResult:
+def analyse_stationarity(
+    trajectories: TrajectorySet, settings: StationaritySettings
+) -> AnalysisResult:
     """Compare means of stretches of the second half with noise, and far ones with near ones."""
     gathered = Findings()
     networks: list[tuple[object, ...]] = []
@@ -85,9 +87,9 @@ def analyse_stationarity(found: TrajectorySet, settings: StationaritySettings) -
     by_run: list[tuple[object, ...]] = []
     still: list[bool] = []
     prompts: list[str] = []
-    places = np.flatnonzero(found.lengths > 0)
-    numbered = found.labels.network[places]
-    for name, own in networks_of(found):
+    places = np.flatnonzero(trajectories.lengths > 0)
+    numbered = trajectories.labels.network[places]
+    for name, own in networks_of(trajectories):
         with gathered.part("stationarity", name):
             numbers = places[numbered == name]
             seen = dict(
@@ -116,7 +118,7 @@ def analyse_stationarity(found: TrajectorySet, settings: StationaritySettings) -
         ResultTable.of_rows("course", "network and time", _COURSE, course),
         ResultTable.of_rows("runs", "run", _BY_RUN, by_run),
     ]
-    return gathered.result(tables, units_of(found.labels))
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
 def _told(

@@ -102,20 +102,20 @@ def _blank(of: NetworkDynamics) -> Column:
     return np.full(of.n_prompts + 1, np.nan)
 
 
-def network_dynamics(found: TrajectorySet, level: float = 0.95) -> NetworkDynamics:
+def network_dynamics(trajectories: TrajectorySet, level: float = 0.95) -> NetworkDynamics:
     """Measure the runs of one network, which all have a state; reads a run at a time.
 
     Displacements are of the second half of the runs, since the first still leaves the prompt.
     """
-    n_states = int(np.median(found.lengths))
-    prompts = found.labels.prompt
+    n_states = int(np.median(trajectories.lengths))
+    prompts = trajectories.labels.prompt
     n_prompts = len(np.unique(prompts))
     first = n_states // 2
     lags = lags_of(n_states - first)
     if len(lags) < FEWEST_LAGS:
         first, lags = 0, np.arange(1, min(2, n_states - 1) + 1)
     sums, counts = displacement_sums(
-        (found.unit(run)[first:n_states] for run in range(found.n_runs)), lags
+        (trajectories.unit(run)[first:n_states] for run in range(trajectories.n_runs)), lags
     )
     curves = left_out_means(sums, counts, prompts)
     blank = np.full(n_prompts + 1, np.nan)
@@ -123,7 +123,9 @@ def network_dynamics(found: TrajectorySet, level: float = 0.95) -> NetworkDynami
     if len(lags) >= FEWEST_LAGS and np.isfinite(curves).all():
         fitted = fit_saturation(lags, curves)
         noise, reach, tau = fitted.noise, fitted.reach, fitted.tau
-    bins, half, late = distances_apart(found.at, time_bins(n_states), prompts, found.labels.seed)
+    bins, half, late = distances_apart(
+        trajectories.at, time_bins(n_states), prompts, trajectories.labels.seed
+    )
     return NetworkDynamics(
         n_states, n_prompts, lags, curves, noise, reach, tau, bins, half, late, level
     )
