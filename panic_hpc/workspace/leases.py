@@ -46,7 +46,6 @@ HEARTBEAT_S = 20.0
 # Steps may take milliseconds, and every report is a write to the shared file system.
 REPORT_EVERY_S = 1.0
 LARGEST_BYTES = 64 * 1024
-"""Of a lease's file; its first line is a few hundred."""
 LONGEST_CHAIN = 1000
 # Of no boot, so that nothing can be seen of it from anywhere, and its age alone decides.
 NOBODY = Process("", "", "", 0, 0, "", SlurmIds())
@@ -72,8 +71,8 @@ def _silence(lease: Lease, now: float) -> float:
     silence = now - lease.progress.updated
     if silence >= -STALE_AFTER_S or lease.touched is None:
         return silence
-    # The owner's clock is ahead, by a day perhaps; that of the file system is everybody's. Where
-    # that is no better, nothing can be said, and an owner who lives is fenced out by his lease.
+    # The owner's clock is ahead; the file system's is everybody's. Where that is no better, nothing
+    # can be said, and an owner who lives is fenced out by his lease.
     silence = now - lease.touched
     return silence if silence >= -STALE_AFTER_S else math.inf
 
@@ -104,7 +103,7 @@ def read_lease(path: Path) -> Lease | None:
 def holder(path: Path) -> tuple[Lease | None, list[Path]]:
     """Return the last of the chain of leases that begins at `path`, and the chain's files."""
     lease, files = read_lease(path), [path]
-    # More than one link where a process died between creating its successor file and renaming it.
+    # More than one link where a process died before it renamed its successor file.
     while (
         lease and len(files) < LONGEST_CHAIN and (following := read_lease(successor(path, lease)))
     ):
@@ -144,13 +143,9 @@ class HeldLease:
         self._finished.set()
         self._thread.join()
         # Before the unlink: NFS keeps a file that is removed while open, under a name of its own.
-        self.close()
+        os.close(self._descriptor)
         if self._progress.kind == "running" and not self.lost():
             system.remove(self.path)
-
-    def close(self) -> None:
-        """Close the file; nothing is said in it any more."""
-        os.close(self._descriptor)
 
     @property
     def progress(self) -> Progress:
@@ -170,8 +165,7 @@ class HeldLease:
 
     def lost(self) -> bool:
         """Return whether somebody else has taken this lease for void."""
-        # The successor's own name first: it goes away when it is renamed over this one, and this
-        # process may stand still between the two looks.
+        # This name first: it goes away in the rename, perhaps between the two looks.
         if successor(self.path, self.lease).exists():
             return True
         current = read_lease(self.path)
@@ -185,13 +179,10 @@ class HeldLease:
         with self._lock:
             self._progress = replace(self._progress, updated=clock.now())
             self._written = clock.monotonic()
-            # On NFS the file of a lease that was replaced is stale: that is for lost() to say.
             with suppress(OSError):
-                write_at(
-                    self._descriptor, memoryview(encode_progress(self._progress)), self._offset
-                )
-                # NFS clients may keep a write to themselves until fsync; others judge this lease by
-                # it.
+                line = memoryview(encode_progress(self._progress))
+                write_at(self._descriptor, line, self._offset)
+                # NFS clients may keep a write to themselves until fsync; others judge by it.
                 if durable:
                     system.sync(self._descriptor)
 
@@ -238,16 +229,13 @@ def _succeed(path: Path, lease: Lease, current: Lease, files: list[Path]) -> Hel
     if not create_file(name, encode_lease(lease)):
         return None
     reached, _ = holder(path)
-    # Where `current` had been replaced already, nothing leads to this file, and another process
-    # holds the shard.
+    # Where `current` had been replaced already, nothing leads to this file: another holds it.
     if reached is None or reached.token != lease.token:
         system.remove(name)
         return None
-    # Who takes this lease for void in its turn puts away the links that lead to it.
     with system.named(path), suppress(FileNotFoundError):
         rename_over(name, path)
-        # Links of processes that died before their rename lead here: they go last, lost power or
-        # not.
+        # Links of processes that died before their rename lead here: they go last.
         for stale in files[1:]:
             system.remove(stale)
         return _opened(path, lease, current)
@@ -256,12 +244,11 @@ def _succeed(path: Path, lease: Lease, current: Lease, files: list[Path]) -> Hel
 
 def _opened(path: Path, lease: Lease, predecessor: Lease | None) -> HeldLease | None:
     """Return a lease that has just got its name, None where the name is another's by now."""
-    # A host whose clock is far ahead may have taken it for void, and be done with it already.
+    # Others may have taken it for void meanwhile, and even be done with it.
     with suppress(FileNotFoundError):
         held = HeldLease(path, lease, predecessor)
-        # This process may have stood still before it opened the name, and what has it now may be
-        # its successor's. The name never comes back: what is ours after the opening was so then.
+        # A name never comes back: what is ours after the opening was ours then.
         if not held.lost():
             return held
-        held.close()
+        os.close(held._descriptor)
     return None
