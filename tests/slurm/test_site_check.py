@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from panic_hpc import installed
 from panic_hpc.backends.slurm.commands import read_limits
 from panic_hpc.clusters.cluster import Cluster, Limits
 from panic_hpc.clusters.profiles import load_cluster
@@ -31,9 +32,9 @@ def test_wrong_partitions_gpus_and_mpi_are_found_without_queueing() -> None:
             "name": "wrong",
             "mpi": {"launcher": "srun", "plugin": "pmi9"},
             "stages": {
+                **{stage: {} for stage in installed.names("stages")},
                 "runs": {"partition": "gpux"},
                 "diagrams": {"gpus": 1, "gpu_type": "h100"},
-                "metrics": {},
             },
         }
     )
