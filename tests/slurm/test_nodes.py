@@ -1,13 +1,17 @@
 """Nodes that die, come back, or spoil whatever runs on them; and what a job leaves on disk."""
 
 import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clusters import (
     log_of,
+    processes,
     profile,
     slurm_command,
     states,
@@ -43,13 +47,29 @@ def test_a_node_is_given_up_while_its_worker_goes_on_and_comes_back(
     first = wait_until_running(root)
     node = slurm_command("squeue", "--noheader", "-j", first.job, "-o", "%N").strip()
     slurm.kill_node(node)
-    slurm_command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    wait_for(lambda: log_of(root).count('"event": "begins"') == 2, "the second attempt")
+    # Else the first may have done everything before Slurm begins anew: on a busy machine it has.
+    with suspended(processes(first.job, "_submit")):
+        slurm_command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+        wait_for(lambda: log_of(root).count('"event": "begins"') == 2, "the second attempt")
     slurm.start_node(node)
     slurm.wait_idle()
     wait_until_over(root)
     assert states(root, "runs") == ["completed"], log_of(root)
     assert digests(root) == expected_slow
+
+
+@contextmanager
+def suspended(pids: list[int]) -> Iterator[None]:
+    """Let these processes stand still meanwhile."""
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 BROKEN_DISK = "ulimit -f 1"
