@@ -32,7 +32,7 @@ test: $(STAMP)
 
 # What make test has a part of: more seeds, sizes, faults and models of the same tests.
 test-long: $(STAMP)
-	$(BIN)/python -m pytest -q -m 'long and not slurm and not apptainer' -n 3 $(IN_FILES) \
+	$(BIN)/python -m pytest -q -m 'long and not apptainer' -n 3 $(IN_FILES) \
 	    --timeout 900 $(PYTEST_ARGS)
 
 quick: $(STAMP)
