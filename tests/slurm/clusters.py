@@ -13,6 +13,9 @@ from little_experiment import run_command, wait_for
 from panic_hpc.backends.status_query import query_status
 from panic_hpc.workspace.workspace import open_workspace
 
+SLOW_S = 0.5
+"""What a step of the slow experiment takes."""
+
 
 def profile(directory: Path, text: str = "") -> Path:
     """Write a profile that extends the testbed's by `text`, and return its path."""

@@ -10,13 +10,11 @@ from typing import Any
 
 import needs
 import pytest
+from clusters import SLOW_S
 from little_experiment import Digests, digests, plan_little, run_command
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "slurm" / "testbed"))
 testbed_module: Any = importlib.import_module("testbed")
-
-SLOW_S = 0.5
-"""What a step of the slow experiment takes."""
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from clusters import (
+    SLOW_S,
     log_of,
     processes,
     profile,
@@ -19,7 +20,6 @@ from clusters import (
     wait_until_over,
     wait_until_running,
 )
-from conftest import SLOW_S
 from little_experiment import Digests, digests, plan_little, run_command, wait_for
 
 pytestmark = pytest.mark.slurm

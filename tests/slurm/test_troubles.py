@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from clusters import (
+    SLOW_S,
     kill_processes,
     log_of,
     profile,
@@ -20,7 +21,6 @@ from clusters import (
     wait_until_over,
     wait_until_running,
 )
-from conftest import SLOW_S
 from little_experiment import (
     Digests,
     command_line,
