@@ -126,8 +126,14 @@ def share_of(length: int, first: float, last: float) -> tuple[int, int]:
 
 def networks_of(trajectories: TrajectorySet) -> Iterator[tuple[str, TrajectorySet]]:
     """Yield (name, its runs that have states) of each network, in order of first appearance."""
+    for name, own, _ in networks_with_rows(trajectories):
+        yield name, own
+
+
+def networks_with_rows(trajectories: TrajectorySet) -> Iterator[tuple[str, TrajectorySet, Rows]]:
+    """Yield as `networks_of`, and the rows of these runs in the whole set."""
     codes, names = codes_of(trajectories.labels.network)
     for code, name in enumerate(names):
-        there = (codes == code) & (trajectories.lengths > 0)
-        if there.any():
-            yield str(name), trajectories.select(there)
+        rows = np.flatnonzero((codes == code) & (trajectories.lengths > 0))
+        if len(rows):
+            yield str(name), trajectories.select(rows), rows

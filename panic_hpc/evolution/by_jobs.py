@@ -96,7 +96,7 @@ class RoundsByJobs:
         jobs = [job for one in sent for job in one.array_jobs]
         follower = self._follow(request.cluster, behind(jobs))
         told = RoundTry(self.cluster, self.is_by_hand, clock.now(), follower)
-        create_file(_path_of_try(paths, _n_files(paths) + 1), to_json(asdict(told)))
+        create_file(paths.attempt(_n_files(paths) + 1), to_json(asdict(told)))
         raise UnderWay(f"{named} is submitted, and {_goes_on(follower)}", hint=self._hint)
 
     @property
@@ -198,17 +198,13 @@ def tries_of(paths: GenerationPaths) -> list[RoundTry]:
     """Return the submissions of a round since a person last asked for one, that one among them."""
     found: list[RoundTry] = []
     for number in range(1, _n_files(paths) + 1):
-        one = read_record(RoundTry, _path_of_try(paths, number))
+        one = read_record(RoundTry, paths.attempt(number))
         found = [one] if one.is_by_hand else [*found, one]
     return found
 
 
 def _n_files(paths: GenerationPaths) -> int:
     number = 0
-    while _path_of_try(paths, number + 1).exists():
+    while paths.attempt(number + 1).exists():
         number += 1
     return number
-
-
-def _path_of_try(paths: GenerationPaths, number: int) -> Path:
-    return paths.root / "rounds" / f"{paths.number:03d}.try-{number}.json"

@@ -25,6 +25,7 @@ from panic_hpc.evolution.rounds import (
     GenerationPaths,
     Ranking,
     asked_of,
+    everybody_of,
     generation_of,
     next_generation,
 )
@@ -153,19 +154,14 @@ def advance(
     PanicError where a round cannot be completed; Waiting where people have to rank it first. Typed
     again it goes on from there.
     """
-    n_done = 0
-    for number in range(plan.series.rounds):
-        paths = GenerationPaths(root, number)
-        is_done = paths.ranking.exists()
-        if not is_done and n_done == most_rounds:
-            break
-        n_done += not is_done
-        if not is_done:
-            people = _populations(paths, plan, history(root, plan)[:number])
-            tell(f"round {number + 1} of {plan.series.rounds}: {len(people[BRED])} individuals")
-            asked = _experiment(paths, plan, people)
-            workspace = complete(paths, request, progress)
-            kept(paths.ranking, asdict(ranking_of(paths, plan, people, asked, workspace)))
+    rounds = [GenerationPaths(root, number) for number in range(plan.series.rounds)]
+    left = [paths for paths in rounds if not paths.ranking.exists()]
+    for paths in left[:most_rounds]:
+        people = _populations(paths, plan, history(root, plan)[: paths.number])
+        tell(f"round {paths.number + 1} of {len(rounds)}: {len(people[BRED])} individuals")
+        asked = _experiment(paths, plan, people)
+        workspace = complete(paths, request, progress)
+        kept(paths.ranking, asdict(ranking_of(paths, plan, people, asked, workspace)))
     return history(root, plan)
 
 
@@ -201,9 +197,7 @@ def _experiment(
     paths: GenerationPaths, plan: SeriesPlan, people: dict[str, tuple[Individual, ...]]
 ) -> AskedRuns:
     """Return what a round runs; its experiment's file is written where it was not."""
-    # Founders and elite are in both arms, and an individual's expression is its own.
-    everybody = {one.id: one for own in people.values() for one in own}
-    asked = asked_of(plan, everybody.values(), paths.number)
+    asked = asked_of(plan, everybody_of(people), paths.number)
     table = generation_of(plan, asked, paths.number)
     # What was run is attributed by its number: were it other texts, to others than said them.
     if kept(paths.file, table) != json.loads(to_json(table)):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from panic_hpc.evolution.genome import Chromosome, Individual, Settings
+from panic_hpc.evolution.genome import Chromosome, Individual, Settings, loci_on
 from panic_hpc.keys import hash_seed
 
 SLOT = "{}"
@@ -59,5 +59,5 @@ def expressed(
         if chromosome.settings:
             settings |= chromosome.setting_of(is_on)
         else:
-            words += [locus for locus, on in zip(chromosome.loci, is_on, strict=True) if on]
+            words += loci_on(chromosome.loci, is_on)
     return Expression(wording.text(words), settings)

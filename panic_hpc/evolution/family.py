@@ -1,6 +1,6 @@
 """Families: an individual's ancestors as members of a tree, with pictures and what they say."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from panic_hpc.evolution.driving import Generation
 from panic_hpc.evolution.genome import Individual
 from panic_hpc.evolution.progress import ancestors, kin_of
 from panic_hpc.evolution.ranking import runs_of_round
-from panic_hpc.evolution.rounds import GenerationPaths, asked_of, spoken_of
+from panic_hpc.evolution.rounds import GenerationPaths, asked_of, everybody_of, spoken_of
 from panic_hpc.evolution.series_file import SeriesPlan
 from panic_hpc.report.family_tree import Member
 from panic_hpc.store.dataset.dataset import open_dataset
@@ -93,20 +93,16 @@ def _births(rounds: Sequence[Generation]) -> dict[str, tuple[int, Individual]]:
     """Return the round in which somebody was first there, and who that is, by id."""
     found: dict[str, tuple[int, Individual]] = {}
     for one in rounds:
-        for individual in _everybody(one):
+        for individual in everybody_of(one.people):
             found.setdefault(individual.id, (one.number, individual))
     return found
-
-
-def _everybody(found: Generation) -> Iterator[Individual]:
-    yield from {one.id: one for own in found.people.values() for one in own}.values()
 
 
 def _pictures_of_round(
     root: Path, plan: SeriesPlan, found: Generation, names: Sequence[str]
 ) -> dict[str, Picture]:
     workspace = open_workspace(GenerationPaths(root, found.number).experiment)
-    asked = asked_of(plan, _everybody(found), found.number)
+    asked = asked_of(plan, everybody_of(found.people), found.number)
     pictures = {}
     with open_dataset(workspace.paths.dataset) as dataset:
         runs = runs_of_round(workspace.manifest, dataset)

@@ -53,8 +53,7 @@ class Chromosome(Closed):
 
     def setting_of(self, is_on: Sequence[bool] | Switches) -> Settings:
         """Return what is set where these loci are on."""
-        named = [locus for locus, on in zip(self.loci, is_on, strict=True) if on]
-        return self.settings[JOIN.join(named) or NOTHING_ON]
+        return self.settings[_set_name(self.loci, is_on)]
 
 
 Stretch = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
@@ -117,10 +116,12 @@ class Population(Closed):
 
 def copies_of(chromosome: Chromosome, switches: Switches) -> tuple[tuple[str, ...], ...]:
     """Return copies as they are written: the loci that are on, in order."""
-    return tuple(
-        tuple(locus for locus, on in zip(chromosome.loci, row, strict=True) if on)
-        for row in switches.tolist()
-    )
+    return tuple(loci_on(chromosome.loci, row) for row in switches)
+
+
+def loci_on(loci: Sequence[str], is_on: Sequence[bool] | Switches) -> tuple[str, ...]:
+    """Return the loci that are on, in order."""
+    return tuple(locus for locus, on in zip(loci, is_on, strict=True) if on)
 
 
 _KEYS = tuple(
@@ -189,8 +190,8 @@ def _setting_problems(chromosome: Chromosome, place: str) -> Iterator[str]:
         yield f"{place}.settings: each has to set the same settings, one at least"
 
 
-def _set_name(loci: Sequence[str], is_on: Sequence[bool]) -> str:
-    return JOIN.join(locus for locus, on in zip(loci, is_on, strict=True) if on) or NOTHING_ON
+def _set_name(loci: Sequence[str], is_on: Sequence[bool] | Switches) -> str:
+    return JOIN.join(loci_on(loci, is_on)) or NOTHING_ON
 
 
 def _individual_problems(

@@ -9,17 +9,18 @@ S/rounds/000.ranking.csv      what somebody says of them, where they are ranked 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from panic_hpc.errors import PanicError
 from panic_hpc.evolution.archive import Specimen, archive_of
-from panic_hpc.evolution.breeding import Breeding, bred
+from panic_hpc.evolution.breeding import bred
 from panic_hpc.evolution.expression import Expression, expressed, generator
 from panic_hpc.evolution.genome import Individual, Settings
 from panic_hpc.evolution.series_file import CHILDREN, SeriesPlan, model_and_path
 from panic_hpc.keys import canonical_json
+from panic_hpc.paths import ExperimentPaths
 from panic_hpc.search.rounds import RoundPaths
 from panic_hpc.search.search_file import models_of
 
@@ -45,6 +46,15 @@ class GenerationPaths(RoundPaths):
     def table(self) -> Path:
         """What somebody says of them."""
         return self._beside(".ranking.csv")
+
+    @property
+    def dataset(self) -> Path:
+        """What its experiment is merged to."""
+        return ExperimentPaths(self.experiment).dataset
+
+    def attempt(self, number: int) -> Path:
+        """What was submitted for it, from 1."""
+        return self._beside(f".try-{number}.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +126,11 @@ def spoken_of(plan: SeriesPlan, individual: Individual, number: int) -> Expressi
     """Return the first expression of an individual that says a word, its first where none does."""
     found = expressions_of(plan, individual, number)
     return next((one for one in found if one.text.strip()), found[0])
+
+
+def everybody_of(people: Mapping[str, Sequence[Individual]]) -> list[Individual]:
+    """Return the individuals of all arms, once each: founders and elite are in several."""
+    return list({one.id: one for own in people.values() for one in own}.values())
 
 
 def asked_of(plan: SeriesPlan, individuals: Iterable[Individual], number: int) -> AskedRuns:
@@ -192,8 +207,7 @@ def next_generation(
     """
     how = plan.series.breeding.how
     if arm == CONTROL:
-        values = {name: getattr(how, name) for name in Breeding.__dataclass_fields__}
-        how = Breeding(**{**values, "selection": "random"})
+        how = replace(how, selection="random")
     _, ranking = before[-1]
     by_id = {one.id: one for people, _ in before for one in people}
     pool = [by_id[one.id] for one in ranking]

@@ -5,7 +5,7 @@ from pathlib import Path
 from panic_hpc.errors import PanicError
 from panic_hpc.evolution.driving import begun, people_of
 from panic_hpc.evolution.ranking import arms_of_individuals, runs_of_round
-from panic_hpc.evolution.rounds import BRED, GenerationPaths, asked_of
+from panic_hpc.evolution.rounds import BRED, GenerationPaths, asked_of, everybody_of
 from panic_hpc.evolution.series_file import SeriesPlan
 from panic_hpc.report.voting.voting_page import voting_page
 from panic_hpc.store.dataset.dataset import open_dataset
@@ -18,13 +18,12 @@ def page_of_round(root: Path, plan: SeriesPlan, most: int, asked: str) -> tuple[
 
     Those of the control are not asked about. PanicError where no round is merged.
     """
-    numbers = [k for k in begun(root, plan) if _dataset(root, k).exists()]
+    numbers = [k for k in begun(root, plan) if GenerationPaths(root, k).dataset.exists()]
     if not numbers:
         raise PanicError("No round is merged", hint=f"panic-hpc series advance {root} runs one")
     number = numbers[-1]
     people = people_of(root, plan, number)
-    everybody = {one.id: one for own in people.values() for one in own}
-    runs_asked = asked_of(plan, everybody.values(), number)
+    runs_asked = asked_of(plan, everybody_of(people), number)
     workspace = open_workspace(GenerationPaths(root, number).experiment)
     with open_dataset(workspace.paths.dataset) as dataset:
         runs = runs_of_round(workspace.manifest, dataset)
@@ -38,7 +37,3 @@ def page_of_round(root: Path, plan: SeriesPlan, most: int, asked: str) -> tuple[
             is_served=False,
         )
     return workspace.paths.dataset, page
-
-
-def _dataset(root: Path, number: int) -> Path:
-    return GenerationPaths(root, number).experiment / "dataset.h5"

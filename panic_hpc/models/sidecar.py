@@ -76,7 +76,7 @@ class Sidecar:
         except (OSError, ValueError) as error:
             raise ModelError(f"{name}: {command!r} cannot be started ({error})") from error
         # A model that is not kept any longer has nobody who closes it.
-        self.close = weakref.finalize(self, _end, self._process)
+        self.close = weakref.finalize(self, end_program, self._process)
 
     def greet(self, weights: str, device: str, settings: Mapping[str, Any]) -> Greeting:
         """Tell the program what to load, and return what it says of itself."""
@@ -138,12 +138,12 @@ class Sidecar:
         return f" (exit code {code})" if code >= 0 else f" (signal {-code})"
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def end_program(process: "subprocess.Popen[bytes]") -> None:
     """Let a program end, which it does when its input is closed; kill one that does not."""
-    for stream in (process.stdin, process.stdout):
+    for stream in filter(None, (process.stdin, process.stdout)):
         # What was not sent to a program that has ended is of no use to anybody.
         with suppress(OSError):
-            stream.close()  # type: ignore[union-attr]
+            stream.close()
     try:
         process.wait(timeout=GRACE_S)
     except subprocess.TimeoutExpired:

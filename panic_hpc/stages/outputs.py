@@ -24,7 +24,7 @@ class Outputs:
     """One modality of an open runs shard, whose checksums were verified when it was opened."""
 
     def __init__(self, shard: ShardFile, modality: str) -> None:
-        self.shard = shard
+        self.shard, self.modality = shard, modality
         self.group = OUTPUT_GROUPS[modality]
         n_steps = shard.array("runs/n_steps")
         self.indices: NDArray[np.int64] = shard.array("runs/index")

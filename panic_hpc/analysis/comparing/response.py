@@ -12,9 +12,9 @@ from panic_hpc.analysis.comparing.arms import Arm, arms_of
 from panic_hpc.analysis.comparing.comparison import compare
 from panic_hpc.analysis.comparing.measures import twin_measure
 from panic_hpc.analysis.estimators.paired import PairedDifference
-from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import AnalysisError
 from panic_hpc.keys import content_key
+from panic_hpc.store.dataset.frames import models_of_shards
 from panic_hpc.types import RUNS
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def responses(dataset: "Dataset", measure: str) -> list[Response]:
 def _identities(dataset: "Dataset") -> Mapping[str, Mapping[str, Any]]:
     """Return what decides each model's outputs, by its name, from the shards of runs."""
     found: dict[str, Mapping[str, Any]] = {}
-    for row in dataset.shards().filter(stage=RUNS).iter_rows(named=True):
-        found |= parse_json(row["provenance"].encode()).get("models", {})
+    for models in models_of_shards(dataset, RUNS):
+        found |= models
     return found
 
 

@@ -2,12 +2,16 @@
 
 import json
 import sys
-from typing import Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
 from panic_hpc.plain_text import plain
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 # highlight would colour numbers in prompts; without soft_wrap rich breaks long paths, which then
 # cannot be copied.
@@ -18,6 +22,16 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 def literal(text: str, style: str = "") -> Text:
     """Return `text` for a table or panel, its brackets not read as markup."""
     return Text(plain(text), style=style)
+
+
+def columns(*head: str, left: Collection[str] = ()) -> "Table":
+    """Return a table without lines, its columns to the right but for those named `left`."""
+    from rich.table import Table
+
+    table = Table(*head, box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for column in table.columns:
+        column.justify = "left" if column.header in left else "right"
+    return table
 
 
 def say(text: str, style: str = "") -> None:

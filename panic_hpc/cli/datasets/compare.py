@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from panic_hpc.cli.console.options import Force, Json
-from panic_hpc.cli.console.output import literal, out, say, say_json, warn
+from panic_hpc.cli.console.output import columns, literal, out, say, say_json, warn
 from panic_hpc.plain_text import counted
 
 if TYPE_CHECKING:
@@ -137,13 +137,9 @@ def _size(found: "Comparison") -> str:
 
 
 def _print_arms(found: "Comparison", names: Sequence[str]) -> None:
-    from rich.table import Table
-
     interval = f"{found.level:.0%} interval"
     head = ("network", "mean", "difference", interval, "p", "p (Holm)")
-    table = Table(*head, box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = columns(*head, left=("network",))
     table.columns[0].overflow = "fold"
     for name, one in zip(names, found.arms, strict=True):
         table.add_row(literal(name), *_cells(one))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from panic_hpc.cli.console.options import Force, Json
-from panic_hpc.cli.console.output import literal, out, say, say_json, warn
+from panic_hpc.cli.console.output import columns, literal, out, say, say_json, warn
 from panic_hpc.plain_text import counted, one_line
 
 if TYPE_CHECKING:
@@ -148,8 +148,6 @@ def _tell(arms: "Sequence[Arm]", folder: Path, level: float, as_json: bool) -> N
 
 
 def _print(found: "VoteResult") -> None:
-    from rich.table import Table
-
     from panic_hpc.report.comparison_sheet import short_names
 
     n_liked = sum(one.liking.n for one in found.arms)
@@ -159,9 +157,7 @@ def _print(found: "VoteResult") -> None:
     told = counted(found.n_preferences, "comparison")
     say(f"{told} ({found.n_ties} for neither) by {counted(found.n_voters, 'voter')}", "bold")
     head = ("rank", "network", "preferred", f"{found.level:.0%} interval", "compared", "liked")
-    table = Table(*head, box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for column in table.columns[2:]:
-        column.justify = "right"
+    table = columns(*head, left=("rank", "network"))
     table.columns[1].overflow = "fold"
     names = short_names([one.name for one in found.arms])
     for name, one in zip(names, found.arms, strict=True):

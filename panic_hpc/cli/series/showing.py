@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from panic_hpc.cli.console.options import Json
-from panic_hpc.cli.console.output import literal, out, say, say_json, warn
+from panic_hpc.cli.console.output import columns, literal, out, say, say_json, warn
 from panic_hpc.cli.series.place import Place
 from panic_hpc.plain_text import counted, one_line
 
@@ -46,7 +46,7 @@ def tell_series(
         warn(f"Jobs have stopped in round {stop.round}: {one_line(stop.why)}")
     n_left = plan.series.rounds - len(rounds)
     paths = GenerationPaths(root, len(rounds))
-    if n_left and (paths.experiment / "dataset.h5").exists():
+    if n_left and paths.dataset.exists():
         told = what_people_do(paths, plan.series.rank)
         say(f"Round {len(rounds)} is merged. {told}".rstrip())
     if n_left:
@@ -58,14 +58,10 @@ def tell_series(
 
 
 def _print(plan: "SeriesPlan", rounds: list[Any]) -> None:
-    from rich.table import Table
-
     what = plan.series.measure or f"ranks by {plan.series.rank}"
     say(f"{what}, mean of {counted(rounds[-1].n_individuals, 'individual')}", "bold")
     head = ("round", "mean", "control", "best", "individual", "failed", "loci", "likeness")
-    table = Table(*head, box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for column in table.columns:
-        column.justify = "left" if column.header == "individual" else "right"
+    table = columns(*head, left=("individual",))
     for one in rounds:
         numbers = (one.mean, one.control, one.best)
         shown = ["" if value is None else f"{value:.4g}" for value in numbers]

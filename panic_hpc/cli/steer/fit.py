@@ -55,9 +55,7 @@ def _described(fitted: "Fitted", output: Path) -> dict[str, Any]:
 
 
 def _print(fitted: "Fitted", output: Path) -> None:
-    from rich.table import Table
-
-    from panic_hpc.cli.console.output import out, say, warn
+    from panic_hpc.cli.console.output import columns, out, say, warn
     from panic_hpc.plain_text import counted
 
     header = fitted.prototypes.header
@@ -67,9 +65,7 @@ def _print(fitted: "Fitted", output: Path) -> None:
     )
     say(f"{header.model}: {sizes}", "bold")
     head = ("location", "layer", "separation", "best pass")
-    table = Table(*head, box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = columns(*head, left=("location",))
     for (where, layer), one in fitted.separations.items():
         best = "" if one.right.size == 1 else f"{one.right.max():.2f} at {int(one.right.argmax())}"
         table.add_row(where, str(layer), f"{one.right.mean():.2f}", best)

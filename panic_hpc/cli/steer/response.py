@@ -42,16 +42,12 @@ def response(
 
 
 def _print(found: "Response") -> None:
-    from rich.table import Table
-
-    from panic_hpc.cli.console.output import out, say
+    from panic_hpc.cli.console.output import columns, out, say
 
     say(f"{found.measure}, {found.network}", "bold")
     say(f"beside {found.twin}; * steered")
     head = ("iteration", "step", "steered", "twin", "difference", "95% interval", "pairs")
-    table = Table(*head, box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for column in table.columns:
-        column.justify = "right"
+    table = columns(*head)
     for point in found.points:
         gap = point.difference
         has_interval = gap is not None and not math.isnan(gap.low)

@@ -15,10 +15,10 @@ from contextlib import closing
 
 from panic_hpc import clock
 from panic_hpc.errors import ModelError
+from panic_hpc.models.sidecar import end_program
 
 PORT = "{port}"
 LOOK_EVERY_S = 0.2
-GRACE_S = 30.0
 _KEYS = "PANIC_HPC_KEY_"
 
 
@@ -39,7 +39,7 @@ class LaunchedServer:
             # It has no use for the keys of other services.
             env={key: v for key, v in os.environ.items() if not key.startswith(_KEYS)},
         )
-        self.close = weakref.finalize(self, _end, self._process)
+        self.close = weakref.finalize(self, end_program, self._process)
         until = clock.monotonic() + time_limit_s
         while not _answers(port):
             if (code := self._process.poll()) is not None:
@@ -74,13 +74,3 @@ def _answers(port: int) -> bool:
     with closing(socket.socket()) as probe:
         probe.settimeout(1.0)
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    if process.stdin:
-        process.stdin.close()
-    try:
-        process.wait(timeout=GRACE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

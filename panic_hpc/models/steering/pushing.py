@@ -151,20 +151,25 @@ def planned_problems(spec: ModelSpec) -> list[str]:
     try:
         prototypes = read_prototypes(located(spec, settings.prototypes))
         places = [Place(*place, part="", module="") for place in prototypes.places]
-        steering_of(spec, settings, places, f"{spec.name}: its file of prototypes")
+        _steering(spec, settings, prototypes, places, f"{spec.name}: its file of prototypes")
     except ModelError as error:
         return [f"models.{spec.name}.steering: {error.message}"]
     return []
 
 
-def steering_of(
-    spec: ModelSpec, settings: SteeringSettings, places: Sequence[Place], whose: str = ""
-) -> Steering:
-    """Return what steers a model of these places; ModelError names what the table has wrong.
-
-    `whose` places they are, the model's unless told.
-    """
+def steering_of(spec: ModelSpec, settings: SteeringSettings, places: Sequence[Place]) -> Steering:
+    """Return what steers a model of these places; ModelError names what the table has wrong."""
     prototypes = read_prototypes(located(spec, settings.prototypes))
+    return _steering(spec, settings, prototypes, places, spec.name)
+
+
+def _steering(
+    spec: ModelSpec,
+    settings: SteeringSettings,
+    prototypes: Prototypes,
+    places: Sequence[Place],
+    whose: str,
+) -> Steering:
     require_weights(spec.name, spec.identity(), prototypes.header.weights)
     setup = None
     if settings.setup:
@@ -174,7 +179,7 @@ def steering_of(
     strengths: dict[Key, float] = {}
     steered: dict[Place, None] = {}
     for push in pushes:
-        for place in _steered_places(whose or spec.name, push, places, prototypes):
+        for place in _steered_places(whose, push, places, prototypes):
             steered[place] = None
             strengths |= _strengths(spec.name, push, place, prototypes)
     return Steering(spec.name, settings, prototypes, tuple(steered), strengths)

@@ -102,13 +102,7 @@ class CallsReader:
 
     @staticmethod
     def _decoded(outputs: Outputs, place: int) -> dict[int, Any]:
-        return dict(outputs.decoded(place, codec_of(_modality_of(outputs))))
-
-
-def _modality_of(outputs: Outputs) -> str:
-    from panic_hpc.store.format.column import OUTPUT_GROUPS
-
-    return next(name for name, group in OUTPUT_GROUPS.items() if group == outputs.group)
+        return dict(outputs.decoded(place, codec_of(outputs.modality)))
 
 
 def _network_of(manifest: "Manifest", shard: Shard) -> "Network":

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import PanicError, nearest
 from panic_hpc.models.steering.fitting import Separation, prototype_of, separation
 from panic_hpc.models.steering.prototypes import Header, Prototypes
 from panic_hpc.models.steering.weights import weights_of
+from panic_hpc.store.dataset.frames import models_of_shards
 from panic_hpc.store.results.activations import ACTIVATIONS, LOCATION_CODES
 
 if TYPE_CHECKING:
@@ -79,11 +79,9 @@ def _model(dataset: "Dataset", model: str) -> str:
 
 def _identity(dataset: "Dataset", model: str) -> Mapping[str, Any]:
     """Return what decides the model's outputs, as the shards' provenance has it."""
-    for row in dataset.shards().filter(stage=ACTIVATIONS).iter_rows(named=True):
-        told = parse_json(row["provenance"].encode()).get("models", {})
-        if model in told:
-            found: Mapping[str, Any] = told[model]
-            return found
+    for models in models_of_shards(dataset, ACTIVATIONS):
+        if model in models:
+            return models[model]
     raise PanicError(f"{dataset.path} does not say of what weights its activations are")
 
 

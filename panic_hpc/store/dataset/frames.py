@@ -1,11 +1,13 @@
 """Tables of a dataset as polars frames; the door to polars of the store."""
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import PanicError, nearest
 from panic_hpc.store.dataset.metadata import read_shard_texts
 from panic_hpc.store.dataset.outputs import read_texts
@@ -137,6 +139,12 @@ def shards(dataset: "Dataset") -> "pl.DataFrame":
     for part in ("numerics", "provenance"):
         data[part] = [json.dumps(text[part], sort_keys=True) for text in texts]
     return _polars().DataFrame(data)
+
+
+def models_of_shards(dataset: "Dataset", stage: str) -> Iterator[dict[str, Mapping[str, Any]]]:
+    """Yield what decides the outputs of each model by its name, as a stage's shards tell it."""
+    for row in shards(dataset).filter(stage=stage).iter_rows(named=True):
+        yield parse_json(row["provenance"].encode()).get("models", {})
 
 
 def metrics(dataset: "Dataset") -> dict[str, tuple[str, ...]]:

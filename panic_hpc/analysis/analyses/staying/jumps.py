@@ -23,7 +23,7 @@ from panic_hpc.analysis.results import (
     ResultTable,
     Statement,
 )
-from panic_hpc.analysis.samples import networks_of
+from panic_hpc.analysis.samples import networks_with_rows
 from panic_hpc.analysis.trajectory_set import TrajectorySet
 from panic_hpc.errors import AnalysisError
 
@@ -95,12 +95,10 @@ def analyse_jumps(trajectories: TrajectorySet, settings: JumpsSettings) -> Analy
     networks: list[tuple[object, ...]] = []
     every: list[_Watched] = []
     curves: list[tuple[object, ...]] = []
-    places = np.flatnonzero(trajectories.lengths > 0)
-    if len(places) == 0:
+    if not trajectories.lengths.any():
         gathered.lack("jumps", "no run has a state")
-    numbered = trajectories.labels.network[places]
-    for name, own in networks_of(trajectories):
-        watched = _watch(name, own, places[numbered == name], settings, gathered, rows)
+    for name, own, numbers in networks_with_rows(trajectories):
+        watched = _watch(name, own, numbers, settings, gathered, rows)
         every.append(watched)
         with gathered.part("jumps", name):
             if not watched.jumped:

@@ -21,7 +21,7 @@ from panic_hpc.analysis.results import (
     ResultTable,
     Statement,
 )
-from panic_hpc.analysis.samples import networks_of
+from panic_hpc.analysis.samples import networks_with_rows
 from panic_hpc.analysis.trajectory_set import TrajectorySet
 from panic_hpc.errors import AnalysisError
 
@@ -52,15 +52,13 @@ def analyse_periodicity(trajectories: TrajectorySet, settings: AnalysisSettings)
     gathered = Findings()
     networks: list[tuple[object, ...]] = []
     by_lag: list[tuple[object, ...]] = []
-    places = np.flatnonzero(trajectories.lengths > 0)
-    numbered = trajectories.labels.network[places]
-    if len(places) == 0:
+    if not trajectories.lengths.any():
         gathered.lack("periods", "no run has a state")
-    for name, own in networks_of(trajectories):
+    for name, own, numbers in networks_with_rows(trajectories):
         with gathered.part("periods", name):
             seen = dict(
                 looked_at(
-                    gathered, "periods", name, own, places[numbered == name], alternation,
+                    gathered, "periods", name, own, numbers, alternation,
                     most=MOST_RUNS, seed=settings.seed, fewest=2 * FEWEST_STATES,
                 )
             )  # fmt: skip

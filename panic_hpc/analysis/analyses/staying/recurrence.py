@@ -25,7 +25,7 @@ from panic_hpc.analysis.results import (
     ResultTable,
     Statement,
 )
-from panic_hpc.analysis.samples import networks_of
+from panic_hpc.analysis.samples import networks_with_rows
 from panic_hpc.analysis.trajectory_set import TrajectorySet
 from panic_hpc.errors import AnalysisError
 
@@ -96,13 +96,11 @@ def analyse_recurrence(trajectories: TrajectorySet, settings: RecurrenceSettings
     gathered = Findings()
     networks: list[tuple[object, ...]] = []
     by_run: list[tuple[object, ...]] = []
-    places = np.flatnonzero(trajectories.lengths > 0)
-    numbered = trajectories.labels.network[places]
-    if len(places) == 0:
+    if not trajectories.lengths.any():
         gathered.lack("recurrence", "no run has a state")
-    for name, own in networks_of(trajectories):
+    for name, own, numbers in networks_with_rows(trajectories):
         with gathered.part("recurrence", name):
-            window, compared = _compared(name, own, places[numbered == name], settings, gathered)
+            window, compared = _compared(name, own, numbers, settings, gathered)
             columns = (compared.thresholds, compared.within_noise, compared.walks_within_noise)
             by_run += [
                 (run, name, *numbers, *measures)

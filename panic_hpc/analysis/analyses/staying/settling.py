@@ -19,7 +19,7 @@ from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, finite, looked_at, units_of
 from panic_hpc.analysis.hazards import Endings, hazards
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
-from panic_hpc.analysis.samples import networks_of
+from panic_hpc.analysis.samples import networks_with_rows
 from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of, unit_rows
 from panic_hpc.errors import AnalysisError
 
@@ -88,11 +88,9 @@ def analyse_settling(trajectories: TrajectorySet, settings: SettlingSettings) ->
     gathered, every = Findings(), _Seen()
     networks: list[tuple[object, ...]] = []
     curves: list[tuple[object, ...]] = []
-    places = np.flatnonzero(trajectories.lengths > 0)
-    numbered = trajectories.labels.network[places]
-    for name, own in networks_of(trajectories):
+    for name, own, numbers in networks_with_rows(trajectories):
         with gathered.part("settling", name):
-            seen = _watch(name, own, places[numbered == name], settings, gathered)
+            seen = _watch(name, own, numbers, settings, gathered)
             prompts = trajectories.labels.prompt[seen.runs].tolist()
             course = kaplan_meier(seen.states, seen.settled, prompts, level=settings.level,
                                   draws=settings.draws, seed=settings.seed)  # fmt: skip

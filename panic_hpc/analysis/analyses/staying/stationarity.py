@@ -24,7 +24,7 @@ from panic_hpc.analysis.results import (
     ResultTable,
     Statement,
 )
-from panic_hpc.analysis.samples import networks_of
+from panic_hpc.analysis.samples import networks_with_rows
 from panic_hpc.analysis.trajectory_set import TrajectorySet
 from panic_hpc.errors import AnalysisError
 
@@ -87,11 +87,8 @@ def analyse_stationarity(
     by_run: list[tuple[object, ...]] = []
     still: list[bool] = []
     prompts: list[str] = []
-    places = np.flatnonzero(trajectories.lengths > 0)
-    numbered = trajectories.labels.network[places]
-    for name, own in networks_of(trajectories):
+    for name, own, numbers in networks_with_rows(trajectories):
         with gathered.part("stationarity", name):
-            numbers = places[numbered == name]
             seen = dict(
                 looked_at(
                     gathered, "stationarity", name, own, numbers,
