@@ -31,6 +31,13 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take `--part K/N`: of all tests every N-th only, so that N days of CI run all long ones."""
+    parser.addoption(
+        "--part", metavar="K/N", default="1/1", help="run every N-th test from the K-th"
+    )
+
+
 LONGEST = (
     "test_nodes",
     "test_failing_calls",
@@ -55,8 +62,14 @@ LONGEST = (
 """The files of tests that take longest; those of a real Slurm, which wait, between others."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the longest files: each is one process's, and none is to begin when others end."""
+    part, n_parts = map(int, config.getoption("part").split("/"))
+    config.hook.pytest_deselected(
+        items=[item for place, item in enumerate(items) if place % n_parts != part - 1]
+    )
+    items[:] = items[part - 1 :: n_parts]
     rank = {stem: place for place, stem in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(LONGEST)))
 
