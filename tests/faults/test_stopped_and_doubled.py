@@ -116,6 +116,14 @@ def working(
     )  # fmt: skip
 
 
+def said_by(worker: "subprocess.Popen[str]") -> str:
+    """Wait for a worker that ends well; return what it said to its log of errors."""
+    _, said = worker.communicate(timeout=250)
+    assert worker.returncode == 0, said
+    assert "Traceback" not in said
+    return said
+
+
 def test_a_worker_that_stood_still_goes_on_where_nobody_followed_it(tmp_path: Path) -> None:
     root = plan_little(tmp_path / "EXP", runs_per_shard=6, max_length=4, delay_s=0.2)
     workspace = open_workspace(root)
@@ -125,10 +133,10 @@ def test_a_worker_that_stood_still_goes_on_where_nobody_followed_it(tmp_path: Pa
     worker.send_signal(signal.SIGSTOP)
     time.sleep(STOPPED_S)
     # It lives, so that nobody else is to begin.
-    assert working(root).wait(100) == 0
+    said_by(working(root))
     assert not workspace.paths.shard(workspace.shards("runs")[0]).exists()
     worker.send_signal(signal.SIGCONT)
-    assert worker.wait(100) == 0, worker.communicate()
+    said_by(worker)
     assert not lease.exists()
     assert workspace.paths.shard(workspace.shards("runs")[0]).exists()
 
@@ -142,7 +150,7 @@ MINUTES = [
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("lifetime_s", "stopped_s"), MINUTES)
-@pytest.mark.parametrize("stage", ["runs", "merge"])
+@pytest.mark.parametrize("stage", ["runs", pytest.param("merge", marks=pytest.mark.long)])
 def test_a_worker_that_stood_still_for_longer_than_its_lease_leaves_all_to_who_followed_it(
     tmp_path: Path, stage: str, lifetime_s: float, stopped_s: float
 ) -> None:
@@ -151,20 +159,17 @@ def test_a_worker_that_stood_still_for_longer_than_its_lease_leaves_all_to_who_f
     [shard, *_] = workspace.shards(stage)
     if stage == "merge":
         for before in ("runs", "embeddings", "diagrams"):
-            assert working(root, before).wait(200) == 0
+            said_by(working(root, before))
     lease, file = workspace.paths.lease(shard), workspace.paths.shard(shard)
     worker = working(root, stage, lifetime_s=lifetime_s)
     wait_for(lambda: lease.exists() or worker.poll() is not None, "a lease")
     worker.send_signal(signal.SIGSTOP)
     assert worker.poll() is None, "it was done before it was stopped"
     time.sleep(stopped_s)
-    other = working(root, stage, "elsewhere", lifetime_s)
-    assert other.wait(200) == 0
+    said_by(working(root, stage, "elsewhere", lifetime_s))
     made = file.read_bytes()
     worker.send_signal(signal.SIGCONT)
-    _, said = worker.communicate(timeout=200)
-    assert worker.returncode == 0, said
-    assert "Traceback" not in said
+    said = said_by(worker)
     assert file.read_bytes() == made
     assert not lease.exists()
     assert not workspace.paths.failure(shard).exists()
@@ -173,10 +178,11 @@ def test_a_worker_that_stood_still_for_longer_than_its_lease_leaves_all_to_who_f
     assert not [one for one in verify_experiment(root, ALL, lambda *_: None) if one.findings]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(("lifetime_s", "stopped_s"), MINUTES)
+@pytest.mark.parametrize("stopped_s", [5.0, STALE_AFTER_S + 30.0])
 def test_a_submitter_that_stood_still_ends_as_if_it_had_not(
-    tmp_path: Path, lifetime_s: float, stopped_s: float
+    tmp_path: Path, stopped_s: float
 ) -> None:
     root = plan_little(tmp_path / "EXP", runs_per_shard=6, max_length=8, delay_s=0.1)
     submitting = subprocess.Popen(
