@@ -131,7 +131,7 @@ def test_a_disk_that_fails_at_the_look_after_publishing_is_not_the_shards_failur
     counted: Workspace,
 ) -> None:
     stage: Any = counted.stages["runs"]
-    stage.lacking = lambda paths, shard: "it cannot be read (file read failed: errno = 5)"
+    stage.lacking = lambda paths, shard: "it cannot be read ([Errno 5] file read failed)"
     assert outcomes(counted, "runs", [0]) == ["failed"]
     failure = read_failure(counted.paths.failure(shard(counted, "runs", 0)))
     assert failure is not None
