@@ -123,3 +123,13 @@ def tokenizers_of(pipeline: Any) -> dict[str, Any]:
     # FLUX.2's and Kandinsky's "tokenizer" is a processor that has one.
     parts = {name: getattr(part, "tokenizer", part) for name, part in pipeline.components.items()}
     return {n: part for n, part in parts.items() if isinstance(part, PreTrainedTokenizerBase)}
+
+
+def unchecked(name: str, kind: type[Any]) -> dict[str, Any]:
+    """Return what a pipeline is loaded with to have no safety checker; ModelError without one."""
+    if "safety_checker" not in inspect.signature(kind.__init__).parameters:
+        raise ModelError(
+            f"{name} is a {kind.__name__}, which has no safety checker",
+            hint=f"Remove safety_checker from [models.{name}]",
+        )
+    return {"safety_checker": None, "requires_safety_checker": False}
