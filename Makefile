@@ -85,7 +85,7 @@ bench: $(STAMP)
 	@uptime
 	$(BIN)/python tools/bench_homology.py
 	$(BIN)/python tools/bench_merge.py --large-gb 1 --small 1000 --repeats 3
-	for bench in cli plan execution stages codecs; do $(BIN)/python tools/bench_$$bench.py || exit 1; done
+	for bench in cli plan execution stages codecs analyses; do $(BIN)/python tools/bench_$$bench.py || exit 1; done
 	@uptime
 
 image: $(STAMP)
