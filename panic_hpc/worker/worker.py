@@ -203,8 +203,10 @@ class Worker:
     def _completed(self, shard: Shard) -> Outcome:
         paths = self.workspace.paths
         # A stage that returns is not believed; what others read is its file.
-        if self.workspace.lacking(shard):
-            return self._failed(shard, PanicError(f"{paths.shard(shard)} was not published"))
+        if lacks := self.workspace.lacking(shard):
+            # With the reason: where a disk failed at this look, the shard did not.
+            said = f"{paths.shard(shard)} was not published: {lacks}"
+            return self._failed(shard, PanicError(said))
         remove(paths.failure(shard))
         return "completed"
 

@@ -127,6 +127,17 @@ def test_a_stage_that_publishes_nothing_has_failed(counted: Workspace) -> None:
     assert outcomes(counted, "runs", [0]) == ["failed"]
 
 
+def test_a_disk_that_fails_at_the_look_after_publishing_is_not_the_shards_failure(
+    counted: Workspace,
+) -> None:
+    stage: Any = counted.stages["runs"]
+    stage.lacking = lambda paths, shard: "it cannot be read ([Errno 5] file read failed)"
+    assert outcomes(counted, "runs", [0]) == ["failed"]
+    failure = read_failure(counted.paths.failure(shard(counted, "runs", 0)))
+    assert failure is not None
+    assert failure.disk
+
+
 def test_the_deadline_stops_between_steps_and_two_stops_without_progress_fail(
     counted: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
