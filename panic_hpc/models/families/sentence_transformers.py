@@ -64,8 +64,8 @@ class NomicExpertsSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # Texts are read one after the other whatever it is.
-    batch_size: int = Field(32, ge=1, le=4096)
+    # Texts are read one after the other whatever it is; more only fills short batches with copies.
+    batch_size: int = Field(1, ge=1, le=4096)
     max_tokens: int = Field(512, ge=4, le=2048)
     prefix: str = ""
     dimension: int | None = Field(None, ge=1, le=65_536)

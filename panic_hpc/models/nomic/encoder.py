@@ -54,10 +54,8 @@ class NomicEncoder:
 
     def embed(self, inputs: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the (B, D) float32 vectors, and which texts were cut."""
-        # Short batches are filled with copies: a text that stands there twice is read once.
-        known = {text: self._read(text) for text in dict.fromkeys(inputs)}
-        vectors = np.stack([known[text][0] for text in inputs])
-        return vectors, np.array([known[text][1] for text in inputs])
+        vectors, truncated = zip(*map(self._read, inputs), strict=True)
+        return np.stack(vectors), np.array(truncated)
 
     def _read(self, text: str) -> tuple[np.ndarray, bool]:
         tokens = self._tokenizer.encode(self.settings.prefix + text)
