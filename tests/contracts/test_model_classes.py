@@ -46,6 +46,7 @@ HANDFUL = (
     "blip",
     "joycaption",
     "nomic",
+    "nomic_experts",
     "dinov2_registers",
 )
 CLASSES = all_classes()
