@@ -79,14 +79,13 @@ docs: $(STAMP)
 	$(BIN)/python tools/check_pins.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
-# Sizes that a quiet machine gets through in half an hour; each program's --help has the long rows.
-# tools/bench_gpu.py needs a GPU and has a machine of its own to describe.
+# Within half an hour on a quiet machine, with a table of ratios at the end; each program's --help has
+# the long rows. Peers that cannot be installed are named and not compared. BENCH_ARGS='--only homology'
+PEERS ?= redzed-tda ripser holos-tda
+BENCH_ARGS ?=
 bench: $(STAMP)
-	@uptime
-	$(BIN)/python tools/bench_homology.py
-	$(BIN)/python tools/bench_merge.py --large-gb 1 --small 1000 --repeats 3
-	for bench in cli plan execution stages codecs; do $(BIN)/python tools/bench_$$bench.py || exit 1; done
-	@uptime
+	-$(BIN)/pip install --quiet --constraint constraints.txt $(PEERS)
+	$(BIN)/python tools/bench.py $(BENCH_ARGS)
 
 image: $(STAMP)
 	slurm/build-image

@@ -53,7 +53,7 @@ def test_compiled_parts_draw_the_same_whatever_shapes_they_saw(
     before = drawn(model)
     assert compile_parts(name, model._pipeline, torch, backend="eager") == parts
     assert np.array_equal(drawn(model), before)
-    model._try()
+    model._trial(model._arguments)
     assert np.array_equal(drawn(model), before)
     counted = torch._dynamo.utils.counters
     assert counted["stats"]["unique_graphs"] >= len(parts)
@@ -68,7 +68,7 @@ def test_more_shapes_than_are_compiled_end_the_work(
     compile_parts("tiny", model._pipeline, torch, backend="eager")
     drawn(model)
     with pytest.raises(torch._dynamo.exc.FailOnRecompileLimitHit):
-        model._try()
+        model._trial(model._arguments)
 
 
 def test_a_pipeline_without_a_denoiser_is_refused() -> None:

@@ -132,7 +132,10 @@ def test_a_fit_says_what_there_is(whole: Planned) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"stages": {ACTIVATIONS: {"models": ["MicroTerse"]}}}, "picture models of diffusers can"),
+        (
+            {"stages": {ACTIVATIONS: {"models": ["MicroTerse"]}}},
+            "picture models of diffusers, diffusers_edit",
+        ),
         ({"stages": {ACTIVATIONS: {"models": ["MicroTurbo"]}}}, "no network has it"),
         ({"stages": {ACTIVATIONS: {"models": []}}}, "at least one is needed"),
         (

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from panic_hpc.errors import ModelError
@@ -10,11 +11,17 @@ from panic_hpc.models.base import Output, Turn
 from panic_hpc.models.needs import require_installed
 from panic_hpc.models.pipelines.classes import pipeline_class, prepare
 from panic_hpc.models.pipelines.compiling import compilable_parts, compile_parts
-from panic_hpc.models.pipelines.layers import PipelineLayers
-from panic_hpc.models.pipelines.parts import load_pipeline, open_folder, tokenizers_of
-from panic_hpc.models.pipelines.prompt_tokens import PromptListener
-from panic_hpc.models.pipelines.trial import decoded_sizes, idle, require_size
+from panic_hpc.models.pipelines.parts import (
+    load_pipeline,
+    open_folder,
+    tokenizers_of,
+    unchecked,
+)
+from panic_hpc.models.pipelines.prompt_tokens import PromptListener, read_limit
+from panic_hpc.models.pipelines.trial import Tried, decoded_sizes, idle, require_size
 from panic_hpc.models.steering.hearing import Heard
+from panic_hpc.models.steering.layers import ModelLayers
+from panic_hpc.models.steering.locations import wiring_of
 from panic_hpc.models.torch_setup import quiet_loaders, torch_for
 from panic_hpc.models.weights import find_weights
 from panic_hpc.types import ModelSpec
@@ -71,14 +78,17 @@ class DiffusersModel:
         self._require_alone()
         self._arguments = self._checked_arguments(called)
         dtype = getattr(self._torch, self.settings.dtype)
-        given = self._replaced_parts(folder.kind)
+        given = {} if self.settings.safety_checker else unchecked(self.spec.name, folder.kind)
         # The whole pipeline stays on the device: cpu offload re-hooks every component after each
         # call, costs a quarter of FLUX's time and grows in RAM (diffusers#7970).
         pipeline = load_pipeline(self.spec, folder, dtype, variant, **given)
         self._pipeline = self._as_called(pipeline, called).to(device)
         self._pipeline.set_progress_bar_config(disable=True)
         prepare(self._pipeline)
-        self._listener = PromptListener(tokenizers_of(self._pipeline), self._read_limit())
+        self._listener = PromptListener(
+            tokenizers_of(self._pipeline), read_limit(self._pipeline, self._arguments)
+        )
+        self._tried = Tried()
         self._try()
         self._layers = self._layers_of_pipeline()
         if self.settings.compile:
@@ -92,7 +102,8 @@ class DiffusersModel:
         self._arguments = self._checked_arguments(type(self._pipeline))
         # The tokenizers have been given ears once; they tell this model from now on.
         self._listener = other._listener
-        self._listener.read_limit = self._read_limit()
+        self._listener.read_limit = read_limit(self._pipeline, self._arguments)
+        self._tried = other._tried
         self._try()
         self._layers = self._layers_of_pipeline()
 
@@ -107,11 +118,12 @@ class DiffusersModel:
         return self._outputs(inputs, seeds, {}, turns[0].iteration if turns else 0)
 
     def hearing(self, locations: Sequence[str]) -> AbstractContextManager[Heard]:
-        """Listen to the calls inside a block; see `PipelineLayers.hearing`."""
+        """Listen to the calls inside a block; see `ModelLayers.hearing`."""
         return self._layers.hearing(locations)
 
-    def _layers_of_pipeline(self) -> PipelineLayers:
-        return PipelineLayers(self.spec, self.settings.steering, self._pipeline, self._stored_kind)
+    def _layers_of_pipeline(self) -> ModelLayers:
+        wiring = partial(wiring_of, self._stored_kind, self.spec.name)
+        return ModelLayers(self.spec, self.settings.steering, self._pipeline, wiring)
 
     def _called(self, kind: type[Any]) -> type[Any]:
         """Return the class whose call is made, for the one that is stored."""
@@ -230,31 +242,36 @@ class DiffusersModel:
         few = self._few(self._arguments)
         self._call([TRIAL_PROMPT] * size, [0] * size, few, self._beside(size))
 
-    def _replaced_parts(self, kind: type[Any]) -> dict[str, Any]:
-        if self.settings.safety_checker:
-            return {}
-        accepted = inspect.signature(kind.__init__).parameters
-        if "safety_checker" not in accepted:
-            raise ModelError(
-                f"{self.spec.name} is a {self._kind}, which has no safety checker",
-                hint=f"Remove safety_checker from [models.{self.spec.name}]",
-            )
-        return {"safety_checker": None, "requires_safety_checker": False}
-
-    def _read_limit(self) -> int | None:
-        """Return how many tokens are kept of an encoded prompt by pipelines that cut afterwards."""
-        start = getattr(self._pipeline, "prompt_template_encode_start_idx", None)
-        accepted = inspect.signature(self._pipeline.__call__).parameters
-        if start is None or "max_sequence_length" not in accepted:
-            return None
-        default = accepted["max_sequence_length"].default
-        kept = self._arguments.get("max_sequence_length", default)
-        return int(kept) + int(start) if isinstance(kept, int) else None
-
     def _try(self) -> None:
-        """Draw one picture, and more where a setting may be idle; ModelError for what is wrong."""
+        """Draw a picture, and more where a setting may be idle; ModelError for what is wrong.
+
+        What a model of the same weights has shown is not drawn again.
+        """
         scheduler = getattr(self._pipeline, "scheduler", None)
         self.details = {"pipeline": self._kind, "scheduler": type(scheduler).__name__}
+        asked = self._asked(self._arguments)
+        if not self._tried.is_sound(asked):
+            self._tried.note(asked, self._sound_picture())
+            self._tried.found_sound(asked)
+        names = {argument: setting for setting, argument in self.arguments.items()}
+        ignored = idle(
+            lambda arguments: self._tried.digest(
+                self._asked(arguments), lambda: self._trial(arguments)[0]
+            ),
+            self._arguments,
+            lambda name: self._tried.matters(name, asked),
+        )
+        if ignored:
+            found = ", ".join(names[argument] for argument in ignored)
+            raise ModelError(
+                f"{self.spec.name} is a {self._kind}, on which {found} has no effect as it is set "
+                "up",
+                hint=f"Remove it from [models.{self.spec.name}], or set what it depends on "
+                "(guidance or true_cfg above 1)",
+            )
+
+    def _sound_picture(self) -> Any:
+        """Return a picture of the model's own arguments, with nothing wrong but what is idle."""
         with decoded_sizes(self._pipeline) as sizes:
             images, blackened = self._trial(self._arguments)
         _, (problem,) = self._pictures(images, blackened)
@@ -266,17 +283,12 @@ class DiffusersModel:
         given = (images.shape[-2], images.shape[-1])
         decoded = sizes[-1] if sizes else None
         require_size(self.spec.name, self._kind, self._arguments, given, decoded)
-        names = {argument: setting for setting, argument in self.arguments.items()}
-        if found := [names[argument] for argument in idle(self._drawn, self._arguments, images)]:
-            raise ModelError(
-                f"{self.spec.name} is a {self._kind}, on which {', '.join(found)} has no effect as "
-                "it is set up",
-                hint=f"Remove it from [models.{self.spec.name}], or set what it depends on "
-                "(guidance or true_cfg above 1)",
-            )
+        return images
 
-    def _drawn(self, arguments: Mapping[str, Any]) -> Any:
-        return self._trial(arguments)[0]
+    def _asked(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what decides a trial's picture: what it is told, sizes of what it is given."""
+        given = {name: list(value.shape) for name, value in self._beside(1).items()}
+        return {**self._few(arguments), "given": given}
 
     def _trial(self, arguments: Mapping[str, Any]) -> tuple[Any, Any]:
         """Return one picture of few steps, and whether a checker blackened it."""

@@ -4,6 +4,7 @@ Templates, system messages, cleaning and limits are each pipeline's own, so noth
 them: what a tokenizer was given is counted, whole, against the length that it was told to cut at.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -116,3 +117,14 @@ def _plain(text: str) -> str:
 def _limit(call: _Call, read_limit: int | None) -> float:
     limits = [limit for limit in (call.limit, read_limit) if limit is not None]
     return min(limits, default=float("inf"))
+
+
+def read_limit(pipeline: Any, arguments: Mapping[str, Any]) -> int | None:
+    """Return how many tokens are kept of an encoded prompt by pipelines that cut afterwards."""
+    start = getattr(pipeline, "prompt_template_encode_start_idx", None)
+    accepted = inspect.signature(pipeline.__call__).parameters
+    if start is None or "max_sequence_length" not in accepted:
+        return None
+    default = accepted["max_sequence_length"].default
+    kept = arguments.get("max_sequence_length", default)
+    return int(kept) + int(start) if isinstance(kept, int) else None

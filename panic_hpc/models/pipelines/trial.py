@@ -1,17 +1,24 @@
 """A pipeline tried once, when it is loaded: the size that was asked for, no setting without effect.
 
 Pipelines round sizes, swap them for one of a table, draw large and shrink, and take arguments
-that they then ignore. A picture of few steps shows each of these, whatever the class.
+that they then ignore. A picture of few steps shows each of these, whatever the class. What the
+models of one pipeline have seen they share, so that the cells of a sweep hardly draw any.
 """
 
+import hashlib
+import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from panic_hpc.errors import ModelError
 
-Draw = Callable[[Mapping[str, Any]], Any]
-"""From arguments of a call to one picture, a tensor (1, 3, H, W)."""
+Asked = Mapping[str, Any]
+"""All that decides the picture of a trial beside the weights, as JSON has it."""
+
+Draw = Callable[[Mapping[str, Any]], str]
+"""From arguments of a call to the digest of its picture."""
 
 JUDGED = ("guidance_scale", "negative_prompt", "true_cfg_scale")
 """Arguments that pipelines are known to accept and ignore."""
@@ -65,21 +72,68 @@ def decoded_sizes(pipeline: Any) -> Iterator[list[tuple[int, int]]]:
         del autoencoder.decode
 
 
-def idle(draw: Draw, arguments: Mapping[str, Any], picture: Any) -> list[str]:
+class Tried:
+    """What trials of one pipeline showed; models that share its weights share it.
+
+    Pictures are kept as digests, as a large one has megabytes.
+    """
+
+    def __init__(self) -> None:
+        self._digests: dict[str, str] = {}
+        self._by_rest: dict[str, set[str]] = defaultdict(set)
+        self._sound: set[str] = set()
+
+    def is_sound(self, asked: Asked) -> bool:
+        """Say whether a picture was found right that was asked for alike but for what is judged."""
+        return _key_without(asked, JUDGED) in self._sound
+
+    def found_sound(self, asked: Asked) -> None:
+        """Keep that a picture is as it was asked for."""
+        self._sound.add(_key_without(asked, JUDGED))
+
+    def note(self, asked: Asked, picture: Any) -> None:
+        """Keep a picture, a tensor on any device."""
+        digest = hashlib.sha256(picture.float().cpu().numpy().tobytes()).hexdigest()
+        self._digests[_key_without(asked, ())] = digest
+        for name in JUDGED:
+            self._by_rest[_key_without(asked, (name,))].add(digest)
+
+    def digest(self, asked: Asked, draw: Callable[[], Any]) -> str:
+        """Return the digest of a picture, drawn unless it is known."""
+        if _key_without(asked, ()) not in self._digests:
+            self.note(asked, draw())
+        return self._digests[_key_without(asked, ())]
+
+    def matters(self, name: str, asked: Asked) -> bool:
+        """Say whether two values of an argument are known to give two pictures, all else as asked.
+
+        Then it has an effect at every value: no picture equals both.
+        """
+        return len(self._by_rest[_key_without(asked, (name,))]) > 1
+
+
+def _key_without(asked: Asked, names: tuple[str, ...]) -> str:
+    # Not a content key, which has no infinity: twice a guidance may be one.
+    kept = {key: value for key, value in asked.items() if key not in names}
+    return json.dumps(kept, sort_keys=True)
+
+
+def idle(draw: Draw, arguments: Mapping[str, Any], matters: Callable[[str], bool]) -> list[str]:
     """Return the judged arguments that change nothing: no other value gives another picture.
 
-    `picture` is that of `arguments`.
+    `matters` says of which it is known already that they change something.
     """
     judged = [name for name in JUDGED if name in arguments]
-    return [name for name in judged if not _matters(draw, arguments, name, picture)]
+    return [name for name in judged if not (matters(name) or _changes(draw, arguments, name))]
 
 
-def _matters(draw: Draw, arguments: Mapping[str, Any], name: str, picture: Any) -> bool:
+def _changes(draw: Draw, arguments: Mapping[str, Any], name: str) -> bool:
     import torch
 
+    own = draw(arguments)
     for other in _others(arguments, name):
         try:
-            if not torch.equal(draw(other), picture):
+            if draw(other) != own:
                 return True
         # It does something, if only take more memory.
         except torch.OutOfMemoryError:
