@@ -47,7 +47,8 @@ class Chat:
         pixels = given_pixels(base64.b64decode(coded))
         self.seen.append((text["text"], pixels))
         redness = round(float(pixels[..., 0].mean() / 255), 3)
-        words = self.in_turn.pop(0) if self.in_turn else self.words or json.dumps(dict.fromkeys(("craft", "light"), redness))
+        words = self.words or json.dumps(dict.fromkeys(("craft", "light"), redness))
+        words = self.in_turn.pop(0) if self.in_turn else words
         handler.say({"choices": [{"message": {"role": "assistant", "content": words}}]})
         return True
 

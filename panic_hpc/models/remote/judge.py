@@ -43,8 +43,8 @@ class RemoteJudgeSettings(RubricSettings):
 
     url, headers, body, values, key, attempts, timeout_s: the request, as of the family `http`.
     reply: a dotted path in the JSON that is answered: where the words of the answer are.
-    samples: how often each question is asked, `{seed}` being 0, 1, …: services answer otherwise each
-        time. The numbers are means over the answers that are ones, and `answers` says how many were.
+    samples: how often each question is asked, `{seed}` being 0, 1, …, since services answer
+        otherwise each time. Numbers are means over what was an answer, `answers` is how many were.
     batch_size: so many questions at a time.
     """
 
