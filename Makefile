@@ -60,11 +60,11 @@ test-lowest:
 	    -n 2 --dist loadfile $(PYTEST_ARGS) $(LOWEST_TESTS)
 
 # Injections by the thousand, about an hour on two idle cores; the counts are printed at the end. The
-# tests do some of each. PANIC_HPC_FAULT_CALLS=0 fails every call there is, 13,400 of them.
+# tests do some of each; here the long ones too. PANIC_HPC_FAULT_CALLS=0 fails every call there is, 13,400 of them.
 faults: $(STAMP)
 	PANIC_HPC_FAULT_CALLS=20 PANIC_HPC_FAULT_SEEDS=50 PANIC_HPC_FAULT_HISTORIES=20 \
 	PANIC_HPC_FAULT_STATES=200 PANIC_HPC_FAULT_WORLDS=100000 PANIC_HPC_FAULT_SAFEGUARDS=1 \
-	    $(BIN)/python -m pytest -q -n 2 --dist loadfile --timeout 3600 tests/faults
+	    $(BIN)/python -m pytest -q -m '' -k 'not third' -n 2 --dist loadfile --timeout 3600 tests/faults
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -79,14 +79,13 @@ docs: $(STAMP)
 	$(BIN)/python tools/check_pins.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
-# Sizes that a quiet machine gets through in half an hour; each program's --help has the long rows.
-# tools/bench_gpu.py needs a GPU and has a machine of its own to describe.
+# Within half an hour on a quiet machine, with a table of ratios at the end; each program's --help has
+# the long rows. Peers that cannot be installed are named and not compared. BENCH_ARGS='--only homology'
+PEERS ?= redzed-tda ripser holos-tda
+BENCH_ARGS ?=
 bench: $(STAMP)
-	@uptime
-	$(BIN)/python tools/bench_homology.py
-	$(BIN)/python tools/bench_merge.py --large-gb 1 --small 1000 --repeats 3
-	for bench in cli plan execution stages codecs; do $(BIN)/python tools/bench_$$bench.py || exit 1; done
-	@uptime
+	-$(BIN)/pip install --quiet --constraint constraints.txt $(PEERS)
+	$(BIN)/python tools/bench.py $(BENCH_ARGS)
 
 image: $(STAMP)
 	slurm/build-image

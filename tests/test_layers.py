@@ -5,12 +5,13 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Set
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+Rule = Callable[[str], None]
 PACKAGE = Path(__file__).parents[1] / "panic_hpc"
 
 LAYERS = (
@@ -88,6 +89,24 @@ def _modules() -> dict[str, Path]:
 MODULES = _modules()
 
 
+def for_every_module(*, but: Set[str] = frozenset()) -> Callable[[Rule], Callable[[str], None]]:
+    """Make a rule about modules a test a room: every process of `make test` collects all tests."""
+    rooms: dict[str, list[str]] = {}
+    for name in sorted(MODULES.keys() - but):
+        rooms.setdefault(name.partition(".")[0], []).append(name)
+
+    def test_of(rule: Rule) -> Callable[[str], None]:
+        @pytest.mark.parametrize("room", rooms)
+        def test(room: str) -> None:
+            for name in rooms[room]:
+                rule(name)
+
+        test.__name__, test.__doc__ = rule.__name__, rule.__doc__
+        return test
+
+    return test_of
+
+
 @cache
 def _source(name: str) -> str:
     return MODULES[name].read_text()
@@ -156,7 +175,7 @@ def _own(dotted: str) -> str | None:
     return name
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name])
+@for_every_module(but={""})
 def test_imports_go_one_way(name: str) -> None:
     for dotted in _imports(name):
         target = _own(dotted)
@@ -168,7 +187,7 @@ def test_imports_go_one_way(name: str) -> None:
                 assert not any(_within(target, s) for s in strangers), f"{name} imports {target}"
 
 
-@pytest.mark.parametrize("name", MODULES)
+@for_every_module()
 def test_every_library_has_one_door(name: str) -> None:
     for dotted in _imports(name):
         library = dotted.partition(".")[0]
@@ -176,7 +195,7 @@ def test_every_library_has_one_door(name: str) -> None:
             assert any(_within(name, door) for door in DOORS[library]), f"{name} imports {library}"
 
 
-@pytest.mark.parametrize("name", MODULES)
+@for_every_module()
 def test_heavy_libraries_are_imported_inside_functions(name: str) -> None:
     top = list(_imports(name, top_level_only=True))
     heavy = {dotted.partition(".")[0] for dotted in top} & LAZY
@@ -194,7 +213,7 @@ def test_there_are_no_import_cycles() -> None:
     assert not graph, f"cycle among {sorted(graph)}"
 
 
-@pytest.mark.parametrize("name", MODULES)
+@for_every_module()
 def test_modules_stay_readable(name: str) -> None:
     assert len(_source(name).splitlines()) <= MAX_LINES
 
@@ -214,7 +233,7 @@ def test_no_two_public_classes_share_a_name() -> None:
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
-@pytest.mark.parametrize("name", sorted(MODULES.keys() - {"installed"}))
+@for_every_module(but={"installed"})
 def test_only_installed_finds_plugins_by_name(name: str) -> None:
     for dotted in _imports(name):
         assert dotted not in ("pkgutil", "importlib.metadata.entry_points"), name
@@ -230,7 +249,7 @@ CLOCK_CALLS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(MODULES.keys() - {"clock"}))
+@for_every_module(but={"clock"})
 def test_the_time_is_asked_of_one_clock(name: str) -> None:
     assert not any(dotted.startswith("time.") for dotted in _imports(name)), name
     for node in _calls(name):
@@ -259,7 +278,7 @@ NAMESAKES = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if not _within(name, "disk")])
+@for_every_module(but={name for name in MODULES if _within(name, "disk")})
 def test_files_are_written_through_one_door(name: str) -> None:
     assert "tempfile" not in {dotted.partition(".")[0] for dotted in _imports(name)}, name
     for node in _calls(name):
@@ -343,7 +362,7 @@ STAGE_ROOMS = (
 ASKING_ROOMS = (*STAGE_ROOMS, "store.results", "upstream")
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
+@for_every_module()
 def test_nothing_but_a_stage_and_its_results_asks_which_stage_it_is(name: str) -> None:
     if any(_within(name, room) for room in ASKING_ROOMS):
         return
@@ -394,7 +413,7 @@ CONTAINER_ROOMS = ("container", "backends", "clusters", "worker")
 UNITS_OF_TIME = {"s", "min", "h", "hours", "minutes", "seconds"}
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
+@for_every_module()
 def test_words_of_the_glossary_mean_what_it_says(name: str) -> None:
     words = {part for parts in _names(name) for part in parts}
     for word, rooms in RESERVED_WORDS.items():
@@ -402,7 +421,7 @@ def test_words_of_the_glossary_mean_what_it_says(name: str) -> None:
             assert any(_within(name, room) for room in rooms), f"{name} uses {word!r}: DESIGN.md, 2"
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
+@for_every_module()
 def test_a_deadline_is_a_moment_and_a_time_limit_a_duration(name: str) -> None:
     for words in _names(name):
         if "deadline" in words:
@@ -411,13 +430,13 @@ def test_a_deadline_is_a_moment_and_a_time_limit_a_duration(name: str) -> None:
             assert UNITS_OF_TIME & set(words), f"{name}: {words} is a duration without its unit"
 
 
-@pytest.mark.parametrize("name", [n for n in MODULES if n.startswith(CONTAINER_ROOMS)])
+@for_every_module(but={name for name in MODULES if not name.startswith(CONTAINER_ROOMS)})
 def test_an_image_is_never_two_things_in_one_room(name: str) -> None:
     words = {part for parts in _names(name) for part in parts}
     assert not {"picture", "pictures", "pixels", "images"} & words, f"{name} speaks of pictures"
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
+@for_every_module()
 def test_a_public_function_says_what_it_takes(name: str) -> None:
     """`found` and `one` say nothing to a caller; but of a pair, `one` says."""
     for node in _nodes(name):

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 
+from ratios import record
+
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "import pydantic": ["-c", "import pydantic"],
@@ -38,6 +40,7 @@ def main() -> None:
     for name, values in times.items():
         median = statistics.median(values)
         print(f"{name:28} {median:9.3f} {median / bare:7.1f}")
+        record(f"{name} ÷ python -c pass", median / bare)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from ratios import record
 
 from panic_hpc.models.arithmetic_world import draw_picture, read_text
 
@@ -167,8 +168,11 @@ def main() -> None:
     for kind, some in pictures(options.side).items():
         if not options.json:
             print(f"\n{kind}\n{'':34}{'kB':>9}{'of raw':>8}{'PSNR':>7}{'enc ms':>9}{'dec ms':>8}")
+        plain = 0.0
         for name, pair in codecs().items():
             row = measured(pair, some, options.repeats)
+            plain = plain or row["kilobytes"]  # the first one is PNG
+            record(f"bytes of {name} ÷ PNG, {kind}", row["kilobytes"] / plain)
             if options.json:
                 print(json.dumps({"pictures": kind, "codec": name, **row}), flush=True)
             else:

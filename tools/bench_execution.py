@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from ratios import record
+
 EXPERIMENT = """
 name = "scale"
 networks = [["DummyT2I", "DummyI2T"]]
@@ -59,6 +61,7 @@ def measure(folder: Path, shards: int) -> None:
     calls = int((folder / "state").read_text())
     fewest = -(-shards // MAX_ARRAY_SIZE)
     print(f"  sbatch calls: {calls} (fewest possible with MaxArraySize {MAX_ARRAY_SIZE}: {fewest})")
+    record("sbatch calls ÷ fewest possible", calls / fewest, "≤ 1")
     print("status while all are in the queue:")
     timed("status", environment, "status", folder / "EXP")
     publish_half(folder / "EXP", shards)

@@ -20,6 +20,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ratios import record
+
 from panic_hpc import installed, keys
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.config import Experiment
@@ -163,6 +165,9 @@ def round_of(options: argparse.Namespace, root: Path) -> dict[str, Cost]:
     }
 
 
+AIMS = {"runs ÷ bare": "≤ 1.10", "embeddings ÷ bare": "≤ 1.10"}
+
+
 def main() -> None:
     """Measure in rounds, so that the machine's moods fall on both sides alike."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -185,6 +190,7 @@ def main() -> None:
             values = sorted(getattr(one[name], part) for one in rounds)
             line = f"{name:26} {part:10} {statistics.median(values):6.3f}"
             print(f"{line}  of {[round(value, 3) for value in values]}")
+            record(f"{name}, {part} time", statistics.median(values), AIMS.get(name, ""))
 
 
 if __name__ == "__main__":

@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from panic_hpc import api
 from panic_hpc.backends.base import SubmitRequest, Watcher
 from panic_hpc.disk.directories import make_any_directory
 from panic_hpc.disk.files import read_json, replace_file, to_json
-from panic_hpc.errors import ConfigError, PanicError, nearest
+from panic_hpc.errors import PanicError
 from panic_hpc.evolution.genome import Individual, Population, population_of
 from panic_hpc.evolution.judging import ranking_of
 from panic_hpc.evolution.rounds import (
@@ -30,14 +29,12 @@ from panic_hpc.evolution.rounds import (
     next_generation,
 )
 from panic_hpc.evolution.series_file import SeriesPlan
-from panic_hpc.planning.manifest import Manifest
 from panic_hpc.search.driving import completed
+from panic_hpc.search.rehearsal import rehearse
 from panic_hpc.search.rounds import kept
 from panic_hpc.validation.record import read_record
 from panic_hpc.workspace.workspace import Workspace
 
-WITHOUT_METRIC = ("steps", "loop", "distinct", "drift", "entropy", "persistence")
-"""What names of measures begin with that no metric gives."""
 Tell = Callable[[str], None]
 Complete = Callable[[GenerationPaths, SubmitRequest, "bool | Watcher"], Workspace]
 """Plans, submits and merges the experiment of a round."""
@@ -55,10 +52,13 @@ class Generation:
 def start(root: Path, plan: SeriesPlan) -> Generation:
     """Begin a series in `root`, or find it there; write its first population and experiment.
 
-    Nothing runs. PanicError where another series lies there: only `rounds` may change.
+    Nothing runs. PanicError where another series lies there: only `rounds` may change; ConfigError,
+    and nothing is written, where its first round cannot be planned or gives no such measure.
     """
-    make_any_directory(root / "rounds")
     path = root / "series.json"
+    if not path.exists():
+        _rehearse(root, plan)
+    make_any_directory(root / "rounds")
     own = plan.model_dump(mode="json")
     found = kept(path, own)
     if _without_rounds(found) != _without_rounds(own):
@@ -71,21 +71,14 @@ def start(root: Path, plan: SeriesPlan) -> Generation:
     paths = GenerationPaths(root, 0)
     people = _populations(paths, plan, [])
     _experiment(paths, plan, people)
-    _require_known(plan, api.preview(paths.file))
     return Generation(0, people, None)
 
 
-def _require_known(plan: SeriesPlan, manifest: Manifest) -> None:
-    """Raise ConfigError for a measure that no stage of the experiment gives: before it runs."""
-    models = [one.name for own in manifest.stage_models.values() for one in own]
-    series = plan.series
-    for name in filter(None, (series.measure, *series.descriptors)):
-        base = name.partition(":")[0]
-        is_metric = any(base == model or base.startswith(f"{model}.") for model in models)
-        if not is_metric and base.partition(".")[0] not in WITHOUT_METRIC:
-            known = [*models, *WITHOUT_METRIC]
-            told = f"measure {name!r}: the experiment gives none that begins so"
-            raise ConfigError("the series", [f"{told}. {nearest(base, known)}".rstrip()])
+def _rehearse(root: Path, plan: SeriesPlan) -> None:
+    people = {arm: plan.population.individuals for arm in arms_of(plan)}
+    table = generation_of(plan, asked_of(plan, everybody_of(people), 0), 0)
+    measures = filter(None, (plan.series.measure, *plan.series.descriptors))
+    rehearse(root, table, measures, "the series")
 
 
 def _without_rounds(value: Any) -> Any:

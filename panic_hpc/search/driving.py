@@ -15,6 +15,7 @@ from panic_hpc import api
 from panic_hpc.backends.base import SubmitRequest, Watcher
 from panic_hpc.disk.directories import make_any_directory
 from panic_hpc.errors import PanicError
+from panic_hpc.search.rehearsal import rehearse
 from panic_hpc.search.rounds import (
     AskedTrials,
     FoundValues,
@@ -59,8 +60,12 @@ def advance(
     """Go on with the search in `root` to its end, and return all trials in order.
 
     PanicError where another search lies there, or a round cannot be completed: typed again it goes
-    on from there.
+    on from there. ConfigError, and nothing is written, where its first round cannot be planned or
+    gives no such measure.
     """
+    if not (root / "search.json").exists():
+        table = experiment_of(base, 0, next_trials(search, 0, []))
+        rehearse(root, table, [search.measure], "the search")
     make_any_directory(root / "rounds")
     _require_same(root, search, base)
     found: list[Trial] = []

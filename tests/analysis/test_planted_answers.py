@@ -1,5 +1,6 @@
 """What was planted is what the analyses answer, and where nothing was planted p is uniform."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -33,7 +34,8 @@ def test_the_ladder_finds_what_each_part_was_given(usual: TrajectorySet) -> None
 def test_components_of_where_runs_lie_are_in_the_order_that_was_planted(
     usual: TrajectorySet,
 ) -> None:
-    table = analysis("components", usual, draws=19).table("components")
+    found = analysis("components", usual, draws=19)
+    table = found.table("components")
     shares = {
         row["term"]: row["omega2"]
         for row in map(table.row, range(len(table)))
@@ -45,6 +47,11 @@ def test_components_of_where_runs_lie_are_in_the_order_that_was_planted(
     )
     assert abs(shares["seed"]) < 0.02
     assert abs(shares["prompt:network"]) < 0.05
+    # Of what is not there an estimate is negative; a sentence with a share below 0 says nothing.
+    assert min(row["omega2"] for row in map(table.row, range(len(table)))) < 0
+    sentences = [one.sentence for one in found.statements]
+    assert any("none that is seen" in one for one in sentences)
+    assert not any(re.search(r"-\d+%", one) for one in sentences)
 
 
 def test_nearest_states_tell_what_was_planted(usual: TrajectorySet) -> None:
@@ -86,6 +93,37 @@ def test_wells_that_all_runs_share_are_found_as_clusters_with_their_moves() -> N
     stays = found.statements[1].value
     assert stays == pytest.approx(1 - 1 / planted.escape, abs=0.02)
     assert sum(moves.data["moves"]) == made.trajectories.n_runs * (planted.states - 1)
+    assert_stays_are_those_planted(made.trajectories, planted)
+
+
+def assert_stays_are_those_planted(found: TrajectorySet, planted: Planted) -> None:
+    """Stays in a well are left after `escape` states in the mean, geometrically."""
+    result = analysis("cluster-stays", found)
+    table, times = result.table("stays"), result.table("times")
+    for row in map(table.row, range(len(table))):
+        if row["states"] in (5, 20):
+            truth = (1 - 1 / planted.escape) ** row["states"]
+            assert row["low"] - 0.05 < truth < row["high"] + 0.05
+            assert row["any_order"] < 0.2
+    for network in set(times.data["network"]):
+        own = [row for row in map(times.row, range(len(times))) if row["network"] == network]
+        assert sum(row["share"] for row in own) == pytest.approx(len({r["state"] for r in own}))
+    assert all(one.low > 0 for one in result.statements)
+
+
+def test_ends_of_prompts_are_as_far_apart_as_was_planted(usual: TrajectorySet) -> None:
+    table = analysis("convergence", usual).table("prompts_apart")
+    rows = list(map(table.row, range(len(table))))
+    twins = [row["distance"] for row in rows if row["prompt"] == row["other"]]
+    strangers = [row["distance"] for row in rows if row["prompt"] != row["other"]]
+    assert len(twins) == 4 * 16
+    assert len(strangers) == 4 * 16 * 15
+    # Directions of means: what is averaged away, noise and most of the theme, is shared out.
+    kept = 1 - USUAL.noise - USUAL.theme
+    assert np.mean(strangers) - np.mean(twins) == pytest.approx(USUAL.gap / kept, rel=0.25)
+    few = analysis("convergence", usual, most_prompts=5)
+    assert len(few.table("prompts_apart")) == 4 * 25
+    assert any("5 of 16 prompts" in one.why for one in few.not_done)
 
 
 def test_strangers_share_regions_where_wells_are_shared() -> None:

@@ -140,31 +140,38 @@ def test_all_problems_and_no_trace(typed: Typed, experiment_file: ExperimentFile
 EXAMPLE = Path(__file__).parents[2] / "configs" / "experiments" / "upstream-example.json"
 
 
-def test_upstreams_example_plans_and_says_what_cannot_be_loaded(typed: Typed) -> None:
+def test_upstreams_example_plans_and_says_whose_code_it_would_run(typed: Typed) -> None:
     answer = typed("plan", EXAMPLE, "EXP")
     assert answer.code == 0
     assert "4 runs of 100 steps" in answer.out
-    assert "Nomic cannot be loaded: transformers takes it for another model" in answer.err
     assert "Moondream runs code of its repository" in answer.err
     refused = typed("submit", "EXP")
-    assert (refused.code, "Nomic cannot be loaded" in refused.err) == (1, True)
+    assert (refused.code, "Moondream runs code" in refused.err) == (1, True)
 
 
-def test_upstreams_example_lacks_nothing_but_weights_with_models_in_place_of_two(
+def test_upstreams_example_lacks_nothing_but_weights(
     typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file stays as it is; another file says what its names are here."""
     monkeypatch.setenv("HF_HUB_CACHE", str(Path("cache").absolute()))
-    Path("mine.toml").write_text(
-        '[Nomic]\nfamily = "sentence_transformers"\n'
-        'repository = "nomic-ai/nomic-embed-text-v1.5"\n[NotUsed]\nfamily = "nobody\'s"\n'
-    )
-    planned = typed("plan", EXAMPLE, "EXP", "--models", "mine.toml", "--allow-remote-code")
+    planned = typed("plan", EXAMPLE, "EXP", "--allow-remote-code")
     assert (planned.code, planned.err) == (0, "")
     refused = typed("submit", "EXP")
     assert refused.code == 1
     assert "FluxDev, Moondream, Nomic: not in" in refused.err
     assert "panic-hpc models fetch EXP" in refused.err
+    assert "cannot be loaded" not in refused.err
+
+
+def test_a_file_says_what_the_names_of_another_mean_here(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(Path("cache").absolute()))
+    Path("mine.toml").write_text('[Nomic]\nprefix = ""\n[NotUsed]\nfamily = "nobody\'s"\n')
+    planned = typed("plan", EXAMPLE, "EXP", "--models", "mine.toml", "--allow-remote-code")
+    assert (planned.code, planned.err) == (0, "")
+    manifest = Path("EXP/manifest.json").read_text()
+    assert '"prefix"' in manifest
+    assert "search_document" not in manifest
 
 
 NASTY = (

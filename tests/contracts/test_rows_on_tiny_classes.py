@@ -25,6 +25,10 @@ VARIANTS = {
     "Pixtral": "pixtral",
     "Qwen3Embed": "qwen3_embedding",
     "SDTurbo": "sd15",
+    "JanusPro1BReader": "janus_reading",
+    "JanusPro7BReader": "janus_reading",
+    "Nomic": "nomic_experts",
+    "NomicV15": "nomic",
 }
 SMALL = ("dtype", "variant", "height", "width", "steps", "max_new_tokens", "batch_size")
 

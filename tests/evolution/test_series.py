@@ -292,6 +292,8 @@ def test_a_measure_that_the_experiment_does_not_give_is_told_before_it_runs(
     plan = read_series(written(tmp_path, measure="Luminanse.mean"))
     with pytest.raises(ConfigError, match="Did you mean 'Luminance'"):
         start(tmp_path / "S", plan)
+    # What lay there would be another series than the mended one.
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
 def test_an_edited_experiment_is_not_taken_for_what_was_said(tmp_path: Path) -> None:

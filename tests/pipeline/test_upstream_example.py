@@ -26,15 +26,12 @@ dtype = "float32"
 path = "moondream"
 dtype = "float32"
 [Nomic]
-family = "sentence_transformers"
-path = "nomic"
-prefix = "search_document: "
-max_tokens = 256
+path = "nomic_experts"
 """
 
 
 def test_the_file_runs_to_a_dataset_under_the_names_that_it_has(tmp_path: Path) -> None:
-    for name in ("flux", "nomic"):
+    for name in ("flux", "nomic_experts"):
         all_classes()[name].save(tmp_path / name)
     repository(tmp_path / "moondream")
     (tmp_path / "mine.toml").write_text(MODELS)

@@ -197,3 +197,13 @@ def test_what_was_lost_is_submitted_again_and_what_failed_is_not(
 def test_a_measure_of_sets_is_refused_before_it_is_needed(tmp_path: Path) -> None:
     with pytest.raises(PanicError, match="one of runs alone was expected"):
         read_search(written(tmp_path, SEARCH.replace("Luminance.mean", "kid.DummyVision")))
+
+
+def test_what_stops_the_first_round_is_told_before_it_and_leaves_nothing(tmp_path: Path) -> None:
+    where = tmp_path / "S"
+    wrong = written(tmp_path, SEARCH.replace("Luminance.mean", "Luminanse.mean"))
+    told = run_command("search", wrong, where, "--executor", "inline", code=1)
+    assert "Did you mean 'Luminance'?" in told
+    wrong = written(tmp_path, networks=[["DummyT2I", "Nobody"]])
+    assert "Nobody" in run_command("search", wrong, where, "--executor", "inline", code=1)
+    assert {path.name for path in tmp_path.iterdir()} == {"base.json", "search.toml"}

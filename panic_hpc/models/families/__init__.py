@@ -1,1 +1,1 @@
-"""Model families, one a file: each ends in `PLUGINS`."""
+"""Model families, one a file or two of a kind: each file ends in `PLUGINS`."""

@@ -1,6 +1,7 @@
 """The forms of figures: each draws rows of a table into axes of matplotlib."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -140,9 +141,14 @@ def draw_heatmap(axes: Any, rows: Rows, spec: FigureSpec, places: Places) -> Han
             shades[down.index(row[spec.y]), across.index(row[spec.x])] = row[spec.value]
     picture = axes.imshow(shades, cmap="viridis", aspect="auto")
     axes.figure.colorbar(picture, ax=axes, shrink=0.8)
-    if shades.size <= 120:
+    panels = axes.get_subplotspec().get_gridspec().ncols
+    if shades.size <= 120 and len(across) * panels <= 18:
         _write_numbers(axes, shades)
-    texts = axes.set_xticks(range(len(across)), [label(one)[:24] for one in across], rotation=45,
+    # Numbers go on by themselves, words do not: of many numbers every n-th is written.
+    are_numbers = all(isinstance(one, int | float) for one in across)
+    every = -(-len(across) * panels // 30) if are_numbers else 1
+    texts = axes.set_xticks(range(0, len(across), every),
+                            [label(one)[:24] for one in across[::every]], rotation=45,
                             ha="right")  # fmt: skip
     texts += axes.set_yticks(range(len(down)), [label(one) for one in down])
     unparsed(*(tick.label1 for tick in texts))
@@ -170,9 +176,11 @@ def name_axes(axes: Any, spec: FigureSpec, quantities: Mapping[str, Quantity]) -
 
 
 def _meaning(quantity: Quantity) -> str:
+    # What a missing number means is the table's to say; rows without one are not drawn.
+    meaning = re.split(r"[,;] null: ", quantity.meaning)[0]
     # "states since the first (states)" says it twice.
-    is_said = quantity.unit in ("", "1") or quantity.unit in quantity.meaning
-    return label(quantity.meaning if is_said else f"{quantity.meaning} ({quantity.unit})", 38)
+    is_said = quantity.unit in ("", "1") or quantity.unit in meaning
+    return label(meaning if is_said else f"{meaning} ({quantity.unit})", 38)
 
 
 def places_of(rows: Rows, spec: FigureSpec) -> dict[Any, int]:

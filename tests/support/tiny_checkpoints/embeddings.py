@@ -1,6 +1,8 @@
 """Embedding models: of texts in sentence-transformers' layout, of images as plain towers."""
 
+import json
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from tiny_checkpoints import vocabularies
@@ -87,6 +89,58 @@ def nomic() -> tuple[Any, ...]:
     tokenizer = vocabularies.bert(8192)
     config = NomicBertConfig(**BODY, vocab_size=len(tokenizer), max_position_embeddings=2048)
     return _pooled(NomicBertModel(config), tokenizer, "mean", 8192)
+
+
+NOMIC_EXPERTS = {
+    "architectures": ["NomicBertModel"],
+    "model_type": "nomic_bert",
+    "activation_function": "gelu",
+    "n_embd": 16,
+    "n_head": 2,
+    "n_inner": 24,
+    "n_layer": 4,
+    "num_experts": 8,
+    "moe_top_k": 2,
+    "moe_every_n_layers": 2,
+    "moe_normalize_expert_weights": False,
+    "layer_norm_epsilon": 1e-05,
+    "rotary_emb_base": 10000,
+    "rotary_emb_fraction": 1.0,
+    "max_trained_positions": 2048,
+}
+"""As the published configuration, but for the sizes."""
+
+
+class _NomicExperts:
+    """Weights of a network that no library here has, under the names that it was published with."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def save_pretrained(self, folder: str) -> None:
+        """Write configuration and weights."""
+        import torch
+        from safetensors.torch import save_file
+
+        from panic_hpc.models.nomic.network import NomicConfig, shapes_of
+
+        shapes = shapes_of(NomicConfig.model_validate(self.config))
+        weights = {name: 0.3 * torch.randn(shape) for name, shape in shapes.items()}
+        weights |= {name: 1 + value for name, value in weights.items() if _is_scale(name)}
+        Path(folder).mkdir(exist_ok=True)
+        save_file(weights, f"{folder}/model.safetensors", metadata={"format": "pt"})
+        Path(folder, "config.json").write_text(json.dumps(self.config))
+
+
+def _is_scale(name: str) -> bool:
+    return name.endswith(("norm1.weight", "norm2.weight", "emb_ln.weight"))
+
+
+@tiny("nomic_experts", prefix="search_document: ", max_tokens=256)
+def nomic_experts() -> tuple[Any, ...]:
+    """Build nomic-embed-text-v2-moe: experts in every second layer, XLM-RoBERTa's tokenizer."""
+    tokenizer = vocabularies.xlm_roberta(512)
+    return _NomicExperts({**NOMIC_EXPERTS, "vocab_size": len(tokenizer)}), tokenizer
 
 
 @tiny("sentence_transformers")

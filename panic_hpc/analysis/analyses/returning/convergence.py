@@ -1,5 +1,7 @@
 """Convergence of strangers: whether runs of different prompts come nearer to each other."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from pydantic import Field
 
@@ -15,8 +17,14 @@ from panic_hpc.analysis.results import (
     ResultTable,
     Statement,
 )
-from panic_hpc.analysis.samples import networks_of, states_at, time_grid
-from panic_hpc.analysis.trajectory_set import TrajectorySet
+from panic_hpc.analysis.samples import (
+    mean_directions,
+    networks_of,
+    spread_places,
+    states_at,
+    time_grid,
+)
+from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of, unit_rows
 from panic_hpc.errors import AnalysisError
 
 _BY_STATE = (
@@ -36,15 +44,26 @@ _BY_NETWORK = (
     Quantity("relative", "the change as a share of the distance at the start"),
     Quantity("p", "of the null of no change"),
 )
+_PROMPTS = (
+    Quantity("network", "its models", ""),
+    Quantity("prompt", "a prompt", ""),
+    Quantity("other", "another, or the same: its runs among each other", ""),
+    Quantity("distance", "mean distance of the ends of their runs", "cosine distance"),
+    Quantity("pairs", "pairs of runs", "pairs"),
+)
+_END = 0.9
+"""From which share of a run on its states are its end."""
 
 
 class ConvergenceSettings(AnalysisSettings):
     """What the analysis can be told.
 
-    most_states  of each run that are looked at, evenly spaced
+    most_states   of each run that are looked at, evenly spaced
+    most_prompts  whose ends are compared one by one, evenly spaced
     """
 
     most_states: int = Field(default=60, ge=2)
+    most_prompts: int = Field(default=40, ge=2)
 
 
 def analyse_convergence(
@@ -54,6 +73,7 @@ def analyse_convergence(
     gathered = Findings()
     curves: list[tuple[object, ...]] = []
     changes: list[tuple[object, ...]] = []
+    apart: list[tuple[object, ...]] = []
     for name, own in networks_of(trajectories):
         with gathered.part("convergence", name):
             if np.ptp(own.lengths) > 0:
@@ -74,13 +94,40 @@ def analyse_convergence(
                  course.relative, course.p)
             )  # fmt: skip
             _say(name, course, settings.level, gathered)
+        apart += [(name, *row) for row in _apart(name, own, settings.most_prompts, gathered)]
     if not curves:
         gathered.lack("convergence", "no network has strangers to follow")
     tables = [
         ResultTable.of_rows("strangers", "state of a network", _BY_STATE, curves),
         ResultTable.of_rows("changes", "network", _BY_NETWORK, changes),
+        ResultTable.of_rows("prompts_apart", "pair of prompts in a network", _PROMPTS, apart),
     ]
     return gathered.result(tables, units_of(trajectories.labels))
+
+
+def _apart(
+    name: str, own: TrajectorySet, most: int, gathered: Findings
+) -> Iterator[tuple[object, ...]]:
+    """Yield (prompt, other, distance, pairs) of the ends of one network's runs.
+
+    The mean distance of pairs of two groups is 1 less the product of the groups' mean directions;
+    within a group the pairs of a run with itself are taken away.
+    """
+    ends = unit_rows(mean_directions(own, _END, 1.0))
+    kept = np.flatnonzero(np.isfinite(ends).all(axis=1))
+    codes, names = codes_of(own.labels.prompt[kept])
+    shown = spread_places(len(names), most)
+    if len(shown) < len(names):
+        gathered.lack("all pairs of prompts", f"{len(shown)} of {len(names)} prompts", name)
+    sums = np.array([ends[kept[codes == code]].sum(axis=0, dtype=np.float64) for code in shown])
+    counts = np.bincount(codes, minlength=len(names))[shown]
+    for a, first in enumerate(shown.tolist()):
+        for b, second in enumerate(shown.tolist()):
+            pairs = int(counts[a] * (counts[b] - (a == b)))
+            alike = float(sums[a] @ sums[b]) - (int(counts[a]) if a == b else 0)
+            if pairs:
+                distance = max(0.0, 1 - alike / pairs)
+                yield names[first], names[second], distance, pairs // (1 + (a == b))
 
 
 def _say(name: str, course: Convergence, level: float, gathered: Findings) -> None:
@@ -142,6 +189,18 @@ PLUGINS = (
                 reference=0.0,
                 low="low",
                 high="high",
+            ),
+            FigureSpec(
+                name="prompts_apart",
+                table="prompts_apart",
+                form="heatmap",
+                title="How far the ends of prompts' runs are apart",
+                caption="Mean distance of the last tenth of runs of two prompts; on the diagonal "
+                "runs of one prompt, twins: what is as dark as that is one place.",
+                x="other",
+                y="prompt",
+                value="distance",
+                panels="network",
             ),
         ),
     ),

@@ -1,6 +1,6 @@
 """Distances of whole runs, from twins to strangers: in step, warped, as sets, by diagrams."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,11 @@ _COLUMNS = (
     Quantity("pairs", "drawn", "pairs"),
     Quantity("runs", "runs in these pairs", "runs"),
 )
+_PAIRS = (
+    Quantity("measure", "what is compared", ""),
+    Quantity("kind", "what the two runs do not share", ""),
+    Quantity("distance", "distance of two runs", "unit of the measure"),
+)
 
 
 class RunDistanceSettings(RunDiagramSettings):
@@ -58,17 +63,25 @@ def analyse_run_distances(
     """Compare pairs of runs that share network and prompt, one of them, or neither."""
     gathered = Findings()
     rows: list[tuple[object, ...]] = []
+    pairs: list[tuple[object, ...]] = []
     with gathered.part("run distances"):
         there = np.flatnonzero(trajectories.lengths > 1)
         if len(there) < 2:
             raise AnalysisError("fewer than two runs have two states")
         with gathered.part("distances of states"):
             own = trajectories.select(there)
-            rows += _rows(own, _of_states(own, settings, gathered), settings, gathered)
+            of_states = _of_states(own, settings, gathered)
+            pairs += _each(of_states)
+            rows += _rows(own, of_states, settings, gathered)
         with gathered.part("distances of diagrams"):
-            rows += _of_diagrams(trajectories, settings, gathered)
-    table = ResultTable.of_rows("run_distances", "kind of pair by a measure", _COLUMNS, rows)
-    return gathered.result([table], units_of(trajectories.labels))
+            chosen, of_diagrams = _of_diagrams(trajectories, settings, gathered)
+            pairs += _each(of_diagrams)
+            rows += _rows(chosen, of_diagrams, settings, gathered)
+    tables = [
+        ResultTable.of_rows("run_distances", "kind of pair by a measure", _COLUMNS, rows),
+        ResultTable.of_rows("pairs", "pair of runs by a measure", _PAIRS, pairs),
+    ]
+    return gathered.result(tables, units_of(trajectories.labels))
 
 
 Measured = list[tuple[Pairs, Mapping[str, NDArray[np.float64]]]]
@@ -122,7 +135,7 @@ def _measure(
 
 def _of_diagrams(
     trajectories: TrajectorySet, settings: RunDistanceSettings, gathered: Findings
-) -> list[tuple[object, ...]]:
+) -> tuple[TrajectorySet, Measured]:
     from panic_hpc.homology.distances import bottleneck
 
     known = run_diagrams(trajectories, settings, gathered)
@@ -141,7 +154,14 @@ def _of_diagrams(
             for dimension in range(min(2, known.n_dimensions))
         }
         measured.append((pairs, values))
-    return _rows(chosen, measured, settings, gathered)
+    return chosen, measured
+
+
+def _each(measured: Measured) -> Iterator[tuple[object, ...]]:
+    """Yield (measure, kind, distance) of each pair, measure by measure."""
+    for name in measured[0][1] if measured else ():
+        for pairs, values in measured:
+            yield from ((name, pairs.kind, value) for value in values[name].tolist())
 
 
 def _rows(
@@ -200,6 +220,17 @@ PLUGINS = (
                 panels="measure",
                 low="low",
                 high="high",
+            ),
+            FigureSpec(
+                name="spread",
+                table="pairs",
+                form="distributions",
+                title="How far each pair of runs is apart",
+                caption="A tick is a pair; bar and dot are quartiles and median. Pairs share runs: "
+                "intervals are in the figure of means.",
+                x="kind",
+                y="distance",
+                panels="measure",
             ),
         ),
     ),

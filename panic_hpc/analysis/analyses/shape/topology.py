@@ -145,6 +145,16 @@ PLUGINS = (
                 low="low",
                 high="high",
             ),
+            FigureSpec(
+                name="entropy_by_prompt",
+                table="bars",
+                form="distributions",
+                title="Persistence entropy by prompt",
+                caption="A tick is a run, of any network; bar and dot are quartiles and median.",
+                x="prompt",
+                y="entropy",
+                panels="homology_dimension",
+            ),
         ),
     ),
 )

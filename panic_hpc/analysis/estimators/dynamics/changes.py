@@ -6,13 +6,14 @@ while; a jump is a change within few states that a walk of the same displacement
 the threshold is the largest change of each surrogate, at a quantile over these.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.analysis.estimators.dynamics.surrogates import drift_matched
+from panic_hpc.analysis.estimators.dynamics.surrogates import DriftSpectrum
 from panic_hpc.analysis.estimators.principal_axes import coordinates
 from panic_hpc.errors import AnalysisError
 
@@ -66,8 +67,8 @@ def change_points(
     largest, usual = float(found.max()), float(np.median(found))
     if largest <= _NOTHING:
         return Changes((), 0.0, largest, np.zeros(draws))
-    drawn = drift_matched(points, rng, draws)
-    null = np.array([_scaled(contrasts(one, width), usual) for one in drawn])
+    drawn = surrogate_contrasts(points, rng, draws, width)
+    null = np.array([_scaled(one, usual) for one in drawn])
     threshold = MARGIN * float(np.quantile(null, 1 - alpha, method="higher"))
     return Changes(_peaks(found, threshold, width), threshold, largest, null)
 
@@ -96,11 +97,39 @@ def contrasts(states: NDArray[np.floating], width: int) -> Column:
     n = len(states)
     total = np.zeros((n + 1, states.shape[1]))
     np.cumsum(states, axis=0, out=total[1:])
-    # In place and by slices: of every surrogate this is most of the time.
     away = total[2 * width :] - total[width : n - width + 1]
     away -= total[width : n - width + 1]
     away += total[: n - 2 * width + 1]
     return np.asarray((0.5 / width**2) * np.einsum("td,td->t", away, away))
+
+
+def surrogate_contrasts(
+    states: NDArray[np.floating], rng: np.random.Generator, draws: int, width: int
+) -> Iterator[Column]:
+    """Yield what `contrasts` finds in each drift-matched surrogate of a run, in single precision.
+
+    1. The difference of means before and after is a filter of the run, so a factor by frequency
+       gives its series; a surrogate's has the same lengths and other phases.
+    2. Where the filter does not reach round the ends, one Fourier transform back gives the
+       differences of a surrogate that never was; the line adds `width` steps of its own to each.
+
+    Of 1,000 states in 768 dimensions, a fifth of the time of making surrogates first.
+    """
+    from scipy.fft import irfft, rfft
+
+    spectrum = DriftSpectrum.of(states)
+    n = spectrum.states
+    # Difference at place t of the states t … t + width - 1 from those before.
+    weights = np.zeros(n)
+    weights[-np.arange(width)] += 1.0 / width
+    weights[1 : width + 1] -= 1.0 / width
+    filtered = (spectrum.series * rfft(weights)).astype(np.complex64)
+    line = (spectrum.away * (width / (n - 1))).astype(np.float32)[:, None]
+    for _ in range(draws):
+        turned = filtered * spectrum.turns(rng).astype(np.complex64)
+        away = irfft(turned, n=n, axis=1)[:, width : n - width + 1]
+        away += line
+        yield 0.5 * np.einsum("dt,dt->t", away, away).astype(np.float64)
 
 
 def _peaks(found: Column, threshold: float, width: int) -> tuple[int, ...]:

@@ -23,13 +23,16 @@ class StateClusters:
 
     labels      (n,) int64, -1 for states that are in none
     medoids     (clusters,) places among these states of those nearest to the clusters' centres
-    sampled     states that clusters were sought among; others joined that of their nearest
+    sampled     (m,) places of the states that clusters were sought among, ascending; others joined
+                that of their nearest
+    points      (m, 16 or less) these in the principal components that they were sought in
     unclustered share of all states that are in none
     """
 
     labels: Rows
     medoids: Rows
-    sampled: int
+    sampled: Rows
+    points: NDArray[np.float32]
     unclustered: float
     seed: int
 
@@ -62,7 +65,7 @@ def cluster_states(
         chosen[found == code][_central(reduced[found == code])] for code in range(found.max() + 1)
     ]
     unclustered = float((labels < 0).mean())
-    return StateClusters(labels, np.array(medoids, np.int64), len(chosen), unclustered, seed)
+    return StateClusters(labels, np.array(medoids, np.int64), chosen, reduced, unclustered, seed)
 
 
 def tile_states(points: Vectors, regions: int, seed: int = 0, rows: Rows | None = None) -> Rows:
@@ -116,6 +119,22 @@ def assign(
 
 def _central(points: NDArray[np.float32]) -> int:
     return int(((points - points.mean(axis=0)) ** 2).sum(axis=1).argmin())
+
+
+def sparsity(points: NDArray[np.float32], runs: Rows, k: int = 10) -> NDArray[np.float64]:
+    """Return (n,) how far the k-th nearest point of another run is; nan where there are fewer.
+
+    points is (n, d), runs (n,). Of one run states are near each other for being near in time.
+    """
+    found = np.full(len(points), np.nan)
+    squares = (points**2).sum(axis=1)
+    for start in range(0, len(points), ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        apart = squares[part, None] + squares[None] - 2 * points[part] @ points.T
+        apart[runs[part, None] == runs[None]] = np.inf
+        if apart.shape[1] >= k:
+            found[part] = np.sqrt(np.maximum(np.partition(apart, k - 1, axis=1)[:, k - 1], 0.0))
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def transitions(labels: Rows, runs: Rows, n_clusters: int) -> NDArray[np.int64]:

@@ -84,12 +84,13 @@ def kaplan_meier(
         raise AnalysisError("nothing was watched")
     part = factor("unit", units)
     times = np.unique(time[ended])
-    share = _curves(time, ended, times, np.ones((1, len(time))))
+    counts = _counts(time, ended, times, part.codes, part.n_levels)
+    share = _curves(*counts, np.ones((1, part.n_levels)))
     low = high = np.full(len(times), np.nan)
     bounds = (float("nan"), float("nan"))
     if part.n_levels >= FEWEST_UNITS:
         weights = unit_weights(part.n_levels, draws, np.random.default_rng(seed))
-        drawn = _curves(time, ended, times, weights[:, part.codes])
+        drawn = _curves(*counts, weights)
         tails = [(1 - level) / 2, (1 + level) / 2]
         low, high = np.quantile(drawn, tails, axis=0)
         # Not between two draws: a median that is not reached is infinite.
@@ -102,12 +103,28 @@ def kaplan_meier(
     )  # fmt: skip
 
 
-def _curves(time: Column, ended: NDArray[np.bool_], times: Column, weights: Column) -> Column:
-    """Return the share that outlasts each time, (draws, times), of weights (draws, n)."""
-    ends = np.zeros((len(time), len(times)))
-    ends[ended, np.searchsorted(times, time[ended])] = 1.0
-    at_risk = weights @ (time[:, None] >= times)
-    gone = np.where(at_risk > 0, weights @ ends / np.maximum(at_risk, 1e-300), 0.0)
+def _counts(
+    time: Column, ended: NDArray[np.bool_], times: Column, units: NDArray[np.int64], n_units: int
+) -> tuple[Column, Column]:
+    """Return (units, times): how many are at risk at each time, and how many end then.
+
+    By unit, since they are drawn whole: a table of things by times would have gigabytes.
+    """
+    n = len(times)
+    size = n_units * (n + 1)
+    # Watched at its first `known` times, each of them.
+    known = np.searchsorted(times, time, side="right")
+    last = np.bincount(units * (n + 1) + known, minlength=size).reshape(n_units, n + 1)
+    at_risk = last[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
+    place = np.searchsorted(times, time[ended])
+    ends = np.bincount(units[ended] * (n + 1) + place, minlength=size).reshape(n_units, n + 1)
+    return at_risk.astype(float), ends[:, :n].astype(float)
+
+
+def _curves(at_risk: Column, ends: Column, weights: Column) -> Column:
+    """Return the share that outlasts each time, (draws, times), of weights (draws, units)."""
+    there = weights @ at_risk
+    gone = np.where(there > 0, weights @ ends / np.maximum(there, 1e-300), 0.0)
     return np.asarray(np.cumprod(1 - gone, axis=1))
 
 

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from panic_hpc.analysis import Planted, simulate
-from panic_hpc.analysis.estimators.dynamics.changes import change_points
+from panic_hpc.analysis.estimators.dynamics.changes import (
+    change_points,
+    contrasts,
+    surrogate_contrasts,
+)
 from panic_hpc.analysis.estimators.dynamics.surrogates import drift_matched
 from panic_hpc.errors import AnalysisError
 
@@ -77,3 +81,13 @@ def test_surrogates_go_as_far_as_their_run_at_every_lag() -> None:
         own = ((states[lag:] - states[:-lag]) ** 2).sum(axis=1).mean()
         theirs = np.mean([((s[lag:] - s[:-lag]) ** 2).sum(axis=1).mean() for s in drawn])
         assert theirs == pytest.approx(own, rel=0.1)
+
+
+@pytest.mark.parametrize(("states", "dimensions"), [(60, 8), (61, 8), (40, 200)])
+def test_changes_of_surrogates_are_those_of_the_surrogates_themselves(
+    states: int, dimensions: int
+) -> None:
+    own = simulate(replace(DRIFT, states=states, dimensions=dimensions)).trajectories.unit(0)
+    made = [contrasts(one, 5) for one in drift_matched(own, np.random.default_rng(1), 4)]
+    told = list(surrogate_contrasts(own, np.random.default_rng(1), 4, 5))
+    np.testing.assert_allclose(told, made, rtol=1e-4, atol=1e-6)

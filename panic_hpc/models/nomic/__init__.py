@@ -1,0 +1,1 @@
+"""Nomic's encoder of texts with a mixture of experts, which transformers has no class for."""
