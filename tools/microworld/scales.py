@@ -47,7 +47,7 @@ CONFIGURATION = ScalewiseConfig(
 BATCH = 32
 # The share of bits that are passed on wrong, at most: so that it learns to put right what it sees.
 FLIPS = 0.15
-SCHEDULE = Schedule(1500, 3e-3, 100, 0.98, 150.0, weight_decay=0.02)
+SCHEDULE = Schedule(1000, 3e-3, 100, 0.98, 150.0, weight_decay=0.02)
 EMPTY_SHARE, TERSE_SHARE = 0.06, 0.14
 JUDGED = 48
 

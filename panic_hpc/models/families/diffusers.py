@@ -47,7 +47,7 @@ class DiffusersSettings(BaseModel):
     # Denoiser and VAE compiled on a GPU: 1.3 times as fast, and other kernels, so other bits.
     compile: Annotated[bool, AddedLater(False)] = False
     arguments: Annotated[dict[str, Argument], AddedLater({})] = Field(default_factory=dict)
-    steering: Annotated[SteeringTable, AddedLater(None)] = None
+    steering: SteeringTable = None
 
     @model_validator(mode="after")
     def _is_not_compiled(self) -> Self:

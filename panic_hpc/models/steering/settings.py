@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
-from panic_hpc.models.settings import CLOSED, Located, wrong
+from panic_hpc.models.settings import CLOSED, AddedLater, Located, wrong
 
 Half = Literal["cond", "uncond", "both"]
 ALL: Literal["all"] = "all"
@@ -103,7 +103,7 @@ def _without_idle(steering: SteeringSettings | None) -> SteeringSettings | None:
 
 
 # So that strength 0 is the unsteered model, with its keys.
-SteeringTable = Annotated[SteeringSettings | None, AfterValidator(_without_idle)]
+SteeringTable = Annotated[SteeringSettings | None, AfterValidator(_without_idle), AddedLater(None)]
 """What a family calls its setting `steering`; None where it says nothing, or has no effect."""
 
 
