@@ -36,7 +36,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "families": Kind("model family", "panic_hpc.models.families"),
+    "families": Kind("model family", "panic_hpc.models.families", rooms=("autoregressive",)),
     "stages": Kind("stage", "panic_hpc.stages", "stage"),
     "results": Kind("kind of results", "panic_hpc.store.results"),
     "codecs": Kind("codec of modality", "panic_hpc.stages.codecs"),

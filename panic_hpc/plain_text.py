@@ -1,7 +1,10 @@
 """Text from users as data: what could move or forge what a terminal or a page shows is escaped."""
 
+import re
 import unicodedata
 
+# Letters and digits, with apostrophes and hyphens inside: "don't", "well-lit", "2nd".
+_WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 _HARMLESS = {"\n", "\t"}
 # Control, format (direction marks among them), private, surrogate, and the two separators: any of
 # them can move or forge what a terminal shows.
@@ -22,6 +25,14 @@ def one_line(text: str, most: int | None = None) -> str:
     """Return `text` with its line ends and tabs as escapes, cut to `most` characters."""
     line = plain(text).replace("\n", "\\n").replace("\t", "\\t")
     return line if most is None or len(line) <= most else line[: most - 1] + "…"
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, in lower case: what metrics count, analyses and series look for.
+
+    Letters and digits of any script, with apostrophes and hyphens inside.
+    """
+    return _WORD.findall(text.lower())
 
 
 def counted(number: int, noun: str) -> str:

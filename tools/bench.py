@@ -37,11 +37,21 @@ class Part:
     limit_s: int
 
 
+SOME_ANALYSES = [
+    "networks",
+    "prediction",
+    "recurrence",
+    "jumps",
+    "clusters",
+    "--prompts=8",
+    "--runs=2",
+]
 PARTS = {
     "homology": Part(["bench_homology.py"], 780),
     "merge": Part(["bench_merge.py", "--large-gb", "1", "--small", "1000", "--repeats", "3"], 300),
     "stages": Part(["bench_stages.py"], 180),
     "evaluate": Part(["bench_evaluate.py", "--rounds", "1", "--steps", "80"], 150),
+    "analyses": Part(["bench_analyses.py", "--growth", *SOME_ANALYSES], 85),
     "codecs": Part(["bench_codecs.py"], 120),
     "execution": Part(["bench_execution.py"], 90),
     "plan": Part(["bench_plan.py"], 60),

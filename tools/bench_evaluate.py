@@ -119,10 +119,10 @@ def bare_scores(plan: Manifest, root: Path, model: Any, shard: Shard) -> None:
     with open_shard(ExperimentPaths(root).shard(shard), manifest_key=plan.key) as file:
         pictures, texts = Outputs(file, "image"), Outputs(file, "text")
         for place, run in enumerate(plan.runs(shard.first_run, shard.n_runs)):
-            told = [plan.prompts[run.prompt].text]
-            told += [value for _, value in texts.decoded(place, text)]
-            for (_, picture), asked in zip(pictures.decoded(place, image), told, strict=False):
-                model.score([Judged(picture, asked)])
+            prompt = plan.prompts[run.prompt].text
+            told = [prompt, *(texts.decoded(place, item, text) for item in texts.of_run(place))]
+            for item, asked in zip(pictures.of_run(place), told, strict=False):
+                model.score([Judged(pictures.decoded(place, item, image), asked)])
 
 
 def sweep(root: Path, options: argparse.Namespace) -> tuple[Cost, Cost]:

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from panic_hpc.analysis.base import AnalysisSettings
 from panic_hpc.analysis.estimators.survival.hazards import hazard_ratios, log_rank_scores
-from panic_hpc.analysis.estimators.texts.words import words
 from panic_hpc.analysis.estimators.variance.permutations import compare_groups
 from panic_hpc.analysis.findings import Findings, finite
 from panic_hpc.analysis.results import HypothesisTest, Quantity, ResultTable, Statement
 from panic_hpc.analysis.trajectory_set import TrajectorySet, unit_rows
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import words_of
 
 _COLUMNS = (
     Quantity("term", "a network, or what is known of the prompt", ""),
@@ -128,7 +128,7 @@ def _of_prompts(
     trajectories: TrajectorySet, runs: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
     """Return what is known of each run's prompt before it is run: (n,) finite numbers."""
-    counts = [max(1, len(words(text))) for text in trajectories.labels.prompt[runs].tolist()]
+    counts = [max(1, len(words_of(text))) for text in trajectories.labels.prompt[runs].tolist()]
     known = {_WORDS: np.log2(counts)}
     if trajectories.prompts is not None:
         vectors = unit_rows(trajectories.prompts[runs]).astype(np.float64)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from panic_hpc.errors import PanicError
 from panic_hpc.evolution.genome import Chromosome, Individual
-from panic_hpc.models.families.words import words_of
+from panic_hpc.plain_text import words_of
 
 if TYPE_CHECKING:
     from panic_hpc.store.dataset.dataset import Dataset

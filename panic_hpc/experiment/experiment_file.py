@@ -29,8 +29,8 @@ def load_experiment(
     `check` returns further problems of an experiment, told together with the file's own; `extra`
     has keys that go before those of the file. Raises ConfigError with everything that is wrong.
     """
-    table = {**with_absolute_paths(read_table(path), path.parent), **extra}
-    problems: list[str] = []
+    table, problems = with_absolute_paths(read_table(path), path.parent)
+    table |= extra
     for read in (_with_networks, _with_prompts, with_inputs, with_models_file, with_workflows):
         table, found = read(table, path.parent)
         problems += found

@@ -12,6 +12,8 @@ from panic_hpc.experiment.config import used_names
 from panic_hpc.experiment.stage_settings import CALLED
 from panic_hpc.experiment.tables import read_table
 from panic_hpc.keys import canonical_json
+from panic_hpc.models.settings import sha256_of
+from panic_hpc.pictures.given import read_given
 from panic_hpc.validation.problems import shown
 
 WORKFLOW = "workflow"
@@ -19,6 +21,9 @@ WORKFLOW = "workflow"
 MAX_WORKFLOW_BYTES = 4 * 2**20
 FILES = ("path", "prototypes", "setup", WORKFLOW)
 """Keys of a model's table, or of its steering, that name a file or folder."""
+PICTURES = "pictures"
+"""The key of a table of pictures, which may be files; see the family `comfyui`."""
+FILE = "file:"
 
 
 def with_models_file(table: dict[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
@@ -56,7 +61,10 @@ def read_models(folder: Path, name: object) -> dict[str, Any]:
     if wrong:
         lines = [f"{key} = {shown(row)}: a table was expected" for key, row in wrong.items()]
         raise ConfigError(str(path), lines)
-    return _with_paths(rows, path.parent)
+    rows, problems = _with_paths(rows, path.parent)
+    if problems:
+        raise ConfigError(str(path), problems)
+    return rows
 
 
 def names_in(value: object) -> Iterator[str]:
@@ -70,16 +78,64 @@ def names_in(value: object) -> Iterator[str]:
             yield from names_in(item)
 
 
-def with_absolute_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Read a model's relative `path` from where the file is, not from where the command is."""
+def with_absolute_paths(table: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Read a model's relative `path` from where the file is, not from where the command is.
+
+    The second is what is wrong with the pictures that models are given.
+    """
     models = table.get("models")
     if not isinstance(models, dict):
-        return dict(table)
-    return {**table, "models": _with_paths(models, folder)}
+        return dict(table), []
+    models, problems = _with_paths(models, folder)
+    return {**table, "models": models}, problems
 
 
-def _with_paths(models: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    return {name: _with_path(row, folder) for name, row in models.items()}
+def _with_paths(models: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], list[str]]:
+    rows, problems = {}, list[str]()
+    for name, row in models.items():
+        rows[name] = _with_path(row, folder)
+        if isinstance(row, dict) and isinstance(row.get(PICTURES), dict):
+            place = f"models.{name}.{PICTURES}"
+            pictures, found = _with_pictures(row[PICTURES], folder, place)
+            rows[name] = {**rows[name], PICTURES: pictures}
+            problems += found
+    return rows, problems
+
+
+def _with_pictures(
+    pictures: Mapping[str, Any], folder: Path, place: str
+) -> tuple[dict[str, Any], list[str]]:
+    """Return a table of pictures with digest and path for each `file:NAME`, or a list of them."""
+    found, problems = {}, list[str]()
+
+    def known(name: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [known(name, one) for one in value]
+        if not isinstance(value, str) or not value.startswith(FILE):
+            return value
+        try:
+            return _file_within(folder, value.removeprefix(FILE))
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            problems.append(f"{place}.{shown(name)} = {shown(value)}: {reason}")
+            # A name that is nobody's: whatever follows from it would be told as well.
+            return "unknown"
+
+    for name, value in pictures.items():
+        found[name] = known(name, value)
+    return found, problems
+
+
+def _file_within(folder: Path, name: str) -> str:
+    """Return the file as `models.settings.file_at` knows it; ValueError where it is not inside.
+
+    An experiment may be a stranger's, and what it names goes to a server that it names too.
+    """
+    path, root = (folder / name).resolve(), folder.resolve()
+    if not path.is_relative_to(root):
+        raise ValueError("outside the experiment's folder")
+    read_given(path)
+    return f"{sha256_of(path)}:{path}"
 
 
 def _with_path(row: Any, folder: Path) -> Any:

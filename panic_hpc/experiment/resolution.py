@@ -14,7 +14,7 @@ from panic_hpc.experiment.config import Experiment
 from panic_hpc.models.base import find_family, loader_of
 from panic_hpc.models.folder_digest import folder_digest
 from panic_hpc.models.known.rows import ModelRow, split_row
-from panic_hpc.models.settings import identity_of, labels_of, located_files, sha256_of
+from panic_hpc.models.settings import file_at, identity_of, labels_of, located_files, sha256_of
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
 from panic_hpc.validation.problems import explained, shown
 
@@ -167,6 +167,10 @@ def _with_digests(name: str, settings: Any) -> tuple[dict[str, Any], tuple[tuple
         inner = values
         for key in place[:-1]:
             inner = inner[key]
+        told = file_at(inner[place[-1]])
+        if told and told.digest != digest:
+            where = ".".join(("models", name, *place))
+            raise ConfigError(where, [f"{where} = {shown(file)}: it is another file by now"])
         inner[place[-1]] = digest
         files.append((digest, file))
     return values, tuple(files)

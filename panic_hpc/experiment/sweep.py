@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from math import prod
+from pathlib import Path
 from typing import Any
 
 from panic_hpc.errors import nearest
@@ -24,6 +25,7 @@ from panic_hpc.experiment.resolution import Resolved
 from panic_hpc.experiment.sweep_axes import sweep_axes, valid_values
 from panic_hpc.keys import content_key
 from panic_hpc.models.base import find_family
+from panic_hpc.models.settings import file_at
 from panic_hpc.validation.problems import Place, shown
 
 MAX_NAME = 64
@@ -228,11 +230,15 @@ def _cell_name(name: str, places: Sequence[Place], values: Sequence[Any]) -> str
     told = _NOT_IN_NAMES.sub("_", whole)
     if len(told) <= MAX_NAME and told == whole:
         return told
-    key = content_key([[list(place) for place in places], list(values)])[:8]
+    # A file by its contents: its path would give the cell another name on another machine.
+    known = [file.digest if (file := file_at(value)) else value for value in values]
+    key = content_key([[list(place) for place in places], known])[:8]
     return f"{told[: MAX_NAME - 9]}-{key}"
 
 
 def _word(value: Any) -> str:
+    if file := file_at(value):
+        return Path(file.path).name
     return "_".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

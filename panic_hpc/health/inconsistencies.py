@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.format.shard import open_shard
 from panic_hpc.store.results.embeddings import EMBEDDING_FAILED
 from panic_hpc.store.results.runs import OUTPUT_TRUNCATED
-from panic_hpc.types import TEXT, Shard, ShardId
+from panic_hpc.types import TEXT, Shard
 from panic_hpc.workspace.failures import read_failure
 from panic_hpc.workspace.leases import holder, lease_state
 from panic_hpc.workspace.ledger import read_submission
@@ -28,6 +28,8 @@ from panic_hpc.workspace.workspace import Workspace
 
 Report = Callable[[int, int], None]
 SUBMIT = "panic-hpc submit computes it again"
+QUARANTINE = "quarantine"
+"""Below an experiment's directory: what a repair moved away, under the time of the repair."""
 _TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
 _ROWS = 65_536
 
@@ -75,7 +77,7 @@ def inspect(
     yield from _unexpected_files(workspace, expected)
     yield from _records(workspace, expected, now)
     sound = {path: s for path, s in expected.items() if path not in corrupt and path.exists()}
-    yield from _sources(workspace, sound)
+    yield from _sources(workspace, sound, corrupt)
     yield from _numerics(sound)
     yield from _values(sound, most_truncated)
 
@@ -134,8 +136,19 @@ def _files(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
 
 
-def _sources(workspace: Workspace, sound: Mapping[Path, Shard]) -> Iterator[Inconsistency]:
-    there: set[ShardId] = {shard.id for shard in sound.values()}
+def _sources(
+    workspace: Workspace, sound: Mapping[Path, Shard], corrupt: Collection[Path]
+) -> Iterator[Inconsistency]:
+    """Yield files whose source nothing explains: a wrong one is told, a moved one is made again."""
+    root = workspace.paths.root
+    moved = {
+        root / path.relative_to(one)
+        for one in (root / QUARANTINE).glob("*")
+        for path in one.rglob("*.h5")
+    }
+    explained = {shard.id for shard in _shards(workspace)
+                 if workspace.paths.shard(shard) in moved | set(corrupt)}  # fmt: skip
+    there = explained | {shard.id for shard in sound.values()}
     for path, shard in sound.items():
         absent = [one for one in shard.inputs if one not in there]
         if absent and not shard.file:

@@ -16,7 +16,7 @@ from panic_hpc.versions import own_version, version_of
 from panic_hpc.worker.device import device, gpu_numbers
 
 COMMANDS = {
-    "mpiexec": "Merging with several ranks needs an MPI",
+    "mpiexec": "To merge with several ranks, load an MPI, or pip install mpich",
     "sbatch": "Submitting to a cluster needs Slurm's commands: try a login node",
     "apptainer": "Container images need apptainer",
 }
@@ -33,6 +33,7 @@ class InstallationFinding:
     state: str
     found: str
     hint: str = ""
+    is_library: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON value."""
@@ -90,7 +91,8 @@ def _requirements() -> Iterator[InstallationFinding]:
         seen.add(one.name)
         fits = one.specifier.contains(version, prereleases=True)
         yield InstallationFinding(one.name, "ok" if fits else "wrong", version,
-                                  "" if fits else f"Tried with {one.specifier}")  # fmt: skip
+                                  "" if fits else f"Tried with {one.specifier}",
+                                  is_library=True)  # fmt: skip
 
 
 def _native() -> InstallationFinding:

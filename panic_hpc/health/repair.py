@@ -6,11 +6,9 @@ from pathlib import Path
 from panic_hpc import clock
 from panic_hpc.disk.files import move_file
 from panic_hpc.errors import PanicError
-from panic_hpc.health.inconsistencies import Inconsistency
+from panic_hpc.health.inconsistencies import QUARANTINE, Inconsistency
 from panic_hpc.workspace.deletion import workers
 from panic_hpc.workspace.workspace import Workspace
-
-QUARANTINE = "quarantine"
 
 
 def movable(inconsistencies: Iterable[Inconsistency]) -> list[Path]:

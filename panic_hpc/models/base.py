@@ -124,6 +124,10 @@ class MetricModel(Protocol):
 class ModelFamily(Protocol):
     """A plugin: one way of loading models. Importing its module loads no heavy library.
 
+    A family whose models can be steered has a setting `steering: SteeringTable`, and says by
+    `empty_parts(spec)` at what (see `models/steering/outline.py`); its models have
+    `hearing(locations)` as `models/steering/layers.py` has it.
+
     A family without entries whose models have no weights says `has_weights = False`; one whose
     models may give another output tomorrow (answers of a server) says `repeatable = False`.
 

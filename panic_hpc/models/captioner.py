@@ -1,6 +1,7 @@
 """An image→text checkpoint of transformers as a model: greedy, one question, one size of image."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from panic_hpc.errors import ModelError
@@ -24,6 +25,9 @@ CLEANED: Mapping[str, Callable[[Any, str], str]] = {
 
 CONTINUES_ITS_PROMPT = frozenset({"GitForCausalLM"})
 """Models that go on writing behind their prompt, which their processors close with an end token."""
+
+DRAWS_TOO = frozenset({"JanusForConditionalGeneration"})
+"""Models whose own generate is one for pictures, and hands no processor on to that for texts."""
 
 
 class Captioner:
@@ -56,6 +60,7 @@ class Captioner:
         self._model = model.to(device).eval()
         self._device = device
         self._writer = _writer(model)
+        self._generate = _generate(model)
         self._ends = _ends(self._writer.generation_config, self._processor.tokenizer)
         self._require_compilable()
         self._complete_generation_config()
@@ -79,7 +84,7 @@ class Captioner:
         features = self._features(inputs)
         prompt = _PromptLength()
         with self._torch.inference_mode():
-            ids = self._model.generate(
+            ids = self._generate(
                 **features,
                 # Many checkpoints ask for sampling or beams in their generation_config; without
                 # either the image model's seed is the only randomness of a run.
@@ -89,13 +94,13 @@ class Captioner:
                 logits_processor=[prompt],
                 **({"cache_implementation": "static"} if self.settings.compile else {}),
             )
-        return [self._output(row) for row in ids[:, prompt.n_tokens :].tolist()]
+        return [self._output(row) for row in ids[:, prompt.length() :].tolist()]
 
     def answer(self, pixels: Any, question: str) -> Output:
         """Return the greedy answer to a question about one picture."""
         prompt = _PromptLength()
         ids = self._asked(pixels, question, self.settings.max_new_tokens, prompt).sequences
-        return self._output(ids[0, prompt.n_tokens :].tolist())
+        return self._output(ids[0, prompt.length() :].tolist())
 
     def first_token_chances(self, pixels: Any, question: str) -> Any:
         """Return the probability of each token to come first in an answer: (V,) float64."""
@@ -104,7 +109,7 @@ class Captioner:
 
     def _asked(self, pixels: Any, question: str, limit: int, prompt: "_PromptLength") -> Any:
         with self._torch.inference_mode():
-            return self._model.generate(
+            return self._generate(
                 **self._features([pixels], question),
                 do_sample=False,
                 num_beams=1,
@@ -208,6 +213,12 @@ class _PromptLength:
             self.n_tokens = input_ids.shape[1]
         return scores
 
+    def length(self) -> int:
+        """Return how many tokens stood there; ModelError where nobody asked."""
+        if self.n_tokens < 0:
+            raise ModelError("its class hands no logits processor on, so nobody knows its answers")
+        return self.n_tokens
+
 
 def _config_of(weights: Weights) -> dict[str, Any]:
     from transformers import PreTrainedConfig
@@ -226,6 +237,17 @@ def _writer(model: Any) -> Any:
         getattr(model, name, None) for name in ("language_model", "text_decoder", "text_model")
     )
     return next((part for part in parts if isinstance(part, GenerationMixin)), model)
+
+
+def _generate(model: Any) -> Callable[..., Any]:
+    """Return what writes texts with a model."""
+    from transformers import GenerationMixin
+
+    if type(model).__name__ not in DRAWS_TOO:
+        return model.generate  # type: ignore[no-any-return]
+    # Guidance in its generation_config is that of pictures.
+    model.generation_config.guidance_scale = None
+    return partial(GenerationMixin.generate, model)
 
 
 def _told(config: Any) -> dict[str, Any]:

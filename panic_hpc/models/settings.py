@@ -12,14 +12,16 @@ part of the identity either, and changed without another plan.
 """
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
+from panic_hpc.errors import ModelError
 from panic_hpc.types import ModelSpec
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -51,7 +53,29 @@ def labels_of(settings: BaseModel) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Marks a setting that names a file, "" for none: its contents are part of the identity."""
+    """Marks a setting that names a file, "" for none: its contents are part of the identity.
+
+    Of a table those entries are meant that `file_at` knows.
+    """
+
+
+class FileAt(NamedTuple):
+    """A file as a table of settings has it: "sha256:…" of its bytes, and its absolute path."""
+
+    digest: str
+    path: str
+
+
+_FILE_AT = re.compile(r"(sha256:[0-9a-f]{64}):(/.+)", re.DOTALL)
+
+
+def file_at(value: object) -> FileAt | None:
+    """Return the file in "sha256:…:/PATH", None for anything else.
+
+    With its digest, a path cannot be made up: who knows the one has the contents.
+    """
+    match = _FILE_AT.fullmatch(value) if isinstance(value, str) else None
+    return FileAt(match[1], match[2]) if match else None
 
 
 def located_files(settings: BaseModel) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -61,13 +85,37 @@ def located_files(settings: BaseModel) -> Iterator[tuple[tuple[str, ...], str]]:
         if isinstance(value, BaseModel):
             yield from (((name, *place), file) for place, file in located_files(value))
         elif value and any(isinstance(mark, Located) for mark in field.metadata):
-            yield (name,), value
+            yield from _files_in(name, value)
+
+
+def _files_in(name: str, value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    if not isinstance(value, Mapping):
+        yield (name,), value
+        return
+    for key, inner in value.items():
+        if file := file_at(inner):
+            yield (name, key), file.path
 
 
 def sha256_of(path: Path) -> str:
     """Return "sha256:…" of a file's bytes; OSError where it cannot be read."""
     with path.open("rb") as stream:
         return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def located(spec: ModelSpec, digest: str) -> Path:
+    """Return the file of a digest that a model's settings name, known to be unchanged."""
+    path = Path(dict(spec.files).get(digest, ""))
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise ModelError(f"{path}, a file of {spec.name}, cannot be read ({error})") from error
+    if found != digest:
+        raise ModelError(
+            f"{path}, a file of {spec.name}, is another one than was planned with",
+            hint="Plan the experiment anew in a new directory",
+        )
+    return path
 
 
 def identity_of(settings: BaseModel) -> dict[str, Any]:

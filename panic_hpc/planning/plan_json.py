@@ -16,7 +16,9 @@ MAX_DIFFERENCES = 20
 def described(plan: Plan) -> dict[str, Any]:
     """Return all that decides a plan's shards as a JSON value; prompts only by their key."""
     experiment = plan.experiment.model_dump(mode="json", exclude={"prompts", "models", "inputs"})
-    digests = {path: digest for spec in plan.specs for digest, path in spec.files}
+    files = [file for spec in plan.specs for file in spec.files]
+    digests = {path: digest for digest, path in files}
+    digests |= {f"{digest}:{path}": digest for digest, path in files}
     labels = {one.name: one.labels for one in plan.specs}
     tables = _with_digests(_without_labels(plan.experiment.models, labels), digests)
     return {

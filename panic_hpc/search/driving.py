@@ -29,9 +29,13 @@ from panic_hpc.search.rounds import (
 from panic_hpc.search.sampling import next_trials
 from panic_hpc.search.search_file import Search
 from panic_hpc.store.dataset.dataset import open_dataset
+from panic_hpc.workspace.status import Status
 from panic_hpc.workspace.workspace import Workspace
 
 Tell = Callable[[str], None]
+
+MOST_SUBMISSIONS = 3
+"""Of one round: what is lost every time is not the driver's doing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +118,29 @@ def _work(
 
 
 def completed(paths: RoundPaths, request: SubmitRequest, progress: bool | Watcher) -> Workspace:
-    """Plan, submit and merge the experiment of a round; PanicError where that leaves something."""
+    """Plan, submit and merge the experiment of a round; PanicError where that leaves something.
+
+    What jobs lost is submitted again, as those of a driver are that was killed before it wrote down
+    what sbatch told it; what failed is not.
+    """
     workspace = api.plan(paths.file, paths.experiment)
-    api.submit(workspace, request, wait=True, progress=progress)
-    if not api.wait(workspace).is_complete:
-        raise PanicError(
-            f"{paths.experiment} is not complete",
-            hint=f"panic-hpc status {paths.experiment} says why; then type this command again",
-        )
-    return workspace
+    for _ in range(MOST_SUBMISSIONS):
+        api.submit(workspace, request, wait=True, progress=progress)
+        state = api.wait(workspace)
+        if state.is_complete:
+            return workspace
+        if not goes_on(state):
+            break
+    raise PanicError(
+        f"{paths.experiment} is not complete",
+        hint=f"panic-hpc status {paths.experiment} says why; then type this command again",
+    )
+
+
+def goes_on(state: Status) -> bool:
+    """Say whether another submission may complete an experiment: something is left, none failed."""
+    states = {one.state for one in state.all() if not (one.state == "failed" and one.disk)}
+    return "failed" not in states and not states.isdisjoint(("eligible", "lost"))
 
 
 def _means(dataset: Path, name: str) -> list[float | None]:

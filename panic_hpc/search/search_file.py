@@ -103,8 +103,13 @@ def read_search(path: Path) -> tuple[Search, dict[str, Any]]:
 
 
 def base_experiment(path: Path) -> dict[str, Any]:
-    """Return the table of an experiment that others are made of, whose files are absolute."""
-    experiment = with_absolute_paths(read_table(path), path.parent)
+    """Return the table of an experiment that others are made of, whose files are absolute.
+
+    ConfigError where it cannot be read, or a picture that it names cannot.
+    """
+    experiment, problems = with_absolute_paths(read_table(path), path.parent)
+    if problems:
+        raise ConfigError(str(path), at_most(problems))
     for key in FILES:
         if isinstance(experiment.get(key), str):
             experiment[key] = str(path.parent.absolute() / os.path.expanduser(experiment[key]))

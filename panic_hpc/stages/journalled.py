@@ -1,7 +1,8 @@
 """What stages that checkpoint in a journal have in common: when they work, and how they stop."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -17,15 +18,18 @@ if TYPE_CHECKING:
     from panic_hpc.planning.manifest import Manifest
 
 
-class OfRun(Protocol):
-    """What is read of one run: it knows its place in the shard."""
-
-    @property
-    def position(self) -> int:
-        """Its place."""
+P = TypeVar("P")
+V = TypeVar("V", covariant=True)
 
 
-R = TypeVar("R", bound=OfRun)
+class PartsReader(Protocol[P, V]):
+    """Reads what is recorded by positions (runs, or calls), each in parts that fit in memory."""
+
+    def parts(self, position: int) -> Sequence[P]:
+        """Return which parts a position has, in order; reads no file."""
+
+    def read(self, position: int, part: P) -> V:
+        """Return a part of a position."""
 
 
 class JournalledStage(ShardStage):
@@ -80,26 +84,34 @@ def runs_shard_of(shard: Shard) -> Shard:
     return Shard(RUNS, shard.inputs[0].index, "", shard.first_run, shard.n_runs)
 
 
-def record_runs(
+def record_parts(
     context: Context,
     stage: str,
-    read: Callable[[int], R],
-    n_runs: int,
+    reader: PartsReader[P, V],
+    n_positions: int,
     journal: Journal,
-    work: Callable[[R], tuple[Any, list[bytes]]],
+    work: Callable[[int, Iterator[V]], tuple[Any, list[bytes]]],
 ) -> None:
-    """Work run by run, a journal record each, from where the journal ends; `read` reads ahead."""
+    """Work position by position, a journal record each, from where the journal ends.
+
+    `work` gets a position and its parts, all of which it must take; they are read ahead.
+    """
     n_done = len(journal.records)
     slowest, pace = Slowest(), Throttle(context.checkpoint_s)
-    context.report(n_done, n_runs)
-    # A run ahead: decoding an image of 1024 by 1024 takes 18 ms of a core.
-    for inputs in prefetch(read, range(n_done, n_runs)):
-        # Between runs only: a run is a record of the journal, and a half one would be done again.
+    context.report(n_done, n_positions)
+    positions = range(n_done, n_positions)
+    wanted = ((position, part) for position in positions for part in reader.parts(position))
+    # A part ahead, of the next position too: decoding an image of 1024 by 1024 takes 18 ms of a
+    # core.
+    ahead = prefetch(lambda one: reader.read(*one), wanted)
+    for position in positions:
+        # Between positions only: each is a record of the journal, and a half one would be done
+        # again.
         if reason := context.should_stop(slowest.seconds):
             journal.commit()
             raise interrupted(stage, reason)
         with slowest.timed():
-            journal.append(*work(inputs))
+            journal.append(*work(position, islice(ahead, len(reader.parts(position)))))
         if pace.is_due():
             journal.commit()
-        context.report(inputs.position + 1, n_runs)
+        context.report(position + 1, n_positions)

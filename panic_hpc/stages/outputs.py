@@ -1,5 +1,6 @@
 """The outputs in a runs shard, by run and modality."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,9 @@ from panic_hpc.store.checks.rules import REDO_SHARD
 from panic_hpc.store.format.column import OUTPUT_GROUPS
 from panic_hpc.store.format.ragged import unpack
 from panic_hpc.store.format.shard import ShardFile
+
+PROMPT_STEP = -1
+"""The step of what a run begins from."""
 
 
 class Stored(NamedTuple):
@@ -44,6 +48,12 @@ class Outputs:
         """Return how many outputs a run has."""
         return int(self._rows[position + 1] - self._rows[position])
 
+    def steps(self, position: int) -> list[int]:
+        """Return the steps of a run's outputs, in order; reads nothing."""
+        rows = slice(int(self._rows[position]), int(self._rows[position + 1]))
+        steps: list[int] = self._steps[self._invocations[rows]].tolist()
+        return steps
+
     def of_run(self, position: int) -> list[Stored]:
         """Return a run's outputs in step order."""
         start, stop = int(self._rows[position]), int(self._rows[position + 1])
@@ -51,17 +61,49 @@ class Outputs:
             return []
         offsets = self.shard.slice(f"{self.group}/offsets", start, stop + 1)
         values = self.shard.slice(f"{self.group}/values", int(offsets[0]), int(offsets[-1]))
-        steps = self._steps[self._invocations[start:stop]].tolist()
-        return [Stored(*pair) for pair in zip(steps, unpack(offsets, values), strict=True)]
+        pairs = zip(self.steps(position), unpack(offsets, values), strict=True)
+        return [Stored(*pair) for pair in pairs]
 
-    def decoded(self, position: int, codec: Codec) -> list[tuple[int, Any]]:
-        """Return (step, value) of a run's outputs; ShardError names one that cannot be decoded."""
-        return [(item.step, self._decoded(position, item, codec)) for item in self.of_run(position)]
+    def at(self, position: int, step: int) -> Stored | None:
+        """Return the output of a run at a step, None where there is none."""
+        start, stop = int(self._rows[position]), int(self._rows[position + 1])
+        steps = self._steps[self._invocations[start:stop]]
+        row = start + int(np.searchsorted(steps, step))
+        if row == stop or self._steps[self._invocations[row]] != step:
+            return None
+        first, last = self.shard.slice(f"{self.group}/offsets", row, row + 2).tolist()
+        return Stored(step, self.shard.slice(f"{self.group}/values", first, last).tobytes())
 
-    def _decoded(self, position: int, item: Stored, codec: Codec) -> Any:
+    def decoded(self, position: int, item: Stored, codec: Codec) -> Any:
+        """Return the value of an output of a run; ShardError where it cannot be decoded."""
         try:
             return codec.decode(item.content)
         except ValueError as error:
             run = int(self.indices[position])
             place = f"{self.shard.path}: {codec.name} of run {run}, step {item.step}"
             raise ShardError(f"{place}, cannot be decoded ({error})", hint=REDO_SHARD) from error
+
+
+Place = tuple[int, int]
+"""A run's place in its shard, and a step."""
+
+
+class Decoder:
+    """Decodes outputs by place; memory holds those of one call, whatever a run's length is.
+
+    What was asked for in the call before is not decoded again: neighbouring batches share outputs.
+    """
+
+    def __init__(self, outputs: Outputs, codec: Codec) -> None:
+        self.outputs, self.codec = outputs, codec
+        self._held: dict[Place, Any] = {}
+
+    def __call__(self, places: Iterable[Place]) -> dict[Place, Any]:
+        """Return the values at `places`, without those that were not stored."""
+        before, self._held = self._held, {}
+        for place in places:
+            if place in before:
+                self._held[place] = before[place]
+            elif item := self.outputs.at(*place):
+                self._held[place] = self.outputs.decoded(place[0], item, self.codec)
+        return self._held

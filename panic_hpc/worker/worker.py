@@ -22,6 +22,7 @@ from panic_hpc.models.device.energy import EnergyMeter, grid_intensity
 from panic_hpc.models.device.errors import find_sticky
 from panic_hpc.models.torch_setup import CUBLAS_WORKSPACE
 from panic_hpc.stages.base import ABSENT, Context, Stage
+from panic_hpc.stages.calls import line_of
 from panic_hpc.types import Shard
 from panic_hpc.worker.device import cores, device, gpu_numbers
 from panic_hpc.worker.provenance import provenance
@@ -172,7 +173,8 @@ class Worker:
             if find_sticky(error):
                 # The shards behind it are another process's: here they would all fail alike.
                 self.stopper.lose_device("this process has lost its GPU")
-            return self._failed(shard, error)
+            # A record would say of its follower's work that it failed.
+            return self._followed(shard, held, error) if held.lost() else self._failed(shard, error)
         finally:
             self.stopper.forget_lease()
 
@@ -201,20 +203,34 @@ class Worker:
     def _completed(self, shard: Shard) -> Outcome:
         paths = self.workspace.paths
         # A stage that returns is not believed; what others read is its file.
-        if self.workspace.lacking(shard):
-            return self._failed(shard, PanicError(f"{paths.shard(shard)} was not published"))
+        if lacks := self.workspace.lacking(shard):
+            # With the reason: where a disk failed at this look, the shard did not.
+            said = f"{paths.shard(shard)} was not published: {lacks}"
+            return self._failed(shard, PanicError(said))
         remove(paths.failure(shard))
         return "completed"
 
     def _interrupted(self, shard: Shard, held: HeldLease, error: Interrupted) -> Outcome:
-        if self.stopper.cause == "lease":
-            return "elsewhere"
+        if self.stopper.cause == "lease" or held.lost():
+            return self._followed(shard, held, error)
         if self.stopper.cause == "deadline" and _is_stuck(held):
             reason = "two attempts in a row ended at their walltime without any progress"
             hint = "Give the stage a longer walltime, then retry"
             return self._failed(shard, PanicError(reason, hint=hint))
         held.leave("deadline" if self.stopper.cause == "deadline" else "stopped", error.message)
         return "stopped"
+
+    def _followed(self, shard: Shard, held: HeldLease, error: BaseException) -> Outcome:
+        """Say who took the shard over: what is published and recorded of it is that one's word."""
+        follower = leases.holder(held.path)[0]
+        by = f" by {follower.owner.host} pid {follower.owner.pid}" if follower else ""
+        name = shard_name(shard.stage, shard.index)
+        said = f"{name} was taken over{by} while this process stood still; this one leaves it"
+        if not isinstance(error, Interrupted):
+            said = f"{said} ({line_of(error)})"
+        say_event("taken-over", shard, reason=said)
+        print(said, file=sys.stderr, flush=True)
+        return "elsewhere"
 
     def _failed(self, shard: Shard, error: BaseException) -> Outcome:
         failure = failure_of(error, self.process, self.options.submission)

@@ -22,8 +22,8 @@ _OF_DISKS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE, errno.ENOTCONN,
      errno.ESHUTDOWN, errno.ETIMEDOUT, errno.EACCES, errno.EPERM}
 )  # fmt: skip
-# HDF5 names the number in its message only.
-_NUMBER = re.compile(r"\berrno = (\d+)")
+# HDF5 names the number in its message only, and an error that was told in words has no other.
+_NUMBER = re.compile(r"\berrno = (\d+)|\[Errno (\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def failure_of(error: BaseException, process: Process, submission: str) -> Failu
 
 
 def _is_of_disk(error: BaseException) -> bool:
-    numbers = {int(number) for number in _NUMBER.findall(str(error))}
+    numbers = {int(found[1] or found[2]) for found in _NUMBER.finditer(str(error))}
     if isinstance(error, OSError) and error.errno:
         numbers.add(error.errno)
     return isinstance(error, DiskError) or bool(numbers & _OF_DISKS)

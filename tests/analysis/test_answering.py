@@ -55,7 +55,7 @@ def test_networks_are_counted_and_one_alone_speaks_for_itself() -> None:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("answered") / "S.h5"
-    write_dataset(Planted(prompts=8, networks=4, runs=2, states=40, dimensions=12, tau=8), path)
+    write_dataset(Planted(prompts=8, networks=4, runs=2, states=40, dimensions=16, tau=8), path)
     return path
 
 

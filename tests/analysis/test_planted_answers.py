@@ -1,5 +1,6 @@
 """What was planted is what the analyses answer, and where nothing was planted p is uniform."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -33,7 +34,8 @@ def test_the_ladder_finds_what_each_part_was_given(usual: TrajectorySet) -> None
 def test_components_of_where_runs_lie_are_in_the_order_that_was_planted(
     usual: TrajectorySet,
 ) -> None:
-    table = analysis("components", usual, draws=19).table("components")
+    found = analysis("components", usual, draws=19)
+    table = found.table("components")
     shares = {
         row["term"]: row["omega2"]
         for row in map(table.row, range(len(table)))
@@ -45,6 +47,11 @@ def test_components_of_where_runs_lie_are_in_the_order_that_was_planted(
     )
     assert abs(shares["seed"]) < 0.02
     assert abs(shares["prompt:network"]) < 0.05
+    # Of what is not there an estimate is negative; a sentence with a share below 0 says nothing.
+    assert min(row["omega2"] for row in map(table.row, range(len(table)))) < 0
+    sentences = [one.sentence for one in found.statements]
+    assert any("none that is seen" in one for one in sentences)
+    assert not any(re.search(r"-\d+%", one) for one in sentences)
 
 
 def test_nearest_states_tell_what_was_planted(usual: TrajectorySet) -> None:

@@ -25,6 +25,8 @@ VARIANTS = {
     "Pixtral": "pixtral",
     "Qwen3Embed": "qwen3_embedding",
     "SDTurbo": "sd15",
+    "JanusPro1BReader": "janus_reading",
+    "JanusPro7BReader": "janus_reading",
     "Nomic": "nomic_experts",
     "NomicV15": "nomic",
 }

@@ -12,6 +12,9 @@ import pytest
 from little_experiment import command_line, plan_little, wait_for
 
 import panic_hpc
+from panic_hpc.health.experiment import verify_experiment
+from panic_hpc.store.checks.sampling import ALL
+from panic_hpc.workspace.leases import STALE_AFTER_S
 from panic_hpc.workspace.workspace import open_workspace
 
 NOT_UTF8 = os.fsdecode(b"exp\xff\xfe \xe9")
@@ -93,23 +96,111 @@ def test_a_merge_that_stands_still_while_another_makes_its_file_goes_on_to_the_s
 
 WORKER = """
 import sys
+from panic_hpc.workspace import leases, process
 from panic_hpc.worker.worker import WorkerOptions, run_shards
-sys.exit(run_shards(sys.argv[1], "runs", [0], WorkerOptions("s")))
+root, stage, host, lifetime_s = sys.argv[1:]
+leases.STALE_AFTER_S = float(lifetime_s)
+# Of another machine: what runs on this one cannot be seen from there.
+if host != "here":
+    process._place = lambda: (host, host)
+sys.exit(run_shards(root, stage, [0], WorkerOptions("s")))
 """
+
+
+def working(
+    root: Path, stage: str = "runs", host: str = "here", lifetime_s: float = STALE_AFTER_S
+) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, root, stage, host, str(lifetime_s)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def said_by(worker: "subprocess.Popen[str]") -> str:
+    """Wait for a worker that ends well; return what it said to its log of errors."""
+    _, said = worker.communicate(timeout=250)
+    assert worker.returncode == 0, said
+    assert "Traceback" not in said
+    return said
 
 
 def test_a_worker_that_stood_still_goes_on_where_nobody_followed_it(tmp_path: Path) -> None:
     root = plan_little(tmp_path / "EXP", runs_per_shard=6, max_length=4, delay_s=0.2)
     workspace = open_workspace(root)
-    worker = subprocess.Popen([sys.executable, "-c", WORKER, root])
+    worker = working(root)
     lease = workspace.paths.lease(workspace.shards("runs")[0])
     wait_for(lambda: lease.exists() or worker.poll() is not None, "a lease")
     worker.send_signal(signal.SIGSTOP)
     time.sleep(STOPPED_S)
     # It lives, so that nobody else is to begin.
-    subprocess.run([sys.executable, "-c", WORKER, root], check=True, timeout=100)
+    said_by(working(root))
     assert not workspace.paths.shard(workspace.shards("runs")[0]).exists()
     worker.send_signal(signal.SIGCONT)
-    assert worker.wait(100) == 0
+    said_by(worker)
     assert not lease.exists()
     assert workspace.paths.shard(workspace.shards("runs")[0]).exists()
+
+
+# The lease's lifetime, and how long they stand still.
+MINUTES = [
+    pytest.param(4.0, 5.0, id="seconds"),
+    pytest.param(STALE_AFTER_S, STALE_AFTER_S + 30.0, id="minutes", marks=pytest.mark.long),
+]
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("lifetime_s", "stopped_s"), MINUTES)
+@pytest.mark.parametrize("stage", ["runs", pytest.param("merge", marks=pytest.mark.long)])
+def test_a_worker_that_stood_still_for_longer_than_its_lease_leaves_all_to_who_followed_it(
+    tmp_path: Path, stage: str, lifetime_s: float, stopped_s: float
+) -> None:
+    root = plan_little(tmp_path / "EXP", runs_per_shard=6, max_length=8, delay_s=0.2)
+    workspace = open_workspace(root)
+    [shard, *_] = workspace.shards(stage)
+    if stage == "merge":
+        for before in ("runs", "embeddings", "diagrams"):
+            said_by(working(root, before))
+    lease, file = workspace.paths.lease(shard), workspace.paths.shard(shard)
+    worker = working(root, stage, lifetime_s=lifetime_s)
+    wait_for(lambda: lease.exists() or worker.poll() is not None, "a lease")
+    worker.send_signal(signal.SIGSTOP)
+    assert worker.poll() is None, "it was done before it was stopped"
+    time.sleep(stopped_s)
+    said_by(working(root, stage, "elsewhere", lifetime_s))
+    made = file.read_bytes()
+    worker.send_signal(signal.SIGCONT)
+    said = said_by(worker)
+    assert file.read_bytes() == made
+    assert not lease.exists()
+    assert not workspace.paths.failure(shard).exists()
+    if stage == "runs":
+        assert "was taken over" in said
+    assert not [one for one in verify_experiment(root, ALL, lambda *_: None) if one.findings]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("stopped_s", [5.0, STALE_AFTER_S + 30.0])
+def test_a_submitter_that_stood_still_ends_as_if_it_had_not(
+    tmp_path: Path, stopped_s: float
+) -> None:
+    root = plan_little(tmp_path / "EXP", runs_per_shard=6, max_length=8, delay_s=0.1)
+    submitting = subprocess.Popen(
+        command_line("submit", root, "--workers", "2"),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    leases = root / "jobs" / "leases"
+    wait_for(lambda: leases.exists() and any(leases.iterdir()), "a worker's lease")
+    submitting.send_signal(signal.SIGSTOP)
+    time.sleep(stopped_s)
+    second = subprocess.run(
+        command_line("submit", root, "--workers", "2"), capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in second.stdout + second.stderr
+    submitting.send_signal(signal.SIGCONT)
+    said, _ = submitting.communicate(timeout=300)
+    assert submitting.returncode == 0, said
+    assert "Traceback" not in said
+    assert not [one for one in verify_experiment(root, ALL, lambda *_: None) if one.findings]
+    with panic_hpc.open(root / "dataset.h5") as dataset:
+        dataset.file.check_all()

@@ -98,6 +98,8 @@ def test_every_kind_of_file_is_repaired_to_the_same_content(
     named = {one.path for one in found(copy)}
     assert set(hurt) <= named
     workspace = repaired(copy)
+    # What was made of a file that was moved away is as it should be.
+    assert found(copy) == []
     assert not any(path.exists() for path in hurt)
     assert submit(copy) == key
     assert found(copy) == []
@@ -194,6 +196,23 @@ def test_the_verb_shows_before_it_moves_and_scripts_read_json(copy: Path) -> Non
     assert text.index("To be moved") < text.index("Moved to")
     assert run("doctor", copy) == (0, f"{copy}: nothing is wrong\n")
     assert run("doctor", copy, "--offline")[0] == 0
+    (copy / "shards/runs/runs_00099.h5").write_bytes(b"x")
+    code, text = run("doctor", copy, "--fix", "--yes", "--json")
+    assert code == 0
+    assert [one["kind"] for one in json.loads(text)] == ["extra"]
+
+
+def test_the_installation_is_told_on_one_screen() -> None:
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run(
+        command_line("doctor", "--self"), capture_output=True, text=True, check=False,
+        env=environment,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stdout
+    assert len(lines) <= 40
+    assert all(len(line) <= 80 for line in lines if "/" not in line)
+    assert "pydantic" in done.stdout
 
 
 def test_the_installation_is_looked_at_without_importing_what_takes_seconds() -> None:

@@ -14,7 +14,12 @@ from panic_hpc.homology.api import canonical, diagrams
 
 NATIVE = Path(panic_hpc.homology.__file__).parent / "native"
 SOURCES = sorted(path for path in NATIVE.glob("*.cpp") if path.name != "module.cpp")
-X86_FLAGS = {"kernels_avx2.cpp": ["-march=x86-64-v3"], "kernels_avx512.cpp": ["-march=x86-64-v4"]}
+X86_FLAGS = {
+    "kernels_avx2.cpp": ["-march=x86-64-v3"],
+    "kernels_avx512.cpp": ["-march=x86-64-v4"],
+    "kernels_amx.cpp": ["-march=x86-64-v4", "-mamx-tile", "-mamx-int8"],
+    "dispatch.cpp": ["-DLAZY_AMX"],
+}
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
 
 # Each compiles the core anew.
@@ -25,7 +30,7 @@ def build(compiler: str, folder: Path, options: list[str], flags: dict[str, list
     """Compile the core and its program with `compiler`; `flags` has files' own options."""
     objects = []
     for source in SOURCES:
-        if source.name in X86_FLAGS and not flags:
+        if source.name.startswith("kernels_a") and not flags:
             continue
         target = folder / f"{source.stem}.o"
         contract = "fast" if source.name.startswith("kernels_") else "off"

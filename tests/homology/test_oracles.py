@@ -239,10 +239,20 @@ from panic_hpc.homology.distance_matrix import distance_matrix
 points = np.random.default_rng(0).standard_normal((150, 37)).astype(np.float32)
 points[20:40] = points[:20] * np.float32(1.0001)
 noise = np.random.default_rng(1).standard_normal((130, 300))
+awkward = np.random.default_rng(2).standard_normal((200, 101)).astype(np.float32)
+awkward[:50] *= np.float32(1e-18)
+awkward[50:100] *= np.float32(1e12)
+awkward[100:140, 7] *= np.float32(1e4)
+awkward[140:160] = awkward[120:140] * np.float32(1.00001)
+awkward[160:] = awkward[160] + np.float32(1e-4) * awkward[160:]
+awkward[5] = 0
+tight = np.random.default_rng(3).standard_normal((150, 768)).astype(np.float32)
+tight[:, 3] += np.float32(40)
 found = [diagrams(points), diagrams(noise / np.linalg.norm(noise, axis=1, keepdims=True))]
 assert found[1].record.noise_ratio > 3
 counts = np.array([one.record.operations for one in found])
-parts = [distance_matrix(points), *found[0].dgms, *found[1].dgms, counts]
+parts = [distance_matrix(one) for one in (points, awkward, tight)]
+parts += [*found[0].dgms, *found[1].dgms, counts]
 print(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
 """
 
@@ -256,7 +266,7 @@ def test_every_instruction_set_gives_the_same_bits_and_counts() -> None:
             capture_output=True,
             text=True,
         ).stdout
-        for name in ("baseline", "avx2", "avx512")
+        for name in ("baseline", "avx2", "avx512", "amx")
     }
     assert len(digests) == 1
 

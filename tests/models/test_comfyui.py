@@ -1,12 +1,13 @@
 """Workflows of ComfyUI: each item's own job and picture, every fault, and servers that are started.
 
-The server is a stand-in; no ComfyUI was there to be tried.
+The server is a stand-in; test_real_comfyui.py asks one that is there.
 """
 
 import json
 import sys
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image
 from stub_comfyui import WORKFLOW, Comfy, made
 from stub_server import NoWaiting, Stub, drawn, serving
 
+import panic_hpc
 from panic_hpc import clock
 from panic_hpc.errors import ConfigError, ModelError, RemoteError
 from panic_hpc.experiment import catalogue
@@ -24,6 +26,7 @@ from panic_hpc.models.families.comfyui import ComfyModel
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
 from panic_hpc.planning.plan import plan_file
+from panic_hpc.search.search_file import base_experiment
 from panic_hpc.types import IMAGE, TEXT, ModelSpec
 from panic_hpc.worker.worker import Worker, WorkerOptions
 from panic_hpc.workspace.workspace import open_workspace
@@ -143,16 +146,30 @@ BAD = [
     ({"workflow": "window.json"}, "export it in API form"),
     ({"server": "8188"}, "http:// or https:// and a host"),
     ({"text": ""}, "every item would be asked alike"),
+    ({"text": "", "pictures": {"Load Object Image": "file:in/a.png"}}, "would be asked alike"),
+    ({"pictures": {"Load Object Image": "file:../a.png"}}, "outside the experiment's folder"),
+    ({"pictures": {"Load Object Image": "file:/etc/hosts"}}, "outside the experiment's folder"),
+    ({"pictures": {"Load Object Image": "file:out.png"}}, "outside the experiment's folder"),
+    ({"pictures": {"Load Object Image": "file:none.png"}}, "No such file"),
+    ({"pictures": {"Load Object Image": "file:in"}}, "not a file"),
+    ({"pictures": {"Load Object Image": "file:flow.json"}}, "it is no PNG, JPEG, WebP or AVIF"),
+    (
+        {"pictures": {"Load Object Image": f"sha256:{'0' * 64}:/etc/hosts"}},
+        "it is another file by now",
+    ),
 ]
 
 
 def plan(tmp_path: Path, url: str, **changes: Any) -> ExperimentPaths:
+    tmp_path.mkdir(exist_ok=True)
     (tmp_path / "flow.json").write_text(json.dumps(WORKFLOW, indent=1))
     (tmp_path / "window.json").write_text('{"nodes": [], "links": []}')
     (tmp_path / "in").mkdir(exist_ok=True)
     for name in "ab":
         Image.fromarray(drawn(name, 0)).save(tmp_path / "in" / f"{name}.png")
     (tmp_path / "in" / "prompts.csv").write_text("name,text\na,red\nb,blue\n")
+    if not (tmp_path / "out.png").is_symlink():
+        (tmp_path / "out.png").symlink_to("/etc/hosts")
     flow = {
         "family": "comfyui",
         "workflow": "flow.json",
@@ -198,8 +215,6 @@ def test_a_sweep_through_a_server_that_the_worker_starts(
     outcomes += Worker(workspace, WorkerOptions()).run("merge", [0])
     assert outcomes == ["completed"] * 3
 
-    import panic_hpc
-
     with panic_hpc.open(paths.dataset) as dataset:
         for run, (name, text, cfg) in enumerate(
             [("a", "red", 4.0), ("b", "blue", 4.0), ("a", "red", 7.0), ("b", "blue", 7.0)]
@@ -208,6 +223,66 @@ def test_a_sweep_through_a_server_that_the_worker_starts(
             assert np.array_equal(dataset.image(run, 0), wanted)
         shard = dataset.file.array("shards/values").tobytes()
         assert b"comfyui_version" in shard
+
+
+def test_pictures_of_the_experiment_s_own_files_are_swept_and_kept_with_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PANIC_HPC_SERVER_STUB", f"{sys.executable} {PROGRAM} {{port}}")
+    (tmp_path / "style").mkdir()
+    for name in ("warm", "cold"):
+        Image.fromarray(drawn(name, 7)).save(tmp_path / "style" / f"{name}.png")
+    files = ["file:style/warm.png", "file:style/cold.png"]
+    pictures = {"Load Object Image": files}
+    paths = plan(tmp_path, "http://127.0.0.1:8188", launch="stub", pictures=pictures)
+    for file in (tmp_path / "style").iterdir():
+        file.unlink()
+    workspace = open_workspace(paths.root)
+    names = [network.models[0].name for network in workspace.manifest.networks]
+    assert [name.partition("png")[0] for name in names] == [
+        "Flow.Load_Object_Image-warm.",
+        "Flow.Load_Object_Image-cold.",
+    ]
+    assert str(tmp_path).encode() not in paths.manifest.read_bytes()
+    outcomes = list(Worker(workspace, WorkerOptions()).run("runs", [0, 1]))
+    outcomes += Worker(workspace, WorkerOptions()).run("merge", [0])
+    assert outcomes == ["completed"] * 3
+    with panic_hpc.open(paths.dataset) as dataset:
+        for run, (text, name) in enumerate(product(("red", "blue"), ("warm", "cold"))):
+            place = run // 2 + 2 * (run % 2)
+            wanted = expected(text, 1, encoded_upload(drawn(name, 7)))
+            assert np.array_equal(dataset.image(place, 0), wanted)
+
+
+def test_a_picture_is_known_by_its_content_wherever_it_lies(tmp_path: Path) -> None:
+    def key_of(folder: str, seed: int) -> str:
+        (tmp_path / folder / "own").mkdir(parents=True)
+        Image.fromarray(drawn("style", seed)).save(tmp_path / folder / "own" / "a.png")
+        pictures = {"Load Object Image": "file:own/a.png"}
+        paths = plan(tmp_path / folder, "http://127.0.0.1:1", pictures=pictures)
+        return manifest.read(paths.root).key
+
+    assert key_of("here", 1) == key_of("there", 1) != key_of("elsewhere", 2)
+
+
+def test_a_file_that_was_found_is_planned_again_from_another_folder(tmp_path: Path) -> None:
+    # As rounds of a search and of a series are.
+    plan(tmp_path / "there", "http://127.0.0.1:1")
+    Image.fromarray(drawn("style", 1)).save(tmp_path / "there" / "a.png")
+    told = json.loads((tmp_path / "there" / "flow-experiment.json").read_text())
+    told["models"]["Flow"]["pictures"] = {"Load Object Image": "file:a.png"}
+    (tmp_path / "there" / "flow-experiment.json").write_text(json.dumps(told))
+    table = base_experiment(tmp_path / "there" / "flow-experiment.json")
+    (tmp_path / "round").mkdir()
+    (tmp_path / "round" / "000.json").write_text(json.dumps(table))
+    here, again = (
+        plan_file(path, catalogue.load()).networks[0].key
+        for path in (tmp_path / "there" / "flow-experiment.json", tmp_path / "round" / "000.json")
+    )
+    assert here == again
+    (tmp_path / "there" / "a.png").unlink()
+    with pytest.raises(ConfigError, match="No such file"):
+        base_experiment(tmp_path / "there" / "flow-experiment.json")
 
 
 def test_a_server_ends_with_whoever_started_it(monkeypatch: pytest.MonkeyPatch) -> None:

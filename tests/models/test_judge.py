@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from tiny_checkpoints import Checkpoints, llava
 
 from panic_hpc.models.base import Judged
-from panic_hpc.models.families.judge import JudgeSettings, rubrics, values_in
+from panic_hpc.models.families.judge import JudgeSettings
 from panic_hpc.models.loading import load
+from panic_hpc.models.rubrics.rubric import rubrics, values_in
 from panic_hpc.types import IMAGE, SCORE, ModelSpec
 
 KEYS = ("craft", "light")

@@ -47,7 +47,8 @@ BUILDERS = {
     "Gemma4ForConditionalGeneration": "gemma4", "GitForCausalLM": "git_prompted",
     "GlmImagePipeline": "glm_image", "HunyuanImagePipeline": "hunyuan_image",
     "InstructBlipForConditionalGeneration": "instructblip",
-    "InternVLForConditionalGeneration": "internvl", "Kosmos2ForConditionalGeneration": "kosmos2",
+    "InternVLForConditionalGeneration": "internvl",
+    "JanusForConditionalGeneration": "janus", "Kosmos2ForConditionalGeneration": "kosmos2",
     "LlavaForConditionalGeneration": "joycaption", "Lumina2Pipeline": "lumina2",
     "MPNetModel": "stsb_mpnet", "MllamaForConditionalGeneration": "mllama",
     "ModernBertModel": "gte_modernbert", "NomicBertModel": "nomic",
@@ -59,8 +60,12 @@ BUILDERS = {
     "StableDiffusionPipeline": "sd15", "StableDiffusionXLPipeline": "sdxl",
     "XLMRobertaModel": "bge_m3", "ZImagePipeline": "z_image",
 }  # fmt: skip
-# Two networks were published under one name.
-BUILDERS_OF_ROWS = {"Nomic": "nomic_experts"}
+BUILDERS_OF_ROWS = {
+    "JanusPro1BReader": "janus_reading",
+    "JanusPro7BReader": "janus_reading",
+    "Nomic": "nomic_experts",
+}
+"""Of classes that have two: two families load them, or two networks were published as one."""
 
 
 def plan_with(name: str) -> Plan:

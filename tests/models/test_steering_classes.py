@@ -8,9 +8,17 @@ from tiny_checkpoints.classes import TinyClass, all_classes
 
 from panic_hpc.errors import ModelError
 from panic_hpc.models.loading import load
-from panic_hpc.models.steering.locations import COND, UNCOND, chosen, told, wiring_of, wirings
+from panic_hpc.models.steering.locations import (
+    COND,
+    UNCOND,
+    Wiring,
+    chosen,
+    told,
+    wiring_of,
+    wirings,
+)
 from panic_hpc.models.steering.outline import outline_of
-from panic_hpc.models.steering.taps import PassClock, Taps, halves_of
+from panic_hpc.models.steering.taps import Taps, TimestepClock, halves_of
 from panic_hpc.planning.locking import model_by_name
 
 pytestmark = [
@@ -28,6 +36,7 @@ EXPECTED: dict[str, tuple[dict[str, int], bool]] = {
     "flux2_klein": ({"ffn": 1, "block": 2, "text": 28}, False),
     "flux2_dev": ({"ffn": 1, "block": 2, "text": 31}, False),
     "qwen_image": ({"ffn": 2, "block": 2, "text": 2}, True),
+    "pixart_alpha": ({"ffn": 2, "ca": 2, "block": 2, "text": 2}, True),
     "pixart_sigma": ({"ffn": 2, "ca": 2, "block": 2, "text": 2}, True),
     "sana": ({"ffn": 1, "ca": 1, "block": 1, "text": 2}, True),
     "z_image": ({"ffn": 2, "block": 2, "text": 2}, True),
@@ -116,10 +125,8 @@ def test_cross_attention_is_refused_where_attention_is_joint(model: Any, tiny: T
         chosen(places, "ca", None, "X")
 
 
-def test_every_class_of_the_table_has_a_checkpoint_here_or_a_twin_that_has() -> None:
-    twins = {"PixArtAlphaPipeline": "PixArtSigmaPipeline"}
-    wanted = {twins.get(name, name) for name in wirings()}
-    assert len(wanted) == len(EXPECTED)
+def test_every_class_of_the_table_has_a_checkpoint_here() -> None:
+    assert len(wirings()) == len(EXPECTED)
 
 
 def test_layers_that_are_not_there_are_named_with_those_that_are(model: Any) -> None:
@@ -130,12 +137,48 @@ def test_layers_that_are_not_there_are_named_with_those_that_are(model: Any) -> 
 
 
 def test_passes_are_told_apart_by_timesteps_and_not_by_calls() -> None:
-    clock = PassClock()
+    clock = TimestepClock()
     seen = []
     for timestep in (999.0, 500.0, 500.0, 1.0):
         clock.tick(timestep)
         seen.append((clock.passed, clock.call))
     assert seen == [(0, 0), (1, 0), (1, 1), (2, 0)]
+
+
+class _Halting:
+    """A clock as a model of tokens has it: the first call reads, each further one is a pass."""
+
+    passed, call = -1, 0
+
+    def tick(self, moment: float) -> None:
+        self.passed = int(moment) - 1
+
+
+def test_layers_that_read_and_draw_are_text_until_the_first_pass_begins() -> None:
+    import torch
+
+    whole = torch.nn.Module()
+    whole.reader = torch.nn.ModuleDict({"layers": torch.nn.ModuleList([torch.nn.Linear(4, 4)])})
+    layers = {"under": "layers", "class": "Linear"}
+    wiring = Wiring.model_validate(
+        {
+            "denoiser": "reader",
+            "timestep": "",
+            "halves": "cond-first",
+            "text_halves": "cond-first",
+            "passes": "tokens",
+            "stacks": [layers],
+            "text": [{"part": "reader", "class": "Linear"}],
+        }
+    )
+    whole.reader.forward = lambda hidden: whole.reader["layers"][0](hidden)
+    taps = Taps("X", whole, wiring, _Halting)
+    seen: list[Any] = []
+    visit = lambda place, moment, hidden: seen.append((place.location, moment.passed))  # noqa: E731
+    with taps.listening(taps.places, 2, visit):
+        for _ in range(3):
+            whole.reader(torch.zeros(4, 1, 4))
+    assert seen == [("text", 0), ("block", 0), ("block", 1)]
 
 
 def test_rows_belong_to_halves_in_the_order_of_the_class() -> None:
@@ -154,6 +197,6 @@ def test_numbers_are_told_in_spans() -> None:
 
 
 def test_models_that_draw_nothing_are_told_that_they_cannot_be_steered() -> None:
-    with pytest.raises(ModelError, match="MicroTerse turns image into text; picture models"):
+    with pytest.raises(ModelError, match=r"MicroTerse turns .*: diffusers, diff"):
         outline_of(model_by_name("MicroTerse"))
     assert outline_of(model_by_name("MicroDiffusion")).layers["ca"] == (0, 1, 2, 3)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from panic_hpc.models.base import Judged, Score
-from panic_hpc.models.families.words import WordFamily, words_of
+from panic_hpc.models.families.words import WordFamily
+from panic_hpc.plain_text import words_of
 from panic_hpc.types import SCORE, TEXT, ModelSpec
 
 

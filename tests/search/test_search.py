@@ -13,9 +13,12 @@ from little_experiment import command_line, run_command, wait_for
 import panic_hpc
 from panic_hpc.errors import ConfigError, PanicError
 from panic_hpc.paths import shipped_configs
+from panic_hpc.search.driving import goes_on
 from panic_hpc.search.rounds import distinct, experiment_of, values_of_trials
 from panic_hpc.search.sampling import next_trials
 from panic_hpc.search.search_file import Search, SearchAxis, read_search
+from panic_hpc.types import Shard
+from panic_hpc.workspace.status import ShardStatus, Status
 
 needs.library("optuna", "search")
 
@@ -165,6 +168,30 @@ def test_a_killed_driver_goes_on_to_the_same_end(tmp_path: Path) -> None:
     assert json.loads(run_command(*asked)) == whole
     file.write_text(SEARCH.replace("high = 24", "high = 25"))
     assert "holds another search" in run_command(*asked, code=1)
+
+
+@pytest.mark.parametrize(
+    ("states", "wanted"),
+    [
+        (["completed", "lost", "waiting"], True),
+        (["eligible", "waiting"], True),
+        (["completed", "failed", "lost"], False),
+        (["completed", "disk"], False),
+        (["lost", "disk"], True),
+        (["submitted", "waiting"], False),
+        (["completed"], False),
+    ],
+)
+def test_what_was_lost_is_submitted_again_and_what_failed_is_not(
+    states: list[Any], wanted: bool
+) -> None:
+    shards = [
+        ShardStatus(
+            Shard("runs", k, "", k, 1, ()), "failed" if s == "disk" else s, disk=s == "disk"
+        )
+        for k, s in enumerate(states)
+    ]
+    assert goes_on(Status({"runs": tuple(shards)})) == wanted
 
 
 def test_a_measure_of_sets_is_refused_before_it_is_needed(tmp_path: Path) -> None:

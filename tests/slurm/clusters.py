@@ -1,6 +1,5 @@
 """Profiles of the testbed for one test each, and what tests do with its queue."""
 
-import contextlib
 import json
 import os
 import signal
@@ -8,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from little_experiment import run_command, wait_for
+from little_experiment import run_command, signal_if, wait_for
 
 from panic_hpc.backends.status_query import query_status
 from panic_hpc.workspace.workspace import open_workspace
@@ -64,16 +63,18 @@ def slurm_command(*words: str) -> str:
 
 def processes(of_job: str, marked: str) -> list[int]:
     """Return the pids of the processes of a job whose command line holds `marked`."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes()
-            variables = (process / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if marked.encode() in words and f"SLURM_JOB_ID={raw_id(of_job)}".encode() in variables:
-            found.append(int(process.name))
-    return found
+    job = raw_id(of_job)
+    pids = [int(process.name) for process in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in pids if _is_of(pid, job, marked)]
+
+
+def _is_of(pid: int, job: str, marked: str) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return marked.encode() in words and f"SLURM_JOB_ID={job}".encode() in variables
 
 
 def kill_processes(of_job: str, marked: str) -> None:
@@ -81,9 +82,9 @@ def kill_processes(of_job: str, marked: str) -> None:
 
     An end of one may end another before its turn: srun is two processes, and they die together.
     """
+    job = raw_id(of_job)
     for pid in processes(of_job, marked):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        signal_if(pid, signal.SIGKILL, lambda own: _is_of(own, job, marked))
 
 
 def raw_id(job: str) -> str:

@@ -68,14 +68,17 @@ def pythons(pids: list[int]) -> list[int]:
 def suspended(pids: list[int]) -> Iterator[None]:
     """Let these processes stand still meanwhile."""
     assert pids
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    # Held open, so that no stranger who is given the pid of one that ended is woken.
+    held = [os.pidfd_open(pid) for pid in pids]
+    for process in held:
+        signal.pidfd_send_signal(process, signal.SIGSTOP)
     try:
         yield
     finally:
-        for pid in pids:
+        for process in held:
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+                signal.pidfd_send_signal(process, signal.SIGCONT)
+            os.close(process)
 
 
 BROKEN_DISK = "ulimit -f 1"

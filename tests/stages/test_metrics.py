@@ -16,7 +16,8 @@ from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.split import split
 from panic_hpc.models.families.pixels import ssim
 from panic_hpc.stages.merge.experiments import merge
-from panic_hpc.stages.metrics.pairs import PROMPT_STEP, pairs_of
+from panic_hpc.stages.metrics.pairs import pairs_of
+from panic_hpc.stages.outputs import PROMPT_STEP
 from panic_hpc.store.checks.verify import verify_file
 from panic_hpc.store.exports.parquet import export_parquet
 from panic_hpc.store.results.metrics import METRICS

@@ -1,6 +1,5 @@
 """Little experiments with arithmetic models, planned in a folder, and what became of them."""
 
-import contextlib
 import importlib.util
 import os
 import signal
@@ -112,11 +111,32 @@ def workers_of(root: Path) -> list[int]:
 
 def kill_workers(root: Path, number: int = signal.SIGKILL) -> int:
     """Signal the processes that work on shards (not submitit's controllers); return how many."""
-    pids = [pid for pid in workers_of(root) if b"_submit\0" in _command(pid)]
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):  # it may have ended meanwhile
-            os.kill(pid, number)
-    return len(pids)
+
+    def is_worker(pid: int) -> bool:
+        words = _command(pid)
+        return b"_submit\0" in words and os.fsencode(root) in words
+
+    return sum(signal_if(pid, number, is_worker) for pid in workers_of(root))
+
+
+def signal_if(pid: int, number: int, is_it: Callable[[int], bool]) -> bool:
+    """Signal a process if it is still the one that is meant; return whether it was there.
+
+    Others may end at any time, and a stranger be given their pid: what is held open is asked.
+    """
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if is_it(pid):
+            signal.pidfd_send_signal(descriptor, number)
+            return True
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _command(pid: int) -> bytes:

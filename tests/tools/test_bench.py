@@ -29,21 +29,25 @@ def test_a_part_cut_off_and_one_that_fails_leave_their_ratios_and_the_others(
         start = f"import sys, time, subprocess; sys.path.insert(0, {str(bench.TOOLS)!r})"
         program = f"{start}; from ratios import record; {text}\n"
         (tmp_path / f"{name}.py").write_text(program)
-    monkeypatch.setattr(bench, "PARTS", {name: bench.Part([f"{name}.py"], 3) for name in programs})
+    monkeypatch.setattr(
+        bench,
+        "PARTS",
+        {name: bench.Part([f"{name}.py"], 8 if name == "slow" else 60) for name in programs},
+    )
     monkeypatch.setattr(bench, "TOOLS", tmp_path)
     monkeypatch.setattr(sys, "argv", ["bench.py"])
     with pytest.raises(SystemExit) as end:
         bench.main()
     assert end.value.code == 1
     told = capfd.readouterr().out
-    assert "slow: CUT OFF after 3 s" in told
+    assert "slow: CUT OFF after 8 s" in told
     assert "broken: FAILED (exit 3)" in told
     assert "good: done" in told
     rows = ("slow | a ÷ b | 2.50 | ≥ 3 |", "broken | c ÷ d | 0.25 |", "good | e ÷ f | 1.00 |")
     for row in rows:
         assert row in told
     state = subprocess.run(["ps", "-o", "stat=", left.read_text()], capture_output=True, text=True)
-    assert state.stdout.strip() in ("", "Z"), "what a part started runs on"
+    assert state.stdout.strip()[:1] in ("", "Z"), "what a part started runs on"
 
 
 def test_a_ratio_half_written_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,13 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from panic_hpc.errors import ConflictError, Interrupted
 from panic_hpc.worker import stopper
 from panic_hpc.worker import worker as worker_module
 from panic_hpc.worker.stopper import write_halt
@@ -58,6 +60,40 @@ def test_a_shard_that_somebody_works_on_is_left_alone(counted: Workspace) -> Non
         assert outcomes(counted, "runs") == ["completed", "elsewhere", "completed", "completed"]
 
 
+def published_otherwise(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"of the follower")
+    raise ConflictError(f"{path.name} exists with other content")
+
+
+def asked_to_stop(path: Path) -> None:
+    raise Interrupted("the runs stopped")
+
+
+@pytest.mark.parametrize("ending", [published_otherwise, asked_to_stop])
+def test_a_worker_that_was_followed_while_it_stood_still_leaves_all_to_its_follower(
+    counted: Workspace, capsys: pytest.CaptureFixture[str], ending: Callable[[Path], None]
+) -> None:
+    stage: Any = counted.stages["runs"]
+    own, followers = shard(counted, "runs", 0), []
+
+    def stand_still(context: Any, shard: Any) -> None:
+        follower = take(counted.paths.lease(own), this_process(), "t", is_gone=lambda _: True)
+        followers.append(follower)
+        ending(counted.paths.shard(own))
+
+    stage.execute = stand_still
+    assert outcomes(counted, "runs", [0]) == ["elsewhere"]
+    said = capsys.readouterr()
+    assert "runs_00000 was taken over by" in said.err
+    assert "runs_00000 was taken over by" in said.out
+    assert read_failure(counted.paths.failure(own)) is None
+    [follower] = followers
+    assert follower is not None
+    with follower:
+        assert not follower.lost()
+
+
 def test_missing_inputs_are_named_and_the_rest_goes_on(counted: Workspace) -> None:
     outcomes(counted, "runs", [0, 2])
     assert outcomes(counted, "embeddings") == ["completed", "waiting", "completed", "waiting"]
@@ -89,6 +125,17 @@ def test_a_stage_that_publishes_nothing_has_failed(counted: Workspace) -> None:
     stage: Any = counted.stages["runs"]
     stage.execute = lambda context, shard: None
     assert outcomes(counted, "runs", [0]) == ["failed"]
+
+
+def test_a_disk_that_fails_at_the_look_after_publishing_is_not_the_shards_failure(
+    counted: Workspace,
+) -> None:
+    stage: Any = counted.stages["runs"]
+    stage.lacking = lambda paths, shard: "it cannot be read ([Errno 5] file read failed)"
+    assert outcomes(counted, "runs", [0]) == ["failed"]
+    failure = read_failure(counted.paths.failure(shard(counted, "runs", 0)))
+    assert failure is not None
+    assert failure.disk
 
 
 def test_the_deadline_stops_between_steps_and_two_stops_without_progress_fail(

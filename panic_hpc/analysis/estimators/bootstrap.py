@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from panic_hpc.analysis.estimators import student
 from panic_hpc.analysis.trajectory_set import codes_of
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ def interval(draws: ArrayLike, level: float, n_units: int = 0) -> tuple[float, f
         return float("nan"), float("nan")
     tail = (1 - level) / 2
     if n_units > 1:
-        from scipy.stats import norm, t
+        from scipy.stats import norm
 
         # The tail of the bootstrap distribution that has Student's width.
-        wide = np.sqrt(n_units / (n_units - 1)) * t.ppf(tail, n_units - 1)
+        wide = np.sqrt(n_units / (n_units - 1)) * student.quantile(tail, n_units - 1)
         tail = float(norm.cdf(wide))
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)

@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from panic_hpc.analysis.estimators import student
 from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS
 from panic_hpc.analysis.trajectory_set import codes_of
 
@@ -38,7 +38,7 @@ class UnitMeans:
 
     def bounds(self, level: float) -> tuple[float, float]:
         """Return the interval of the mean, nan of one unit."""
-        reach = self.error * float(stats.t.ppf((1 + level) / 2, self.n - 1))
+        reach = student.reach(self.error, level, self.n - 1)
         return self.mean - reach, self.mean + reach
 
     def bounded(self, level: float) -> tuple[float, float, float]:
@@ -56,14 +56,14 @@ class UnitMeans:
         away = self.mean - null
         if self.error == 0:
             return float(alike**self.n) if away > 0 else 1.0
-        return float(stats.t.sf(away / self.error, self.n - 1))
+        return student.p_above(away, self.error, self.n - 1)
 
     def p_differs(self, null: float) -> float:
         """Return p that the mean is `null`: the sign test's where all units are alike."""
         away = self.mean - null
         if self.error == 0:
             return 1.0 if away == 0 else 2.0 ** (1 - self.n)
-        return float(2 * stats.t.sf(abs(away) / self.error, self.n - 1))
+        return student.p_differs(away, self.error, self.n - 1)
 
 
 def unit_means(values: ArrayLike, units: Sequence[object] | NDArray[np.generic]) -> UnitMeans:

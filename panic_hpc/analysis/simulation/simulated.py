@@ -38,7 +38,7 @@ def simulate(planted: Planted) -> Simulated:
     prompts = np.array([prompt_vector(planted, prompt) for prompt in range(planted.prompts)])
     found = TrajectorySet.of_array(
         vectors,
-        _labels(planted, absent),
+        planted_labels(planted, absent),
         np.where(absent, 0, planted.states),
         prompts=prompts[of_run] if planted.embeds_prompts else None,
         model="Simulated",
@@ -46,7 +46,8 @@ def simulate(planted: Planted) -> Simulated:
     return Simulated(planted, found, wells)
 
 
-def _labels(planted: Planted, absent: NDArray[np.bool_]) -> RunLabels:
+def planted_labels(planted: Planted, absent: NDArray[np.bool_]) -> RunLabels:
+    """Return the labels of all planted runs; `absent` (runs,) are those that failed."""
     runs = [planted.run(number) for number in range(planted.n_runs)]
     models = [planted.models(network) for network, _, _ in runs]
     return RunLabels.of(

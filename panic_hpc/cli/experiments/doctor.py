@@ -1,6 +1,8 @@
 """`panic-hpc doctor`: what is wrong with an experiment, or with the installation here."""
 
 import sys
+import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,15 +11,17 @@ import typer
 from panic_hpc import clock, exit_codes
 from panic_hpc.cli.console.byte_bar import byte_bar
 from panic_hpc.cli.console.options import Json, Yes
-from panic_hpc.cli.console.output import say, say_json
+from panic_hpc.cli.console.output import out, say, say_json, warn
 from panic_hpc.errors import PanicError
 from panic_hpc.plain_text import counted
 
 if TYPE_CHECKING:
     from panic_hpc.health.inconsistencies import Inconsistency
+    from panic_hpc.health.installation import InstallationFinding
     from panic_hpc.workspace.workspace import Workspace
 
 PANEL = ("Experiments", 3)
+NARROWEST = 40
 _COLOURS = {"ok": "green", "absent": "yellow", "wrong": "red"}
 
 
@@ -56,7 +60,7 @@ def doctor(
     if installation:
         sys.exit(_installation(as_json))
     if experiment is None:
-        raise PanicError("Which experiment?", hint="panic-hpc doctor EXP, or doctor --self")
+        raise PanicError("No experiment was named", hint="panic-hpc doctor EXP, or doctor --self")
     from panic_hpc.workspace.workspace import open_workspace
 
     workspace = open_workspace(experiment)
@@ -67,7 +71,8 @@ def doctor(
         say_json([one.to_json() for one in found])
     else:
         _print(found, experiment)
-    left = _fix(workspace, found, yes) if fix else found
+    # The document is all that scripts read from standard output.
+    left = _fix(workspace, found, yes, warn if as_json else say) if fix else found
     sys.exit(exit_codes.ERROR if left else exit_codes.OK)
 
 
@@ -84,22 +89,29 @@ def _print(found: "list[Inconsistency]", experiment: Path) -> None:
         say(f"{one.kind}: {one.path}", style="red")
         say(f"  {one.message}")
         say(f"  {one.hint}", style="dim")
-    say(f"{experiment}: " + (f"{len(found)} things are wrong" if found else "nothing is wrong"))
+    things = f"{counted(len(found), 'thing')} {'is' if len(found) == 1 else 'are'} wrong"
+    say(f"{experiment}: {things if found else 'nothing is wrong'}")
 
 
-def _fix(workspace: "Workspace", found: "list[Inconsistency]", yes: bool) -> "list[Inconsistency]":
+def _fix(
+    workspace: "Workspace",
+    found: "list[Inconsistency]",
+    yes: bool,
+    tell: Callable[[str], None],
+) -> "list[Inconsistency]":
     """Repair what can be repaired; return what is left."""
+    from panic_hpc.health.inconsistencies import QUARANTINE
     from panic_hpc.health.repair import movable, quarantine
 
     files = movable(found)
     if files:
-        say(f"To be moved to {workspace.paths.root / 'quarantine'}:")
+        tell(f"To be moved to {workspace.paths.root / QUARANTINE}:")
         for path in files:
-            say(f"  {path}")
+            tell(f"  {path.relative_to(workspace.paths.root)}")
         if not yes:
-            typer.confirm(f"Move {counted(len(files), 'file')}?", abort=True)
-        say(f"Moved to {quarantine(workspace, files)}")
-        say(f"Now: panic-hpc submit {workspace.paths.root}")
+            typer.confirm(f"Move {counted(len(files), 'file')}?", abort=True, err=True)
+        tell(f"Moved to {quarantine(workspace, files)}")
+        tell(f"Now: panic-hpc submit {workspace.paths.root}")
     return [one for one in found if not one.quarantine]
 
 
@@ -127,8 +139,27 @@ def _installation(as_json: bool) -> int:
     if as_json:
         say_json([one.to_json() for one in found])
     else:
-        for one in found:
-            say(f"{one.state:<7} {one.name}: {one.found}".rstrip(": "), _COLOURS[one.state])
-            if one.hint:
-                say(f"        {one.hint}", style="dim")
+        _print_installation(found)
     return exit_codes.ERROR if any(one.state == "wrong" for one in found) else exit_codes.OK
+
+
+def _print_installation(found: "Sequence[InstallationFinding]") -> None:
+    """Print a line for each finding, the libraries that are as they should be in one paragraph."""
+    fitting = [one for one in found if one.is_library and one.state == "ok"]
+    for one in found:
+        if one not in fitting:
+            say(f"{one.state:<7} {one.name}: {one.found}".rstrip(": "), _COLOURS[one.state])
+        elif one is fitting[0]:
+            listed = ", ".join(f"{each.name} {each.found}" for each in fitting)
+            say(_indented(f"ok      libraries: {listed}"), _COLOURS["ok"])
+        if one.hint:
+            say(f"        {one.hint}", style="dim")
+    n_wrong = sum(one.state == "wrong" for one in found)
+    say(
+        f"{n_wrong} wrong" if n_wrong else "Nothing is wrong; what is absent is needed by some only"
+    )
+
+
+def _indented(text: str) -> str:
+    width = max(NARROWEST, out.width)
+    return textwrap.fill(text, width, subsequent_indent=" " * 8, break_on_hyphens=False)

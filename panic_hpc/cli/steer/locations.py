@@ -16,6 +16,8 @@ HALVES = {
     "calls": "two calls: the conditional one, then the unconditional one",
 }
 
+PASSES = {"steps": "denoising steps", "scales": "scales", "tokens": "ranges of its tokens"}
+
 
 def locations(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A picture model by its name.")],
@@ -41,7 +43,8 @@ def _described(spec: "ModelSpec", outline: "Outline") -> dict[str, Any]:
         "model": spec.name,
         "class": outline.kind,
         "halves": outline.wiring.halves,
-        "passes": spec.settings.get("steps"),
+        "passes": outline.n_passes,
+        "pass": outline.wiring.passes,
         "places": [place._asdict() for place in outline.places],
     }
 
@@ -60,8 +63,9 @@ def _print(spec: "ModelSpec", outline: "Outline") -> None:
         where = ".".join(part for part in (first.part, first.module) if part)
         table.add_row(location, told(layers), literal(where))
     out.print(table, soft_wrap=False)
-    if steps := spec.settings.get("steps"):
-        say(f"passes    {told(range(int(steps)))} (denoising steps; `text` has one)")
+    if outline.n_passes:
+        word = PASSES[outline.wiring.passes]
+        say(f"passes    {told(range(outline.n_passes))} ({word}; `text` has one)")
     else:
         say("passes    as many as its pipeline makes steps (`text` has one)")
     say(f"halves    of guided calls: {HALVES[outline.wiring.halves]}")

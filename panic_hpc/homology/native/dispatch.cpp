@@ -1,6 +1,11 @@
+#if defined(LAZY_AMX)
+#include <cpuid.h>
+#endif
+
 #include <cstdlib>
 #include <cstring>
 
+#include "byte_tiles.hpp"
 #include "kernels.hpp"
 
 namespace lazy {
@@ -8,6 +13,9 @@ namespace {
 
 // Best first.
 const Kernels* const kTables[] = {
+#if defined(LAZY_AMX)
+    &kAmxKernels,
+#endif
 #if defined(__x86_64__)
     &kAvx512Kernels,
     &kAvx2Kernels,
@@ -15,7 +23,20 @@ const Kernels* const kTables[] = {
     &kBaselineKernels,
 };
 
+#if defined(LAZY_AMX)
+// Leaf 7 of cpuid has bits for tiles and for products of bytes; whether the system saves the registers is
+// asked of the system.
+bool has_byte_tiles() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  return (d >> 24 & 1) && (d >> 25 & 1) && kAmxKernels.byte_tiles->ready();
+}
+#endif
+
 bool runs_here(const Kernels& table) {
+#if defined(LAZY_AMX)
+  if (&table == &kAmxKernels) return __builtin_cpu_supports("x86-64-v4") && has_byte_tiles();
+#endif
 #if defined(__x86_64__)
   if (&table == &kAvx512Kernels) return __builtin_cpu_supports("x86-64-v4");
   if (&table == &kAvx2Kernels) return __builtin_cpu_supports("x86-64-v3");

@@ -17,8 +17,13 @@ inline constexpr std::size_t kLanes = 8;
 inline constexpr std::size_t kFold = 256;
 inline constexpr std::uint16_t kNoCode = 0xFFFF;
 
+struct ByteTiles;
+
 struct Kernels {
   const char* name;
+
+  // Null on all but a few processors.
+  const ByteTiles* byte_tiles;
 
   // Inner products of `rows` (1 to 4) rows of `a` with as many of `b`, all of length `d`, a multiple
   // of kLanes; out is 4 x 4, row-major. The numbers are float32 widened to float64.
@@ -28,9 +33,12 @@ struct Kernels {
   // squares is at least `close` of a[r] + b[c]. Where not, some of `out` mean nothing.
   bool (*lengths)(const double* products, const double* a, const double* b, double close, float* out);
 
+  // Inner product of two rows, summed as `products` sums it.
+  double (*product)(const float* a, const float* b, std::size_t d);
+
   // Sum of squared differences of two rows of length d; differences are rounded to float32, which is
   // exact for numbers within a factor of two, so that their squares are exact.
-  double (*squared_difference)(const double* a, const double* b, std::size_t d);
+  double (*squared_difference)(const float* a, const float* b, std::size_t d);
 
   // best[k] = max(min(best[k], row[k]), closed[k]); returns the smallest.
   float (*relax)(float* best, const float* row, const float* closed, std::size_t n);
@@ -83,7 +91,7 @@ struct Kernels {
 };
 
 // The best kernels this CPU can run; the environment variable PANIC_HPC_SIMD (baseline, avx2,
-// avx512) lowers the choice, for tests.
+// avx512, amx) lowers the choice, for tests.
 const Kernels& kernels();
 
 // Those of one instruction set, or null where this build or this CPU has none.
@@ -93,6 +101,7 @@ extern const Kernels kBaselineKernels;
 #if defined(__x86_64__)
 extern const Kernels kAvx2Kernels;
 extern const Kernels kAvx512Kernels;
+extern const Kernels kAmxKernels;  // where LAZY_AMX says that it was compiled
 #endif
 
 }  // namespace lazy

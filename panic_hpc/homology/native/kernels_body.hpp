@@ -1,10 +1,14 @@
-// Bodies of the kernels; included by one file per instruction set, which sets VECTOR_BYTES and
-// KERNEL_TABLE. Nothing of the standard library is used here but fixed-width integers: an inline
-// function compiled for AVX-512 could otherwise be the copy that the linker keeps for everyone.
+// Bodies of the kernels; included by one file per instruction set, which sets VECTOR_BYTES,
+// KERNEL_TABLE and KERNEL_NAME. Nothing of the standard library is used here but fixed-width
+// integers: an inline function compiled for AVX-512 could otherwise be the copy that the linker keeps for everyone.
 #include "kernels.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#endif
+
+#ifndef BYTE_TILES
+#define BYTE_TILES nullptr
 #endif
 
 namespace lazy {
@@ -19,6 +23,7 @@ constexpr std::size_t kWords = VECTOR_BYTES / sizeof(std::uint64_t);
 
 typedef double Vector __attribute__((vector_size(VECTOR_BYTES)));
 typedef float Floats __attribute__((vector_size(VECTOR_BYTES)));
+typedef float HalfFloats __attribute__((vector_size(VECTOR_BYTES / 2)));
 typedef std::uint64_t Words __attribute__((vector_size(VECTOR_BYTES)));
 typedef Code Codes __attribute__((vector_size(VECTOR_BYTES)));
 
@@ -83,6 +88,10 @@ inline std::uint64_t at_most(const Codes* x, Codes high) {
 }
 #endif
 
+inline double total_of_eight(const double* s) {
+  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
 // Eight running sums, in as many registers as the instruction set needs.
 struct Lanes {
   Vector piece[kPieces];
@@ -92,7 +101,7 @@ inline double total(const Lanes& lanes) {
   double s[kLanes];
   for (std::size_t p = 0; p < kPieces; ++p)
     for (std::size_t l = 0; l < kWidth; ++l) s[p * kWidth + l] = lanes.piece[p][l];
-  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+  return total_of_eight(s);
 }
 
 #if VECTOR_BYTES == 64
@@ -156,14 +165,31 @@ bool lengths(const double* products, const double* a, const double* b, double cl
   return all_far;
 }
 
-double squared_difference(const double* a, const double* b, std::size_t d) {
+inline Vector widened(const float* p) { return __builtin_convertvector(load<HalfFloats>(p), Vector); }
+
+double product(const float* a, const float* b, std::size_t d) {
+  Lanes sum = {};
+  std::size_t k = 0;
+  for (; k + kLanes <= d; k += kLanes)
+    for (std::size_t p = 0; p < kPieces; ++p)
+      sum.piece[p] += widened(a + k + p * kWidth) * widened(b + k + p * kWidth);
+  float left[kLanes] = {}, right[kLanes] = {};
+  for (std::size_t l = 0; k + l < d; ++l) left[l] = a[k + l], right[l] = b[k + l];
+  for (std::size_t p = 0; p < kPieces; ++p)
+    sum.piece[p] += widened(left + p * kWidth) * widened(right + p * kWidth);
+  return total(sum);
+}
+
+double squared_difference(const float* a, const float* b, std::size_t d) {
+  const auto difference = [a, b](std::size_t k) {
+    return static_cast<double>(static_cast<float>(static_cast<double>(a[k]) - static_cast<double>(b[k])));
+  };
   double sum[kLanes] = {};
-  for (std::size_t k = 0; k < d; k += kLanes)
-    for (std::size_t l = 0; l < kLanes; ++l) {
-      const double difference = static_cast<float>(a[k + l] - b[k + l]);
-      sum[l] += difference * difference;
-    }
-  return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+  std::size_t k = 0;
+  for (; k + kLanes <= d; k += kLanes)
+    for (std::size_t l = 0; l < kLanes; ++l) sum[l] += difference(k + l) * difference(k + l);
+  for (std::size_t l = 0; k + l < d; ++l) sum[l] += difference(k + l) * difference(k + l);
+  return total_of_eight(sum);
 }
 
 float relax(float* best, const float* row, const float* closed, std::size_t n) {
@@ -342,9 +368,9 @@ bool sum(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_row
 
 }  // namespace
 
-const Kernels KERNEL_TABLE = {KERNEL_NAME, products,    lengths,      squared_difference, relax,
-                              remoteness,  largest,     within,       encode,             join,
-                              collect,     first_within, witness,     fold_minima,        intersect,
-                              remove,      uncovered,   sum};
+const Kernels KERNEL_TABLE = {KERNEL_NAME, BYTE_TILES, products, lengths, product,      squared_difference,
+                              relax,       remoteness, largest,  within,  encode,       join,
+                              collect,     first_within, witness, fold_minima, intersect, remove,
+                              uncovered,   sum};
 
 }  // namespace lazy

@@ -25,7 +25,8 @@ from panic_hpc.models.remote.workflow import (
     value_problem,
     with_inputs_set,
 )
-from panic_hpc.models.settings import Label, settings_of, wrong
+from panic_hpc.models.settings import Label, Located, located, settings_of, wrong
+from panic_hpc.pictures.given import given_pixels
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
 
 DEFAULT_URL = "http://127.0.0.1:8188"
@@ -39,7 +40,8 @@ class ComfySettings(BaseModel):
     workflow: in API form; of an experiment file the name of its file.
     text, seed: the inputs that get the item's, as "Title.input"; "" for none.
     image_node: the title of the node that loads the picture before in the run; "" for none.
-    pictures: {title of a node that loads a picture: role of the prompt's}.
+    pictures: {title of a node that loads a picture: role of the prompt's, or "file:NAME"}, a
+        picture beside the experiment's file, the same for all items.
     values: {input: value}; a list is a sweep.
     output: the title of the node whose picture is the output.
     server, launch: where the server is, or the name of one that the worker starts for itself.
@@ -53,7 +55,7 @@ class ComfySettings(BaseModel):
     text: str = ""
     seed: str = ""
     image_node: str = ""
-    pictures: dict[str, str] = Field(default_factory=dict)
+    pictures: Annotated[dict[str, str], Located()] = Field(default_factory=dict)
     values: dict[str, bool | int | float | str] = Field(default_factory=dict)
     output: str
     batch_size: int = Field(1, ge=1, le=64)
@@ -84,11 +86,23 @@ class ComfySettings(BaseModel):
         """The nodes that load pictures."""
         return (*([self.image_node] if self.image_node else ()), *self.pictures)
 
+    @property
+    def roles(self) -> Mapping[str, str]:
+        """The roles that nodes load, by the node's title."""
+        return {node: name for node, name in self.pictures.items() if not _is_file(name)}
+
     def _own_problem(self) -> str:
-        if not (self.text or self.loaders):
+        if not (self.text or self.image_node or self.roles):
             return "text, image_node or pictures: without one every item would be asked alike"
+        if names := [name for name in self.roles.values() if ":" in name]:
+            return f"pictures: {names[0]!r} is a role, or file:NAME in an experiment's file"
         problem = url_problem(self.server, is_keyed=False)
         return f"server: {problem}" if problem else ""
+
+
+def _is_file(name: str) -> bool:
+    """Say whether a picture is a file: by its digest, and where it is before it is planned."""
+    return name.startswith("sha256:")
 
 
 class ComfyModel:
@@ -114,6 +128,11 @@ class ComfyModel:
         self.versions = self._jobs.versions()
         self.details |= self.versions
         nodes = parse_workflow(own.workflow)
+        self._files = {
+            digest: given_pixels(located(self.spec, digest).read_bytes())
+            for digest in own.pictures.values()
+            if _is_file(digest)
+        }
         values = {find_input(nodes, place): value for place, value in own.values.items()}
         self._nodes: Nodes = with_inputs_set(nodes, values)
         self._output = find_node(nodes, own.output)
@@ -133,8 +152,9 @@ class ComfyModel:
             values[find_input(self._nodes, own.seed)] = item.seed % (own.max_seed + 1)
         if own.image_node:
             values[self._loader(own.image_node)] = self._jobs.upload(item.picture)
-        for node, role in own.pictures.items():
-            values[self._loader(node)] = self._jobs.upload(item.role(role))
+        for node, name in own.pictures.items():
+            picture = self._files[name] if _is_file(name) else item.role(name)
+            values[self._loader(node)] = self._jobs.upload(picture)
         return Output(self._jobs.picture(with_inputs_set(self._nodes, values), self._output))
 
     def _loader(self, title: str) -> InputPlace:
@@ -165,8 +185,8 @@ class ComfyFamily:
 
     def roles_read(self, settings: BaseModel) -> Mapping[str, str]:
         """Return the roles that nodes load, by the node's title."""
-        pictures: dict[str, str] = settings.model_dump()["pictures"]
-        return {f'pictures."{node}"': role for node, role in pictures.items()}
+        roles = ComfySettings.model_validate(settings.model_dump()).roles
+        return {f'pictures."{node}"': role for node, role in roles.items()}
 
 
 PLUGINS = (ComfyFamily(),)

@@ -2,14 +2,17 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from panic_hpc.models import builtin
 from panic_hpc.models.pipelines.diffusers_model import DiffusersModel
+from panic_hpc.models.pipelines.parts import empty_parts
 from panic_hpc.models.settings import AddedLater, settings_of, wrong
+from panic_hpc.models.steering.outline import EmptyParts
 from panic_hpc.models.steering.pushing import planned_problems
-from panic_hpc.models.steering.settings import SteeringSettings
+from panic_hpc.models.steering.settings import SteeringTable
 from panic_hpc.models.torch_setup import Dtype
+from panic_hpc.models.weights import find_weights
 from panic_hpc.types import IMAGE, TEXT, ModelSpec
 
 Argument = bool | int | float | str | list[int] | list[float] | list[str]
@@ -44,13 +47,7 @@ class DiffusersSettings(BaseModel):
     # Denoiser and VAE compiled on a GPU: 1.3 times as fast, and other kernels, so other bits.
     compile: Annotated[bool, AddedLater(False)] = False
     arguments: Annotated[dict[str, Argument], AddedLater({})] = Field(default_factory=dict)
-    steering: Annotated[SteeringSettings | None, AddedLater(None)] = None
-
-    @field_validator("steering")
-    @classmethod
-    def _without_idle(cls, steering: SteeringSettings | None) -> SteeringSettings | None:
-        # So that strength 0 is the unsteered model, with its keys.
-        return steering if steering and steering.has_effect else None
+    steering: SteeringTable = None
 
     @model_validator(mode="after")
     def _is_not_compiled(self) -> Self:
@@ -70,6 +67,10 @@ class Diffusers:
     def build(self, spec: ModelSpec) -> DiffusersModel:
         """Return the pipeline that `spec` names, not loaded yet."""
         return DiffusersModel(spec, settings_of(spec, DiffusersSettings))
+
+    def empty_parts(self, spec: ModelSpec) -> EmptyParts:
+        """Return what a pipeline of this family could be steered at."""
+        return empty_parts(spec, find_weights(spec))
 
     def problems(self, spec: ModelSpec) -> list[str]:
         """Return what is wrong with its steering."""

@@ -12,8 +12,11 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 from panic_hpc.models import builtin
 from panic_hpc.models.families.diffusers import DiffusersSettings
 from panic_hpc.models.pipelines.edit_model import EditModel
+from panic_hpc.models.pipelines.parts import empty_parts
 from panic_hpc.models.settings import settings_of, wrong
+from panic_hpc.models.steering.outline import EmptyParts
 from panic_hpc.models.steering.pushing import planned_problems
+from panic_hpc.models.weights import find_weights
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
 
 Role = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{0,64}\z")]
@@ -66,6 +69,10 @@ class DiffusersEdit:
     def build(self, spec: ModelSpec) -> EditModel:
         """Return the pipeline that `spec` names, not loaded yet."""
         return EditModel(spec, settings_of(spec, EditSettings))
+
+    def empty_parts(self, spec: ModelSpec) -> EmptyParts:
+        """Return what a pipeline of this family could be steered at."""
+        return empty_parts(spec, find_weights(spec))
 
     def problems(self, spec: ModelSpec) -> list[str]:
         """Return what is wrong with its steering."""

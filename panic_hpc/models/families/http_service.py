@@ -18,6 +18,7 @@ from panic_hpc.models.base import Output, Turn
 from panic_hpc.models.remote.exchange import HttpAnswer, HttpRequest, origin_of
 from panic_hpc.models.remote.http_settings import HttpSettings, Poll, roles_in
 from panic_hpc.models.remote.jobs import RemoteItem, ask_all
+from panic_hpc.models.remote.judge import RemoteJudge, RemoteJudgeSettings
 from panic_hpc.models.remote.reading import bytes_of, json_of, pixels_of, text_at, value_at
 from panic_hpc.models.remote.server import ItemRefusedError, Patience, Server
 from panic_hpc.models.remote.templates import (
@@ -30,8 +31,9 @@ from panic_hpc.models.remote.templates import (
     places_in,
     with_values,
 )
+from panic_hpc.models.rubrics.rubric import PLACE
 from panic_hpc.models.settings import settings_of
-from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
+from panic_hpc.types import IMAGE, SCORE, TEXT, Modality, ModelEntry, ModelSpec
 
 _POLL_PLACE = re.compile(r"\{([^{}]+)\}")
 
@@ -145,4 +147,29 @@ class HttpFamily:
         return roles_in([own["body"], own["values"]])
 
 
-PLUGINS = (HttpFamily(),)
+class RemoteJudgeFamily:
+    """The family of judges behind HTTP."""
+
+    name = "judge_http"
+    settings = RemoteJudgeSettings
+    has_weights = False
+    repeatable = False
+    entries: tuple[ModelEntry, ...] = ()
+
+    def build(self, spec: ModelSpec) -> RemoteJudge:
+        """Return the judge that `spec` names, its key not taken yet."""
+        own = settings_of(spec, RemoteJudgeSettings)
+        asked = own.request.model_dump(exclude={"batch_size"})
+        inner = ModelSpec(spec.name, "http", IMAGE, TEXT, "", "", "", spec.batch_size, asked)
+        return RemoteJudge(spec, own, HttpModel(inner))
+
+    def modalities(self, settings: BaseModel) -> tuple[str, str]:
+        """Return image and score."""
+        return IMAGE, SCORE
+
+    def compared(self, settings: BaseModel) -> Modality:
+        """Return text where the question has a place for one, else nothing."""
+        return TEXT if PLACE in settings.model_dump()["question"] else ""
+
+
+PLUGINS = (HttpFamily(), RemoteJudgeFamily())

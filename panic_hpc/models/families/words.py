@@ -1,6 +1,5 @@
 """Metrics of texts: how long, how repetitive, of which words; no weights."""
 
-import re
 from collections.abc import Sequence
 
 from pydantic import BaseModel
@@ -8,10 +7,8 @@ from pydantic import BaseModel
 from panic_hpc.models.base import Judged, Score
 from panic_hpc.models.metric_settings import NOTHING, MetricSettings, Words
 from panic_hpc.models.settings import settings_of
+from panic_hpc.plain_text import words_of
 from panic_hpc.types import SCORE, TEXT, Modality, ModelEntry, ModelSpec
-
-# Letters and digits, with apostrophes and hyphens inside: "don't", "well-lit", "2nd".
-_WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 
 
 class WordSettings(MetricSettings):
@@ -45,21 +42,16 @@ class WordCounter:
         return [self._score(item) for item in items]
 
     def _score(self, item: Judged) -> Score:
-        words = words_of(item.output)
-        distinct = set(words)
-        values = [float(len(words)), float(len(item.output)), _share(len(distinct), len(words))]
+        own = words_of(item.output)
+        distinct = set(own)
+        values = [float(len(own)), float(len(item.output)), _share(len(distinct), len(own))]
         if self._list:
-            values.append(_share(sum(word in self._list for word in words), len(words)))
+            values.append(_share(sum(word in self._list for word in own), len(own)))
         if item.against is not None:
             others = set(words_of(item.against))
             values.append(_share(len(others & distinct), len(others)))
         lacks = any(value != value for value in values)
         return Score(tuple(values), problem="a text without words" if lacks else "")
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words of a text in lower case."""
-    return _WORD.findall(text.lower())
 
 
 def _share(part: int, whole: int) -> float:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from panic_hpc.errors import ModelError
@@ -10,7 +11,6 @@ from panic_hpc.models.base import Output, Turn
 from panic_hpc.models.needs import require_installed
 from panic_hpc.models.pipelines.classes import pipeline_class, prepare
 from panic_hpc.models.pipelines.compiling import compilable_parts, compile_parts
-from panic_hpc.models.pipelines.layers import PipelineLayers
 from panic_hpc.models.pipelines.parts import (
     load_pipeline,
     open_folder,
@@ -20,6 +20,8 @@ from panic_hpc.models.pipelines.parts import (
 from panic_hpc.models.pipelines.prompt_tokens import PromptListener, read_limit
 from panic_hpc.models.pipelines.trial import Tried, decoded_sizes, idle, require_size
 from panic_hpc.models.steering.hearing import Heard
+from panic_hpc.models.steering.layers import ModelLayers
+from panic_hpc.models.steering.locations import wiring_of
 from panic_hpc.models.torch_setup import quiet_loaders, torch_for
 from panic_hpc.models.weights import find_weights
 from panic_hpc.types import ModelSpec
@@ -116,11 +118,12 @@ class DiffusersModel:
         return self._outputs(inputs, seeds, {}, turns[0].iteration if turns else 0)
 
     def hearing(self, locations: Sequence[str]) -> AbstractContextManager[Heard]:
-        """Listen to the calls inside a block; see `PipelineLayers.hearing`."""
+        """Listen to the calls inside a block; see `ModelLayers.hearing`."""
         return self._layers.hearing(locations)
 
-    def _layers_of_pipeline(self) -> PipelineLayers:
-        return PipelineLayers(self.spec, self.settings.steering, self._pipeline, self._stored_kind)
+    def _layers_of_pipeline(self) -> ModelLayers:
+        wiring = partial(wiring_of, self._stored_kind, self.spec.name)
+        return ModelLayers(self.spec, self.settings.steering, self._pipeline, wiring)
 
     def _called(self, kind: type[Any]) -> type[Any]:
         """Return the class whose call is made, for the one that is stored."""

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from panic_hpc.errors import ModelError
+from panic_hpc.models.steering.locations import wiring_of
+from panic_hpc.models.steering.outline import EmptyParts
+from panic_hpc.models.steering.taps import modules_of
 from panic_hpc.models.transformers_checkpoint import load_complete, require_vocabulary
 from panic_hpc.models.weights import Weights
 from panic_hpc.types import ModelSpec
@@ -133,3 +136,31 @@ def unchecked(name: str, kind: type[Any]) -> dict[str, Any]:
             hint=f"Remove safety_checker from [models.{name}]",
         )
     return {"safety_checker": None, "requires_safety_checker": False}
+
+
+def empty_parts(spec: ModelSpec, weights: Weights) -> EmptyParts:
+    """Return what steering may know of a pipeline; no weight of it is read.
+
+    Raises ModelError for a class that the table of steering does not have.
+    """
+    folder = open_folder(spec, weights)
+    wiring = wiring_of(folder.kind.__name__, spec.name)
+    parts = {
+        name: _empty(folder.path / name, part_class(spec, *folder.parts[name]))
+        for name in wiring.parts
+        if name in folder.parts
+    }
+    steps = spec.settings.get("steps")
+    return EmptyParts(folder.kind.__name__, wiring, modules_of(parts), steps and int(steps))
+
+
+def _empty(path: Path, kind: Any) -> Any:
+    """Return a part of a pipeline without weights."""
+    import torch
+    from diffusers import ModelMixin
+    from transformers import AutoConfig
+
+    with torch.device("meta"):
+        if issubclass(kind, ModelMixin):
+            return kind.from_config(kind.load_config(path))
+        return kind(AutoConfig.from_pretrained(path, local_files_only=True))

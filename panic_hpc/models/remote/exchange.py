@@ -5,10 +5,8 @@ no cookie kept. A time limit is that of the whole exchange, since a server that 
 second never lets a socket wait.
 """
 
-import ipaddress
 import ssl
 import threading
-import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +15,8 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from socket import SHUT_RDWR
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
+
+from panic_hpc.models.remote.proxies import proxy_for
 
 PIECE = 2**16
 
@@ -54,25 +54,24 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine by its address, or as localhost."""
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
-
-
 def exchange(request: HttpRequest, time_limit_s: float, most_bytes: int) -> HttpAnswer:
     """Ask, and return the answer.
 
     Raises OSError or HTTPException where none comes whole within the time, TooLargeError where it
     is longer than `most_bytes`.
     """
-    connection, target = _connection(urlsplit(request.url), time_limit_s)
+    url = urlsplit(request.url)
+    connection, target = _connection(url, time_limit_s)
+    headers = dict(request.headers)
+    if url.scheme == "http" and (proxy := proxy_for(url)):
+        # Of https it goes with the tunnel, which ends at the proxy.
+        headers |= proxy.headers
     watch = _Watch(connection, time_limit_s)
     try:
-        connection.connect()
         watch.begin()
-        connection.request(request.method, target, request.body, dict(request.headers))
+        connection.connect()
+        watch.keep_socket()
+        connection.request(request.method, target, request.body, headers)
         response = connection.getresponse()
         content = _read(response, most_bytes)
     except (OSError, HTTPException) as error:
@@ -86,8 +85,8 @@ def exchange(request: HttpRequest, time_limit_s: float, most_bytes: int) -> Http
     # An answer without a length ends with its connection, however that came about.
     if watch.is_over:
         raise TimeoutError(f"no whole answer within {time_limit_s:g} s")
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    return HttpAnswer(response.status, headers, content)
+    told = {name.lower(): value for name, value in response.getheaders()}
+    return HttpAnswer(response.status, told, content)
 
 
 class _Watch:
@@ -96,21 +95,27 @@ class _Watch:
     def __init__(self, connection: HTTPConnection, time_limit_s: float) -> None:
         self.is_over = False
         self._connection = connection
+        self._socket: Any = None
         self._timer = threading.Timer(time_limit_s, self._cut)
         self._timer.daemon = True
 
     def begin(self) -> None:
-        # Kept: a connection forgets its socket once the answer's head is there.
-        self._socket: Any = self._connection.sock
+        # Before there is a connection: a proxy may open its tunnel a byte at a time.
         self._timer.start()
+
+    def keep_socket(self) -> None:
+        # A connection forgets its socket once the answer's head is there.
+        self._socket = self._connection.sock
 
     def end(self) -> None:
         self._timer.cancel()
 
     def _cut(self) -> None:
         self.is_over = True
+        socket = self._socket or self._connection.sock
         with suppress(OSError):
-            self._socket.shutdown(SHUT_RDWR)
+            if socket is not None:
+                socket.shutdown(SHUT_RDWR)
 
 
 def _read(response: HTTPResponse, most_bytes: int) -> bytes:
@@ -133,24 +138,16 @@ def _connection(url: SplitResult, time_limit_s: float) -> tuple[HTTPConnection, 
     """Return a connection, not made yet, and what is asked of it; by a proxy where one is set."""
     host, port = url.hostname or "", url.port
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    proxy = urlsplit(_proxy_for(url))
+    proxy = proxy_for(url)
     if url.scheme == "https":
-        first = (proxy.hostname, proxy.port) if proxy.hostname else (host, port)
+        first = (proxy.host, proxy.port) if proxy else (host, port)
         secure = HTTPSConnection(*first, timeout=time_limit_s, context=_tls())
-        if proxy.hostname:
-            secure.set_tunnel(host, port)
+        if proxy:
+            secure.set_tunnel(host, port, proxy.headers)
         return secure, target
-    if proxy.hostname:
-        connection = HTTPConnection(proxy.hostname, proxy.port, timeout=time_limit_s)
-        return connection, url.geturl()
+    if proxy:
+        return HTTPConnection(proxy.host, proxy.port, timeout=time_limit_s), url.geturl()
     return HTTPConnection(host, port, timeout=time_limit_s), target
-
-
-def _proxy_for(url: SplitResult) -> str:
-    host = url.hostname or ""
-    if is_loopback(host) or urllib.request.proxy_bypass(host):
-        return ""
-    return urllib.request.getproxies().get(url.scheme, "")
 
 
 @cache

@@ -29,9 +29,9 @@ from panic_hpc.models.remote.exchange import (
     HttpRequest,
     TooLargeError,
     exchange,
-    is_loopback,
     origin_of,
 )
+from panic_hpc.models.remote.proxies import is_loopback, proxy_for
 from panic_hpc.plain_text import one_line
 
 AGAIN = frozenset({408, 429, 500, 502, 503, 504})
@@ -130,7 +130,9 @@ class Server:
         return f"{answer.status} {self.without_key(text)}".rstrip()
 
     def _failure(self, request: HttpRequest, what: str, hint: str = "") -> RemoteError:
-        told = f"{self.name}: its server {origin_of(request.url)} fails ({what})"
+        proxy = proxy_for(urlsplit(request.url))
+        way = f", through the proxy {proxy.host}:{proxy.port}," if proxy else ""
+        told = f"{self.name}: its server {origin_of(request.url)}{way} fails ({what})"
         again = "Once it answers, `panic-hpc retry` goes on where this stopped"
         return RemoteError(told, hint=f"{hint} {again}".strip())
 

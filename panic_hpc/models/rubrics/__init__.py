@@ -1,1 +1,1 @@
-"""Questions for the judge, a file a rubric; `families/judge.py` reads them."""
+"""Questions for judges, a file a rubric, and what their answers are taken for."""

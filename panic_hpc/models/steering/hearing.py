@@ -1,5 +1,6 @@
-"""Listening to a pipeline: the mean activation of each item, by location, layer and pass."""
+"""Listening to a model: the mean activation of each item, by location, layer and pass."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from panic_hpc.models.steering.taps import Moment, Taps, pooled
 class Heard:
     """What was listened to in the latest call: pooled activations of the conditional half.
 
-    `rows` maps (location, layer, pass) to (B, D) float32 on the CPU.
+    `rows` maps (location, layer, pass) to (B, D) float32 on the CPU: the mean over the calls of a
+    layer within a pass, of which most models make one.
     """
 
     places: tuple[Place, ...]
@@ -26,13 +28,17 @@ class Heard:
     def hearing(self, taps: Taps, n_items: int) -> Iterator[None]:
         """Listen to the call inside the block."""
         self.rows.clear()
-        means: dict[tuple[str, int, int], Any] = {}
+        sums: dict[tuple[str, int, int], Any] = {}
+        n_calls: Counter[tuple[str, int, int]] = Counter()
 
         def visit(place: Place, moment: Moment, hidden: Any) -> None:
             if rows := moment.halves.get(COND):
-                means[place.location, place.layer, moment.passed] = pooled(hidden[rows])
+                key = (place.location, place.layer, moment.passed)
+                one = pooled(hidden[rows])
+                sums[key] = sums[key] + one if key in sums else one
+                n_calls[key] += 1
 
         with taps.listening(self.places, n_items, visit):
             yield
         # Behind the call, so that nothing waits for the device between layers.
-        self.rows |= {key: value.cpu().numpy() for key, value in means.items()}
+        self.rows |= {key: (of / n_calls[key]).cpu().numpy() for key, of in sums.items()}

@@ -18,6 +18,9 @@ from panic_hpc.errors import ModelError
 LOCATIONS = ("ffn", "ca", "block", "text")
 COND, UNCOND = "cond", "uncond"
 
+Halving = Literal["uncond-first", "cond-first", "calls"]
+"""Where both halves of guided calls are: in rows of one call, or in two calls, cond first."""
+
 Modules = Iterable[tuple[str, str]]
 """(path, name of its class) of the modules of a part, as torch's `named_modules` has them."""
 
@@ -50,13 +53,19 @@ class TextLayers(BaseModel):
 
 
 class Wiring(BaseModel):
-    """What the table says of one class of pipelines."""
+    """What is known of one class of models: pipelines.toml says what each word means.
+
+    Without a `timestep` each call of the denoiser is a tick of the clock. Of layers that are both
+    the denoiser's and `text`, those calls are text in which the clock says that no pass has begun.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     denoiser: str
     timestep: str = "timestep"
-    halves: Literal["uncond-first", "cond-first", "calls"]
+    halves: Halving
+    text_halves: Halving = "calls"
+    passes: Literal["steps", "scales", "tokens"] = "steps"
     stacks: tuple[LayerStack, ...]
     text: tuple[TextLayers, ...] = ()
 

@@ -15,7 +15,6 @@ is moved by itself, whatever its neighbours are.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from panic_hpc.disk.files import read_regular
 from panic_hpc.errors import ModelError
-from panic_hpc.models.settings import sha256_of
+from panic_hpc.models.settings import located
 from panic_hpc.models.steering.locations import COND, UNCOND, Place, chosen, told
 from panic_hpc.models.steering.prototypes import Prototype, Prototypes, read_prototypes
 from panic_hpc.models.steering.settings import Push, SteeringSettings, pushes_of
@@ -212,18 +211,3 @@ def _strengths(model: str, push: Push, place: Place, prototypes: Prototypes) -> 
         for half, strength in ((COND, push.cond), (UNCOND, push.uncond))
         if strength
     }
-
-
-def located(spec: ModelSpec, digest: str) -> Path:
-    """Return the file of a digest that a model's settings name, known to be unchanged."""
-    path = Path(dict(spec.files).get(digest, ""))
-    try:
-        found = sha256_of(path)
-    except OSError as error:
-        raise ModelError(f"{path}, a file of {spec.name}, cannot be read ({error})") from error
-    if found != digest:
-        raise ModelError(
-            f"{path}, a file of {spec.name}, is another one than was planned with",
-            hint="Plan the experiment anew in a new directory",
-        )
-    return path

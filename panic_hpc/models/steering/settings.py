@@ -10,9 +10,9 @@ iterations = [3, 5]            # only these visits of the loop, from 0
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
-from panic_hpc.models.settings import CLOSED, Located, wrong
+from panic_hpc.models.settings import CLOSED, AddedLater, Located, wrong
 
 Half = Literal["cond", "uncond", "both"]
 ALL: Literal["all"] = "all"
@@ -96,6 +96,15 @@ class SteeringSettings(BaseModel):
     def has_effect(self) -> bool:
         """Whether a model that is steered so is another model."""
         return bool(self.setup or self.strength or self.text.strength)
+
+
+def _without_idle(steering: SteeringSettings | None) -> SteeringSettings | None:
+    return steering if steering and steering.has_effect else None
+
+
+# So that strength 0 is the unsteered model, with its keys.
+SteeringTable = Annotated[SteeringSettings | None, AfterValidator(_without_idle), AddedLater(None)]
+"""What a family calls its setting `steering`; None where it says nothing, or has no effect."""
 
 
 class Push(NamedTuple):

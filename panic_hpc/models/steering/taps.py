@@ -1,4 +1,4 @@
-"""Hooks on a pipeline's layers for the length of one call, and the clock that tells passes apart.
+"""Hooks on a model's layers for the length of one call, and the clock that tells passes apart.
 
 Nothing is left behind: hooks are attached when a call begins and taken off when it ends, so that
 a pipeline without any is bit for bit the one that was loaded, and many models can share it.
@@ -7,7 +7,8 @@ a pipeline without any is bit for bit the one that was loaded, and many models c
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from itertools import count
+from typing import Any, NamedTuple, Protocol
 
 from panic_hpc.errors import ModelError
 from panic_hpc.models.steering.locations import COND, UNCOND, Place, Wiring, places_of
@@ -27,7 +28,21 @@ Visit = Callable[[Place, Moment, Any], Any]
 """From (place, moment, hidden states) to others in their stead, or None to leave them alone."""
 
 
-class PassClock:
+class PassClock(Protocol):
+    """Tells in which pass the denoiser is; a call of the model begins with a new one.
+
+    `passed` is below 0 before the first pass; `call` counts calls within a pass, of classes that
+    have a half a call.
+    """
+
+    passed: int
+    call: int
+
+    def tick(self, moment: float) -> None:
+        """Take note of a call of the denoiser: its timestep, or its number where it has none."""
+
+
+class TimestepClock:
     """Counts passes by distinct timesteps, and calls within a pass; pure bookkeeping.
 
     Schedulers of higher order ask the denoiser more than once at a timestep: that is one pass.
@@ -38,12 +53,12 @@ class PassClock:
         self.call = 0
         self._timestep: float | None = None
 
-    def tick(self, timestep: float) -> None:
-        """Take note of a call of the denoiser."""
-        if timestep == self._timestep:
+    def tick(self, moment: float) -> None:
+        """Take note of a call of the denoiser at a timestep."""
+        if moment == self._timestep:
             self.call += 1
         else:
-            self.passed, self.call, self._timestep = self.passed + 1, 0, timestep
+            self.passed, self.call, self._timestep = self.passed + 1, 0, moment
 
 
 def halves_of(order: str, call: int, n_rows: int, n_items: int) -> Halves:
@@ -60,12 +75,21 @@ def halves_of(order: str, call: int, n_rows: int, n_items: int) -> Halves:
 
 
 class Taps:
-    """The places of one loaded pipeline, and hooks on them while a call is made."""
+    """The places of one loaded model, and hooks on them while a call is made.
 
-    def __init__(self, model: str, pipeline: Any, wiring: Wiring) -> None:
+    `whole` has the parts of `wiring` as attributes.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        whole: Any,
+        wiring: Wiring,
+        new_clock: Callable[[], PassClock] = TimestepClock,
+    ) -> None:
         self.model = model
-        self._wiring = wiring
-        self._parts: dict[str, Any] = {name: getattr(pipeline, name, None) for name in wiring.parts}
+        self._wiring, self._new_clock = wiring, new_clock
+        self._parts: dict[str, Any] = {name: getattr(whole, name, None) for name in wiring.parts}
         self.places = places_of(wiring, modules_of(self._parts))
         self._modules = {
             place: self._parts[place.part].get_submodule(place.module) for place in self.places
@@ -74,7 +98,7 @@ class Taps:
     @contextmanager
     def listening(self, places: Sequence[Place], n_items: int, visit: Visit) -> Iterator[PassClock]:
         """Call `visit` whenever one of `places` has been called inside the block."""
-        clock = PassClock()
+        clock = self._new_clock()
         with ExitStack() as stack:
             denoiser = self._parts[self._wiring.denoiser]
             ticking = _ticking(denoiser, self._wiring.timestep, clock)
@@ -88,9 +112,12 @@ class Taps:
         self, place: Place, clock: PassClock, n_items: int, visit: Visit
     ) -> Callable[..., Any]:
         n_calls, at = 0, place.output or 0
+        is_text, is_shared = place.location == "text", place.part == self._wiring.denoiser
 
         def hook(module: Any, given: Any, output: Any) -> Any:
             nonlocal n_calls
+            if is_shared and is_text != (clock.passed < 0):
+                return None
             is_tuple = isinstance(output, tuple)
             hidden = output[at] if is_tuple else output
             moment = self._moment(place, clock, n_calls, len(hidden), n_items)
@@ -105,9 +132,8 @@ class Taps:
     def _moment(
         self, place: Place, clock: PassClock, n_calls: int, n_rows: int, n_items: int
     ) -> Moment:
-        # Text encoders read the prompts first, then the negative ones, whatever the denoiser does.
-        is_text = place.location == "text"
-        order, call = ("calls", n_calls) if is_text else (self._wiring.halves, clock.call)
+        is_text, wiring = place.location == "text", self._wiring
+        order, call = (wiring.text_halves, n_calls) if is_text else (wiring.halves, clock.call)
         halves = halves_of(order, call, n_rows, n_items)
         if not halves:
             raise ModelError(
@@ -127,12 +153,23 @@ def modules_of(parts: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _ticking(denoiser: Any, timestep: str, clock: PassClock) -> Callable[..., None]:
+    if not timestep:
+        return _counting(clock)
     names = list(inspect.signature(type(denoiser).forward).parameters)[1:]
     position = names.index(timestep)
 
     def tick(module: Any, given: tuple[Any, ...], named: Mapping[str, Any]) -> None:
         value = named[timestep] if timestep in named else given[position]
         clock.tick(float(value.flatten()[0]) if hasattr(value, "flatten") else float(value))
+
+    return tick
+
+
+def _counting(clock: PassClock) -> Callable[..., None]:
+    n_calls = count()
+
+    def tick(module: Any, given: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        clock.tick(next(n_calls))
 
     return tick
 

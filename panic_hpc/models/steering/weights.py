@@ -16,6 +16,7 @@ def weights_of(identity: Mapping[str, Any]) -> Mapping[str, Told]:
         "revision": identity["revision"],
         "variant": settings.get("variant"),
         "steps": settings.get("steps"),
+        "passes": settings.get("passes"),
     }
 
 
@@ -27,5 +28,5 @@ def require_weights(model: str, identity: Mapping[str, Any], fitted: Mapping[str
         lines = [f"{name} {fitted.get(name)!r}, and {own[name]!r} here" for name in differing]
         raise ModelError(
             f"{model}: its prototypes are of another model: {'; '.join(lines)}",
-            hint="Capture and fit this model, with as many steps",
+            hint="Capture and fit this model, with as many steps or passes",
         )

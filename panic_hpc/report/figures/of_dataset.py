@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.reading import trajectories
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
 Figure = tuple[FigureSpec, ResultTable]
 MOST_RUNS = 2000
 MOST_STEPS = 120
+MOST_POINTS = 40
+"""Of a line of steps: more are noise, each of its own state."""
 _LEVELS = (0.25, 0.5, 0.75)
 
 
 def figures_of(dataset: "Dataset") -> Iterator[Figure]:
     """Yield the figures that the dataset allows, each with the table that it is drawn from."""
     for model in dataset.models_of(EMBEDDINGS):
-        yield drift(trajectories(dataset, model))
+        found = trajectories(dataset, model)
+        yield drift(found)
+        yield steps(found)
     for model in dataset.models_of(DIAGRAMS):
         yield from entropies(dataset, model)
 
@@ -85,6 +90,53 @@ def _drift_rows(trajectories: TrajectorySet, network: str) -> list[tuple[object,
             rows.append((network, place * every, float(quartiles[1]), float(quartiles[0]),
                          float(quartiles[2]), low, high, len(known)))  # fmt: skip
     return rows
+
+
+def steps(trajectories: TrajectorySet) -> Figure:
+    """Return the length of steps along runs: a settled run goes on at one pace, which is noise."""
+    chosen = trajectories.select(spread_places(trajectories.n_runs, MOST_RUNS))
+    rows: list[tuple[object, ...]] = []
+    for network in dict.fromkeys(chosen.labels.network.tolist()):
+        own = chosen.select(chosen.labels.network == network)
+        for state, lengths in _step_lengths(own):
+            low, middle, high = np.quantile(lengths, _LEVELS).tolist()
+            rows.append((str(network), state, middle, low, high, len(lengths)))
+    columns = (
+        Quantity("network", "network", ""),
+        Quantity("state", "states since the first", "states"),
+        Quantity("step", "distance from the state before, median"),
+        Quantity("low", "its lower quartile over runs", "cosine distance"),
+        Quantity("high", "its upper quartile over runs", "cosine distance"),
+        Quantity("runs", "runs that are as long", "runs"),
+    )
+    spec = FigureSpec(
+        name=f"steps-{trajectories.model}",
+        table="steps",
+        form="lines",
+        title=f"How far runs go in a step, in {trajectories.model}",
+        caption="Mean over some states of each run; median and quartiles over runs.",
+        x="state",
+        y="step",
+        series="network",
+        low="low",
+        high="high",
+    )
+    return spec, ResultTable.of_rows("steps", "state of a network", columns, rows)
+
+
+def _step_lengths(own: TrajectorySet) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Yield the first state of each stretch of time, and the mean step of each run in it."""
+    most = int(own.lengths.max(initial=0))
+    wide = max(1, -(-most // MOST_POINTS))
+    lengths = np.full((own.n_runs, most), np.nan)
+    for run in range(own.n_runs):
+        states = own.unit(run)
+        lengths[run, 1 : len(states)] = 1 - np.einsum("td,td->t", states[1:], states[:-1])
+    for state in range(1, most, wide):
+        part = lengths[:, state : state + wide]
+        known = np.isfinite(part).any(axis=1)
+        if known.any():
+            yield state, np.nanmean(part[known], axis=1)
 
 
 def _between_strangers(trajectories: TrajectorySet) -> tuple[float, float]:

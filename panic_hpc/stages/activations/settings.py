@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from panic_hpc.experiment.config import Experiment, Listed, ModelNames
 from panic_hpc.experiment.entries import distinct_names, filled
-from panic_hpc.models.steering.outline import can_be_steered
+from panic_hpc.models.steering.outline import can_be_steered, families_that_can
 from panic_hpc.types import IMAGE, TEXT, ModelSpec
 
 Location = Literal["ffn", "ca", "block", "text"]
@@ -42,7 +42,7 @@ def problems_of(experiment: Experiment, specs: Mapping[str, ModelSpec]) -> list[
 def _problems(spec: ModelSpec, experiment: Experiment) -> Iterator[str]:
     networks: Any = [network.models[: experiment.max_length] for network in experiment.networks]
     if not can_be_steered(spec) or spec.produces != IMAGE:
-        yield "its layers cannot be listened to; picture models of diffusers can"
+        yield f"its layers cannot be listened to; picture models of {families_that_can()} can"
     elif not any(spec.name in models for models in networks):
         yield "no network has it, so that there is nothing to make again"
     elif "steering" in spec.settings:

@@ -1,6 +1,10 @@
-"""The arrays of an activations shard, from its journal: a record a batch of runs, in order."""
+"""The arrays of an activations shard, from its journal: a record a call, in order.
 
-from collections.abc import Mapping, Sequence
+{"runs": [{"run": place in the shard, "rows": [[step, location, layer, pass, components], …],
+"differing": whether its picture came out otherwise}, …]}, with a byte string of vectors a run.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,53 +12,51 @@ from numpy.typing import NDArray
 
 from panic_hpc.store.format.ragged import offsets_of
 from panic_hpc.store.format.shard import ShardFile, Stream
-from panic_hpc.store.journal import Journal
+from panic_hpc.store.journal import Blob, Journal
 from panic_hpc.store.results.activations import LOCATION_CODES
 
-Heard = Sequence[tuple[int, Mapping[tuple[str, int, int], NDArray[np.float32]]]]
-"""(step, vectors by location, layer and pass) of one run."""
+Heard = Mapping[tuple[str, int, int], NDArray[np.float32]]
+"""Vectors of one run in one call, by location, layer and pass."""
 
 
 def recorded(
-    rows: Mapping[int, Heard], differing: Mapping[int, int]
+    step: int, heard: Mapping[int, Heard], differing: Mapping[int, int]
 ) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the journal record of a batch: places of vectors, and a byte string a run."""
+    """Return the journal record of a call: places of vectors, and a byte string a run."""
     runs, blobs = [], []
-    for place, heard in rows.items():
-        ordered = [
-            (step, LOCATION_CODES[location], layer, passed, vector)
-            for step, vectors in heard
-            for (location, layer, passed), vector in sorted(
-                vectors.items(), key=lambda pair: (LOCATION_CODES[pair[0][0]], *pair[0][1:])
-            )
-        ]
-        places = [[*row[:4], len(row[4])] for row in ordered]
-        runs.append({"rows": places, "differing": differing[place]})
-        blobs.append(b"".join(np.ascontiguousarray(row[4], "<f4").tobytes() for row in ordered))
+    for run, vectors in heard.items():
+        places = {(LOCATION_CODES[name], *place): v for (name, *place), v in vectors.items()}
+        ordered = [(place, places[place]) for place in sorted(places)]
+        rows = [[step, *place, len(vector)] for place, vector in ordered]
+        runs.append({"run": run, "rows": rows, "differing": differing[run]})
+        blobs.append(b"".join(np.ascontiguousarray(one, "<f4").tobytes() for _, one in ordered))
     return {"runs": runs}, blobs
 
 
 def activations_arrays(source: ShardFile, journal: Journal) -> dict[str, NDArray[Any] | Stream]:
     """Return the shard's arrays by name; a model that the network lacks heard nothing."""
-    runs = [run for record in journal.records for run in record.value["runs"]]
     n_runs = len(source.array("runs/index"))
-    runs += [{"rows": [], "differing": 0}] * (n_runs - len(runs))
-    rows = np.array([row for run in runs for row in run["rows"]], "<i8").reshape(-1, 5)
-    offsets = offsets_of(rows[:, 4])
-    values = (
-        np.frombuffer(journal.read(blob), "<f4")
-        for record in journal.records
-        for blob in record.blobs
-    )
+    rows: list[list[list[int]]] = [[] for _ in range(n_runs)]
+    blobs: list[list[Blob]] = [[] for _ in range(n_runs)]
+    differing = [0] * n_runs
+    # Calls are in order of steps within a batch, so what a run gathers is too.
+    for record in journal.records:
+        for one, blob in zip(record.value["runs"], record.blobs, strict=True):
+            rows[one["run"]] += one["rows"]
+            blobs[one["run"]].append(blob)
+            differing[one["run"]] += one["differing"]
+    table = np.array([row for own in rows for row in own], "<i8").reshape(-1, 5)
+    offsets = offsets_of(table[:, 4])
+    values = (np.frombuffer(journal.read(blob), "<f4") for own in blobs for blob in own)
     return {
         "runs/index": source.array("runs/index"),
         "runs/key": source.array("runs/key"),
-        "runs/n_rows": np.array([len(run["rows"]) for run in runs], "<i4"),
-        "runs/differing": np.array([run["differing"] for run in runs], "<i4"),
-        "activations/step": rows[:, 0].astype("<i4"),
-        "activations/location": rows[:, 1].astype("|u1"),
-        "activations/layer": rows[:, 2].astype("<i2"),
-        "activations/pass": rows[:, 3].astype("<i2"),
+        "runs/n_rows": np.array([len(own) for own in rows], "<i4"),
+        "runs/differing": np.array(differing, "<i4"),
+        "activations/step": table[:, 0].astype("<i4"),
+        "activations/location": table[:, 1].astype("|u1"),
+        "activations/layer": table[:, 2].astype("<i2"),
+        "activations/pass": table[:, 3].astype("<i2"),
         "activations/offsets": offsets,
         "activations/values": Stream("<f4", (int(offsets[-1]),), values),
     }

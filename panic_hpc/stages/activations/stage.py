@@ -4,7 +4,7 @@ The runs stage stays as it is. On the numerics class of the runs every picture h
 it was stored, which checks promise 1 each time; on another one those that differ are counted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from panic_hpc.experiment.config import Experiment
 from panic_hpc.models.loading import load_all, on_device
 from panic_hpc.models.numerics import numerics_class
 from panic_hpc.models.torch_setup import fix_threads
-from panic_hpc.stages.activations.calls_again import Again, Batch, CallsReader
+from panic_hpc.stages.activations.calls_again import Again, CallsReader
 from panic_hpc.stages.activations.settings import ActivationsSettings, problems_of
 from panic_hpc.stages.activations.shard_arrays import activations_arrays, recorded
 from panic_hpc.stages.base import Context, Estimate, stage_settings
@@ -25,7 +25,7 @@ from panic_hpc.stages.calls import filled_batch
 from panic_hpc.stages.codecs.base import codec_of, with_codecs
 from panic_hpc.stages.journalled import (
     JournalledStage,
-    record_runs,
+    record_parts,
     runs_shard_of,
     shards_by_model,
 )
@@ -92,10 +92,11 @@ class ActivationsStage(JournalledStage):
             with open_journal(checkpoint, header, allow_other_numerics=allow) as journal:
                 with model.hearing(locations) as heard:
 
-                    def work(batch: Batch) -> tuple[dict[str, Any], list[bytes]]:
-                        return _heard_in(batch, model, heard, must_agree)
+                    def work(_: int, parts: Iterator[Again]) -> tuple[dict[str, Any], list[bytes]]:
+                        [call] = parts
+                        return _heard_in(call, model, heard, must_agree)
 
-                    record_runs(context, ACTIVATIONS, reader, len(reader.batches), journal, work)
+                    record_parts(context, ACTIVATIONS, reader, len(reader.calls), journal, work)
                 arrays = activations_arrays(source, journal)
                 publish_shard(path, finish_header(context, header, journal), arrays)
 
@@ -110,25 +111,24 @@ def _is_same_class(of_runs: Any, own: Mapping[str, Any]) -> bool:
 
 
 def _heard_in(
-    batch: Batch, model: Any, heard: Any, must_agree: bool
+    call: Again, model: Any, heard: Any, must_agree: bool
 ) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the journal record of one batch: what was heard of each of its runs."""
-    rows: dict[int, list[Any]] = {place: [] for place in batch.runs}
-    differing = dict.fromkeys(batch.runs, 0)
-    for call in batch.calls:
-        given = filled_batch(call.items, model.spec.batch_size)
-        inputs, seeds, turns = (list(one) for one in zip(*given, strict=True))
-        more = [turns] if model.wants_turn else []
-        outputs = on_device(model, partial(model.generate, inputs, seeds, *more))
-        for slot in call.items:
-            place = batch.runs.start + slot
-            differing[place] += _differs(call, slot, outputs[slot], must_agree, place)
-            rows[place].append((call.step, {key: of[slot] for key, of in heard.rows.items()}))
-    return recorded(rows, differing)
+    """Return the journal record of one call: what was heard of each of its runs."""
+    first = call.runs.start
+    slots = {place - first: item for place, item in call.items.items()}
+    given = filled_batch(slots, model.spec.batch_size)
+    inputs, seeds, turns = (list(one) for one in zip(*given, strict=True))
+    more = [turns] if model.wants_turn else []
+    outputs = on_device(model, partial(model.generate, inputs, seeds, *more))
+    vectors, differing = {}, {}
+    for place in call.items:
+        differing[place] = int(_differs(call, place, outputs[place - first], must_agree))
+        vectors[place] = {key: of[place - first] for key, of in heard.rows.items()}
+    return recorded(call.step, vectors, differing)
 
 
-def _differs(call: Again, slot: int, output: Any, must_agree: bool, place: int) -> bool:
-    stored = call.stored.get(slot)
+def _differs(call: Again, place: int, output: Any, must_agree: bool) -> bool:
+    stored = call.stored.get(place)
     differs = stored is not None and not np.array_equal(stored, output.value)
     if differs and must_agree:
         raise ConflictError(

@@ -1,6 +1,6 @@
 """The embedding of one run: its inputs, the calls, what is recorded of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,16 +12,8 @@ from panic_hpc.models.loading import on_device
 from panic_hpc.stages.calls import Caller, ItemFailure
 from panic_hpc.stages.codecs.base import Codec
 from panic_hpc.stages.embeddings.shard_arrays import MAX_FAILURES
-from panic_hpc.stages.outputs import Outputs
+from panic_hpc.stages.outputs import PROMPT_STEP, Decoder, Outputs
 from panic_hpc.store.results.embeddings import EMBEDDING_FAILED, EMBEDDING_TRUNCATED
-
-
-class Inputs(NamedTuple):
-    """What one run gives an embedding model to read: steps, and values in the same order."""
-
-    position: int
-    steps: list[int]
-    values: list[Any]
 
 
 class Embedded(NamedTuple):
@@ -33,23 +25,31 @@ class Embedded(NamedTuple):
 
 
 class Reader:
-    """Reads one run's inputs: the prompt first where there is one, then its outputs."""
+    """Reads the inputs of runs batch by batch: a prompt first where there is one, then outputs."""
 
-    def __init__(self, outputs: Outputs, codec: Codec, prompts: Sequence[Any] | None) -> None:
-        self.outputs = outputs
-        self.codec = codec
-        self.prompts = prompts
+    def __init__(
+        self, outputs: Outputs, codec: Codec, prompts: Sequence[Any] | None, batch_size: int
+    ) -> None:
+        self.outputs, self.prompts, self._size = outputs, prompts, batch_size
+        self._decode = Decoder(outputs, codec)
 
-    def __call__(self, position: int) -> Inputs:
-        """Return the inputs of the run at `position` in its shard."""
-        stored = self.outputs.decoded(position, self.codec)
-        steps = [step for step, _ in stored]
-        values = [value for _, value in stored]
-        if self.prompts is None or self.prompts[position] is None:
-            return Inputs(position, steps, values)
+    def steps(self, position: int) -> list[int]:
+        """Return the steps of what a run gives to read."""
         # Step -1 in the first batch of the run, so that which slots the outputs have depends on the
         # run alone.
-        return Inputs(position, [-1, *steps], [self.prompts[position], *values])
+        has_prompt = self.prompts is not None and self.prompts[position] is not None
+        return [*([PROMPT_STEP] if has_prompt else []), *self.outputs.steps(position)]
+
+    def parts(self, position: int) -> list[list[int]]:
+        """Return the steps of each batch of a run."""
+        steps = self.steps(position)
+        return [steps[first : first + self._size] for first in range(0, len(steps), self._size)]
+
+    def read(self, position: int, part: list[int]) -> list[Any]:
+        """Return the values of a batch."""
+        values = self._decode((position, step) for step in part if step != PROMPT_STEP)
+        prompt = self.prompts[position] if self.prompts is not None else None
+        return [prompt if step == PROMPT_STEP else values[position, step] for step in part]
 
 
 def caller_of(model: EmbeddingModel, codec: Codec) -> Caller:
@@ -68,17 +68,18 @@ def caller_of(model: EmbeddingModel, codec: Codec) -> Caller:
     return Caller(model.spec.name, size, call, codec.plain)
 
 
-def embed(inputs: Inputs, caller: Caller, dimension: int) -> Embedded:
+def embed(
+    steps: Sequence[int], batches: Iterable[list[Any]], caller: Caller, dimension: int
+) -> Embedded:
     """Return the vectors of one run, in batches of its own."""
     # NaN and not zeros: a row that nothing fills must not pass for a vector.
-    vectors = np.full((len(inputs.steps), dimension), np.nan, np.float32)
-    flags, failures = [0] * len(inputs.steps), []
-    for first in range(0, len(inputs.values), caller.size):
-        batch = inputs.values[first : first + caller.size]
+    vectors = np.full((len(steps), dimension), np.nan, np.float32)
+    flags, failures = [0] * len(steps), []
+    for number, batch in enumerate(batches):
         for slot, answer in caller(dict(enumerate(batch))).items():
-            row = first + slot
+            row = number * caller.size + slot
             vectors[row], flags[row], reason = _judged(answer)
-            failures += [(inputs.steps[row], reason)] if reason else []
+            failures += [(steps[row], reason)] if reason else []
     return Embedded(vectors, flags, failures)
 
 
@@ -94,10 +95,10 @@ def _judged(answer: Any) -> tuple[Any, int, str]:
     return vector, EMBEDDING_TRUNCATED * is_truncated, ""
 
 
-def recorded(inputs: Inputs, embedded: Embedded) -> tuple[dict[str, Any], list[bytes]]:
+def recorded(steps: Sequence[int], embedded: Embedded) -> tuple[dict[str, Any], list[bytes]]:
     """Return the journal record of one run: a JSON value and byte strings."""
     value = {
-        "steps": inputs.steps,
+        "steps": list(steps),
         "flags": embedded.flags,
         "failures": [list(failure) for failure in embedded.failures[:MAX_FAILURES]],
     }

@@ -1,6 +1,6 @@
 """The embeddings stage: every output of a model's modality, and the prompt itself, as a vector."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,11 @@ from panic_hpc.models.torch_setup import fix_threads
 from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.base import codec_of, with_codecs
 from panic_hpc.stages.embeddings.estimate import estimate_embeddings, estimate_longest_shard
-from panic_hpc.stages.embeddings.one_run import Inputs, Reader, caller_of, embed, recorded
+from panic_hpc.stages.embeddings.one_run import Reader, caller_of, embed, recorded
 from panic_hpc.stages.embeddings.shard_arrays import embeddings_arrays
 from panic_hpc.stages.journalled import (
     JournalledStage,
-    record_runs,
+    record_parts,
     runs_shard_of,
     shards_by_model,
 )
@@ -90,12 +90,13 @@ def _embed_runs(
 ) -> None:
     codec = codec_of(model.spec.consumes)
     caller = caller_of(model, codec)
+    reader = Reader(outputs, codec, prompts, caller.size)
 
-    def embed_run(inputs: Inputs) -> tuple[dict[str, Any], list[bytes]]:
-        return recorded(inputs, embed(inputs, caller, model.dimension))
+    def embed_run(position: int, batches: Iterator[Any]) -> tuple[dict[str, Any], list[bytes]]:
+        steps = reader.steps(position)
+        return recorded(steps, embed(steps, batches, caller, model.dimension))
 
-    reader = Reader(outputs, codec, prompts)
-    record_runs(context, EMBEDDINGS, reader, len(outputs.indices), journal, embed_run)
+    record_parts(context, EMBEDDINGS, reader, len(outputs.indices), journal, embed_run)
 
 
 PLUGINS = (EmbeddingsStage(),)

@@ -1,6 +1,6 @@
 """The scores of one run: its calls, and what is recorded of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,6 @@ from panic_hpc.models.base import Judged, MetricModel, Score
 from panic_hpc.models.loading import on_device
 from panic_hpc.stages.calls import Caller, ItemFailure
 from panic_hpc.stages.codecs.base import Codec
-from panic_hpc.stages.metrics.pairs import JudgedRun
 from panic_hpc.store.results.metrics import SCORE_FAILED, SCORE_TRUNCATED, are_component_names
 
 NOT_A_NUMBER = "a component is not a number"
@@ -50,15 +49,16 @@ def _plain_of(codec: Codec, other: Codec) -> Callable[[Judged], Judged]:
     return plain
 
 
-def score_run(inputs: JudgedRun, caller: Caller, n_components: int) -> Scored:
-    """Return the scores of one run, in batches of its own."""
+def score_run(
+    n_items: int, batches: Iterable[Sequence[Judged]], caller: Caller, n_components: int
+) -> Scored:
+    """Return the scores of the items of one run, in batches of its own."""
     # NaN and not zeros: a row that nothing fills must not pass for a score.
-    values = np.full((len(inputs.steps), n_components), np.nan)
-    flags, reasons = [0] * len(inputs.steps), [""] * len(inputs.steps)
-    for first in range(0, len(inputs.items), caller.size):
-        batch = inputs.items[first : first + caller.size]
+    values = np.full((n_items, n_components), np.nan)
+    flags, reasons = [0] * n_items, [""] * n_items
+    for number, batch in enumerate(batches):
         for slot, answer in caller(dict(enumerate(batch))).items():
-            row = first + slot
+            row = number * caller.size + slot
             values[row], flags[row], reasons[row] = _judged(answer)
     return Scored(values, flags, reasons)
 
@@ -72,7 +72,7 @@ def _judged(answer: Any) -> tuple[Any, int, str]:
     return answer.values, flags, reason
 
 
-def recorded(inputs: JudgedRun, scored: Scored) -> tuple[dict[str, Any], list[bytes]]:
+def recorded(steps: Sequence[int], scored: Scored) -> tuple[dict[str, Any], list[bytes]]:
     """Return the journal record of one run: a JSON value and byte strings."""
-    value = {"steps": inputs.steps, "flags": scored.flags, "reasons": scored.reasons}
+    value = {"steps": list(steps), "flags": scored.flags, "reasons": scored.reasons}
     return value, [scored.values.tobytes()]

@@ -1,16 +1,14 @@
 """What each output of a run is judged against: pairs of steps, then of values."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from panic_hpc.models.base import Judged
 from panic_hpc.models.metric_settings import FIRST, INPUT, NOTHING, PREVIOUS, PROMPT, ROLE
 from panic_hpc.stages.codecs.base import codec_of
-from panic_hpc.stages.outputs import Outputs
+from panic_hpc.stages.outputs import PROMPT_STEP, Decoder, Outputs, Place
 from panic_hpc.store.format.shard import ShardFile
 from panic_hpc.types import Modality
-
-PROMPT_STEP = -1
 
 Pair = tuple[int, int | None]
 """The step of an output, and that of what it is judged against: None for nothing."""
@@ -61,18 +59,11 @@ def pairs_of(against: str, steps: Sequence[int], others: Sequence[int]) -> list[
     return _PAIRINGS[against](steps, others)
 
 
-class JudgedRun(NamedTuple):
-    """What one run gives a metric to judge: steps, and items in the same order."""
-
-    position: int
-    steps: list[int]
-    items: list[Judged]
-
-
 class PairReader:
-    """Reads one run's items; `prompts` are what step -1 of the shard's runs is, None for nothing.
+    """Reads the items of runs batch by batch.
 
-    `pictures` are those that outputs are judged against by their role.
+    `prompts` are what step -1 of the shard's runs is, None for nothing; `pictures` are those that
+    outputs are judged against by their role.
     """
 
     def __init__(
@@ -82,26 +73,47 @@ class PairReader:
         against: str,
         prompts: Sequence[Any],
         pictures: Sequence[Any] = (),
+        *,
+        batch_size: int,
     ) -> None:
         consumes, compared = modalities
-        self._against = against
+        self._against, self._size = against, batch_size
         self._own = Outputs(shard, consumes)
         self._other = self._own if compared in ("", consumes) else Outputs(shard, compared)
-        self._modalities = (consumes, compared or consumes)
+        self._decode_own = Decoder(self._own, codec_of(consumes))
+        self._decode_other = Decoder(self._other, codec_of(compared or consumes))
         self._prompts, self._pictures = prompts, pictures
         self.indices, self.keys = self._own.indices, self._own.keys
 
-    def __call__(self, position: int) -> JudgedRun:
-        """Return the items of the run at `position` in its shard."""
-        consumes, compared = self._modalities
-        own = dict(self._own.decoded(position, codec_of(consumes)))
-        other = own
-        if self._other is not self._own:
-            other = dict(self._other.decoded(position, codec_of(compared)))
-        if (begun := self._prompts[position]) is not None:
-            other = {PROMPT_STEP: begun, **other}
-        if self._pictures:
-            other = {**other, ROLE_STEP: self._pictures[position]}
-        pairs = pairs_of(self._against, list(own), list(other))
-        items = [Judged(own[step], None if at is None else other[at]) for step, at in pairs]
-        return JudgedRun(position, [step for step, _ in pairs], items)
+    def pairs(self, position: int) -> list[Pair]:
+        """Return the pairs of the run at `position` in its shard."""
+        others = self._other.steps(position)
+        if self._prompts[position] is not None:
+            others = [PROMPT_STEP, *others]
+        return pairs_of(self._against, self._own.steps(position), others)
+
+    def parts(self, position: int) -> list[list[Pair]]:
+        """Return the pairs of each batch of a run."""
+        pairs = self.pairs(position)
+        return [pairs[first : first + self._size] for first in range(0, len(pairs), self._size)]
+
+    def read(self, position: int, part: list[Pair]) -> list[Judged]:
+        """Return the items of a batch."""
+        own, others = (
+            [step for step, _ in part],
+            [at for _, at in part if at is not None and at >= 0],
+        )
+        if self._other is self._own:
+            made = read = self._decode_own((position, step) for step in dict.fromkeys(own + others))
+        else:
+            made = self._decode_own((position, step) for step in own)
+            read = self._decode_other((position, step) for step in others)
+        return [
+            Judged(made[position, step], None if at is None else self._compared(read, position, at))
+            for step, at in part
+        ]
+
+    def _compared(self, read: Mapping[Place, Any], position: int, step: int) -> Any:
+        if step == ROLE_STEP:
+            return self._pictures[position]
+        return self._prompts[position] if step == PROMPT_STEP else read[position, step]

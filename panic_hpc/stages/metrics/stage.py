@@ -1,6 +1,6 @@
 """The metrics stage: numbers for every output that a metric can judge."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,13 @@ from panic_hpc.stages.base import Context, Estimate
 from panic_hpc.stages.codecs.base import codec_of, with_codecs
 from panic_hpc.stages.journalled import (
     JournalledStage,
-    record_runs,
+    record_parts,
     runs_shard_of,
     shards_by_model,
 )
 from panic_hpc.stages.metrics.estimate import estimate_longest_shard, estimate_metrics
 from panic_hpc.stages.metrics.one_run import caller_of, recorded, score_run
-from panic_hpc.stages.metrics.pairs import JudgedRun, PairReader
+from panic_hpc.stages.metrics.pairs import PairReader
 from panic_hpc.stages.metrics.settings import (
     MetricsSettings,
     against_of,
@@ -94,6 +94,7 @@ def _reader(context: Context, shard: Shard, runs_shard: ShardFile, spec: ModelSp
         against,
         first_values(manifest, context.paths, shard, compared),
         role_pictures(manifest, context.paths, shard, role) if role else (),
+        batch_size=spec.batch_size,
     )
 
 
@@ -114,10 +115,11 @@ def _score_runs(
     consumes, compared = modalities
     caller = caller_of(model, codec_of(consumes), codec_of(compared or consumes))
 
-    def score(inputs: JudgedRun) -> tuple[dict[str, Any], list[bytes]]:
-        return recorded(inputs, score_run(inputs, caller, len(model.components)))
+    def score(position: int, batches: Iterator[Any]) -> tuple[dict[str, Any], list[bytes]]:
+        steps = [step for step, _ in reader.pairs(position)]
+        return recorded(steps, score_run(len(steps), batches, caller, len(model.components)))
 
-    record_runs(context, METRICS, reader, len(reader.indices), journal, score)
+    record_parts(context, METRICS, reader, len(reader.indices), journal, score)
 
 
 PLUGINS = (MetricsStage(),)

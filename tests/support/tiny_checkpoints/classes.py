@@ -65,6 +65,7 @@ def tiny(
 def all_classes() -> dict[str, TinyClass]:
     """Return every class by name; imports the builders and no heavy library."""
     from tiny_checkpoints import (  # noqa: F401
+        autoregressive,
         captioners,
         chat_models,
         embeddings,

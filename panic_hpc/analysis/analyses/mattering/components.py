@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from panic_hpc.analysis.answering import about
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
-from panic_hpc.analysis.estimators.texts.words import words
 from panic_hpc.analysis.estimators.variance.components import (
     RESIDUAL,
     Component,
@@ -26,6 +25,7 @@ from panic_hpc.analysis.results import (
 from panic_hpc.analysis.run_numbers import QUANTITIES, run_numbers
 from panic_hpc.analysis.samples import mean_directions, share_of
 from panic_hpc.analysis.trajectory_set import RunLabels, TrajectorySet
+from panic_hpc.plain_text import words_of
 from panic_hpc.types import DIAGRAMS
 
 TERMS = ("generator", "captioner", "generator:captioner", "prompt", "prompt:network", "seed")
@@ -93,7 +93,7 @@ def _outcomes(trajectories: TrajectorySet) -> Iterator[tuple[str, str, NDArray[n
 def _words(texts: Sequence[str]) -> float:
     """Return the mean number of words of the last tenth of a run's texts, nan of none."""
     late = texts[slice(*share_of(len(texts), 0.9, 1.0))] if len(texts) else ()
-    return float(np.mean([len(words(text)) for text in late])) if late else float("nan")
+    return float(np.mean([len(words_of(text)) for text in late])) if late else float("nan")
 
 
 def _labels(labels: RunLabels) -> dict[str, NDArray[np.generic]]:
@@ -145,6 +145,10 @@ def _others(rest: Sequence[Component], level: float) -> str:
 
 
 def _percent(one: Component, level: float) -> str:
+    # An unbiased estimate of nothing is below 0 as often as above, where no interval of shares is.
+    if one.omega2 < 0:
+        most = f", at most {one.omega2_high:.0%}" if np.isfinite(one.omega2_high) else ""
+        return f"none that is seen{most}"
     return f"{one.omega2:.0%}{between(one.omega2_low, one.omega2_high, level, '.0%')}"
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from panic_hpc.analysis.base import Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import mean_interval
-from panic_hpc.analysis.estimators.texts.words import WordsLeft, variety, words, words_left
+from panic_hpc.analysis.estimators.texts.words import WordsLeft, variety, words_left
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, finite, units_of
 from panic_hpc.analysis.results import (
@@ -18,6 +18,7 @@ from panic_hpc.analysis.results import (
 )
 from panic_hpc.analysis.samples import networks_of, time_grid
 from panic_hpc.analysis.trajectory_set import TrajectorySet
+from panic_hpc.plain_text import words_of
 from panic_hpc.store.format.column import MODALITIES
 from panic_hpc.store.results.runs import INPUT_TRUNCATED, OUTPUT_EMPTY, OUTPUT_TRUNCATED
 
@@ -110,13 +111,13 @@ def _lengths(
             continue
         counts = np.full((len(runs), len(grid)), np.nan)
         for place, run in enumerate(runs):
-            counts[place, : len(texts[run])] = [len(words(text)) for text in texts[run]]
+            counts[place, : len(texts[run])] = [len(words_of(text)) for text in texts[run]]
         there = np.isfinite(counts)
         means = np.where(there, counts, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
         prompts = own.labels.prompt.tolist()
         mean, low, high = mean_interval(means, prompts, settings)
         various = variety(said)
-        vocabulary = len({word for text in said for word in words(text)})
+        vocabulary = len({word for text in said for word in words_of(text)})
         networks.append((name, len(said), mean, finite(low), finite(high), finite(various),
                          vocabulary))  # fmt: skip
         by_state = np.where(there, counts, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)

@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 from panic_hpc.analysis.base import Analysis, AnalysisSettings
 from panic_hpc.analysis.compared_networks import ComparedNetworks
 from panic_hpc.analysis.estimators.bootstrap import mean_interval
+from panic_hpc.analysis.estimators.variance.nested import PARTS, nested_shares
 from panic_hpc.analysis.figure_spec import FigureSpec
-from panic_hpc.analysis.findings import Findings, between, units_of
+from panic_hpc.analysis.findings import Findings, between, finite, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
     Quantity,
@@ -36,6 +37,14 @@ _TENTHS = (
     Quantity("pictures", "that were kept", "pictures"),
     Quantity("bytes", "mean size as stored: how much there is to see", "byte"),
 )
+_VARIANCE = (
+    Quantity("network", "its models", ""),
+    Quantity("part", "between prompts, between runs of a prompt, within runs", ""),
+    Quantity("variance", "of the size; negative: no sign of it", "square of a byte"),
+    Quantity("share", "share of the variance of size"),
+    Quantity("low", "lower bound of it, over prompts; null: too few"),
+    Quantity("high", "upper bound of it"),
+)
 
 
 def analyse_pictures(trajectories: TrajectorySet, settings: AnalysisSettings) -> AnalysisResult:
@@ -55,6 +64,7 @@ def analyse_pictures(trajectories: TrajectorySet, settings: AnalysisSettings) ->
     tenth = (made - edges[runs]) * TENTHS // steps
     networks: list[tuple[object, ...]] = []
     tenths: list[tuple[object, ...]] = []
+    parts: list[tuple[object, ...]] = []
     compared = ComparedNetworks()
     codes, names = codes_of(trajectories.labels.network)
     for code, name in enumerate(names):
@@ -65,6 +75,9 @@ def analyse_pictures(trajectories: TrajectorySet, settings: AnalysisSettings) ->
         networks.append(
             _network(trajectories, name, runs[mine], sizes[mine], settings, compared, gathered)
         )
+        with gathered.part("variance of size", str(name)):
+            prompts = trajectories.labels.prompt[runs[mine]]
+            parts += _variance(str(name), sizes[mine], runs[mine], prompts, settings)
         for number in np.unique(tenth[mine]).tolist():
             own = sizes[mine][tenth[mine] == number]
             tenths.append((name, int(number), len(own), float(own.mean())))
@@ -73,6 +86,7 @@ def analyse_pictures(trajectories: TrajectorySet, settings: AnalysisSettings) ->
     tables = [
         ResultTable.of_rows("pictures", "network", _NETWORKS, networks),
         ResultTable.of_rows("sizes", "tenth of runs of a network", _TENTHS, tenths),
+        ResultTable.of_rows("size_variance", "part of a network", _VARIANCE, parts),
     ]
     return gathered.result(tables, units_of(trajectories.labels))
 
@@ -100,6 +114,20 @@ def _network(
     bounds = (None, None) if low != low else (low, high)
     shape = _shape(trajectories, int(own[0]), name, gathered)
     return (name, len(sizes), mean, *bounds, float(sizes.min()), float(sizes.max()), *shape)
+
+
+def _variance(
+    name: str,
+    sizes: NDArray[np.float64],
+    runs: NDArray[np.int64],
+    prompts: NDArray[np.str_],
+    settings: AnalysisSettings,
+) -> list[tuple[object, ...]]:
+    """Return a row a part; what wanders for long counts as the run's, for runs are short."""
+    found = nested_shares(sizes, runs, prompts, settings.level)
+    columns = (found.variances, found.shares, found.low, found.high)
+    rows = zip(PARTS, *columns, strict=True)
+    return [(name, part, *values, finite(low), finite(high)) for part, *values, low, high in rows]
 
 
 def _shape(
@@ -133,6 +161,20 @@ PLUGINS = (
                 x="tenth",
                 y="bytes",
                 series="network",
+            ),
+            FigureSpec(
+                name="size_variance",
+                table="size_variance",
+                form="intervals",
+                title="What the size of a picture depends on",
+                caption="Shares of its variance between prompts, between runs of a prompt, and "
+                "within runs, interval over prompts; 0 (line): none.",
+                x="part",
+                y="share",
+                panels="network",
+                reference=0.0,
+                low="low",
+                high="high",
             ),
         ),
     ),

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from panic_hpc.analysis.answering import in_networks
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.similarity.attraction import Attraction, attraction
-from panic_hpc.analysis.estimators.texts.words import words
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
@@ -22,6 +21,7 @@ from panic_hpc.analysis.results import (
 from panic_hpc.analysis.samples import networks_of, share_of
 from panic_hpc.analysis.trajectory_set import TrajectorySet
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import words_of
 
 _COLUMNS = (
     Quantity("network", "its models", ""),
@@ -40,17 +40,17 @@ _COLUMNS = (
 
 
 def _letters(text: str) -> float:
-    found = words(text)
+    found = words_of(text)
     return sum(map(len, found)) / len(found) if found else float("nan")
 
 
 def _distinct(text: str) -> float:
-    found = words(text)
+    found = words_of(text)
     return len(set(found)) / len(found) if found else float("nan")
 
 
 PROPERTIES: dict[str, tuple[str, Callable[[str], float]]] = {
-    "length": ("words", lambda text: float(len(words(text)))),
+    "length": ("words", lambda text: float(len(words_of(text)))),
     "word length": ("letters", _letters),
     "distinct words": ("share of words", _distinct),
 }

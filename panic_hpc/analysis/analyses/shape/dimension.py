@@ -8,6 +8,7 @@ from panic_hpc.analysis.base import Analysis, AnalysisSettings
 from panic_hpc.analysis.compared_networks import ComparedNetworks
 from panic_hpc.analysis.estimators.bootstrap import mean_interval
 from panic_hpc.analysis.estimators.shape.dimension import two_nn
+from panic_hpc.analysis.estimators.shape.prefixes import prefixes
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
@@ -34,6 +35,13 @@ _NETWORKS = (
         "of_all",
         "intrinsic dimension of its states, by neighbours in other runs; null: too few",
     ),
+)
+_PREFIXES = (
+    Quantity("components", "first components of each vector, scaled to length 1 again"),
+    Quantity("spearman", "rank correlation of their distances with those of whole vectors"),
+    Quantity("overlap", "share of the ten nearest states that stay among the ten nearest"),
+    Quantity("none", "0, where the band of the null begins"),
+    Quantity("by_chance", "the same correlation of as many components drawn at random"),
 )
 
 
@@ -72,9 +80,13 @@ def analyse_dimension(trajectories: TrajectorySet, settings: DimensionSettings) 
                   gathered)  # fmt: skip
     if not runs:
         gathered.lack("dimension", "no run has enough states that differ")
+    kept: list[tuple[object, ...]] = []
+    with gathered.part("what the first components keep"):
+        kept += _prefixes(trajectories, settings)
     tables = [
         ResultTable.of_rows("run_dimensions", "run", _RUNS, runs),
         ResultTable.of_rows("network_dimensions", "network", _NETWORKS, networks),
+        ResultTable.of_rows("prefixes", "number of components", _PREFIXES, kept),
     ]
     return gathered.result(tables, units_of(trajectories.labels))
 
@@ -125,6 +137,18 @@ def _of_all(own: TrajectorySet, settings: DimensionSettings) -> float | None:
         return None
 
 
+def _prefixes(trajectories: TrajectorySet, settings: DimensionSettings) -> list[tuple[object, ...]]:
+    sample = spread_states(trajectories, 2 * settings.most_states)
+    # Of many runs each gives one state, more than are asked for.
+    rows = sample.rows[spread_places(len(sample.rows), 2 * settings.most_states)]
+    states = unit_rows(trajectories.vectors[rows])
+    states = states[np.isfinite(states).all(axis=1)]
+    found = list(prefixes(states, np.random.default_rng(settings.seed)))
+    if not found:
+        raise AnalysisError(f"{states.shape[1]} components: halves of them are too few")
+    return [(one.components, one.spearman, one.overlap, 0.0, one.by_chance) for one in found]
+
+
 def _say(
     name: str,
     interval: tuple[float, float, float],
@@ -161,6 +185,19 @@ PLUGINS = (
                 y="within_runs",
                 low="low",
                 high="high",
+            ),
+            FigureSpec(
+                name="prefixes",
+                table="prefixes",
+                form="lines",
+                title="What the first components of embeddings keep of distances",
+                caption="Rank correlation of distances by the first components with those by all. "
+                "Grey edge: as many components drawn at random.",
+                x="components",
+                y="spearman",
+                null_low="none",
+                null_high="by_chance",
+                log="x",
             ),
         ),
     ),

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from panic_hpc.analysis.estimators import student
 from panic_hpc.analysis.estimators.variance.ladder import (
     jackknife_error,
     jackknife_interval,
@@ -127,7 +127,7 @@ def exponent(twins: Table, strangers: Table, level: float = 0.95) -> Exponent:
         float(_slopes(t, np.log(early[:, :1]))[0]),
         float(_slopes(t, np.log(np.maximum(line, floor))[:, None])[0]),
         bend, low, high,
-        float(stats.t.sf(bend / error, n_units - 1)) if error > 0 else float("nan"),
+        student.p_above(bend, error, n_units - 1),
         n_units,
     )  # fmt: skip
 

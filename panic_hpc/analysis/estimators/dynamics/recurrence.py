@@ -45,9 +45,11 @@ def noise_threshold(states: NDArray[np.floating], drift: Drift, share: float) ->
     fitted drift says how much of it is noise.
     """
     steps = 1.0 - np.einsum("td,td->t", states[1:], states[:-1])
-    moved = drift.theme * (1 - math.exp(-1 / drift.tau))
     # A little, so that states that are equal up to rounding recur where there is no noise.
-    return float(np.quantile(steps, share)) * drift.noise / (drift.noise + moved + 1e-300) + 1e-6
+    return (
+        float(np.quantile(steps, share)) * drift.noise / (drift.noise + drift.moved(1) + 1e-300)
+        + 1e-6
+    )
 
 
 def theiler_window(taus: NDArray[np.floating], n_states: int) -> int:

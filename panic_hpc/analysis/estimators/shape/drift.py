@@ -1,15 +1,20 @@
 """Walks with the drift of a run and nothing else: what its diagrams are to be compared with.
 
-An Ornstein-Uhlenbeck process with noise, fitted to the mean squared distance by lag,
+Ornstein-Uhlenbeck processes of several correlation times with noise, fitted to the mean squared
+distance by lag,
 
-    v(k) = 2 noise + 2 theme (1 - exp(-k / tau)),
+    v(k) = 2 noise + 2 sum_j theme_j (1 - exp(-k / tau_j)),
 
 drawn about a mean of the run's own length in as many dimensions as its steps really have, and
-scaled to length 1 as embeddings are. Phase-randomised surrogates keep the drift of a stationary run
-too, but they are periodic: the leap from its end back to its start is spread over all steps, which
-alone puts nine of ten runs of pure drift below all of theirs.
+scaled to length 1 as embeddings are. One correlation time alone is too few: of runs that wander
+quickly and slowly at once such walks differ at nearly every setting. Phase-randomised surrogates
+keep the drift of a stationary run too, but they are periodic: the leap from its end back to its
+start is spread over all steps, which alone puts nine of ten runs of pure drift below all of theirs.
+
+Walks are Gaussian and alike in all their dimensions, which runs need not be.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,31 +23,52 @@ from numpy.typing import NDArray
 from panic_hpc.errors import AnalysisError
 
 FEWEST_STATES = 8
-_TIMES = 40
+_TIMES = 8
+"""Correlation times that are tried together, from one state to twice the longest lag."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
     """A run's drift.
 
-    noise, theme  variances: of each state anew, and of what wanders
-    tau           correlation time of what wanders, in states
-    dimensions    that steps really have, by their participation ratio
-    states        of the run
+    noise       variance of each state anew
+    themes      (variance, correlation time in states) of each part of what wanders
+    dimensions  that steps really have, by their participation ratio
+    states      of the run
     """
 
     noise: float
-    theme: float
-    tau: float
+    themes: tuple[tuple[float, float], ...]
     dimensions: int
     states: int
+
+    @property
+    def theme(self) -> float:
+        """Variance of all that wanders."""
+        return sum(variance for variance, _ in self.themes)
+
+    @property
+    def tau(self) -> float:
+        """States after which 1/e of what wanders is left, 0 where nothing does."""
+        from scipy.optimize import brentq
+
+        def left(lag: float) -> float:
+            return sum(v * math.exp(-lag / tau) for v, tau in self.themes) - self.theme / math.e
+
+        longest = max((tau for _, tau in self.themes), default=0.0)
+        return float(brentq(left, 0.0, 1.01 * longest)) if self.theme > 0 else 0.0
+
+    def moved(self, lag: int) -> float:
+        """Return the cosine distance that what wanders makes within a lag."""
+        return sum(variance * -math.expm1(-lag / tau) for variance, tau in self.themes)
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Return a walk (states, dimensions) of that drift, of length 1."""
         lags = np.abs(np.subtract.outer(np.arange(self.states), np.arange(self.states)))
         # A little on the diagonal: without noise it is singular up to rounding.
-        own = self.noise + 1e-9 * self.theme
-        covariance = self.theme * np.exp(-lags / self.tau) + own * (lags == 0)
+        covariance = (self.noise + 1e-9 * self.theme) * (lags == 0)
+        for variance, tau in self.themes:
+            covariance = covariance + variance * np.exp(-lags / tau)
         walk = np.linalg.cholesky(covariance) @ rng.standard_normal((self.states, self.dimensions))
         walk /= np.sqrt(self.dimensions)
         # In a dimension in which it wanders too: lengths vary as those of the run did.
@@ -66,22 +92,23 @@ def fit_drift(points: NDArray[np.floating]) -> Drift:
     seen = np.array([np.diagonal(squares, lag).mean() for lag in lags])
     if seen.max() < 1e-10:
         raise AnalysisError("all states are equal: there is no drift")
-    noise, theme, tau = _fitted(lags, seen, np.sqrt(n - lags))
-    return Drift(noise, theme, tau, _dimensions(np.diff(table, axis=0), table.shape[1]), n)
+    # Of a mean over n - k pairs that overlap by k; what is seen at a lag errs by a share of it.
+    weights = np.sqrt((n - lags) / lags) / np.maximum(seen, 1e-3 * seen.max())
+    noise, themes = _fitted(lags, seen, weights)
+    return Drift(noise, themes, _dimensions(np.diff(table, axis=0), table.shape[1]), n)
 
 
 def _fitted(
     lags: NDArray[np.int64], seen: NDArray[np.float64], weights: NDArray[np.float64]
-) -> tuple[float, float, float]:
-    """Return noise, theme and tau of least squares: linear but for tau, which is tried."""
+) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """Return noise and themes by weighted least squares, none negative."""
     from scipy.optimize import nnls
 
-    found = []
-    for tau in np.geomspace(0.5, 20 * lags[-1], _TIMES).tolist():
-        columns = 2 * np.stack([np.ones(len(lags)), 1 - np.exp(-lags / tau)], axis=1)
-        (noise, theme), error = nnls(columns * weights[:, None], seen * weights)
-        found.append((float(error), float(noise), float(theme), tau))
-    return min(found)[1:]
+    taus = np.geomspace(1.0, 2 * lags[-1], _TIMES)
+    columns = 2 * np.column_stack([np.ones(len(lags)), 1 - np.exp(-lags[:, None] / taus)])
+    (noise, *variances), _ = nnls(columns * weights[:, None], seen * weights)
+    kept = zip(variances, taus.tolist(), strict=True)
+    return float(noise), tuple((float(v), tau) for v, tau in kept if v > 0)
 
 
 def _dimensions(steps: NDArray[np.float64], most: int) -> int:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
+from panic_hpc.analysis.estimators import student
 from panic_hpc.analysis.estimators.variance.factors import Points, factor
 from panic_hpc.errors import AnalysisError
 
@@ -59,7 +59,7 @@ def attraction(
         raise AnalysisError("all prompts begin with one value: there is no line to fit")
     design = np.stack([np.ones(n), x], axis=1)
     (intercept, slope), covariance = _fit(design, y)
-    reach = float(stats.t.ppf((1 + level) / 2, n - 2))
+    reach = student.quantile((1 + level) / 2, n - 2)
     error = float(np.sqrt(covariance[1, 1]))
     if error * np.ptp(x) < 1e-9 * max(np.abs(y).max(), np.ptp(x)):
         raise AnalysisError("final values lie on a line exactly: there is no chance to measure by")
@@ -71,8 +71,8 @@ def attraction(
         position=intercept / (1 - slope) if slope != 1 else float("nan"),
         position_low=low,
         position_high=high,
-        no_pull_p=_two_sided(slope - 1, error, n),
-        forgotten_p=_two_sided(slope, error, n),
+        no_pull_p=student.p_differs(slope - 1, error, n - 2),
+        forgotten_p=student.p_differs(slope, error, n - 2),
         n_prompts=n,
     )
 
@@ -93,10 +93,6 @@ def _fit(design: Points, y: Points) -> tuple[tuple[float, float], Points]:
     left = (y - design @ coefficients) / np.maximum(1 - leverage, 1e-9)
     covariance = inverse @ (design.T * left**2) @ design @ inverse
     return (float(coefficients[0]), float(coefficients[1])), covariance
-
-
-def _two_sided(difference: float, error: float, n: int) -> float:
-    return float(2 * stats.t.sf(abs(difference) / error, n - 2))
 
 
 def _fieller(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from panic_hpc.analysis.estimators import student
 from panic_hpc.analysis.estimators.variance.ladder import (
     jackknife_error,
     jackknife_interval,
@@ -78,7 +78,7 @@ def convergence(
         change_low=low,
         change_high=high,
         relative=float(change / first[0]) if first[0] > 0 else float("nan"),
-        p=float(2 * stats.t.sf(abs(change) / error, n_prompts - 1)) if error > 0 else float("nan"),
+        p=student.p_differs(change, error, n_prompts - 1),
         n_prompts=n_prompts,
     )
 

@@ -4,7 +4,6 @@ What is left of the prompt's words is counted beside what strangers' texts have 
 short texts and frequent words make some of any prompt turn up anywhere.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,15 +12,9 @@ from numpy.typing import NDArray
 
 from panic_hpc.analysis.estimators.variance.factors import factor
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import words_of
 
 Column = NDArray[np.float64]
-
-WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-
-
-def words(text: str) -> list[str]:
-    """Return the words of a text, in lower case: letters and digits of any script."""
-    return [word.casefold() for word in WORD.findall(text)]
 
 
 def variety(texts: Sequence[str], window: int = 50) -> float:
@@ -30,7 +23,7 @@ def variety(texts: Sequence[str], window: int = 50) -> float:
     Unlike distinct words over all words it does not fall with the length of the text (moving
     average type-token ratio: Covington and McFall, Journal of Quantitative Linguistics 17, 2010).
     """
-    found = [word for text in texts for word in words(text)]
+    found = [word for text in texts for word in words_of(text)]
     if len(found) < window:
         return float("nan")
     counts: dict[str, int] = {}
@@ -68,7 +61,7 @@ def words_left(texts: Sequence[Sequence[str]], prompts: Sequence[str]) -> WordsL
     others. Prompts without words are passed over. Raises AnalysisError for fewer than two prompts.
     """
     part = factor("prompt", np.asarray(prompts))
-    asked = [set(words(str(level))) for level in part.levels]
+    asked = [set(words_of(str(level))) for level in part.levels]
     worded = [place for place, vocabulary in enumerate(asked) if vocabulary]
     if len(worded) < 2:
         raise AnalysisError("fewer than two prompts with words: no strangers to compare with")
@@ -85,7 +78,7 @@ def words_left(texts: Sequence[Sequence[str]], prompts: Sequence[str]) -> WordsL
         counts[0, prompt, : len(said)] += 1
         counts[1, :, : len(said)] += 1
         for state, text in enumerate(said):
-            for word in set(words(text)) & of_word.keys():
+            for word in set(words_of(text)) & of_word.keys():
                 for place in of_word[word]:
                     share = 1 / len(asked[place])
                     sums[1, place, state] += share

@@ -14,8 +14,9 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse, stats
+from scipy import sparse
 
+from panic_hpc.analysis.estimators import student
 from panic_hpc.analysis.estimators.variance.factors import Factor, cross, factor
 from panic_hpc.errors import AnalysisError
 
@@ -236,7 +237,7 @@ def jackknife_interval(values: Matrix, level: float = 0.95) -> tuple[float, floa
     estimate, n = float(values[0]), len(values) - 1
     if n < 2:
         return estimate, float("nan"), float("nan")
-    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * jackknife_error(values)
+    reach = student.reach(jackknife_error(values), level, n - 1)
     return estimate, estimate - reach, estimate + reach
 
 

@@ -12,7 +12,9 @@ from panic_hpc.analysis.estimators.shape.clusters import (
     transitions,
 )
 from panic_hpc.analysis.estimators.shape.dimension import two_nn
+from panic_hpc.analysis.estimators.shape.prefixes import prefixes
 from panic_hpc.analysis.estimators.shape.stays import in_any_order, stays
+from panic_hpc.analysis.trajectory_set import unit_rows
 from panic_hpc.errors import AnalysisError
 
 
@@ -111,3 +113,16 @@ def test_a_point_far_from_those_of_other_runs_is_alone_however_near_its_own_are(
     found = sparsity(points, runs, 3)
     assert found[runs == 5].min() > 10 * found[runs != 5].max()
     assert np.isnan(sparsity(points[:20], runs[:20], 3)).all()
+
+
+def test_components_that_hold_all_there_is_keep_distances_when_they_come_first() -> None:
+    rng = np.random.default_rng(5)
+    held = np.concatenate([rng.normal(size=(300, 16)), 0.01 * rng.normal(size=(300, 112))], axis=1)
+    found = {one.components: one for one in prefixes(unit_rows(held), rng)}
+    assert sorted(found) == [8, 16, 32, 64]
+    assert found[16].spearman > 0.99
+    assert found[16].overlap > 0.95
+    assert found[16].by_chance < 0.7
+    assert found[8].spearman < 0.9
+    with pytest.raises(AnalysisError, match="it takes 20"):
+        list(prefixes(unit_rows(held[:19]), rng))

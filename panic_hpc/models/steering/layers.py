@@ -1,29 +1,36 @@
-"""The layers of one loaded pipeline: steered where its settings say so, listened to where asked."""
+"""The layers of one loaded model: steered where its settings say so, listened to where asked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any
 
 from panic_hpc.models.steering.hearing import Heard
-from panic_hpc.models.steering.locations import chosen, wiring_of
+from panic_hpc.models.steering.locations import Wiring, chosen
 from panic_hpc.models.steering.pushing import Steering, steering_of
 from panic_hpc.models.steering.settings import SteeringSettings
-from panic_hpc.models.steering.taps import Taps
+from panic_hpc.models.steering.taps import PassClock, Taps, TimestepClock
 from panic_hpc.types import ModelSpec
 
 
-class PipelineLayers:
-    """What calls of a pipeline go through beside the pipeline itself; often nothing.
+class ModelLayers:
+    """What calls of a model go through beside the model itself; often nothing.
 
-    `kind` is the class that the pipeline was stored as. ModelError where settings steer what it
+    `whole` has the parts that `wiring` names as attributes: a pipeline of diffusers, or another
+    family's model. A call of it begins with a `new_clock`. ModelError where settings steer what it
     does not have.
     """
 
     def __init__(
-        self, spec: ModelSpec, settings: SteeringSettings | None, pipeline: Any, kind: str
+        self,
+        spec: ModelSpec,
+        settings: SteeringSettings | None,
+        whole: Any,
+        wiring: Callable[[], Wiring],
+        new_clock: Callable[[], PassClock] = TimestepClock,
     ) -> None:
-        self._spec, self._pipeline, self._kind = spec, pipeline, kind
+        self._spec, self._whole = spec, whole
+        self._wiring, self._new_clock = wiring, new_clock
         self._heard: Heard | None = None
         self._steering: Steering | None = None
         if settings is not None:
@@ -31,8 +38,8 @@ class PipelineLayers:
 
     @cached_property
     def _taps(self) -> Taps:
-        # Late: a class that the table does not have can be called, if neither steered nor heard.
-        return Taps(self._spec.name, self._pipeline, wiring_of(self._kind, self._spec.name))
+        # Late: a class whose wiring nobody knows can be called, if neither steered nor heard.
+        return Taps(self._spec.name, self._whole, self._wiring(), self._new_clock)
 
     @contextmanager
     def hearing(self, locations: Sequence[str]) -> Iterator[Heard]:

@@ -1,0 +1,63 @@
+// Distances by matrix instructions on bytes, where a processor has them, with the same bits as elsewhere.
+//
+// 1. A row is split into 31-bit multiples of a power of two, its unit, and what is left over; the
+//    multiples into four signed digits of a byte each, the highest first.
+// 2. Sums of products of digits are exact in integers. Those of the two lowest digits are left out, so
+//    that 13 of 16 are taken; together with what was left over they bound the error of a squared distance.
+// 3. A length whose whole interval rounds to one float32 is that of distances.cpp, whose own rounding the
+//    interval includes; any other is in doubt, and computed as it is there.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lazy {
+
+inline constexpr std::size_t kTileRows = 16;
+inline constexpr std::size_t kTileBytes = 64;  // of a row
+inline constexpr std::size_t kDigits = 4;
+inline constexpr std::size_t kTileSize = kTileRows * kTileBytes;
+
+// What is known of 16 rows each, for all rows one after the other.
+struct RowBounds {
+  const double* squares;   // |x|^2, as distances.cpp has it
+  const double* units;
+  const double* norms;     // at least |x|
+  const double* errors;    // at least what is left over, and what rounding adds to a product by |x|
+  const double* tails;     // at least the two lowest digits: products of two of them bound what is left out
+};
+
+struct RowSums {
+  double left_over;  // squares of what is left over
+  double third, fourth;  // squares of digits
+};
+
+struct ByteTiles {
+  // Whether the system lets this process use the registers; asked once.
+  bool (*ready)();
+
+  // The largest absolute value of a row.
+  float (*largest)(const float* row, std::size_t d);
+
+  // Digits of row `place` of 16: `tiles` are n_chunks x kDigits tiles of 16 x 64 bytes.
+  RowSums (*slice)(const float* row, std::size_t d, double unit, std::size_t place, std::size_t n_chunks,
+                   std::int8_t* tiles);
+
+  // Rows become columns in tiles of 16 x 16 numbers of four bytes. Of digits that is the right-hand form.
+  void (*transpose)(const void* tiles, std::size_t n_tiles, void* transposed);
+
+  // Writes the first rows and columns of 16 x 16 numbers into a matrix of so many columns.
+  void (*put)(const float* numbers, std::size_t height, std::size_t width, float* to, std::size_t columns);
+
+  // Lengths of 16 x 16 pairs; bit c of doubtful[r] says that a length means nothing. Rows are those
+  // from `row` and from `column` on.
+  void (*lengths)(const std::int8_t* left, const std::int8_t* right, std::size_t n_chunks,
+                  const RowBounds& bounds, std::size_t row, std::size_t column, double close, float* out,
+                  std::uint16_t* doubtful);
+
+  // Between these two calls a thread may call lengths().
+  void (*begin)();
+  void (*end)();
+};
+
+}  // namespace lazy

@@ -1,0 +1,1 @@
+"""Picture models that draw token by token or scale by scale, a family a file."""
