@@ -76,7 +76,7 @@ def labelled(n_prompts: int, runs: int, states: int) -> TrajectorySet:
         (1, 1, 50, "no prompt has two runs"),
         (1, 4, 50, "one prompt, so no strangers"),
         (6, 1, 50, "no prompt has two runs"),
-        (3, 2, 50, "3 prompts; they take 4"),
+        (3, 2, 50, "3 prompts; an interval takes 4"),
         (6, 2, 1, "one state"),
         (6, 2, 3, "3 states, too few for a fit"),
     ],
