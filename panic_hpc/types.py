@@ -1,6 +1,6 @@
 """The words of the domain as frozen values; standard library only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -156,3 +156,8 @@ class Shard:
     def id(self) -> ShardId:
         """The shard's stage and number."""
         return ShardId(self.stage, self.index)
+
+
+def is_visit_in(window: Sequence[int] | None, iteration: int) -> bool:
+    """Say whether a visit of a loop is within a window: its first and last one; None is all."""
+    return window is None or window[0] <= iteration <= window[1]

@@ -4,8 +4,9 @@
     python tools/train_microworld.py publish --out DIR             copies in half precision
 
 Every part resumes from its checkpoint in DIR. Parts in order: autoencoder, MicroVerbose,
-MicroTerse, towers, MicroDiffusion, MicroTurbo; captioners need none of the others, the rest the
-autoencoder only (towers not before two thirds of their steps), so they may train side by side.
+MicroTerse, towers, MicroDiffusion, MicroTurbo, MicroScale; captioners need none of the others,
+MicroScale a published MicroDiffusion, the rest the autoencoder only (towers not before two thirds
+of their steps), so they may train side by side.
 `tools/measure_microworld.py` says how good the results are.
 """
 
@@ -18,9 +19,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
-from microworld import autoencoder, captioners, diffusion, pictures, publishing, towers
+from microworld import autoencoder, captioners, diffusion, pictures, publishing, scales, towers
 
-PARTS = ("autoencoder", "MicroVerbose", "MicroTerse", "towers", "MicroDiffusion", "MicroTurbo")
+PARTS = (
+    "autoencoder",
+    "MicroVerbose",
+    "MicroTerse",
+    "towers",
+    "MicroDiffusion",
+    "MicroTurbo",
+    "MicroScale",
+)
 CAPTIONERS = {recipe.name: recipe for recipe in (captioners.TERSE, captioners.VERBOSE)}
 PAINTERS = {recipe.name: recipe for recipe in (diffusion.DIFFUSION, diffusion.TURBO)}
 
@@ -30,6 +39,8 @@ def train(part: str, out: Path) -> None:
     checkpoints, weights = out / "checkpoints", out / "weights"
     if part in CAPTIONERS:
         captioners.train(CAPTIONERS[part], checkpoints, weights)
+    elif part == scales.NAME:
+        scales.train(checkpoints, weights)
     elif part == "towers":
         bank = pictures.Bank(lambda: autoencoder.train(checkpoints), checkpoints)
         towers.train(bank, checkpoints, weights)

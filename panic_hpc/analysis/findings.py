@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS
 from panic_hpc.analysis.results import (
     AnalysisResult,
     HypothesisTest,
@@ -18,6 +19,7 @@ from panic_hpc.analysis.results import (
 from panic_hpc.analysis.samples import time_grid
 from panic_hpc.analysis.trajectory_set import RunLabels, TrajectorySet
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 Seen = TypeVar("Seen")
 
@@ -100,8 +102,13 @@ def looked_at(
         else:
             yield run, seen
     if skipped:
-        why = f"{skipped} runs have states that are not finite, or fewer than {fewest}"
+        why = f"{counted(skipped, 'run')} with states that are not finite, or fewer than {fewest}"
         gathered.lack(f"{what} of some runs", why, name)
+
+
+def too_few(n_prompts: int) -> str:
+    """Return why there is no interval over so few prompts."""
+    return f"{counted(n_prompts, 'prompt')}; an interval takes {FEWEST_UNITS}"
 
 
 def units_of(labels: RunLabels) -> dict[str, int]:

@@ -13,6 +13,7 @@ from panic_hpc.analysis.samples import spread_places
 from panic_hpc.analysis.trajectory_set import TrajectorySet, unit_rows
 from panic_hpc.errors import AnalysisError, PanicError
 from panic_hpc.homology.api import diagrams
+from panic_hpc.plain_text import counted
 from panic_hpc.types import DIAGRAMS
 
 MAXDIM = 1
@@ -82,7 +83,9 @@ def _of_dataset(trajectories: TrajectorySet, gathered: Findings) -> RunDiagrams:
             continue
         runs.append(run)
     for reason, count in reasons.most_common():
-        gathered.lack(f"diagrams of {count} runs", reason or "no homology dimension was finished")
+        gathered.lack(
+            f"diagrams of {counted(count, 'run')}", reason or "no homology dimension was finished"
+        )
     return RunDiagrams(np.array(runs, np.int64), dgms)
 
 
@@ -92,7 +95,8 @@ def _computed(
     chosen = spread_runs(trajectories, settings.most_runs)
     gathered.lack(
         "diagrams of all states",
-        f"the dataset has none: computed of {len(chosen)} of {trajectories.n_runs} runs, "
+        f"the dataset has none: computed of {len(chosen)} of "
+        f"{counted(trajectories.n_runs, 'run')}, "
         f"{settings.most_states} states each at most, H0 and H1",
     )
     clouds = {run: cloud_of(trajectories, run, settings.most_states) for run in chosen.tolist()}

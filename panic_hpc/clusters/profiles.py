@@ -23,6 +23,8 @@ from panic_hpc.validation.problems import explained
 SEARCH_VARIABLE = "PANIC_HPC_CLUSTERS"
 # Nowhere else: a $ in a Slurm option or a description is meant as written.
 EXPANDED_TABLES = ("python", "paths", "environment", "container")
+LIKE = {"activations": "runs"}
+"""A stage that came later, and the one that asks for the same: pictures made again want GPUs."""
 _TOLD = {"string_pattern_mismatch": "it has characters that a batch script must not hold here"}
 # The kind of a plugin's table (`PluginResources`), which pydantic puts into a problem's place.
 _KIND = re.compile(r"^(stages\.\w+)\.(shards|ranks)\b")
@@ -130,13 +132,17 @@ def stage_names() -> tuple[str, ...]:
 
 
 def _with_defaults(data: dict[str, Any]) -> dict[str, Any]:
-    """Move the table `defaults` under every stage; what the stage says itself wins."""
+    """Move the table `defaults` under every stage; what the stage says itself wins.
+
+    A stage of LIKE without a table has that of the other.
+    """
     defaults, stages = data.get("defaults", {}), data.get("stages", {})
     if not (isinstance(defaults, dict) and _is_table_of_tables(stages)):
         return data
     data = {key: value for key, value in data.items() if key != "defaults"}
-    names = (*stage_names(), *stages)
-    return {**data, "stages": {name: {**defaults, **stages.get(name, {})} for name in names}}
+    own = {name: stages[other] for name, other in LIKE.items() if other in stages} | stages
+    names = (*stage_names(), *own)
+    return {**data, "stages": {name: {**defaults, **own.get(name, {})} for name in names}}
 
 
 def _is_table_of_tables(value: Any) -> bool:

@@ -47,6 +47,7 @@ class SentenceEncoder:
 
         quiet_loaders()
         weights = find_weights(self.spec)
+        _require_no_experts(weights, self.spec)
         dtype = getattr(self._torch, self.settings.dtype)
         self._model = SentenceTransformer(
             weights.source,
@@ -170,6 +171,17 @@ class SentenceEncoder:
             if self.settings.normalise:
                 vectors = torch.nn.functional.normalize(vectors, dim=-1)
         return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
+
+
+def _require_no_experts(weights: Weights, spec: ModelSpec) -> None:
+    """Raise ModelError for Nomic's network with experts: transformers would load another."""
+    config = Path(weights.source) / "config.json"
+    table = json.loads(config.read_text("utf-8")) if config.is_file() else {}
+    if table.get("model_type") == "nomic_bert" and table.get("moe_every_n_layers"):
+        raise ModelError(
+            f"{spec.name} has experts, which transformers' class of its name lacks",
+            hint=f'Set family = "nomic_experts" in [models.{spec.name}]',
+        )
 
 
 def _module_paths(weights: Weights) -> list[str]:

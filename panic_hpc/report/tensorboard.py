@@ -17,6 +17,7 @@ from panic_hpc.disk.overwriting import admit, admit_directory
 from panic_hpc.disk.publish import temporary_file
 from panic_hpc.errors import ShardError
 from panic_hpc.store.checks.sound import require_sound
+from panic_hpc.store.format.references import require_there
 
 if TYPE_CHECKING:
     from panic_hpc.store.dataset.dataset import Dataset
@@ -40,9 +41,12 @@ def export_tensorboard(
 
     Each has the mean over runs of every score at every step, the pictures of `pictures` runs, the
     prompts of these, and the settings in which networks differ. PanicError where something is in
-    the directory and `force` is not given.
+    the directory and `force` is not given, ShardError where pictures that the dataset refers to are
+    away.
     """
     require_sound(dataset.file)
+    if pictures:
+        require_there(dataset.file)
     admit_directory(directory, [dataset.path], force=force)
     arms = all_arms([dataset])
     settings = _differing([_settings_of(dataset, arm) for arm in arms])

@@ -12,6 +12,7 @@ from panic_hpc.analysis import AnalysisResult, Planted, TrajectorySet, analysis,
 from panic_hpc.analysis.running import available
 
 USUAL = Planted(prompts=4, networks=4, runs=2, states=6, dimensions=8, tau=3)
+ONE_OF_MANY = re.compile(r"\b1 (prompts|runs|networks|states|texts|clusters|components)\b")
 FEW_DRAWS = {"draws": 19}
 
 
@@ -86,6 +87,8 @@ def test_an_analysis_answers_or_says_why_not(name: str, bad: TrajectorySet) -> N
     for lack in found.not_done:
         assert lack.what
         assert len(lack.why) > 8, lack
+    for sentence in [*(one.why for one in found.not_done), *(s.sentence for s in found.statements)]:
+        assert not ONE_OF_MANY.search(sentence), sentence
     for said in found.statements:
         assert not re.search(r"\bnan\b", said.sentence), said.sentence
     for test in found.tests:

@@ -44,7 +44,7 @@ def test_a_loop_is_proof_under_fixed_noise_alone() -> None:
     assert "proves that they are stuck" in fixed.statements[0].sentence
     noisy = analysis("loops", of_texts(texts, "per_step"))
     assert "proves nothing" in noisy.statements[0].sentence
-    assert fixed.not_done[0].why == "2 runs have fewer than two texts"
+    assert fixed.not_done[0].why == "2 runs with fewer than two texts"
 
 
 def test_runs_that_a_loop_stopped_count_though_their_texts_do_not_repeat() -> None:

@@ -44,7 +44,7 @@ SMALL = replace(WELLS, states=40, dimensions=8)
     ("planted", "reason"),
     [
         (replace(SMALL, states=12), "no run has 20 finite states"),
-        (replace(SMALL, prompts=3), "3 prompts; they take 4"),
+        (replace(SMALL, prompts=3), "3 prompts; an interval takes 4"),
         (replace(SMALL, runs=12), "80 of 96 are looked at"),
     ],
 )

@@ -31,9 +31,8 @@ def test_where_nothing_is_kept_there_is_no_skill() -> None:
     planted = replace(KEPT, gap=0.0, offset=0.0, tau=1.0)
     result = analysis("prediction", simulate(planted).trajectories, draws=19)
     for said in result.statements:
-        assert said.low <= 0.01
-        # Of another network it is not known where it lies, which is a little to lose.
-        assert abs(said.value) < (0.02 if said.subject.startswith("from") else 0.05)
+        # Networks lie apart, so first states tell a little of where an unknown one does: .02 seen.
+        assert abs(said.value) < (0.005 if said.subject.startswith("from") else 0.03)
     assert skills(result, "stays where it is")[1] > 0.3, "noise alone is no place to stay in"
 
 
@@ -45,12 +44,15 @@ def test_a_prediction_carries_over_to_networks_that_it_was_not_trained_on() -> N
     assert [row["network"] for row in rows[:1]] == [""]
     assert len(rows) == 2 * 5, "from the prompt alone and from a tenth, all and each of four"
     whole = {row["states"]: row for row in rows if not row["network"]}
-    assert whole[0]["low"] > 0
-    assert whole[4]["low"] > 0
+    # Over staying at the prompt, which has all of its gap already: .06 to .12 over three seeds.
+    assert 0.05 < whole[0]["skill"] < 0.15
+    assert whole[0]["low"] > 0.02
+    assert 0.06 < whole[4]["skill"] < 0.2
+    assert whole[4]["low"] > 0.02
     nothing = replace(planted, gap=0.0, offset=0.0, tau=1.0, captioner=0.0, generator=0.0,
                       interaction=0.0)  # fmt: skip
     none = analysis("prediction", simulate(nothing).trajectories, draws=19).table("transfer")
-    assert max(abs(none.row(n)["skill"]) for n in range(len(none))) < 0.05
+    assert max(abs(none.row(n)["skill"]) for n in range(len(none))) < 0.02
     assert "one network only" in reasons(simulate(replace(KEPT, networks=1)).trajectories)
 
 

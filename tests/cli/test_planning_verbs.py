@@ -300,6 +300,7 @@ def test_no_name_that_can_be_typed_is_cut(
     listed = typed("models", "list").out
     for name in ("MicroDiffusion", "STSBDistilRoberta", "ColNomicVision", "sentence_transformers"):
         assert name in listed.replace(",", " ").split()
+    assert max(map(len, listed.splitlines())) <= width
 
 
 def test_noise_is_told_as_the_runs_have_it(typed: Typed, experiment_file: ExperimentFile) -> None:

@@ -57,6 +57,19 @@ def test_a_profile_extends_another_and_its_values_win(tmp_path: Path, own: dict[
     assert {cluster.stage(name).account for name in tuple(installed_stages())} == {"p1"}
 
 
+def test_a_profile_from_before_activations_gives_them_what_runs_have(
+    tmp_path: Path, own: dict[str, str]
+) -> None:
+    old = '[defaults]\npartition = "p"\n[stages.runs]\ngpus = 1\nwalltime_min = 90\n'
+    write(tmp_path, "old", old)
+    cluster = load_cluster("old", own)
+    assert cluster.stage("activations").gpus == 1
+    assert cluster.stage("activations").walltime_min == 90
+    assert cluster.stage("diagrams").gpus == 0
+    write(tmp_path, "new", old + "[stages.activations]\ncpus = 3\n")
+    assert load_cluster("new", own).stage("activations").gpus == 0
+
+
 def test_own_profiles_come_before_shipped_ones(tmp_path: Path, own: dict[str, str]) -> None:
     write(tmp_path, "testbed", 'description = "mine"')
     assert load_cluster("testbed", own).description == "mine"

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import wrap_documents
 
+from panic_hpc import installed
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [str(path.relative_to(ROOT)) for path in wrap_documents.documents()]
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
@@ -56,3 +58,17 @@ def test_messages_of_the_troubleshooting_page_are_those_of_the_code() -> None:
     said = [text for row in rows if row.startswith("|") for text in SAID.findall(row.split("|")[1])]
     parts = [part.strip(" :(,") for text in said for part in re.split(r"…|\b[XY]\b", text)]
     assert [part for part in parts if len(part) > 6 and part not in source] == []
+
+
+def test_each_registered_analysis_has_its_rows_and_the_tests_named_there_exist() -> None:
+    """Two tables: what an analysis estimates and by which test, and its null, source and rates."""
+    text = Path("docs/analyses.md").read_text(encoding="utf-8")
+    tests = {path.name for path in Path("tests").rglob("test_*.py")}
+    for heading in ("## Registered", "## Nulls, sources and what was measured"):
+        table = text.split(heading)[1].split("\n## ")[0]
+        rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| `")]
+        named = [row[0].strip("| `") for row in rows if not row[0].startswith("| `network`")]
+        missing = set(installed.plugins("analyses")) - set(named)
+        assert not missing, f"{heading} has no row of {missing}"
+        for row in rows:
+            assert set(re.findall(r"`(test_\w+\.py)`", row[-1])) <= tests, row[0]

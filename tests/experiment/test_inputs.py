@@ -189,6 +189,16 @@ def test_a_network_is_refused_where_prompts_lack_what_it_begins_with(tmp_path: P
     edit = '[models.E]\nbase = "MicroEdit"\nimage = "Objekt"\n'
     told = problems(tmp_path, network='networks = [["E"]]', more=edit)
     assert 'image = "Objekt": no such role; inputs has Mask and Object' in told
+    judged = 'metrics = ["SSIM"]\n[models.SSIM]\nagainst = "role:Maks"\n'
+    told = problems(tmp_path, network='networks = [["Given"]]', more=judged)
+    assert 'against = "role:Maks": no such role; inputs has Mask and Object' in told
+
+
+def test_every_name_that_a_role_lacks_is_told(tmp_path: Path) -> None:
+    objects = [f"Object/{k}.png" for k in range(10)]
+    masks = [f"Mask/{k}.png" for k in range(10) if k not in (7, 9)]
+    folder(tmp_path / "in", *objects, *masks)
+    assert "role Mask has no picture of 7, 9, which other roles have" in problems(tmp_path)
 
 
 def test_pictures_need_inputs(tmp_path: Path) -> None:

@@ -12,12 +12,17 @@ import synthetic
 from synthetic import Experiment
 
 import panic_hpc
+from panic_hpc.analysis.comparing.arms import all_arms
 from panic_hpc.errors import PanicError, ShardError
 from panic_hpc.merging.split import split
 from panic_hpc.report.overview import draw_contact_sheet
+from panic_hpc.report.tensorboard import export_tensorboard
+from panic_hpc.report.voting.voting_page import voting_page
 from panic_hpc.store.checks.verify import verify_file
+from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.exports.crate import Description, export_crate
 from panic_hpc.store.exports.images import export_images
+from panic_hpc.voting.questions import questions_on
 
 LAYOUT = [7, 5]
 
@@ -85,6 +90,28 @@ def test_the_folder_can_be_moved_and_the_dataset_alone_cannot(
         step = dataset.image_steps(0)[0]
         with pytest.raises(ShardError, match=r"cannot be read .*No such file"):
             dataset.image(0, step)
+
+
+def test_pictures_that_are_away_are_no_pictures_that_are_bad(
+    both: tuple[Path, Path], tmp_path: Path
+) -> None:
+    alone = tmp_path / "alone" / "referring.h5"
+    alone.parent.mkdir()
+    shutil.copy(both[0], alone)
+    with panic_hpc.open(both[0]) as dataset:
+        export_tensorboard(dataset, tmp_path / "with")
+        assert _voting_page(dataset)
+    with panic_hpc.open(alone) as dataset:
+        with pytest.raises(ShardError, match="cannot be read"):
+            export_tensorboard(dataset, tmp_path / "without")
+        assert not list(tmp_path.glob("without/**/*tfevents*"))
+        with pytest.raises(ShardError, match="cannot be read"):
+            _voting_page(dataset)
+        assert export_tensorboard(dataset, tmp_path / "none", pictures=0)
+
+
+def _voting_page(dataset: Dataset) -> bytes:
+    return voting_page(questions_on(all_arms([dataset]), 4, seed=0), "0", title="T")
 
 
 def _flip(path: Path) -> None:

@@ -1,6 +1,6 @@
 """Workflows of ComfyUI: each item's own job and picture, every fault, and servers that are started.
 
-The server is a stand-in; no ComfyUI was there to be tried.
+The server is a stand-in; test_real_comfyui.py asks one that is there.
 """
 
 import json

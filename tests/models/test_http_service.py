@@ -20,6 +20,7 @@ from panic_hpc.models.checks.trial import CheckRequest, check
 from panic_hpc.models.families.http_service import HttpFamily, HttpModel
 from panic_hpc.models.known.rows import split_row
 from panic_hpc.models.remote.http_settings import HttpSettings
+from panic_hpc.models.remote.judge import RemoteJudgeSettings
 from panic_hpc.store.checks.verify import verify_file
 from panic_hpc.types import IMAGE, TEXT, ModelSpec
 from panic_hpc.worker.worker import Worker, WorkerOptions
@@ -305,10 +306,13 @@ def test_outputs_that_cannot_be_made_again_are_all_kept(stub: Stub, tmp_path: Pa
 
 def test_the_rows_that_come_along_make_sense() -> None:
     rows = read_models(CONFIGS, "services.toml")
+    kinds: dict[str, Any] = {"http": HttpSettings, "judge_http": RemoteJudgeSettings}
     for name, row in rows.items():
-        _, told = split_row(row, HttpSettings.model_fields)
-        settings = HttpSettings.model_validate(told, strict=True)
+        kind = kinds[row["family"]]
+        _, told = split_row(row, kind.model_fields)
+        settings = kind.model_validate(told, strict=True)
         assert bool(settings.key) == settings.url.startswith("https://"), name
+    assert {row["family"] for row in rows.values()} == set(kinds)
     family = HttpFamily()
     fill = HttpSettings.model_validate(split_row(rows["FluxFill"], HttpSettings.model_fields)[1])
     assert family.modalities(fill) == (IMAGE, IMAGE)

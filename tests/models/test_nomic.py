@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ from class_contract import copied, redigested, spec_of
 from tiny_checkpoints.classes import all_classes
 
 from panic_hpc.errors import ModelError
+from panic_hpc.models.hub.repository_files import files_read
 from panic_hpc.models.loading import load
 from panic_hpc.models.nomic import network
 from panic_hpc.types import ModelSpec
@@ -206,3 +208,34 @@ def test_a_checkpoint_of_another_network_is_refused(
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(ModelError, match=f"is no NomicBertModel with experts: .*{key}"):
         load(redigested(spec), "cpu")
+
+
+def test_sentence_transformers_names_the_family_that_has_experts(
+    tiny: Callable[..., ModelSpec],
+) -> None:
+    settings = {"prefix": "", "max_tokens": 9, "dtype": "float32", "modality": "text"}
+    spec = replace(tiny(), family="sentence_transformers", settings=settings)
+    with pytest.raises(ModelError, match="has experts") as refused:
+        load(spec, "cpu")
+    assert 'family = "nomic_experts"' in str(refused.value.hint)
+
+
+def test_what_a_fetch_brings_of_the_published_layout_is_enough(
+    tiny: Callable[..., ModelSpec], tmp_path: Path
+) -> None:
+    """No code, no pickled weights: the files beside are those that its repository has too."""
+    spec = copied(tiny(), tmp_path / "copy")
+    folder = Path(spec.path)
+    (folder / "1_Pooling").mkdir()
+    modules = [{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Normalize"}]
+    for name in ("1_Pooling/config.json", "README.md", "modeling_hf_nomic_bert.py", "model.bin"):
+        (folder / name).write_text("{}")
+    names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    brought = files_read(names, modules, "", code=False)
+    assert not [name for name in brought if name.endswith((".py", ".bin", ".md"))]
+    for name in set(names) - set(brought):
+        (folder / name).unlink()
+    texts = ["a red fox"]
+    assert np.array_equal(
+        load(redigested(spec), "cpu").embed(texts)[0], load(tiny(), "cpu").embed(texts)[0]
+    )

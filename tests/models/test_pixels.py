@@ -113,6 +113,6 @@ def test_a_picture_smaller_than_the_window_is_told() -> None:
 EXPECTED_SSIM = 0.1899812387686082
 
 
-def test_lpips_is_refused_rather_than_imitated() -> None:
-    with pytest.raises(ValidationError, match=r"neither its weights .* could be had"):
+def test_lpips_is_not_a_formula_and_where_its_weights_are_is_said() -> None:
+    with pytest.raises(ValidationError, match=r'family = "lpips"\. Put torchvision\'s AlexNet'):
         PixelSettings.model_validate({"score": "lpips", "against": "previous"})

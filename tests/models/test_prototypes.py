@@ -66,10 +66,27 @@ def test_a_mahalanobis_gate_tells_held_out_gaussians_apart_by_the_direction_that
         np.mean(gate(held_out[0][:, 0], "mahalanobis") > 0.5),
         np.mean(gate(held_out[1][:, 0], "mahalanobis") < 0.5),
     ]
-    assert min(rights) >= 0.93
+    # The best that anything can tell of these two classes is 0.971.
+    assert min(rights) >= 0.95
     assert np.mean(gate(held_out[0][:, 0], "euclidean") > 0.5) > 0.6
     # The other way round, what is steered away from is the second class.
-    assert np.mean(gate(held_out[1][:, 0], "mahalanobis", reverse=True) > 0.5) >= 0.93
+    assert np.mean(gate(held_out[1][:, 0], "mahalanobis", reverse=True) > 0.5) >= 0.95
+
+
+def test_a_gate_of_few_vectors_claims_what_it_does_on_either_side() -> None:
+    """Over fits: of 24 vectors a class of 12 components 0.944 are right, by theory 0.943."""
+    held_out = planted(4000, 3.0, seed=9)
+    settings = SteeringSettings.model_validate({"prototypes": "p", "gate": "mahalanobis"})
+    right, claimed = np.zeros((40, 2)), np.zeros((40, 2))
+    for fit in range(40):
+        way = way_of(prototype_of(*planted(24, 3.0, seed=100 + fit)), 0, settings)
+        assert way.weights is not None
+        for side, (sign, own) in enumerate(zip((1, -1), held_out, strict=True)):
+            chance = 1 / (1 + np.exp(-sign * ((own[:, 0] - way.middle) * way.weights).sum(-1)))
+            right[fit, side] = (chance > 0.5).mean()
+            claimed[fit, side] = np.maximum(chance, 1 - chance).mean()
+    assert np.all(abs(right.mean(0) - 0.943) < 0.015), right.mean(0)
+    assert np.all(abs(claimed.mean(0) - right.mean(0)) < 0.03), claimed.mean(0)
 
 
 def test_the_precision_of_few_vectors_is_that_of_the_whole_matrix() -> None:

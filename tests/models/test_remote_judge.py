@@ -38,6 +38,7 @@ class Chat:
 
     def __init__(self) -> None:
         self.words = ""
+        self.in_turn: list[str] = []
         self.seen: list[tuple[str, np.ndarray]] = []
 
     def routes(self, handler: Handler, path: str, body: dict[str, Any]) -> bool:
@@ -47,6 +48,7 @@ class Chat:
         self.seen.append((text["text"], pixels))
         redness = round(float(pixels[..., 0].mean() / 255), 3)
         words = self.words or json.dumps(dict.fromkeys(("craft", "light"), redness))
+        words = self.in_turn.pop(0) if self.in_turn else words
         handler.say({"choices": [{"message": {"role": "assistant", "content": words}}]})
         return True
 
@@ -129,6 +131,24 @@ def test_yes_and_no_are_the_first_word_or_nothing(
         assert score.problem == f"a malformed answer: {words!r}"
     else:
         assert (score.values, score.problem) == (values, "")
+
+
+def test_of_several_answers_those_that_are_ones_are_averaged_and_counted(
+    stub: Stub, chat: Chat
+) -> None:
+    model = judge(stub, batch_size=2, rubric="similarity", answer="yes", samples=4)
+    assert model.components == ("yes", "no", "answers")
+    item = Judged(red(1), "a fox")
+    chat.in_turn = ["Yes", "Perhaps", "No.", "yes"]
+    for score in model.score([item, item]):
+        assert score.values == (pytest.approx(2 / 3), pytest.approx(1 / 3), 3.0)
+        assert score.problem == ""
+    assert len(stub.requests) == 4
+    chat.in_turn = ["Perhaps", "Well", "Hm", "So so"]
+    (score, _) = model.score([item, item])
+    assert np.isnan(score.values).all()
+    assert len(score.values) == 3
+    assert score.problem == "a malformed answer: 'Perhaps'"
 
 
 def test_what_may_pass_is_asked_again_and_no_more_than_it_says(stub: Stub) -> None:

@@ -36,6 +36,7 @@ EXPECTED: dict[str, tuple[dict[str, int], bool]] = {
     "flux2_klein": ({"ffn": 1, "block": 2, "text": 28}, False),
     "flux2_dev": ({"ffn": 1, "block": 2, "text": 31}, False),
     "qwen_image": ({"ffn": 2, "block": 2, "text": 2}, True),
+    "pixart_alpha": ({"ffn": 2, "ca": 2, "block": 2, "text": 2}, True),
     "pixart_sigma": ({"ffn": 2, "ca": 2, "block": 2, "text": 2}, True),
     "sana": ({"ffn": 1, "ca": 1, "block": 1, "text": 2}, True),
     "z_image": ({"ffn": 2, "block": 2, "text": 2}, True),
@@ -124,10 +125,8 @@ def test_cross_attention_is_refused_where_attention_is_joint(model: Any, tiny: T
         chosen(places, "ca", None, "X")
 
 
-def test_every_class_of_the_table_has_a_checkpoint_here_or_a_twin_that_has() -> None:
-    twins = {"PixArtAlphaPipeline": "PixArtSigmaPipeline"}
-    wanted = {twins.get(name, name) for name in wirings()}
-    assert len(wanted) == len(EXPECTED)
+def test_every_class_of_the_table_has_a_checkpoint_here() -> None:
+    assert len(wirings()) == len(EXPECTED)
 
 
 def test_layers_that_are_not_there_are_named_with_those_that_are(model: Any) -> None:

@@ -16,10 +16,11 @@ LEFT_OUT = {"README.md", ".gitattributes"}
 
 
 def publish(weights: Path) -> None:
-    """Copy every model that `models.toml` names into the package and write its revision there."""
+    """Copy each trained model that `models.toml` names into the package, its revision there."""
     table = PACKAGE / "models.toml"
     text = table.read_text()
-    for name in re.findall(r'^folder = "(.+)"$', text, flags=re.MULTILINE):
+    named = re.findall(r'^folder = "(.+)"$', text, flags=re.MULTILINE)
+    for name in (name for name in named if (weights / name).is_dir()):
         copy(weights / name, PACKAGE / name)
         revision = f'revision = "{folder_digest(PACKAGE / name)}"'
         text = re.sub(rf'(?s)(\[{name}\].*?)revision = "[^"]*"', rf"\g<1>{revision}", text)

@@ -15,7 +15,7 @@ from panic_hpc.analysis.estimators.paired import PairedDifference
 from panic_hpc.errors import AnalysisError
 from panic_hpc.keys import content_key
 from panic_hpc.store.dataset.frames import models_of_shards
-from panic_hpc.types import RUNS
+from panic_hpc.types import RUNS, is_visit_in
 
 if TYPE_CHECKING:
     from panic_hpc.store.dataset.dataset import Dataset
@@ -131,7 +131,7 @@ def _response(
             ResponsePoint(
                 step,
                 visit,
-                any(_is_in(table, visit) for table in windows.values()),
+                any(is_visit_in(table.get("iterations"), visit) for table in windows.values()),
                 own.mean,
                 float("nan") if is_distance else base.mean,
                 None if is_distance else own.difference,
@@ -144,8 +144,3 @@ def _response(
 def _most_steps(dataset: "Dataset", arm: Arm) -> int:
     steps = dataset.file.whole("runs/n_steps")[arm.runs]
     return int(steps.max(initial=0))
-
-
-def _is_in(table: Mapping[str, Any], visit: int) -> bool:
-    window = table.get("iterations")
-    return window is None or int(window[0]) <= visit <= int(window[1])

@@ -34,15 +34,42 @@ def prompt_vector(planted: Planted, prompt: int) -> NDArray[np.float32]:
     return unit_rows(_centre(planted) + _prompt(planted, prompt))
 
 
+def network_truth(planted: Planted, network: int) -> dict[str, float]:
+    """Return what analyses should find of one network: `Planted.truth` by its own length.
+
+    Directions of centre, generator, captioner and their interaction are drawn once, and are at
+    right angles in the mean alone: before it is scaled to length 1 a network's states are longer
+    or shorter by some percent, all of them, and its distances smaller or larger by that.
+    """
+    generator, captioner = planted.models(network)
+    fixed = _centre(planted)
+    for part in _of_network(planted, network, generator, captioner):
+        fixed = fixed + _direction(planted, *part)
+    of_models = planted.generator + planted.captioner + planted.interaction
+    length = float(fixed @ fixed) + planted.spread - of_models
+    scaled = ("step_length", "noise", "accumulation", "own_offset", "gap")
+    return {
+        name: value / length if name in scaled else value for name, value in planted.truth().items()
+    }
+
+
+def _of_network(
+    planted: Planted, network: int, generator: int, captioner: int
+) -> tuple[tuple[float, int, int, int], ...]:
+    return (
+        (planted.generator, _GENERATOR, generator, 0),
+        (planted.captioner, _CAPTIONER, captioner, 0),
+        (planted.interaction, _NETWORK, network, 0),
+    )
+
+
 def _lasting(planted: Planted, run: int) -> NDArray[np.float64]:
     """Return all that stays as it is in a run."""
     network, prompt, seed = planted.run(run)
     generator, captioner = planted.models(network)
     wide = planted.dispersion if generator == 0 else 1.0
     parts = (
-        (planted.generator, _GENERATOR, generator, 0),
-        (planted.captioner, _CAPTIONER, captioner, 0),
-        (planted.interaction, _NETWORK, network, 0),
+        *_of_network(planted, network, generator, captioner),
         (planted.seed_effect, _SEED, seed, 0),
         (planted.crossed, _CROSSED, network, prompt),
         (planted.offset * wide, _RUN, run, 1),

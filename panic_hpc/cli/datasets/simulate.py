@@ -1,6 +1,7 @@
 """`panic-hpc simulate`: a dataset whose truth is known, to try analyses and to plan experiments."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -54,6 +55,7 @@ def simulate(
     """
     from panic_hpc.analysis.simulation.dataset import write_dataset
     from panic_hpc.analysis.simulation.planted import Planted
+    from panic_hpc.analysis.simulation.states import network_truth
 
     planted = Planted(
         prompts=prompts, networks=networks, runs=runs, states=steps, dimensions=dimensions,
@@ -63,9 +65,21 @@ def simulate(
     )  # fmt: skip
     with count_bar("runs") as report:
         written = write_dataset(planted, target, force=force, report=report)
-    truth = {name: round(value, 6) for name, value in planted.truth().items()}
+    truth = _rounded(planted.truth())
+    by_network = [_rounded(network_truth(planted, number)) for number in range(networks)]
     if as_json:
-        say_json({"dataset": str(target), "content_key": written.content_key, "planted": truth})
+        say_json({"dataset": str(target), "content_key": written.content_key, "planted": truth,
+                  "planted_by_network": by_network})  # fmt: skip
         return
     say(f"{target}  {size(target.stat().st_size)}  {written.n_runs} runs")
     say("planted: " + ", ".join(f"{name} {value:g}" for name, value in truth.items()))
+    if networks > 1:
+        lengths = [truth["gap"] / one["gap"] if one["gap"] else 1.0 for one in by_network]
+        say(
+            f"Distances of a network are these by {min(lengths):.3f} to {max(lengths):.3f}, the "
+            "length of its states before they are scaled; --json has them network by network."
+        )
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in values.items()}

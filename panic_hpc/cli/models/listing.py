@@ -93,19 +93,25 @@ def _cells(family: str, entry: "ModelEntry") -> tuple[str, ...]:
 
 
 def _print_unavailable(entries: "list[ModelEntry]") -> None:
-    from panic_hpc.cli.console.output import say
+    from rich.table import Column, Table
+
+    from panic_hpc.cli.console.output import literal, out, say
 
     say("\nCannot be loaded, and why:")
-    width = max((len(entry.name) for entry in entries), default=0)
+    table = Table(Column(no_wrap=True), Column(), show_header=False, box=None, padding=(0, 0, 0, 2))
     for entry in entries:
-        say(f"  {entry.name:<{width}}  {entry.unavailable}")
+        table.add_row(literal(entry.name), literal(entry.unavailable))
+    out.print(table)
 
 
 def _print_families(names: list[str]) -> None:
-    from panic_hpc.cli.console.output import say
+    from panic_hpc.cli.console.output import literal, out
 
-    say(f"\nFamilies: {', '.join(names)} (--family shows the settings of one)")
-    say('Any other model: [models.MyName] with family = "…" and repository (+ revision), or path')
+    for line in (
+        f"\nFamilies: {', '.join(sorted(names))} (--family shows the settings of one)",
+        'Any other model: [models.MyName] with family = "…" and repository (+ revision), or path',
+    ):
+        out.print(literal(line), soft_wrap=False)
 
 
 def _print_settings(family: Any) -> None:

@@ -1,6 +1,6 @@
 // Bodies of the kernels; included by one file per instruction set, which sets VECTOR_BYTES,
-// KERNEL_TABLE and KERNEL_NAME. Nothing of the standard library is used here but fixed-width integers: an inline
-// function compiled for AVX-512 could otherwise be the copy that the linker keeps for everyone.
+// KERNEL_TABLE and KERNEL_NAME. Nothing of the standard library is used here but fixed-width
+// integers: an inline function compiled for AVX-512 could otherwise be the copy that the linker keeps for everyone.
 #include "kernels.hpp"
 
 #if defined(__x86_64__)
@@ -23,6 +23,7 @@ constexpr std::size_t kWords = VECTOR_BYTES / sizeof(std::uint64_t);
 
 typedef double Vector __attribute__((vector_size(VECTOR_BYTES)));
 typedef float Floats __attribute__((vector_size(VECTOR_BYTES)));
+typedef float HalfFloats __attribute__((vector_size(VECTOR_BYTES / 2)));
 typedef std::uint64_t Words __attribute__((vector_size(VECTOR_BYTES)));
 typedef Code Codes __attribute__((vector_size(VECTOR_BYTES)));
 
@@ -164,15 +165,19 @@ bool lengths(const double* products, const double* a, const double* b, double cl
   return all_far;
 }
 
+inline Vector widened(const float* p) { return __builtin_convertvector(load<HalfFloats>(p), Vector); }
+
 double product(const float* a, const float* b, std::size_t d) {
-  double sum[kLanes] = {};
+  Lanes sum = {};
   std::size_t k = 0;
   for (; k + kLanes <= d; k += kLanes)
-    for (std::size_t l = 0; l < kLanes; ++l)
-      sum[l] += static_cast<double>(a[k + l]) * static_cast<double>(b[k + l]);
-  for (std::size_t l = 0; k + l < d; ++l)
-    sum[l] += static_cast<double>(a[k + l]) * static_cast<double>(b[k + l]);
-  return total_of_eight(sum);
+    for (std::size_t p = 0; p < kPieces; ++p)
+      sum.piece[p] += widened(a + k + p * kWidth) * widened(b + k + p * kWidth);
+  float left[kLanes] = {}, right[kLanes] = {};
+  for (std::size_t l = 0; k + l < d; ++l) left[l] = a[k + l], right[l] = b[k + l];
+  for (std::size_t p = 0; p < kPieces; ++p)
+    sum.piece[p] += widened(left + p * kWidth) * widened(right + p * kWidth);
+  return total(sum);
 }
 
 double squared_difference(const float* a, const float* b, std::size_t d) {

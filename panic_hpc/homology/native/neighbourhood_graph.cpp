@@ -21,7 +21,7 @@ std::vector<Vertex> near_neighbours(const Filtration& filtration, Vertex i) {
   for (std::uint32_t b = 0; b < kFold; ++b)
     if (minima[b] != kNoCode) classes.push_back(static_cast<std::uint32_t>(minima[b]) << 16 | b);
   const std::size_t kept = std::min(kWitnesses, classes.size());
-  std::partial_sort(classes.begin(), classes.begin() + static_cast<std::ptrdiff_t>(kept), classes.end());
+  std::nth_element(classes.begin(), classes.begin() + static_cast<std::ptrdiff_t>(kept), classes.end());
   std::vector<Vertex> near(kept);
   for (std::size_t k = 0; k < kept; ++k) {
     std::size_t q = classes[k] & 0xFFFF;

@@ -41,8 +41,7 @@ Simplex Reduction<kVertices>::reduce(Simplex column) {
   open(Stream(filtration_, column));
   while (!heap_.empty()) {
     const Simplex coface = heap_.front().coface;
-    take_heads_at(coface);
-    if (taken_.size() % 2 == 1) {
+    if (find_heads_at(coface) % 2 == 1) {
       Simplex facet = 0;
       if (const std::uint32_t* other = pivots_.find(coface))
         add(*other, coface);
@@ -51,7 +50,7 @@ Simplex Reduction<kVertices>::reduce(Simplex column) {
       else
         return coface;
     }
-    advance_taken();
+    advance_top();
   }
   return Stream::kEnd;
 }
@@ -95,36 +94,68 @@ void Reduction<kVertices>::add(std::uint32_t column, Simplex pivot) {
   for (std::size_t k = 0; k < chain.size; ++k) toggle(chains_[chain.begin + k], pivot);
 }
 
-// Pops the heads at `coface`; an even number of them cancels.
+// Finds the heads at `coface`, which lie together at the top of the heap, and returns how many count;
+// an even number of them cancels. They stay until they are advanced: what is opened meanwhile has its
+// head behind them, and moves none.
 template <int kVertices>
-void Reduction<kVertices>::take_heads_at(Simplex coface) {
-  taken_.clear();
-  while (!heap_.empty() && heap_.front().coface == coface) {
-    std::pop_heap(heap_.begin(), heap_.end());
-    const std::uint32_t stream = heap_.back().stream;
-    heap_.pop_back();
-    (streams_[stream].alive ? taken_ : free_).push_back(stream);
+std::size_t Reduction<kVertices>::find_heads_at(Simplex coface) {
+  std::size_t n_counting = 0;
+  top_.assign(1, 0);
+  for (std::size_t t = 0; t < top_.size(); ++t) {
+    n_counting += streams_[heap_[top_[t]].stream].alive;
+    for (std::size_t child = 2 * top_[t] + 1; child < std::min(heap_.size(), 2 * top_[t] + 3); ++child)
+      if (heap_[child].coface == coface) top_.push_back(child);
+  }
+  return n_counting;
+}
+
+// From the lowest up, so that what moves up from below is in order already.
+template <int kVertices>
+void Reduction<kVertices>::advance_top() {
+  for (auto place = top_.rbegin(); place != top_.rend(); ++place) {
+    Head head = heap_[*place];
+    if (streams_[head.stream].alive) {
+      streams_[head.stream].advance();
+      head.coface = next_of(head.stream);
+    } else {
+      free_.push_back(head.stream);
+      head.coface = Stream::kEnd;
+    }
+    if (head.coface == Stream::kEnd) {
+      head = heap_.back();
+      heap_.pop_back();
+      if (*place == heap_.size()) continue;
+    }
+    sift_down(*place, head);
   }
 }
 
 template <int kVertices>
-void Reduction<kVertices>::advance_taken() {
-  for (const std::uint32_t stream : taken_)
-    if (streams_[stream].alive) {
-      streams_[stream].advance();
-      push_head(stream);
-    } else {
-      free_.push_back(stream);
-    }
+void Reduction<kVertices>::sift_down(std::size_t place, Head head) {
+  const std::size_t size = heap_.size();
+  for (std::size_t child; (child = 2 * place + 1) < size; place = child) {
+    child += child + 1 < size && heap_[child + 1].coface < heap_[child].coface;
+    if (heap_[child].coface >= head.coface) break;
+    heap_[place] = heap_[child];
+  }
+  heap_[place] = head;
+}
+
+template <int kVertices>
+Simplex Reduction<kVertices>::next_of(std::uint32_t stream) {
+  watch_.count(1);
+  return streams_[stream].head(filtration_, scratch_);
 }
 
 template <int kVertices>
 void Reduction<kVertices>::push_head(std::uint32_t stream) {
-  watch_.count(1);
-  const Simplex coface = streams_[stream].head(filtration_, scratch_);
+  const Simplex coface = next_of(stream);
   if (coface == Stream::kEnd) return;
+  std::size_t place = heap_.size();
   heap_.push_back({coface, stream});
-  std::push_heap(heap_.begin(), heap_.end());
+  for (std::size_t parent; place > 0 && heap_[parent = (place - 1) / 2].coface > coface; place = parent)
+    heap_[place] = heap_[parent];
+  heap_[place] = {coface, stream};
 }
 
 // Whether `coface` is the smallest coface of its largest facet, which then is its partner.

@@ -52,7 +52,6 @@ class Reduction {
   struct Head {
     Simplex coface;
     std::uint32_t stream;
-    bool operator<(const Head& other) const { return coface > other.coface; }  // smallest on top
   };
 
   // Where in `chains_` the simplices lie that were summed for a finished column.
@@ -64,8 +63,10 @@ class Reduction {
   void open(Stream stream);
   void toggle(Simplex simplex, Simplex after);
   void add(std::uint32_t column, Simplex pivot);
-  void take_heads_at(Simplex coface);
-  void advance_taken();
+  std::size_t find_heads_at(Simplex coface);
+  void advance_top();
+  void sift_down(std::size_t place, Head head);
+  Simplex next_of(std::uint32_t stream);
   void push_head(std::uint32_t stream);
   bool is_apparent(Simplex coface, Simplex& facet) const;
   std::uint32_t find_stream(Simplex simplex) const;
@@ -83,8 +84,8 @@ class Reduction {
 
   // The column at work.
   std::vector<Stream> streams_;
-  std::vector<Head> heap_;
-  std::vector<std::uint32_t> taken_;  // streams whose heads were popped together
+  std::vector<Head> heap_;            // the smallest on top
+  std::vector<std::size_t> top_;      // places of heads at one coface, ascending
   std::vector<std::uint32_t> free_;   // places of streams that are dead and no longer in the heap
   FlatMap stream_of_;                 // used when there are more than a few streams
   std::size_t n_alive_ = 0;

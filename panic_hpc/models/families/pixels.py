@@ -1,11 +1,13 @@
-"""Metrics of pixels: likeness of two pictures, and how bright and colourful one is; no weights.
+"""Metrics of pixels: likeness of two pictures, and how bright and colourful one is.
 
 SSIM is that of Wang, Bovik, Sheikh and Simoncelli (IEEE Transactions on Image Processing 13, 2004):
 a Gaussian window of 11 pixels, sigma 1.5, K1 = 0.01, K2 = 0.03, where the window fits wholly; the
-mean over pixels and colours. Luminance and saturation run from 0 to 1.
+mean over pixels and colours. Luminance and saturation run from 0 to 1. All are formulas but LPIPS,
+which has weights, hence a family of its own.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -14,7 +16,17 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from panic_hpc.models.base import Judged, Score
 from panic_hpc.models.metric_settings import NOTHING, PREVIOUS, MetricSettings
+from panic_hpc.models.perceptual.lpips import (
+    ALEXNET,
+    SMALLEST,
+    WHERE_THEY_ARE,
+    distance,
+    features_of,
+    read_weights,
+)
 from panic_hpc.models.settings import settings_of, wrong
+from panic_hpc.models.torch_setup import torch_for
+from panic_hpc.models.weights import find_weights
 from panic_hpc.types import IMAGE, SCORE, Modality, ModelEntry, ModelSpec
 
 Pixels = NDArray[np.uint8]
@@ -26,11 +38,7 @@ C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 # Rec. 709 weights of red, green and blue.
 LUMA = np.array([0.2126, 0.7152, 0.0722])
 
-NO_LPIPS = (
-    "LPIPS is not here, since neither its weights (AlexNet's of torchvision, linear ones of lpips) "
-    "nor numbers to hold it to could be had; `pip install lpips torchvision` and a family of your "
-    "own (docs/extending.md) compute it, and ssim is here"
-)
+NO_LPIPS = f'LPIPS has weights: family = "lpips". {WHERE_THEY_ARE}'
 
 _COMPONENTS: dict[str, tuple[str, ...]] = {
     "ssim": ("ssim",),
@@ -214,4 +222,62 @@ class PixelFamily:
         return "" if settings.model_dump()["against"] == NOTHING else IMAGE
 
 
-PLUGINS = (PixelFamily(),)
+class LpipsSettings(MetricSettings):
+    """What pictures are compared with."""
+
+    against: str = Field(PREVIOUS, pattern=r"^(input|previous|first|role:[A-Za-z0-9_-]{1,64})\z")
+
+
+class LpipsMetric:
+    """The distance of two pictures of one size, 0 for equal ones; see `perceptual.lpips`."""
+
+    components = ("distance",)
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+
+    def load(self, device: str) -> None:
+        """Load the weights of a folder; ModelError, with what is missing, where they are not it."""
+        self._torch = torch_for(device)
+        folder = Path(find_weights(self.spec).source)
+        found = read_weights(self.spec.name, folder)
+        self._weights = {key: value.to(device) for key, value in found.items()}
+        self._linear = [
+            self._weights[f"lin{layer}.model.1.weight"].flatten() for layer in range(len(ALEXNET))
+        ]
+
+    def score(self, items: Sequence[Judged]) -> list[Score]:
+        """Return the distance of each picture from the one that it is judged against."""
+        return [self._score(item) for item in items]
+
+    def _score(self, item: Judged) -> Score:
+        if item.output.shape != item.against.shape:
+            return _failed(f"pictures of {_size(item.output)} and {_size(item.against)}")
+        if min(item.output.shape[:2]) < SMALLEST:
+            return _failed(f"a picture of {_size(item.output)}; LPIPS reads {SMALLEST} or more")
+        with self._torch.inference_mode():
+            own, other = (features_of(self._weights, picture) for picture in item)
+            return Score((float(distance(own, other, self._linear)[0]),))
+
+
+class LpipsFamily:
+    """The family of LPIPS, by a folder of weights."""
+
+    name = "lpips"
+    settings = LpipsSettings
+    entries: tuple[ModelEntry, ...] = ()
+
+    def build(self, spec: ModelSpec) -> LpipsMetric:
+        """Return the metric that `spec` names, not loaded yet."""
+        return LpipsMetric(spec)
+
+    def modalities(self, settings: BaseModel) -> tuple[str, str]:
+        """Return image and score."""
+        return IMAGE, SCORE
+
+    def compared(self, settings: BaseModel) -> Modality:
+        """Return image."""
+        return IMAGE
+
+
+PLUGINS = (PixelFamily(), LpipsFamily())

@@ -43,6 +43,8 @@ class RemoteJudgeSettings(RubricSettings):
 
     url, headers, body, values, key, attempts, timeout_s: the request, as of the family `http`.
     reply: a dotted path in the JSON that is answered: where the words of the answer are.
+    samples: how often each question is asked, `{seed}` being 0, 1, …, since services answer
+        otherwise each time. Numbers are means over what was an answer, `answers` is how many were.
     batch_size: so many questions at a time.
     """
 
@@ -52,6 +54,7 @@ class RemoteJudgeSettings(RubricSettings):
     body: dict[str, Any] = Field(default_factory=lambda: dict(CHAT))
     values: dict[str, bool | int | float | str] = Field(default_factory=dict)
     reply: str = Field(REPLY, min_length=1)
+    samples: int = Field(1, ge=1, le=64)
     key: KeyName = ""
     attempts: Attempts = 5
     timeout_s: Seconds = 300.0
@@ -79,7 +82,8 @@ class RemoteJudge:
 
     def __init__(self, spec: ModelSpec, settings: RemoteJudgeSettings, asked: Any) -> None:
         self.spec, self.settings, self._asked = spec, settings, asked
-        self.components = settings.components
+        is_repeated = settings.samples > 1
+        self.components = (*settings.components, *(("answers",) if is_repeated else ()))
         self.details = dict(asked.details)
 
     def load(self, device: str) -> None:
@@ -93,12 +97,23 @@ class RemoteJudge:
         """
         # One for each item: slots that are filled with copies of an item are asked once.
         turns = {id(item): Turn(0, self.settings.asked_of(item), {}) for item in items}
-        outputs = self._asked.generate(
-            [item.output for item in items], [0] * len(items), [turns[id(item)] for item in items]
-        )
-        return [self._score(output) for output in outputs]
+        pictures, asked = [item.output for item in items], [turns[id(item)] for item in items]
+        samples = [
+            self._asked.generate(pictures, [seed] * len(items), asked)
+            for seed in range(self.settings.samples)
+        ]
+        return [self._score(outputs) for outputs in zip(*samples, strict=True)]
 
-    def _score(self, output: Output) -> Score:
+    def _score(self, outputs: Sequence[Output]) -> Score:
+        """Return the mean of an item's answers, or why there is none."""
+        scores = [self._taken(output) for output in outputs]
+        good = [score.values for score in scores if not score.problem]
+        if not good:
+            return Score((float("nan"),) * len(self.components), problem=scores[0].problem)
+        means = tuple(sum(values) / len(good) for values in zip(*good, strict=True))
+        return Score((*means, float(len(good))) if len(scores) > 1 else means)
+
+    def _taken(self, output: Output) -> Score:
         if output.problem:
-            return Score((float("nan"),) * len(self.components), problem=output.problem)
+            return Score((float("nan"),), problem=output.problem)
         return self.settings.score(output.value)

@@ -29,7 +29,7 @@ from panic_hpc.models.steering.settings import Push, SteeringSettings, pushes_of
 from panic_hpc.models.steering.setup_file import MAX_BYTES, read_setup
 from panic_hpc.models.steering.taps import Moment, Taps, axis_of, pooled
 from panic_hpc.models.steering.weights import require_weights
-from panic_hpc.types import ModelSpec
+from panic_hpc.types import ModelSpec, is_visit_in
 
 Key = tuple[str, int, int, str]
 """Location, layer, pass, half."""
@@ -73,8 +73,7 @@ class Steering:
 
     def is_on(self, iteration: int) -> bool:
         """Say whether a visit of the loop is steered."""
-        window = self.settings.iterations
-        return window is None or window[0] <= iteration <= window[1]
+        return is_visit_in(self.settings.iterations, iteration)
 
     @contextmanager
     def pushing(self, taps: Taps, n_items: int) -> Iterator[None]:

@@ -9,6 +9,7 @@ from panic_hpc.errors import PanicError, ShardError
 from panic_hpc.pictures.stored import pillow_module
 from panic_hpc.report.contact_sheet import fitted
 from panic_hpc.report.rendering import data_json, render
+from panic_hpc.store.format.references import require_there
 from panic_hpc.voting.questions import Question, ShownOutput
 from panic_hpc.voting.votes import FORMAT, MOST_CHARACTERS, OutputId
 
@@ -32,8 +33,11 @@ def voting_page(
 
     Answers are sent to where the page came from where `is_served`; else the page gives them as a
     file. Outputs that cannot be read are left out with their questions; PanicError where none is
-    left.
+    left, ShardError where pictures that a dataset refers to are away.
     """
+    outputs = [output for question in questions for output in question.outputs]
+    for file in {id(one.dataset): one.dataset.file for one in outputs if one.is_picture}.values():
+        require_there(file)
     shown = [told for question in questions if (told := _question(question))]
     if not shown:
         raise PanicError("None of the outputs could be read")

@@ -171,6 +171,19 @@ def require_whole(file: "ArrayFile") -> None:
         raise PanicError(f"{file.path} refers to pictures in other files", hint=MAKE_WHOLE)
 
 
+def require_there(file: "ArrayFile") -> None:
+    """Raise ShardError where a file that a dataset refers to cannot be read; contents are not.
+
+    For those who go on without a picture that is none: all pictures at once are no such case.
+    """
+    references = file.references
+    if references is None:
+        return
+    for path in dict.fromkeys(references.paths):
+        with references.opened(references.folder / path):
+            pass
+
+
 def require_below(path: str, source: Path) -> None:
     """Raise ShardError where a path is not plain and relative: such as could leave the folder."""
     parts = PurePosixPath(path).parts

@@ -255,10 +255,9 @@ def chroma() -> tuple[Any, ...]:
 UNBINNED: dict[str, Any] = {"arguments": {"use_resolution_binning": False, "clean_caption": False}}
 
 
-@tiny("diffusers", **UNBINNED, **SMALL)
-def pixart_sigma() -> tuple[Any, ...]:
-    """Build PixArt-Sigma, which would draw at 256 pixels whatever is asked."""
-    from diffusers import DPMSolverMultistepScheduler, PixArtSigmaPipeline, PixArtTransformer2DModel
+def pixart(pipeline: Any) -> tuple[Any, ...]:
+    """Return a pipeline of PixArt, which would draw at 256 pixels whatever is asked."""
+    from diffusers import DPMSolverMultistepScheduler, PixArtTransformer2DModel
 
     transformer = PixArtTransformer2DModel(
         # It chooses the table of sizes: 32 for 256 pixels.
@@ -271,10 +270,25 @@ def pixart_sigma() -> tuple[Any, ...]:
         use_additional_conditions=False,
     )
     scheduler = DPMSolverMultistepScheduler()
-    pipeline = PixArtSigmaPipeline(
-        transformer=transformer, scheduler=scheduler, vae=autoencoder(), **t5_reader()
+    return (
+        pipeline(transformer=transformer, scheduler=scheduler, vae=autoencoder(), **t5_reader()),
     )
-    return (pipeline,)
+
+
+@tiny("diffusers", **UNBINNED, **SMALL)
+def pixart_sigma() -> tuple[Any, ...]:
+    """Build PixArt-Sigma."""
+    from diffusers import PixArtSigmaPipeline
+
+    return pixart(PixArtSigmaPipeline)
+
+
+@tiny("diffusers", **UNBINNED, **SMALL)
+def pixart_alpha() -> tuple[Any, ...]:
+    """Build PixArt-alpha."""
+    from diffusers import PixArtAlphaPipeline
+
+    return pixart(PixArtAlphaPipeline)
 
 
 @tiny("diffusers", **SMALL)

@@ -11,10 +11,10 @@ from panic_hpc.analysis.answering import overall
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS
 from panic_hpc.analysis.estimators.dynamics.displacement import FEWEST_LAGS, fit_saturation
-from panic_hpc.analysis.estimators.dynamics.memory import memory_of, verdict
+from panic_hpc.analysis.estimators.dynamics.memory import VERDICTS, memory_of, verdict
 from panic_hpc.analysis.estimators.dynamics.network import NetworkDynamics, network_dynamics
 from panic_hpc.analysis.figure_spec import FigureSpec
-from panic_hpc.analysis.findings import between
+from panic_hpc.analysis.findings import between, too_few
 from panic_hpc.analysis.results import (
     AnalysisResult,
     NotDone,
@@ -25,6 +25,7 @@ from panic_hpc.analysis.results import (
 )
 from panic_hpc.analysis.samples import networks_of
 from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of
+from panic_hpc.plain_text import counted
 
 SHORT_TAU = 20
 """Below it 2 D(1) - D(2), the estimate of the noise without a fit, is too large by over 3 %."""
@@ -116,7 +117,7 @@ def analyse_networks(trajectories: TrajectorySet, settings: NetworksSettings) ->
         ResultTable.of_rows("displacement", "network and lag", DISPLACEMENT, curves),
     ]
     if absent := int((~present).sum()):
-        not_done.append(NotDone("networks", f"{absent} runs have no state and are left out"))
+        not_done.append(NotDone("networks", f"{counted(absent, 'run')} without a state: left out"))
     n_units = {"prompts": len(codes_of(chosen.labels.prompt)[1]), "runs": chosen.n_runs}
     return AnalysisResult([_summary(rows), *statements], tables, (), not_done, n_units)
 
@@ -222,7 +223,7 @@ def _not_done(name: str, own: TrajectorySet, d: NetworkDynamics) -> Iterator[Not
     if d.late is not None and d.late.strangers[0] - d.noise[0] <= 0:
         yield NotDone(f"memory of {name}", "strangers are no farther apart than noise alone makes")
     if d.n_prompts < FEWEST_UNITS:
-        yield NotDone(f"intervals of {name}", f"{d.n_prompts} prompts; they take {FEWEST_UNITS}")
+        yield NotDone(f"intervals of {name}", too_few(d.n_prompts))
     if shorter := int((own.lengths < d.n_states).sum()):
         yield NotDone(f"{name} throughout", f"{shorter} of {own.n_runs} runs end before "
                       f"{d.n_states} states and count as far as they go")  # fmt: skip
@@ -242,11 +243,10 @@ def _statement(row: dict[str, Any], settings: NetworksSettings) -> Statement:
 
 
 def _summary(rows: list[dict[str, Any]]) -> Statement:
-    kinds = ("forgotten", "kept", "not yet told")
-    counts = {kind: sum(row["verdict"] == kind for row in rows) for kind in kinds}
-    listed = ", ".join(f"{kind} by {counts[kind]}" for kind in kinds)
-    return Statement("", f"Of {len(rows)} networks the prompt is {listed}",
-                     float(counts["kept"]), unit="networks",
+    told = [row["verdict"] for row in rows]
+    listed = ", ".join(f"{kind} by {told.count(kind)}" for kind in VERDICTS)
+    return Statement("", f"Of {counted(len(rows), 'network')} the prompt is {listed}",
+                     float(told.count("kept")), unit="networks",
                      n=max(row["prompts"] for row in rows), replication="prompts")  # fmt: skip
 
 

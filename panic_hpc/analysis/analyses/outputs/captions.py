@@ -148,7 +148,7 @@ def _left(
         own, strangers = float(kept.own[place]), float(kept.strangers[place])
         rows.append((state, own, strangers, extra, finite(low), finite(high)))
         said = Statement(
-            "", f"At state {state} texts have {own:.1%} of their prompt's words, and "
+            "", f"The texts of state {state} have {own:.1%} of their prompt's words, and "
             f"{strangers:.1%} of those of other prompts: {extra:+.1%}"
             f"{between(low, high, settings.level, '.1%')}", extra, low, high, settings.level, "1",
             len(units), "prompts",

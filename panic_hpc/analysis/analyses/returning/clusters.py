@@ -20,6 +20,7 @@ from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
 from panic_hpc.analysis.samples import StateSample, all_states, caption_of
 from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of
+from panic_hpc.plain_text import counted
 
 _CLUSTERS = (
     Quantity("cluster", "from 0; -1: in none", ""),
@@ -105,7 +106,8 @@ def _say(
     prompts = trajectories.labels.prompt.tolist()
     gathered.statements.append(
         Statement(
-            "", f"{len(own.medoids)} clusters hold {1 - own.unclustered:.0%} of all states",
+            "",
+            f"{1 - own.unclustered:.0%} of states lie in {counted(len(own.medoids), 'cluster')}",
             1 - own.unclustered, n=len(set(prompts)), replication="prompts",
         )
     )  # fmt: skip

@@ -26,6 +26,7 @@ from panic_hpc.analysis.samples import (
 )
 from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of, unit_rows
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 _BY_STATE = (
     Quantity("network", "its models", ""),
@@ -118,7 +119,9 @@ def _apart(
     codes, names = codes_of(own.labels.prompt[kept])
     shown = spread_places(len(names), most)
     if len(shown) < len(names):
-        gathered.lack("all pairs of prompts", f"{len(shown)} of {len(names)} prompts", name)
+        gathered.lack(
+            "all pairs of prompts", f"{len(shown)} of {counted(len(names), 'prompt')}", name
+        )
     sums = np.array([ends[kept[codes == code]].sum(axis=0, dtype=np.float64) for code in shown])
     counts = np.bincount(codes, minlength=len(names))[shown]
     for a, first in enumerate(shown.tolist()):

@@ -24,6 +24,7 @@ from panic_hpc.analysis.results import (
 )
 from panic_hpc.analysis.samples import caption_of, mean_directions, networks_of
 from panic_hpc.analysis.trajectory_set import TrajectorySet, unit_rows
+from panic_hpc.plain_text import counted
 
 ENDS = "ends"
 _CLOUDS = (
@@ -138,7 +139,7 @@ def _members(
 
 def _say(name: str, cloud: str, seen: Motifs, gathered: Findings) -> None:
     said = (
-        f"{cloud.capitalize()} form {seen.k} clusters"
+        f"{cloud.capitalize()} form {counted(seen.k, 'cluster')}"
         if seen.k > 1
         else f"{cloud.capitalize()} are no more clustered than one Gaussian"
     )

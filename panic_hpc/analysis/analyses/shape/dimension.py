@@ -16,6 +16,7 @@ from panic_hpc.analysis.run_numbers import mean_distance
 from panic_hpc.analysis.samples import networks_of, spread_places, spread_states
 from panic_hpc.analysis.trajectory_set import TrajectorySet, unit_rows
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 _RUNS = (
     Quantity("network", "its models", ""),
@@ -145,7 +146,7 @@ def _prefixes(trajectories: TrajectorySet, settings: DimensionSettings) -> list[
     states = states[np.isfinite(states).all(axis=1)]
     found = list(prefixes(states, np.random.default_rng(settings.seed)))
     if not found:
-        raise AnalysisError(f"{states.shape[1]} components: halves of them are too few")
+        raise AnalysisError(f"{counted(states.shape[1], 'component')}: halves of them are too few")
     return [(one.components, one.spearman, one.overlap, 0.0, one.by_chance) for one in found]
 
 

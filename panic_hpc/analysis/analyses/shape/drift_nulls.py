@@ -35,6 +35,7 @@ from panic_hpc.analysis.samples import networks_of
 from panic_hpc.analysis.trajectory_set import TrajectorySet
 from panic_hpc.errors import AnalysisError
 from panic_hpc.homology.api import diagrams
+from panic_hpc.plain_text import counted
 from panic_hpc.types import DIAGRAMS
 
 STATISTICS = ("entropy", "total", "longest")
@@ -157,7 +158,8 @@ def _computed(trajectories: TrajectorySet, settings: NullSettings, gathered: Fin
         raise AnalysisError("no run has a drift that can be fitted")
     if len(runs) < int((trajectories.lengths > 0).sum()):
         gathered.lack(
-            "drift nulls of all runs", f"drawn for {len(runs)} of {trajectories.n_runs} runs"
+            "drift nulls of all runs",
+            f"drawn for {len(runs)} of {counted(trajectories.n_runs, 'run')}",
         )
     return np.array(runs, np.int64), np.array(observed), np.array(drawn)
 

@@ -14,7 +14,7 @@ from panic_hpc.analysis.estimators.dynamics.changes import change_points
 from panic_hpc.analysis.estimators.survival.kaplan_meier import Survival, kaplan_meier
 from panic_hpc.analysis.estimators.unit_means import unit_means
 from panic_hpc.analysis.figure_spec import FigureSpec
-from panic_hpc.analysis.findings import Findings, between, looked_at, units_of
+from panic_hpc.analysis.findings import Findings, between, looked_at, too_few, units_of
 from panic_hpc.analysis.hazards import Endings, hazards
 from panic_hpc.analysis.results import (
     AnalysisResult,
@@ -162,8 +162,7 @@ def _told(
     prompts = watched.run_prompts
     share, low, high = share_interval(watched.jumped, prompts, settings)
     if staying.n_units < FEWEST_UNITS:
-        gathered.lack("intervals of jumps", f"{staying.n_units} prompts; they take {FEWEST_UNITS}",
-                      name)  # fmt: skip
+        gathered.lack("intervals of jumps", too_few(staying.n_units), name)
     median = (
         f"half of the dwells outlast {staying.median:.0f} states"
         if math.isfinite(staying.median)

@@ -8,6 +8,7 @@ from panic_hpc.analysis.answering import in_networks
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS, share_interval
 from panic_hpc.analysis.figure_spec import FigureSpec
+from panic_hpc.analysis.findings import too_few
 from panic_hpc.analysis.results import (
     AnalysisResult,
     NotDone,
@@ -17,6 +18,7 @@ from panic_hpc.analysis.results import (
     refused,
 )
 from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of
+from panic_hpc.plain_text import counted
 
 RecurrentSet = tuple[str, int, frozenset[object]]
 """Network, seed, and the texts that a run goes through again and again: the map is the same."""
@@ -112,9 +114,11 @@ def analyse_loops(trajectories: TrajectorySet, settings: AnalysisSettings) -> An
     ]
     told = [_sets_statement(sets)] if sets else []
     short = sum(length < 2 for length in trajectories.lengths)
-    not_done = [NotDone("loops", f"{short} runs have fewer than two texts")] if short else []
+    not_done = (
+        [NotDone("loops", f"{counted(short, 'run')} with fewer than two texts")] if short else []
+    )
     not_done += [
-        NotDone(f"interval of {network}", f"{n} prompts; an interval takes {FEWEST_UNITS}")
+        NotDone(f"interval of {network}", too_few(n))
         for (network, _), own in by_network.items()
         if (n := len({prompt for prompt, _ in own})) < FEWEST_UNITS
     ]
@@ -181,8 +185,8 @@ def _statement(
     )
     n_prompts = len(set(prompts))
     interval = f" ({settings.level:.0%} interval {low:.0%} to {high:.0%})" if low == low else ""
-    lengths = f", of {', '.join(map(str, lags))} states" if lags else ""
-    said = f"{share:.0%} of {len(own)} runs{interval} end in an exact loop{lengths}"
+    lengths = f", {', '.join(map(str, lags))} long" if lags else ""
+    said = f"{share:.0%} of {counted(len(own), 'run')}{interval} end in an exact loop{lengths}"
     sentence = f"{said}, {proof}" if any(looped) else said
     return Statement(network, sentence, share, low, high, settings.level, "1", n_prompts, "prompts")
 

@@ -13,7 +13,7 @@ from panic_hpc.analysis.estimators.dynamics.periodicity import (
 )
 from panic_hpc.analysis.estimators.unit_means import unit_means
 from panic_hpc.analysis.figure_spec import FigureSpec
-from panic_hpc.analysis.findings import Findings, between, finite, looked_at, units_of
+from panic_hpc.analysis.findings import Findings, between, finite, looked_at, too_few, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
     HypothesisTest,
@@ -103,7 +103,7 @@ def _told(
             HypothesisTest("alternation", name, null, excess, p, means.n, "prompts")
         )
     else:
-        gathered.lack("intervals of periods", f"{means.n} prompts; they take {FEWEST_UNITS}", name)
+        gathered.lack("intervals of periods", too_few(means.n), name)
     return (name, means.n, len(seen), two, excess, *map(finite, (low, high, p)))
 
 

@@ -34,8 +34,10 @@ SETTLED = 0.3
 COMPARED = ("determinism", "laminarity", "trapping_time")
 LEADING = "laminarity"
 BEYOND = 0.35
-"""How far from 0.5 a rank must be, with all of its interval, to be more than drift of another kind:
-walks are Gaussian and alike in all dimensions, and drift that is not has ranks up to 0.73."""
+"""How far from 0.5 a rank must be, with all of its interval, to be more than drift of another kind.
+
+Walks are Gaussian and alike in all dimensions; drift that is not has mean ranks up to 0.82.
+"""
 _BY_NETWORK = (
     Quantity("network", "its models", ""),
     Quantity("measure", "of recurrence plots, at the rate of the run", ""),

@@ -16,7 +16,7 @@ from panic_hpc.analysis.estimators.dynamics.stationarity import (
 )
 from panic_hpc.analysis.estimators.unit_means import unit_means
 from panic_hpc.analysis.figure_spec import FigureSpec
-from panic_hpc.analysis.findings import Findings, between, finite, looked_at, units_of
+from panic_hpc.analysis.findings import Findings, between, finite, looked_at, too_few, units_of
 from panic_hpc.analysis.results import (
     AnalysisResult,
     HypothesisTest,
@@ -148,7 +148,7 @@ def _told(
             HypothesisTest("theme leaves", name, null, growth.mean, p, growth.n, "prompts")
         )
     else:
-        gathered.lack("intervals of themes", f"{growth.n} prompts; they take {FEWEST_UNITS}", name)
+        gathered.lack("intervals of themes", too_few(growth.n), name)
     numbers = (low, high, *theme.bounded(settings.level), *growth.bounded(settings.level), p)
     return (name, growth.n, len(seen), share, *map(finite, numbers))
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from panic_hpc.analysis.estimators.dynamics.surrogates import DriftSpectrum
 from panic_hpc.analysis.estimators.principal_axes import coordinates
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 Column = NDArray[np.float64]
 
@@ -61,7 +62,9 @@ def change_points(
     widths or not finite.
     """
     if len(states) < 4 * width or not np.isfinite(states).all():
-        raise AnalysisError(f"{len(states)} states: finite ones are needed, {4 * width} at least")
+        raise AnalysisError(
+            f"{counted(len(states), 'state')}: finite ones are needed, {4 * width} at least"
+        )
     points = coordinates(_moving(states, width))
     found = contrasts(points, width)
     largest, usual = float(found.max()), float(np.median(found))

@@ -23,6 +23,7 @@ from panic_hpc.analysis.estimators.variance.ladder import (
     pair_sums,
 )
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 Table = NDArray[np.float64]
 
@@ -109,8 +110,8 @@ def exponent(twins: Table, strangers: Table, level: float = 0.95) -> Exponent:
     window = 4 * (near.index(False) if False in near else len(near))
     if window < FEWEST_STATES or n_units < 3:
         raise AnalysisError(
-            f"twins are nearer than half of strangers' distance for {window} states of "
-            f"{n_units} prompts; it takes {FEWEST_STATES} and 3"
+            f"twins are nearer than half of strangers' distance for {counted(window, 'state')} of "
+            f"{counted(n_units, 'prompt')}; it takes {FEWEST_STATES} and 3"
         )
     early = twins[:window]
     if not (early > 1e-12).all():

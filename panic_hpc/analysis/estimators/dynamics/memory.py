@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from panic_hpc.analysis.estimators.variance.ladder import PairSums, left_out, pair_sums
 
 Column = NDArray[np.float64]
-FORGOTTEN, KEPT, NOT_YET_TOLD = "forgotten", "kept", "not yet told"
+VERDICTS = FORGOTTEN, KEPT, NOT_YET_TOLD = "forgotten", "kept", "not yet told"
 
 
 @dataclass(frozen=True, slots=True)

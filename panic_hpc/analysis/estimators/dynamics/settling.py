@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 HOLD = 3
 """Successive comparisons without motion that make a run settled."""
@@ -48,7 +49,7 @@ def settling(
     n = len(states) // width
     if n <= HOLD or not np.isfinite(states).all():
         raise AnalysisError(
-            f"{len(states)} states: finite ones are needed, {width * (HOLD + 1)} at least"
+            f"{counted(len(states), 'state')}: it takes {width * (HOLD + 1)} finite ones"
         )
     moves = _moves(np.asarray(states[: n * width], np.float64), width, rng, draws, alpha)
     still = np.convolve(~moves, np.ones(HOLD), "valid") > HOLD - 0.5

@@ -19,6 +19,7 @@ from panic_hpc.analysis.estimators.prediction.ridge import PENALTIES, ridge_pred
 from panic_hpc.analysis.estimators.variance.factors import Factor, factor
 from panic_hpc.analysis.estimators.variance.ladder import jackknife_interval
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 Table = NDArray[np.float64]
 
@@ -120,7 +121,7 @@ def predict_ends(
     part = factor("prompt", np.asarray(prompts)[kept])
     if part.n_levels < FEWEST_PROMPTS:
         raise AnalysisError(
-            f"{part.n_levels} prompts with runs of that length: held-out skill needs "
+            f"{counted(part.n_levels, 'prompt')} with runs of that length: held-out skill needs "
             f"{FEWEST_PROMPTS}"
         )
     network = factor("network", np.asarray(networks)[kept])

@@ -13,6 +13,7 @@ from panic_hpc.analysis.estimators.prediction.ridge import ridge_prediction
 from panic_hpc.analysis.estimators.variance.factors import factor
 from panic_hpc.analysis.estimators.variance.ladder import jackknife_interval
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 Table = NDArray[np.float64]
 
@@ -60,7 +61,9 @@ def added_skill(
     kept = np.isfinite(np.concatenate([y, first, second], axis=1)).all(axis=1)
     part = factor("prompt", np.asarray(prompts)[kept])
     if part.n_levels < 4:
-        raise AnalysisError(f"{part.n_levels} prompts: held-out skill and its interval need 4")
+        raise AnalysisError(
+            f"{counted(part.n_levels, 'prompt')}: held-out skill and its interval need 4"
+        )
     y, first, second = y[kept], first[kept], second[kept]
     if np.ptp(y, axis=0).max() == 0:
         raise AnalysisError("the outcome is the same for all runs")

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from panic_hpc.analysis.estimators.principal_axes import PrincipalAxes, principal_axes
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.floating]
@@ -96,7 +97,7 @@ def _sample(points: Vectors, wanted: Rows, fewest: int, seed: int) -> tuple[Rows
     finite = finite[np.argsort(np.argsort(drawn))]
     chosen = np.sort(drawn[finite][:MOST_POINTS])
     if len(chosen) < fewest:
-        raise AnalysisError(f"{len(chosen)} states: it takes {fewest}")
+        raise AnalysisError(f"{counted(len(chosen), 'state')}: it takes {fewest}")
     return chosen, principal_axes(points[wanted[chosen]], DIMENSIONS)
 
 

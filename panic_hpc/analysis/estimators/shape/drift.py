@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 FEWEST_STATES = 8
 _TIMES = 8
@@ -84,7 +85,7 @@ def fit_drift(points: NDArray[np.floating]) -> Drift:
     table = np.asarray(points, dtype=np.float64)
     n = len(table)
     if n < FEWEST_STATES:
-        raise AnalysisError(f"{n} states: a drift is fitted to {FEWEST_STATES}")
+        raise AnalysisError(f"{counted(n, 'state')}: a drift is fitted to {FEWEST_STATES}")
     gram = table @ table.T
     lengths = np.diag(gram)
     squares = lengths[:, None] + lengths[None] - 2 * gram

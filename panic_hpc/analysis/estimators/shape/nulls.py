@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from panic_hpc.analysis.estimators.unit_means import UnitMeans
 from panic_hpc.analysis.estimators.variance.factors import factor
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 Table = NDArray[np.float64]
 
@@ -57,7 +58,9 @@ def against_null(
     kept = np.isfinite(values) & np.isfinite(drawn).all(axis=1)
     part = factor("prompt", np.asarray(prompts)[kept])
     if part.n_levels < 3:
-        raise AnalysisError(f"{part.n_levels} prompts with runs and surrogates: it takes 3")
+        raise AnalysisError(
+            f"{counted(part.n_levels, 'prompt')} with runs and surrogates: it takes 3"
+        )
     values, drawn = values[kept, None], drawn[kept]
     # Ties count half, so that equal statistics are no evidence of either side.
     ranks = (drawn < values).mean(axis=1) + 0.5 * (drawn == values).mean(axis=1)

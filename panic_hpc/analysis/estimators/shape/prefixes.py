@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from panic_hpc.analysis.trajectory_set import unit_rows
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 NEAREST = 10
 _PAIRS = 20_000
@@ -37,7 +38,7 @@ def prefixes(vectors: NDArray[np.floating], rng: np.random.Generator) -> Iterato
 
     n, dimensions = vectors.shape
     if n < 2 * NEAREST:
-        raise AnalysisError(f"{n} states: it takes {2 * NEAREST}")
+        raise AnalysisError(f"{counted(n, 'state')}: it takes {2 * NEAREST}")
     first, second = np.unravel_index(rng.integers(0, n * n, _PAIRS), (n, n))
     apart = first != second
     whole = vectors @ vectors.T

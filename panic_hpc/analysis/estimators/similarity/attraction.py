@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from panic_hpc.analysis.estimators import student
 from panic_hpc.analysis.estimators.variance.factors import Points, factor
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ def attraction(
     """
     x, y, n = _by_prompt(np.asarray(initial, float), np.asarray(final, float), prompts)
     if n < 4:
-        raise AnalysisError(f"{n} prompts with both values: a line and its interval need 4")
+        raise AnalysisError(
+            f"{counted(n, 'prompt')} with both values: a line and its interval need 4"
+        )
     if np.ptp(x) == 0:
         raise AnalysisError("all prompts begin with one value: there is no line to fit")
     design = np.stack([np.ones(n), x], axis=1)

@@ -18,6 +18,7 @@ from panic_hpc.analysis.estimators.variance.ladder import (
     pair_sums,
 )
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 Column = NDArray[np.float64]
 
@@ -60,7 +61,7 @@ def convergence(
     left = np.array(list(_by_step(vectors, prompts)))
     n_prompts = left.shape[2] - 1
     if n_prompts < 3:
-        raise AnalysisError(f"{n_prompts} prompts: strangers and an interval need 3")
+        raise AnalysisError(f"{counted(n_prompts, 'prompt')}: strangers and an interval need 3")
     bounds = np.array([jackknife_interval(step, level) for step in left[:, 1]])
     known = left[np.isfinite(left[:, 1]).all(axis=1), 1]
     if len(known) < 2:

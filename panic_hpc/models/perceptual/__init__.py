@@ -1,0 +1,1 @@
+"""Likeness of pictures as a network that was trained to see tells it."""

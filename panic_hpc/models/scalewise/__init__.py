@@ -1,0 +1,1 @@
+"""A next-scale picture transformer: bits of a picture, scale by scale, from a text."""
