@@ -1,12 +1,14 @@
 """What evaluating adds to the bare work, as ratios of times measured in turn in one process.
 
-python tools/bench_evaluate.py [--rounds 3] [--runs 32] [--steps 160] [--cells 10] [--parts …]
+python tools/bench_evaluate.py [--rounds 3] [--runs 32] [--steps 160] [--cells 10]
+                                [--pairs 10000] [--parts …]
 
 `metrics ÷ bare` compares the metrics stage (reading, calls, checkpoints, publishing) with decoding
 and the same calls and nothing else, shard by shard; `cells ÷ parts` compares a sweep of some cells,
 worked on one after the other as a worker does, with as many bare generations, each beside its cell,
 and one load; `jobs ÷ ideal` compares requests to a slow server of this machine with the time that
-they would take if nothing but the server took any. Wall and processor time are both taken: on a
+they would take if nothing but the server took any; `BCa ÷ compare` compares scipy's bootstrap of
+pairs with what `compare` makes of them, by prompts. Wall and processor time are both taken: on a
 busy machine the second is the one to trust, but for the jobs, which wait.
 """
 
@@ -21,10 +23,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from bench_stages import Cost, bare_runs, cost, ratio, stage
 from ratios import record
+from scipy import stats
 
 from panic_hpc import installed
+from panic_hpc.analysis.estimators.paired import paired_difference
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.models import loading
@@ -185,14 +190,31 @@ def jobs(root: Path, options: argparse.Namespace) -> tuple[Cost, Cost]:
     return took, Cost(ideal, ideal)
 
 
+def compared(root: Path, options: argparse.Namespace) -> tuple[Cost, Cost]:
+    """Return what scipy's bootstrap of all pairs takes, and a comparison by prompts with its p."""
+    rng = np.random.default_rng(0)
+    prompts = np.repeat(np.arange(options.pairs // 100), 100)
+    values = rng.normal(size=len(prompts))
+
+    def by_bootstrap() -> None:
+        stats.bootstrap((values,), np.mean, n_resamples=9999, method="BCa", batch=20, rng=rng)
+
+    return cost(by_bootstrap), cost(lambda: paired_difference(values, prompts.tolist(), seed=0))
+
+
 PARTS: dict[str, Callable[[Path, argparse.Namespace], tuple[Cost, Cost]]] = {
     "metrics ÷ bare": metrics,
     "cells ÷ parts": sweep,
     "jobs ÷ ideal": jobs,
+    "BCa ÷ compare": compared,
 }
 
 
-AIMS = {"metrics ÷ bare": "≤ 1.10", "cells ÷ parts": "≤ 1.10", "jobs ÷ ideal": "≤ 1.15"}
+AIMS = {
+    "metrics ÷ bare": "≤ 1.10",
+    "cells ÷ parts": "≤ 1.10",
+    "jobs ÷ ideal": "≤ 1.15",
+}
 
 
 def main() -> None:
@@ -203,6 +225,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=160)
     parser.add_argument("--metric", default="SceneReader", help="of a picture and a text")
     parser.add_argument("--cells", type=int, default=10)
+    parser.add_argument("--pairs", type=int, default=10_000, help="of a comparison")
     parser.add_argument("--parts", nargs="+", default=list(PARTS), help=f"of {', '.join(PARTS)}")
     options = parser.parse_args()
     fix_threads(1)
