@@ -1,5 +1,7 @@
 """The activations stage: pictures made again, what their layers give, and what is fitted of it."""
 
+import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from panic_hpc.types import RUNS
 
 pytestmark = pytest.mark.compute
 
+SHAPES = Path(__file__).parents[2] / "configs" / "experiments" / "shapes.npz"
 COLOURS = ("red", "green", "blue", "purple")
 PROMPTS: list[dict[str, str]] = [
     {
@@ -102,6 +105,44 @@ def test_an_interrupted_shard_goes_on_and_hears_the_same(whole: Planned, tmp_pat
     assert one.paths.checkpoint(shard).exists()
     one.work(ACTIVATIONS)
     assert one.digests(ACTIVATIONS) == whole.digests(ACTIVATIONS)
+
+
+def test_a_kill_of_steered_runs_or_of_their_listening_changes_nothing(
+    whole: Planned, tmp_path: Path
+) -> None:
+    listening = planned(tmp_path / "listening", 8, **WORLD)
+    listening.work(RUNS)
+    killed(listening, ACTIVATIONS)
+    assert listening.digests(ACTIVATIONS) == whole.digests(ACTIVATIONS)
+    steering = {"prototypes": str(SHAPES), "strength": 2.0, "layers": [3], "iterations": [1, 1]}
+    steered = {"MicroDiffusion": {"batch_size": 4, "steering": steering}}
+    world = {**WORLD, "stages": {}, "models": {**WORLD["models"], **steered}}
+    undisturbed = planned(tmp_path / "undisturbed", 8, **world)
+    undisturbed.work(RUNS)
+    disturbed = planned(tmp_path / "disturbed", 8, **world)
+    killed(disturbed, RUNS)
+    assert disturbed.digests(RUNS) == undisturbed.digests(RUNS)
+    # It was steered: or else the same bits would be no news.
+    assert not set(undisturbed.digests(RUNS)) & set(whole.digests(RUNS))
+
+
+def killed(one: Planned, stage: str) -> None:
+    """Have a stage killed after its first call or two, and work it to its end."""
+    if (child := os.fork()) == 0:
+        asked = iter(["", ""])
+
+        def should_stop(margin: float) -> str:
+            if next(asked, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return ""
+
+        try:
+            one.work(stage, should_stop=should_stop)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert list(one.paths.root.glob("checkpoints/*")), "nothing had been done"
+    one.work(stage)
 
 
 def test_a_picture_that_comes_out_otherwise_ends_the_work_on_the_same_numerics_class() -> None:
