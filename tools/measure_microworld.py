@@ -2,7 +2,7 @@
 
     python tools/measure_microworld.py [--weights DIR] [--scenes N] [SECTION ...]
 
-Sections: captioners, painters, towers, walks; all of them take about ten minutes.
+Sections: captioners, painters, scales, towers, walks; all of them take about ten minutes.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import numpy as np
 import torch
-from microworld import loading, measure
+from microworld import loading, measure, scales
 
 from panic_hpc.models.scene.captions import attributes, terse, terse_attributes, verbose
 
 PACKAGE = Path(__file__).parents[1] / "panic_hpc" / "models" / "microworld"
-SECTIONS = ("captioners", "painters", "towers", "walks")
+SECTIONS = ("captioners", "painters", "scales", "towers", "walks")
 CAPTIONERS = {"MicroTerse": terse_attributes, "MicroVerbose": attributes}
 PAINTERS = ("MicroDiffusion", "MicroTurbo")
 RUNS, ROUNDS = 16, 25
@@ -67,6 +68,22 @@ def report_painters(weights: Path, scenes: int, table: dict[str, Any]) -> None:
             say(f"{name}, {kind}: {detail}; {speed:.1f} images/s")
         share = measure.terse_picture_accuracy(paint, measure.fresh(scenes))
         say(f"{name}, terse prompts: {share:.3f}")
+
+
+def report_scales(weights: Path, scenes: int) -> None:
+    """Print the scale-wise model's accuracy on scenes of one group, which are what it knows."""
+    paint = loading.scale_painter(weights / scales.NAME)
+    for held_out in (True, False):
+        rng = np.random.default_rng([measure.SEED, scenes])
+        rows = scales.one_group(rng, scenes, held_out=held_out)
+        started = time.process_time()
+        shares = measure.picture_accuracy(paint, rows)
+        speed = scenes / (time.process_time() - started)
+        detail = ", ".join(f"{key} {value:.3f}" for key, value in shares.items())
+        kind = "held-out" if held_out else "seen"
+        say(f"{scales.NAME}, {kind}: {detail}; {speed:.1f} images a second of processor time")
+        share = measure.terse_picture_accuracy(paint, rows)
+        say(f"{scales.NAME}, {kind}, terse prompts: {share:.3f}")
 
 
 def report_towers(weights: Path, scenes: int) -> None:
@@ -117,6 +134,7 @@ def main() -> None:
     reports = {
         "captioners": lambda: report_captioners(chosen.weights, chosen.scenes),
         "painters": lambda: report_painters(chosen.weights, chosen.scenes, table),
+        "scales": lambda: report_scales(chosen.weights, chosen.scenes),
         "towers": lambda: report_towers(chosen.weights, chosen.scenes),
         "walks": lambda: report_walks(chosen.weights, table),
     }

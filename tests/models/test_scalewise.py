@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import resources
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -248,3 +250,16 @@ def test_a_folder_of_something_else_is_refused(
 def test_a_negative_prompt_that_decides_nothing_is_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="no effect while guidance is 1"):
         spec_of(folder, negative_prompt="a ship")
+
+
+def test_every_weight_of_ours_is_in_the_table_of_infinitys_names_or_said_to_have_no_like(
+    folder: Path,
+) -> None:
+    there = resources.files("panic_hpc.models.scalewise").joinpath("infinity.toml")
+    table = tomllib.loads(there.read_text())
+    parts = load(spec_of(folder), "cpu")._parts
+    ours = {name for name in parts.state_dict() if not name.startswith("text_encoder.")}
+    named = [name.replace("{n}", str(n)) for name in table["names"].values() for n in (0, 1)]
+    prefixes = tuple([*named, *table["without"]["ours"]])
+    assert {name for name in ours if not name.startswith(prefixes)} == set()
+    assert [one for one in prefixes if not any(name.startswith(one) for name in ours)] == []

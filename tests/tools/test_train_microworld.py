@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import AutoencoderKL
-from microworld import autoencoder, captioners, diffusion, pictures, towers, training, words
+from microworld import (
+    autoencoder,
+    captioners,
+    diffusion,
+    pictures,
+    scales,
+    towers,
+    training,
+    words,
+)
 
 pytestmark = pytest.mark.compute
 
@@ -53,6 +62,10 @@ def train_painter(recipe: diffusion.Recipe) -> Callable[[Path], None]:
     return begin
 
 
+def train_scales(out: Path) -> None:
+    scales.train(out, out)
+
+
 PARTS: dict[str, Callable[[Path], None]] = {
     "autoencoder": train_autoencoder,
     "prompts": train_prompts,
@@ -61,6 +74,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "towers": train_towers,
     "MicroDiffusion": train_painter(diffusion.DIFFUSION),
     "MicroTurbo": train_painter(diffusion.TURBO),
+    "MicroScale": train_scales,
 }
 
 

@@ -33,6 +33,29 @@ def painter(folder: Path, steps: int, guidance: float) -> Callable[[list[str], l
     )
 
 
+def scale_painter(folder: Path) -> Callable[[list[str], list[int]], Images]:
+    """Return a function from prompts and seeds to a scale-wise model's pictures."""
+    from panic_hpc.models.folder_digest import folder_digest
+    from panic_hpc.models.loading import load
+    from panic_hpc.types import ModelSpec
+
+    # No library loads it but the package itself.
+    digest = folder_digest(folder)
+    model = load(
+        ModelSpec(folder.name, "scalewise", "text", "image", "", digest, str(folder), BATCH, {}),
+        "cpu",
+    )
+
+    def paint(prompts: list[str], seeds: list[int]) -> Images:
+        more = BATCH - len(prompts)
+        made = model.generate([*prompts, *[""] * more], [*seeds, *[0] * more])
+        return np.stack([one.value for one in made[: len(prompts)]])
+
+    return lambda prompts, seeds: np.concatenate(
+        [paint(prompts[i : i + BATCH], seeds[i : i + BATCH]) for i in range(0, len(prompts), BATCH)]
+    )
+
+
 def captioner(folder: Path) -> Callable[[Images], list[str]]:
     """Return a function from pictures to captions, greedy."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
