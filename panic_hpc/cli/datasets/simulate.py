@@ -10,7 +10,7 @@ import typer
 from panic_hpc.cli.console.byte_bar import count_bar
 from panic_hpc.cli.console.options import Force, Json
 from panic_hpc.cli.console.output import say, say_json
-from panic_hpc.plain_text import size
+from panic_hpc.plain_text import counted, size
 
 PANEL = ("The dataset", 6)
 
@@ -71,7 +71,7 @@ def simulate(
         say_json({"dataset": str(target), "content_key": written.content_key, "planted": truth,
                   "planted_by_network": by_network})  # fmt: skip
         return
-    say(f"{target}  {size(target.stat().st_size)}  {written.n_runs} runs")
+    say(f"{target}  {size(target.stat().st_size)}  {counted(written.n_runs, 'run')}")
     say("planted: " + ", ".join(f"{name} {value:g}" for name, value in truth.items()))
     if networks > 1:
         lengths = [truth["gap"] / one["gap"] if one["gap"] else 1.0 for one in by_network]

@@ -25,7 +25,6 @@ from panic_hpc.analysis.results import (
 )
 from panic_hpc.analysis.samples import networks_of
 from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of
-from panic_hpc.plain_text import counted
 
 SHORT_TAU = 20
 """Below it 2 D(1) - D(2), the estimate of the noise without a fit, is too large by over 3 %."""
@@ -117,7 +116,7 @@ def analyse_networks(trajectories: TrajectorySet, settings: NetworksSettings) ->
         ResultTable.of_rows("displacement", "network and lag", DISPLACEMENT, curves),
     ]
     if absent := int((~present).sum()):
-        not_done.append(NotDone("networks", f"{counted(absent, 'run')} without a state: left out"))
+        not_done.append(NotDone("networks", f"runs without a state are left out: {absent}"))
     n_units = {"prompts": len(codes_of(chosen.labels.prompt)[1]), "runs": chosen.n_runs}
     return AnalysisResult([_summary(rows), *statements], tables, (), not_done, n_units)
 
@@ -245,7 +244,8 @@ def _statement(row: dict[str, Any], settings: NetworksSettings) -> Statement:
 def _summary(rows: list[dict[str, Any]]) -> Statement:
     told = [row["verdict"] for row in rows]
     listed = ", ".join(f"{kind} by {told.count(kind)}" for kind in VERDICTS)
-    return Statement("", f"Of {counted(len(rows), 'network')} the prompt is {listed}",
+    said = f"Of {len(rows)} networks the prompt is {listed}"
+    return Statement("", said if len(rows) > 1 else f"The prompt is {told[0]}",
                      float(told.count("kept")), unit="networks",
                      n=max(row["prompts"] for row in rows), replication="prompts")  # fmt: skip
 

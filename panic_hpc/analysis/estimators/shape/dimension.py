@@ -31,7 +31,7 @@ def two_nn(
     order = np.sort(first)
     table = table[order]
     if len(table) < max(10, 2 * window + 3):
-        raise AnalysisError(f"{len(table)} different states: too few for two neighbours each")
+        raise AnalysisError(f"states that differ: {len(table)}, too few for two neighbours each")
     squares = (table**2).sum(axis=1)
     away = np.maximum(squares[:, None] + squares[None] - 2 * table @ table.T, 0.0)
     if runs is None:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from panic_hpc.analysis.estimators.principal_axes import principal_axes
 from panic_hpc.errors import AnalysisError
+from panic_hpc.plain_text import counted
 
 Points = NDArray[np.float64]
 
@@ -80,7 +81,7 @@ def motifs(
     distinct = len(np.unique(table, axis=0))
     if len(table) < 10 or distinct < 4:
         raise AnalysisError(
-            f"{len(table)} points, {distinct} of them different: too few to cluster"
+            f"{counted(len(table), 'point')}, {distinct} of them different: too few to cluster"
         )
     rng = np.random.default_rng(seed)
     reduced = principal_axes(table, MOST_DIMENSIONS).of(table)
