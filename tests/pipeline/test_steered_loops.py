@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from experiments import Planned, planned, stage_named
-from little_experiment import run_command
+from little_experiment import command_line, run_command
 
 import panic_hpc
 from panic_hpc.analysis.comparing.arms import arms_of
@@ -23,6 +26,7 @@ from panic_hpc.planning import manifest
 from panic_hpc.stages.merge.experiments import merge
 from panic_hpc.stages.runs.stage import settled_from
 from panic_hpc.store.dataset.dataset import Dataset
+from panic_hpc.store.results.activations import ACTIVATIONS
 from panic_hpc.store.results.metrics import METRICS
 from panic_hpc.types import EMBEDDINGS, RUNS
 
@@ -207,6 +211,42 @@ def test_moving_prototypes_changes_no_key(loop: Planned, tmp_path: Path) -> None
     shutil.copyfile(CONFIGS / "shapes.npz", moved)
     again = planned(tmp_path / "exp", 8, **world(moved))
     assert again.manifest.key == loop.manifest.key
+
+
+@pytest.mark.long
+def test_a_submission_that_is_killed_steering_and_listening_ends_with_the_same_content(
+    tmp_path: Path,
+) -> None:
+    changes = dict(world(CONFIGS / "shapes.npz"))
+    changes["stages"] = {ACTIVATIONS: {"models": ["MicroDiffusion"], "locations": ["ca"]}}
+    changes["models"] = table(CONFIGS / "shapes.npz", 2.0, [1, 1])
+    changes["networks"] = [["Steered", "MicroTerse"], ["MicroDiffusion", "MicroTerse"]]
+    undisturbed, disturbed = (planned(tmp_path / name, 8, **changes) for name in "ab")
+    run_command("submit", undisturbed.paths.root, "--executor", "inline")
+    for stage in (RUNS, ACTIVATIONS):
+        kill_submission(disturbed, stage)
+    run_command("submit", disturbed.paths.root, "--executor", "inline")
+    keys = []
+    for one in (undisturbed, disturbed):
+        with panic_hpc.open(one.paths.dataset) as dataset:
+            keys.append(dataset.content_key)
+    assert keys[0] == keys[1]
+
+
+def kill_submission(one: Planned, stage: str) -> None:
+    """Submit, and kill it as soon as a shard of a stage has something written and is not done."""
+    shards = stage_named(stage).shards(one.manifest)
+    process = subprocess.Popen(
+        command_line("submit", one.paths.root, "--executor", "inline"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not any(one.paths.checkpoint(shard).exists() for shard in shards):
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not all(one.paths.shard(shard).exists() for shard in shards)
 
 
 @pytest.mark.long
