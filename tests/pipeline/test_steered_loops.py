@@ -4,18 +4,22 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from experiments import Planned, planned, stage_named
 
 import panic_hpc
+from panic_hpc.analysis.comparing.arms import arms_of
+from panic_hpc.analysis.comparing.comparison import compare
 from panic_hpc.analysis.comparing.response import responses
 from panic_hpc.errors import AnalysisError, Interrupted
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.planning import manifest
 from panic_hpc.stages.merge.experiments import merge
 from panic_hpc.stages.runs.stage import settled_from
+from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.results.metrics import METRICS
 from panic_hpc.types import EMBEDDINGS, RUNS
 
@@ -91,6 +95,30 @@ def test_before_the_window_every_bit_is_the_twins(loop: Planned) -> None:
         assert any(
             not np.array_equal(dataset.image(run, 2), dataset.image(run + n, 2)) for run in range(n)
         )
+
+
+@pytest.mark.parametrize(
+    ("measure", "reader", "reads"),
+    # Of twins: a run's own vectors and its twin's, and the twin beside itself.
+    [("Reader.square", "scores", 1), ("twin.MicroImage", "embeddings", 4 * len(PROMPTS))],
+)
+def test_what_is_stored_is_read_once_and_says_what_a_comparison_at_each_step_says(
+    loop: Planned, monkeypatch: pytest.MonkeyPatch, measure: str, reader: str, reads: int
+) -> None:
+    with panic_hpc.open(loop.paths.dataset) as dataset:
+        plain, steered = arms_of([dataset])
+        alone = [compare([plain, steered], plain, f"{measure}:at={step}") for step in (0, 2, 4)]
+        counted = Mock(side_effect=getattr(dataset, reader))
+        monkeypatch.setattr(Dataset, reader, lambda own, *asked: counted(*asked))
+        [curve] = responses(dataset, measure)
+    assert counted.call_count == reads
+    for point, (base, own) in zip(curve.points, (one.arms for one in alone), strict=True):
+        is_distance = reader == "embeddings"
+        assert point.mean == own.mean
+        assert point.difference == (None if is_distance else own.difference)
+        assert np.array_equal(point.twin, np.nan if is_distance else base.mean, equal_nan=True)
+        assert own.difference
+        assert point.n_pairs == own.difference.n_pairs
 
 
 def test_a_measure_that_there_is_not_is_told(loop: Planned) -> None:

@@ -15,6 +15,7 @@ from panic_hpc.analysis.comparing.arms import Arm, Pair
 from panic_hpc.analysis.comparing.measures import (
     SETS,
     MoreMeasures,
+    TwinDistances,
     measure,
     no_more,
     set_measure,
@@ -92,17 +93,21 @@ def compare(
     level: float = 0.95,
     seed: int = 0,
     more: MoreMeasures = no_more,
+    distances: TwinDistances = twin_distances,
 ) -> Comparison:
     """Return every arm under a measure, compared with the baseline; AnalysisError if unknown.
 
-    `more` gives measures that are not in the dataset, such as votes on it.
+    `more` gives measures that are not in the dataset, such as votes on it, or were read before, as
+    `distances` may have been.
     """
     if wanted := set_measure(name):
         sets = tuple(_set_result(arm, baseline, *wanted) for arm in arms if arm is not baseline)
         return Comparison(name, baseline.name, level, sets=sets)
     # A distance from twins is never below 0, so that flipping its sign says nothing.
     is_distance = twin_measure(name) is not None
-    found = _from_twins(arms, baseline, name) if is_distance else _measured(arms, name, more)
+    found = (
+        _from_twins(arms, baseline, name, distances) if is_distance else _measured(arms, name, more)
+    )
     results = []
     for arm in arms:
         own, base = found[id(arm)].values, found[id(baseline)].values
@@ -155,14 +160,16 @@ def _measured(arms: Sequence[Arm], name: str, more: MoreMeasures) -> dict[int, _
     }
 
 
-def _from_twins(arms: Sequence[Arm], baseline: Arm, name: str) -> dict[int, _MeasuredArm]:
+def _from_twins(
+    arms: Sequence[Arm], baseline: Arm, name: str, distances: TwinDistances
+) -> dict[int, _MeasuredArm]:
     """Return how far runs of arms are from the baseline's, by identity; its own are at 0."""
     found = {}
     for arm in arms:
         shared = [pair for pair in arm.rows if pair in baseline.rows]
         own = [(arm.dataset, arm.rows[pair]) for pair in shared]
         twins = [(baseline.dataset, baseline.rows[pair]) for pair in shared]
-        gaps = twin_distances(own, twins, name).tolist()
+        gaps = distances(own, twins, name).tolist()
         values = {pair: gap for pair, gap in zip(shared, gaps, strict=True) if np.isfinite(gap)}
         found[id(arm)] = _MeasuredArm(dict.fromkeys(values, 0.0) if arm is baseline else values)
     return found

@@ -29,8 +29,8 @@ from panic_hpc.types import DIAGRAMS, EMBEDDINGS
 if TYPE_CHECKING:
     from panic_hpc.store.dataset.dataset import Dataset
 
-    _RunOf = tuple[Dataset, int]
-
+RunOf = tuple["Dataset", int]
+"""A row of runs, and whose."""
 Values = NDArray[np.float64]
 LISTED = 12
 
@@ -43,8 +43,25 @@ class Measured:
     n_failed: NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class OutputSeries:
+    """A measure of single outputs: of each run the steps that have a value, and the values."""
+
+    runs: Sequence[tuple[Values, Values]]
+    n_failed: NDArray[np.int64]
+
+    def over(self, word: str) -> Measured:
+        """Return one number a run, nan of no step; AnalysisError for another `word`."""
+        reduce = _reduction(word)
+        found = [reduce(steps, values) if len(values) else np.nan for steps, values in self.runs]
+        return Measured(np.array(found, float), self.n_failed)
+
+
 MoreMeasures = Callable[["Dataset", str], Measured | None]
 """Gives measures of runs that are kept elsewhere, None for another name."""
+
+TwinDistances = Callable[[Sequence[RunOf], Sequence[RunOf], str], Values]
+"""Gives distances as `twin_distances` does."""
 
 
 def no_more(dataset: "Dataset", name: str) -> None:
@@ -112,8 +129,8 @@ def measure(dataset: "Dataset", name: str) -> Measured:
     """Return a measure of each run; AnalysisError, with those that there are, for another name."""
     base, _, over = name.partition(":")
     kind, _, rest = base.partition(".")
-    if metric := _metric_of(dataset, base):
-        return _of_scores(dataset, metric, base[len(metric) + 1 :], over or "mean")
+    if series := score_series(dataset, base):
+        return series.over(over or "mean")
     if over:
         raise _unknown(dataset, name)
     if base in ("steps", "loop"):
@@ -128,24 +145,28 @@ def measure(dataset: "Dataset", name: str) -> Measured:
     raise _unknown(dataset, name)
 
 
-def twin_distances(runs: "Sequence[_RunOf]", twins: "Sequence[_RunOf]", name: str) -> Values:
+def twin_distances(runs: Sequence[RunOf], twins: Sequence[RunOf], name: str) -> Values:
     """Return how far each run is from its twin, nan where no step has vectors of both.
 
     AnalysisError, with the measures that there are, where `name` is none of a twin.
     """
-    model, over = twin_measure(name) or ("", "")
+    return twin_series(runs, twins, name).over((twin_measure(name) or ("", "mean"))[1]).values
+
+
+def twin_series(runs: Sequence[RunOf], twins: Sequence[RunOf], name: str) -> OutputSeries:
+    """Return how far each run is from its twin at the steps at which both have vectors.
+
+    AnalysisError, with the measures that there are, where `name` is none of a twin.
+    """
+    model, _ = twin_measure(name) or ("", "")
     for dataset in {id(one): one for one, _ in (*runs, *twins)}.values():
         if model not in dataset.models_of(EMBEDDINGS):
             raise _unknown(dataset, name)
-    reduce = _reduction(over)
-    return np.array(
-        [_twin_distance(own, twin, model, reduce) for own, twin in zip(runs, twins, strict=True)]
-    )
+    found = [_twin_gaps(own, twin, model) for own, twin in zip(runs, twins, strict=True)]
+    return OutputSeries(found, np.zeros(len(found), np.int64))
 
 
-def _twin_distance(
-    own: "_RunOf", twin: "_RunOf", model: str, reduce: Callable[[Values, Values], float]
-) -> float:
+def _twin_gaps(own: RunOf, twin: RunOf, model: str) -> tuple[Values, Values]:
     (steps, states), (other_steps, others) = (
         one.embeddings(run, model) for one, run in (own, twin)
     )
@@ -154,7 +175,7 @@ def _twin_distance(
     gaps = 1.0 - cosines.astype(float)
     # The prompt's, at step -1, is the same for both.
     is_known = np.isfinite(gaps) & (shared >= 0)
-    return reduce(shared[is_known].astype(float), gaps[is_known]) if is_known.any() else np.nan
+    return shared[is_known].astype(float), gaps[is_known]
 
 
 def vectors_of(dataset: "Dataset", model: str, runs: NDArray[np.int64]) -> Values:
@@ -172,25 +193,24 @@ def _metric_of(dataset: "Dataset", base: str) -> str:
     return max(named, key=len, default="")
 
 
-def _of_scores(dataset: "Dataset", metric: str, component: str, over: str) -> Measured:
+def score_series(dataset: "Dataset", base: str) -> OutputSeries | None:
+    """Return what a metric found, None where `base` names none; AnalysisError for its component."""
+    if not (metric := _metric_of(dataset, base)):
+        return None
     names = dataset.metrics[metric]
-    component = component or (names[0] if len(names) == 1 else "")
+    component = base[len(metric) + 1 :] or (names[0] if len(names) == 1 else "")
     if component not in names:
         told = f"has no component {component!r}" if component else "has several components"
         listed = ", ".join(f"{metric}.{name}" for name in names)
         raise AnalysisError(f"{metric} {told}", hint=f"Measures are {listed}")
-    reduce = _reduction(over)
     frame = dataset.scores(metric)
     runs, steps = frame["run"].to_numpy(), frame["step"].to_numpy().astype(float)
     values, failed = frame[component].to_numpy(), frame["failed"].to_numpy()
-    edges = np.searchsorted(runs, np.arange(dataset.n_runs + 1))
-    found = np.full(dataset.n_runs, np.nan)
-    for run in np.flatnonzero(np.diff(edges)).tolist():
-        own = slice(edges[run], edges[run + 1])
-        is_known = ~np.isnan(values[own])
-        if is_known.any():
-            found[run] = reduce(steps[own][is_known], values[own][is_known])
-    return Measured(found, np.bincount(runs[failed], minlength=dataset.n_runs))
+    is_known = ~np.isnan(values)
+    edges = np.searchsorted(runs[is_known], np.arange(1, dataset.n_runs))
+    known = (np.split(column[is_known], edges) for column in (steps, values))
+    found = list(zip(*known, strict=True)) if dataset.n_runs else []
+    return OutputSeries(found, np.bincount(runs[failed], minlength=dataset.n_runs))
 
 
 def _reduction(over: str) -> Callable[[Values, Values], float]:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from panic_hpc.analysis.comparing.arms import Arm, arms_of
 from panic_hpc.analysis.comparing.comparison import compare
-from panic_hpc.analysis.comparing.measures import twin_measure
+from panic_hpc.analysis.comparing.measures import (
+    Measured,
+    OutputSeries,
+    RunOf,
+    Values,
+    score_series,
+    twin_measure,
+    twin_series,
+)
 from panic_hpc.analysis.estimators.paired import PairedDifference
 from panic_hpc.errors import AnalysisError
 from panic_hpc.keys import content_key
@@ -69,7 +77,31 @@ def responses(dataset: "Dataset", measure: str) -> list[Response]:
             f"{dataset.path} has no steered network with an unsteered twin",
             hint="strength = [0.0, 1.0] in a steering table makes both",
         )
-    return [_response(dataset, arms[a], arms[b], measure, settings) for a, b in pairs]
+    stored = _ReadOnce()
+    return [_response(dataset, arms[a], arms[b], measure, settings, stored) for a, b in pairs]
+
+
+class _ReadOnce:
+    """Measures of one dataset's outputs, read at the first of the steps that they are asked at."""
+
+    def __init__(self) -> None:
+        self._scores: dict[str, OutputSeries | None] = {}
+        self._gaps: dict[tuple[int, ...], OutputSeries] = {}
+
+    def scores(self, dataset: "Dataset", name: str) -> Measured | None:
+        """Return a measure of metrics, None for another one."""
+        base, _, over = name.partition(":")
+        if base not in self._scores:
+            self._scores[base] = score_series(dataset, base)
+        series = self._scores[base]
+        return series.over(over) if series else None
+
+    def distances(self, runs: Sequence[RunOf], twins: Sequence[RunOf], name: str) -> Values:
+        """Return how far runs are from their twins."""
+        key = tuple(row for _, row in (*runs, *twins))
+        if key not in self._gaps:
+            self._gaps[key] = twin_series(runs, twins, name)
+        return self._gaps[key].over(name.partition(":")[2]).values
 
 
 def _identities(dataset: "Dataset") -> Mapping[str, Mapping[str, Any]]:
@@ -116,14 +148,17 @@ def _response(
     twin: Arm,
     measure: str,
     identities: Mapping[str, Mapping[str, Any]],
+    stored: _ReadOnce,
 ) -> Response:
     length = len(arm.name.split(ARROW))
     windows = _windows(arm.name, identities)
     is_distance = twin_measure(measure) is not None
     points = []
     for step in range(_most_steps(dataset, arm)):
-        found = compare([twin, arm], twin, f"{measure}:at={step}").arms
-        base, own = found
+        name = f"{measure}:at={step}"
+        base, own = compare(
+            [twin, arm], twin, name, more=stored.scores, distances=stored.distances
+        ).arms
         if own.n_without == own.n_runs:
             continue
         visit = step // length
