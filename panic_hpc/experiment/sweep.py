@@ -225,7 +225,8 @@ def _with_value(table: Table, place: Place, value: Any) -> dict[str, Any]:
 
 def _cell_name(name: str, places: Sequence[Place], values: Sequence[Any]) -> str:
     """Return `Model.setting-value…`, cut and hashed where it is too long or was changed."""
-    words = [f"{place[-1]}-{_word(value)}" for place, value in zip(places, values, strict=True)]
+    settings = [_setting(place, places) for place in places]
+    words = [f"{key}-{_word(value)}" for key, value in zip(settings, values, strict=True)]
     whole = ".".join([name, *words])
     told = _NOT_IN_NAMES.sub("_", whole)
     if len(told) <= MAX_NAME and told == whole:
@@ -234,6 +235,12 @@ def _cell_name(name: str, places: Sequence[Place], values: Sequence[Any]) -> str
     known = [file.digest if (file := file_at(value)) else value for value in values]
     key = content_key([[list(place) for place in places], known])[:8]
     return f"{told[: MAX_NAME - 9]}-{key}"
+
+
+def _setting(place: Place, places: Sequence[Place]) -> str:
+    """Return what a setting is called in names, with its table's name where another has its own."""
+    is_shared = sum(other[-1] == place[-1] for other in places) > 1
+    return "-".join(map(str, place[-2:] if is_shared else place[-1:]))
 
 
 def _word(value: Any) -> str:

@@ -5,7 +5,8 @@ Takes plain arrays, pictures and strings, never the dataset.
 
 import io
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,8 @@ HEADER = 26
 HEADER_LINES = 6
 INK, FADED, PALE, PAPER = (26, 26, 26), (130, 130, 130), (190, 190, 190), (255, 255, 255)
 PALENESS = 0.7
+# Not within numbers.
+_DOTTED = re.compile(r"(?<=\.)(?=[A-Za-z])")
 
 
 @dataclass(frozen=True)
@@ -95,16 +98,27 @@ def every_nth(steps: Sequence[int], most: int) -> list[int]:
 
 
 def wrapped(text: str, width: int, most_lines: int) -> list[str]:
-    """Break a text into lines of at most `width` pixels; what does not fit ends in an ellipsis."""
+    """Break a text into lines of at most `width` pixels; what does not fit ends in an ellipsis.
+
+    Lines end at blanks, and in words that are too long behind dots, as names of cells have them.
+    """
     lines: list[str] = []
-    for word in text.split():
-        if lines and _text_width(f"{lines[-1]} {word}") <= width:
-            lines[-1] += f" {word}"
+    for gap, word in _pieces(text, width):
+        if lines and _text_width(f"{lines[-1]}{gap}{word}") <= width:
+            lines[-1] += f"{gap}{word}"
         else:
             lines.append(_cut(word, width))
     if len(lines) <= most_lines:
         return lines
     return [*lines[: most_lines - 1], _cut(lines[most_lines - 1] + "…" * 2, width)]
+
+
+def _pieces(text: str, width: int) -> Iterator[tuple[str, str]]:
+    """Yield what a line may end before, and what stands between it and what is before it."""
+    for word in text.split():
+        is_long = _text_width(word) > width
+        for place, piece in enumerate(_DOTTED.split(word) if is_long else [word]):
+            yield "" if place else " ", piece
 
 
 def _cut(word: str, width: int) -> str:

@@ -56,9 +56,24 @@ def test_the_shipped_loop_is_steered_for_a_while_in_both_networks() -> None:
     assert windows == [[3, 5], [3, 5]]
 
 
-def test_prompts_that_are_fitted_are_not_those_that_are_steered() -> None:
+def test_the_shipped_ways_to_steer_are_cells_that_are_told_apart_and_one_baseline() -> None:
+    plan = plan_of("steer-how")
+    steered = {n.models[0].name: n.models[0].settings.get("steering") for n in plan.networks}
+    assert [name for name, table in steered.items() if not table] == [
+        "Gates.strength-0.0.gate-none"
+    ]
+    # What only one of the two strengths steers, and what both do.
+    assert "Kinds.steering-strength-0.0.text-strength-2.0" in steered
+    assert "Kinds.steering-strength-2.0.text-strength-2.0" in steered
+    assert len(steered) == 9
+    for key, values in {"gate": 3, "half": 3, "setup": 2}.items():
+        assert len({str(table[key]) for table in steered.values() if table}) == values, key
+
+
+@pytest.mark.parametrize("name", ["steer", "steer-how", "steer-loop"])
+def test_prompts_that_are_fitted_are_not_those_that_are_steered(name: str) -> None:
     fitted = {prompt.text for prompt in plan_of("shapes").prompts}
-    assert not fitted & {prompt.text for prompt in plan_of("steer").prompts}
+    assert not fitted & {prompt.text for prompt in plan_of(name).prompts}
 
 
 def test_a_fit_of_what_is_no_experiment_says_so(tmp_path: Path) -> None:

@@ -88,6 +88,8 @@ def test_a_caption_is_wrapped_and_never_silently_cut() -> None:
     assert wrapped("two red circles", 10_000, 3) == ["two red circles"]
     assert wrapped("x" * 500, THUMBNAIL, 3)[0].endswith("…")
     assert wrapped("", THUMBNAIL, 3) == []
+    cell = wrapped("strength-1.0.layers-0_1_2.gate-mahalanobis", THUMBNAIL, 3)
+    assert cell == ["strength-1.0.", "layers-0_1_2.", "gate-mahalanobis"]
 
 
 def test_large_and_oblong_pictures_fit_their_place(tmp_path: Path) -> None:
