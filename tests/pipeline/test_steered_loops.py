@@ -1,5 +1,6 @@
 """Loops that are steered for a while: the window, its unsteered twin, interruptions."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,11 +10,13 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from experiments import Planned, planned, stage_named
+from little_experiment import run_command
 
 import panic_hpc
 from panic_hpc.analysis.comparing.arms import arms_of
 from panic_hpc.analysis.comparing.comparison import compare
 from panic_hpc.analysis.comparing.response import responses
+from panic_hpc.analysis.estimators.vector_sets import fid, kid
 from panic_hpc.errors import AnalysisError, Interrupted
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.planning import manifest
@@ -119,6 +122,37 @@ def test_what_is_stored_is_read_once_and_says_what_a_comparison_at_each_step_say
         assert np.array_equal(point.twin, np.nan if is_distance else base.mean, equal_nan=True)
         assert own.difference
         assert point.n_pairs == own.difference.n_pairs
+
+
+def test_a_sweep_of_steering_is_compared_with_its_unsteered_cell_as_sets_of_vectors(
+    loop: Planned,
+) -> None:
+    with panic_hpc.open(loop.paths.dataset) as dataset:
+        plain, steered = arms_of([dataset])
+        rows = {arm.name: arm.runs for arm in (plain, steered)}
+        vectors = {
+            name: np.concatenate([dataset.trajectory(run, "MicroImage") for run in own])
+            for name, own in rows.items()
+        }
+    asked = ("compare", loop.paths.root, "-m", "kid.MicroImage", "-m", "fid.MicroImage")
+    said = run_command(*asked)
+    # Three pictures of each of eight runs, in either cell.
+    assert said.count(", 24 vectors against 24") == 2
+    assert "Sets of the same prompts depend on each other" in " ".join(said.split())
+    told = json.loads(run_command(*asked, "--json"))["comparisons"]
+    for comparison, of_sets in zip(told, (kid, fid), strict=True):
+        assert "strength-0.0" in comparison["baseline"]
+        [result] = comparison["sets"]
+        assert (result["name"], result["n"], result["n_baseline"]) == (steered.name, 24, 24)
+        expected = of_sets(vectors[steered.name], vectors[plain.name])
+        assert result["value"] == pytest.approx(expected)
+        assert result["shares_prompts"]
+    # Pictures of the window alone are further from the unsteered ones than those before it.
+    before, during = (
+        fid(*(vectors[arm.name][step::3] for arm in (steered, plain))) for step in (0, 1)
+    )
+    assert before == pytest.approx(0.0, abs=1e-6)
+    assert during > 0.05
 
 
 def test_a_measure_that_there_is_not_is_told(loop: Planned) -> None:
