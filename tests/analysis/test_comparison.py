@@ -166,7 +166,18 @@ def test_sets_say_how_many_they_are_and_that_they_share_prompts(dataset: Dataset
     assert (found.n, found.n_baseline) == (63, 63)
     assert found.is_biased
     assert found.shares_prompts
-    assert not compared([dataset], "kid.DummyVision").sets[0].is_biased
+    (distance,) = compared([dataset], "kid.DummyVision").sets
+    assert (distance.is_biased, distance.is_between_prompts) == (False, True)
+    assert not found.is_between_prompts
+
+
+def test_sets_of_one_prompt_have_a_distance_and_say_that_it_is_too_small(tmp_path: Path) -> None:
+    with made(tmp_path / "single", prompts=PROMPTS[:1]) as single:
+        (distance,) = compared([single], "kid.DummyVision").sets
+        assert (distance.shares_prompts, distance.is_between_prompts) == (True, False)
+        assert np.isfinite(distance.value)
+        said = run_command("compare", single.path, "--measure", "kid.DummyVision")
+    assert "which makes distances too small" in " ".join(said.split())
 
 
 @pytest.mark.parametrize(

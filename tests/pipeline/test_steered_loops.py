@@ -140,13 +140,15 @@ def test_a_sweep_of_steering_is_compared_with_its_unsteered_cell_as_sets_of_vect
     assert said.count(", 24 vectors against 24") == 2
     assert "Sets of the same prompts depend on each other" in " ".join(said.split())
     told = json.loads(run_command(*asked, "--json"))["comparisons"]
-    for comparison, of_sets in zip(told, (kid, fid), strict=True):
+    prompts = np.repeat(np.arange(len(PROMPTS)), 3)
+    kinds = {True: lambda x, y: kid(x, y, (prompts, prompts)), False: fid}
+    for comparison, is_kid in zip(told, kinds, strict=True):
         assert "strength-0.0" in comparison["baseline"]
         [result] = comparison["sets"]
         assert (result["name"], result["n"], result["n_baseline"]) == (steered.name, 24, 24)
-        expected = of_sets(vectors[steered.name], vectors[plain.name])
+        expected = kinds[is_kid](vectors[steered.name], vectors[plain.name])
         assert result["value"] == pytest.approx(expected)
-        assert result["shares_prompts"]
+        assert (result["shares_prompts"], result["is_between_prompts"]) == (True, is_kid)
     # Pictures of the window alone are further from the unsteered ones than those before it.
     before, during = (
         fid(*(vectors[arm.name][step::3] for arm in (steered, plain))) for step in (0, 1)

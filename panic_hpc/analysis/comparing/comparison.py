@@ -63,7 +63,8 @@ class ArmResult:
 class SetResult:
     """How far an arm's set of outputs is from the baseline's; `n` vectors against `n_baseline`.
 
-    `is_biased`: fewer than FID needs. `shares_prompts`: the sets depend on each other.
+    `is_biased`: fewer than FID needs. `shares_prompts`: the sets depend on each other;
+    `is_between_prompts`: which is allowed for, since only pairs of different prompts are counted.
     """
 
     name: str
@@ -72,6 +73,7 @@ class SetResult:
     n_baseline: int
     is_biased: bool
     shares_prompts: bool
+    is_between_prompts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +191,24 @@ def _mean(values: Mapping[Pair, float]) -> float:
 
 
 def _set_result(arm: Arm, baseline: Arm, kind: str, model: str) -> SetResult:
-    own = vectors_of(arm.dataset, model, arm.runs)
-    base = vectors_of(baseline.dataset, model, baseline.runs)
-    prompts, others = ({pair.prompt for pair in one.rows} for one in (arm, baseline))
+    own, prompts = _vectors_and_prompts(arm, model)
+    base, others = _vectors_and_prompts(baseline, model)
+    shares = bool({*prompts} & {*others})
+    # Of one prompt alone there is no pair of two, and nothing that could be left out.
+    is_between = kind == "kid" and shares and min(len({*prompts}), len({*others})) > 1
+    labels = [(prompts, others)] if is_between else []
     return SetResult(
         name=arm.name,
-        value=SETS[kind](own, base),
+        value=SETS[kind](own, base, *labels),
         n=len(own),
         n_baseline=len(base),
         is_biased=kind == "fid" and not is_enough_for_fid(min(len(own), len(base)), own.shape[1]),
-        shares_prompts=bool(prompts & others),
+        shares_prompts=shares,
+        is_between_prompts=is_between,
     )
+
+
+def _vectors_and_prompts(arm: Arm, model: str) -> tuple[NDArray[np.float64], list[str]]:
+    vectors, runs = vectors_of(arm.dataset, model, arm.runs)
+    prompt_of = {row: pair.prompt for pair, row in arm.rows.items()}
+    return vectors, [prompt_of[row] for row in runs.tolist()]

@@ -82,7 +82,7 @@ _OVER_STEPS: dict[str, Callable[[Values, Values], float]] = {
     "slope": _slope,
 }
 
-SETS = {"kid": kid, "fid": fid}
+SETS: dict[str, Callable[..., float]] = {"kid": kid, "fid": fid}
 """Distances of two sets of vectors, by the first part of a measure's name."""
 
 
@@ -178,13 +178,16 @@ def _twin_gaps(own: RunOf, twin: RunOf, model: str) -> tuple[Values, Values]:
     return shared[is_known].astype(float), gaps[is_known]
 
 
-def vectors_of(dataset: "Dataset", model: str, runs: NDArray[np.int64]) -> Values:
-    """Return the finite vectors (n, d) of the outputs of runs, without prompts, in run order."""
+def vectors_of(
+    dataset: "Dataset", model: str, runs: NDArray[np.int64]
+) -> tuple[Values, NDArray[np.int64]]:
+    """Return the finite vectors (n, d) of the outputs of runs, without prompts, and their runs."""
     if model not in dataset.models_of(EMBEDDINGS):
         raise _unknown(dataset, f"kid.{model}")
     found = [dataset.trajectory(run, model) for run in runs.tolist()]
     rows = np.concatenate(found).astype(np.float64) if found else np.empty((0, 1))
-    return np.asarray(rows[np.isfinite(rows).all(axis=1)])
+    is_finite = np.isfinite(rows).all(axis=1)
+    return rows[is_finite], np.repeat(runs, [len(one) for one in found])[is_finite]
 
 
 def _metric_of(dataset: "Dataset", base: str) -> str:

@@ -7,6 +7,8 @@ one distribution, and so at times negative. FID is the Fréchet distance of two 
 with n, so that KID is the one to read.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -15,15 +17,22 @@ from panic_hpc.errors import AnalysisError
 PIECE_ROWS = 2048
 
 Vectors = NDArray[np.float64]
+Labelled = NDArray[Any]
+Labels = tuple[ArrayLike, ArrayLike]
 
 
-def kid(one: ArrayLike, two: ArrayLike) -> float:
-    """Return the kernel inception distance of vectors (n, d) and (m, d), at least two of each."""
+def kid(one: ArrayLike, two: ArrayLike, labels: Labels | None = None) -> float:
+    """Return the kernel inception distance of vectors (n, d) and (m, d), at least two of each.
+
+    `labels`, n and m of them, say which vectors depend on each other: those of one label, within a
+    set or across. Only pairs of different labels are counted then, as in the U-statistic of pairs
+    (Gretton et al., "A kernel two-sample test", JMLR 2012, lemma 6), so that sets of pictures of
+    the same prompts are at 0 on average too where they do not differ. Each set must have two.
+    """
     x, y = _checked(one), _checked(two)
-    n, m = len(x), len(y)
-    within_x = (_kernel_sum(x, x) - float(np.sum(_diagonal(x)))) / (n * (n - 1))
-    within_y = (_kernel_sum(y, y) - float(np.sum(_diagonal(y)))) / (m * (m - 1))
-    return within_x + within_y - 2 * _kernel_sum(x, y) / (n * m)
+    of_x, of_y = map(np.asarray, labels or (np.arange(len(x)), -1 - np.arange(len(y))))
+    within_x, within_y = _kernel_mean(x, x, of_x, of_x), _kernel_mean(y, y, of_y, of_y)
+    return within_x + within_y - 2 * _kernel_mean(x, y, of_x, of_y)
 
 
 def fid(one: ArrayLike, two: ArrayLike) -> float:
@@ -51,8 +60,16 @@ def _checked(vectors: ArrayLike) -> Vectors:
     return values
 
 
-def _diagonal(x: Vectors) -> Vectors:
-    return np.asarray((np.einsum("nd,nd->n", x, x) / x.shape[1] + 1) ** 3)
+def _kernel_mean(x: Vectors, y: Vectors, of_x: Labelled, of_y: Labelled) -> float:
+    """Return the mean of the kernel over pairs whose labels differ."""
+    total, n_pairs = _kernel_sum(x, y), len(x) * len(y)
+    for label in np.intersect1d(of_x, of_y).tolist():
+        own, other = x[of_x == label], y[of_y == label]
+        total -= _kernel_sum(own, other)
+        n_pairs -= len(own) * len(other)
+    if not n_pairs:
+        raise AnalysisError("vectors of two prompts or more were expected, not of one")
+    return total / n_pairs
 
 
 def _kernel_sum(x: Vectors, y: Vectors) -> float:

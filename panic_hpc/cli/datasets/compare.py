@@ -168,5 +168,7 @@ def _print_sets(found: "Comparison", names: Sequence[str]) -> None:
         say(f"  {name}: {value}, {one.n} vectors against {one.n_baseline}")
     if any(one.is_biased for one in found.sets):
         warn("  In brackets: too few vectors for FID, which they make too large; see kid")
-    if any(one.shares_prompts for one in found.sets):
+    if any(one.is_between_prompts for one in found.sets):
+        say("  Over pairs of vectors of different prompts")
+    if any(one.shares_prompts and not one.is_between_prompts for one in found.sets):
         warn("  Sets of the same prompts depend on each other, which makes distances too small")

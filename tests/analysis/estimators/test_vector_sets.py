@@ -17,6 +17,35 @@ def test_two_draws_of_one_distribution_are_apart_by_nothing_on_average() -> None
     assert kid(rng.normal(size=(60, 8)), rng.normal(0.5, 1, (60, 8))) > 10 * np.std(found)
 
 
+def test_sets_of_the_same_prompts_are_apart_by_what_is_between_their_distributions() -> None:
+    """Two vectors a prompt in each set, alike by their prompt; the second set moved, or not."""
+    rng = np.random.default_rng(6)
+    of = np.repeat(np.arange(20), 2)
+
+    def drawn(by: float) -> tuple[float, float, float]:
+        shared, others = rng.normal(size=(2, 20, 8))
+        x, y = (shared[of] + 0.3 * rng.normal(size=(40, 8)) for _ in range(2))
+        apart = others[of] + 0.3 * rng.normal(size=(40, 8)) + by
+        independent = kid(x, apart, (of, 100 + of))
+        return kid(x, y + by), kid(x, y + by, (of, of)), independent
+
+    for by in (0.0, 0.4):
+        plain, between, independent = np.transpose([drawn(by) for _ in range(300)])
+        error = np.hypot(between.std(), independent.std()) / np.sqrt(300)
+        assert abs(between.mean() - independent.mean()) < 3 * error
+        # Independent sets vary by their prompts, which pairs share.
+        assert between.std() < independent.std()
+        if not by:
+            assert abs(between.mean()) < 3 * between.std() / np.sqrt(300)
+            assert plain.mean() < -10 * plain.std() / np.sqrt(300)
+
+
+def test_labels_of_one_prompt_leave_no_pair() -> None:
+    x = np.random.default_rng(7).normal(size=(4, 3))
+    with pytest.raises(AnalysisError, match="of two prompts or more"):
+        kid(x, x, ([1] * 4, [1] * 4))
+
+
 def test_kid_is_its_formula() -> None:
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(7, 3)), rng.normal(size=(5, 3))
