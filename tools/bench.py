@@ -62,7 +62,9 @@ PARTS = {
 
 def run(part: Part, limit_s: int, file: Path) -> str:
     """Run a part, its words to the terminal and its ratios to `file`; return how it ended."""
-    environ = {**os.environ, FILE: str(file), "PYTHONUNBUFFERED": "1"}
+    # A part that is cut off leaves what it made: in our folder, which goes.
+    ours = {FILE: str(file), "TMPDIR": str(file.parent), "PYTHONUNBUFFERED": "1"}
+    environ = {**os.environ, **ours}
     command = [sys.executable, str(TOOLS / part.arguments[0]), *part.arguments[1:]]
     began = time.monotonic()
     process = subprocess.Popen(command, env=environ, start_new_session=True)

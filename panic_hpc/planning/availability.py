@@ -1,5 +1,6 @@
 """Whether an experiment's models can be loaded at all, asked before anything starts."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,20 +71,22 @@ def _folder_of(spec: "ModelSpec", cache: Path) -> Path:
     return hub_cache.snapshot_folder(spec.repository, spec.revision, cache)
 
 
-def refuse_unready(plan: "Plan", cache: Path, cluster: str) -> None:
+def refuse_unready(plan: "Plan", directory: Path, cache: Path, cluster: str) -> None:
     """Raise ModelError where workers would not find a model, or it failed its checks everywhere.
 
     Each such model is named. Workers are offline, so what is not in `cache` is not there for them.
+    `directory` is where the plan lies.
     """
+    experiment = shlex.quote(str(directory))
     names = [spec.name for spec in hub_cache.missing(plan.specs, cache)]
     where = "" if cluster == "local" else f" --cluster {cluster}"
     if names:
         raise ModelError(
             f"{', '.join(names)}: not in {cache}, and workers do not reach a hub",
-            hint=f"Fetch them here first: panic-hpc models fetch EXP{where}",
+            hint=f"Fetch them here first: panic-hpc models fetch {experiment}{where}",
         )
     if lines := records.failures(plan.specs, cache):
         raise ModelError(
             "Models of this experiment failed their checks: " + "; ".join(lines),
-            hint=f"Check them again after a change: panic-hpc models check EXP{where}",
+            hint=f"Check them again after a change: panic-hpc models check {experiment}{where}",
         )

@@ -5,7 +5,7 @@ import sys
 import weakref
 from pathlib import Path
 
-import bench_memory
+import measure_memory
 import numpy as np
 import pytest
 from experiments import planned
@@ -64,7 +64,7 @@ MOST_BYTES = 4000
 def test_the_memory_of_no_stage_grows_by_pictures() -> None:
     steps, times, runs = 64, 8, 4
     said = subprocess.run(
-        [sys.executable, bench_memory.__file__, "--steps", str(steps), "--times", "1", str(times),
+        [sys.executable, measure_memory.__file__, "--steps", str(steps), "--times", "1", str(times),
          "--runs", str(runs)],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
@@ -74,6 +74,6 @@ def test_the_memory_of_no_stage_grows_by_pictures() -> None:
         for stage, _, words in (line.partition(": ") for line in said.splitlines())
         if words.endswith("kB an invocation")
     }
-    assert grown.keys() == set(bench_memory.STAGES)
+    assert grown.keys() == set(measure_memory.STAGES)
     for stage, kilobytes in grown.items():
         assert kilobytes * 1000 < MOST_BYTES, (stage, said)

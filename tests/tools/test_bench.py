@@ -20,13 +20,14 @@ def test_a_part_cut_off_and_one_that_fails_leave_their_ratios_and_the_others(
 ) -> None:
     left = tmp_path / "left"
     programs = {
-        "slow": f"record('a ÷ b', 2.5, '≥ 3'); child = subprocess.Popen(['sleep', '60']);"
-        f" open({str(left)!r}, 'w').write(str(child.pid)); time.sleep(60)",
+        "slow": f"record('a ÷ b', 2.5, '≥ 3'); made = tempfile.mkdtemp();"
+        " child = subprocess.Popen(['sleep', '60']);"
+        f" open({str(left)!r}, 'w').write(f'{{child.pid}} {{made}}'); time.sleep(60)",
         "broken": "record('c ÷ d', 0.25); raise SystemExit(3)",
         "good": "record('e ÷ f', 1)",
     }
     for name, text in programs.items():
-        start = f"import sys, time, subprocess; sys.path.insert(0, {str(bench.TOOLS)!r})"
+        start = f"import sys, tempfile, time, subprocess; sys.path.insert(0, {str(bench.TOOLS)!r})"
         program = f"{start}; from ratios import record; {text}\n"
         (tmp_path / f"{name}.py").write_text(program)
     monkeypatch.setattr(
@@ -46,7 +47,9 @@ def test_a_part_cut_off_and_one_that_fails_leave_their_ratios_and_the_others(
     rows = ("slow | a ÷ b | 2.50 | ≥ 3 |", "broken | c ÷ d | 0.25 |", "good | e ÷ f | 1.00 |")
     for row in rows:
         assert row in told
-    state = subprocess.run(["ps", "-o", "stat=", left.read_text()], capture_output=True, text=True)
+    child, made = left.read_text().split()
+    assert not Path(made).exists(), "what a part made is left"
+    state = subprocess.run(["ps", "-o", "stat=", child], capture_output=True, text=True)
     assert state.stdout.strip()[:1] in ("", "Z"), "what a part started runs on"
 
 

@@ -110,7 +110,7 @@ def _refuse_what_cannot_work(workspace: Workspace, request: SubmitRequest) -> No
     refuse_what_is_for_jobs(request)
     variables = worker_environment(request.cluster, workspace.manifest.experiment.threads)
     cache = cache_directory({**os.environ, **variables})
-    refuse_unready(workspace.manifest, cache, request.cluster.name)
+    refuse_unready(workspace.manifest, workspace.paths.root, cache, request.cluster.name)
 
 
 def refuse_what_is_for_jobs(request: SubmitRequest) -> None:

@@ -107,7 +107,9 @@ class SlurmBackend:
 def _image(workspace: Workspace, request: SubmitRequest) -> SubmittedImage | None:
     """Return the container image of the jobs; their models are looked for in the cache first."""
     # Before the image, whose digest takes reading the whole of it.
-    refuse_unready(workspace.manifest, model_cache(request.cluster), request.cluster.name)
+    refuse_unready(
+        workspace.manifest, workspace.paths.root, model_cache(request.cluster), request.cluster.name
+    )
     binds = (str(workspace.paths.root),)
     return submitted_image(request.cluster, request.image or None, binds=binds)
 

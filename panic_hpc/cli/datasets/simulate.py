@@ -76,8 +76,8 @@ def simulate(
     if networks > 1:
         lengths = [truth["gap"] / one["gap"] if one["gap"] else 1.0 for one in by_network]
         say(
-            f"Distances of a network are these by {min(lengths):.3f} to {max(lengths):.3f}, the "
-            "length of its states before they are scaled; --json has them network by network."
+            f"Divide distances by {min(lengths):.3f} to {max(lengths):.3f} for those of a network, "
+            "whose states are scaled by that; --json has them network by network"
         )
 
 

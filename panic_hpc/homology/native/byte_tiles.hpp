@@ -2,8 +2,8 @@
 //
 // 1. A row is split into 31-bit multiples of a power of two, its unit, and what is left over; the
 //    multiples into four signed digits of a byte each, the highest first.
-// 2. Sums of products of digits are exact in integers. Those of the two lowest digits are left out, so
-//    that 13 of 16 are taken; together with what was left over they bound the error of a squared distance.
+// 2. Sums of products of digits are exact in integers. The three smallest of the 16 are left out; a bound
+//    of them and what was left over bound the error of a squared distance.
 // 3. A length whose whole interval rounds to one float32 is that of distances.cpp, whose own rounding the
 //    interval includes; any other is in doubt, and computed as it is there.
 #pragma once

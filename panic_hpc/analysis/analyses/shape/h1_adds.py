@@ -86,7 +86,7 @@ def _network_columns(chosen: TrajectorySet) -> NDArray[np.float64]:
 def _statement(outcome: str, skill: AddedSkill, level: float) -> Statement:
     if outcome == "network":
         said = (
-            f"H1 {'adds' if skill.gain > 0 else 'costs'} {skill.gain:+.3f} of R² "
+            f"H1 adds {skill.gain:+.3f} of R² "
             f"{between(skill.low, skill.high, level).strip()} to what distances say of a run's "
             f"network ({skill.base:.3f}), whole prompts held out"
         )

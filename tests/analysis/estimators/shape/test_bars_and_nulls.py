@@ -86,7 +86,7 @@ def test_a_prompts_own_value_is_not_taken_for_skill() -> None:
 
 
 def test_one_prompt_or_one_outcome_is_refused_with_the_reason() -> None:
-    with pytest.raises(AnalysisError, match="1 prompts"):
+    with pytest.raises(AnalysisError, match="1 prompt: "):
         added_skill([1.0, 2.0], [[1.0], [2.0]], [[1.0], [2.0]], [0, 0])
     with pytest.raises(AnalysisError, match="same for all"):
         added_skill(np.ones(8), np.ones((8, 1)), np.ones((8, 1)), np.arange(8))

@@ -1,6 +1,6 @@
 """The most memory that each stage holds for one shard, as the steps of its runs grow.
 
-python tools/bench_memory.py [--steps 64] [--times 1 4 16] [--runs 4] [--side 256] [--stages …]
+python tools/measure_memory.py [--steps 64] [--times 1 4 16] [--runs 4] [--side 256] [--stages …]
 
 Each stage works in a process of its own, on a shard of which everything but its steps stays the
 same; what is printed is that process's largest resident memory in MB, and by how many kilobytes it
