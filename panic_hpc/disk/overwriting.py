@@ -42,7 +42,7 @@ def refusal(target: Path, occupant: Occupant, force: bool) -> PanicError | None:
         name = "" if str(occupant.source) == str(target) else f" ({occupant.source})"
         return PanicError(
             f"{target} is an input of this command{name}, which it never replaces",
-            hint="Name another place with -o",
+            hint="Name another place",
         )
     if occupant.experiment is not None:
         return PanicError(
@@ -52,11 +52,11 @@ def refusal(target: Path, occupant: Occupant, force: bool) -> PanicError | None:
     if occupant.kind == "directory":
         return PanicError(f"{target} is a directory", hint="Name a file in it with -o")
     if occupant.kind == "other":
-        return PanicError(f"{target} is no regular file", hint="Name another place with -o")
+        return PanicError(f"{target} is no regular file", hint="Name another place")
     if occupant.kind == "file" and not (occupant.is_own or force):
         return PanicError(
             f"{target} is there already and would be replaced: {occupant.what}",
-            hint="Type the command again with --force to replace it, or name another place with -o",
+            hint="Type the command again with --force to replace it, or name another place",
         )
     return None
 
