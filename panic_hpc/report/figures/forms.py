@@ -9,6 +9,7 @@ import numpy as np
 
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.results import Quantity
+from panic_hpc.plain_text import one_line
 from panic_hpc.report.figures.style import (
     COLOURS,
     DASHES,
@@ -24,6 +25,8 @@ HORIZONTAL = ("intervals", "distributions", "bars")
 """Forms whose names stand on the left, where there is room for them, and whose y goes across."""
 MOST_SERIES = 8
 MOST_NAMES = 40
+MOST_CHARACTERS, MOST_CHARACTERS_OF_MANY = 24, 14
+"""Of names beside a heatmap, alone or one of several: more leave no room for its shades."""
 Places = Mapping[Any, int]
 """The place of each series, which decides its colour, mark and dash: the same in all panels."""
 Handles = Sequence[tuple[Any, Any]]
@@ -147,10 +150,11 @@ def draw_heatmap(axes: Any, rows: Rows, spec: FigureSpec, places: Places) -> Han
     # Numbers go on by themselves, words do not: of many numbers every n-th is written.
     are_numbers = all(isinstance(one, int | float) for one in across)
     every = -(-len(across) * panels // 30) if are_numbers else 1
-    texts = axes.set_xticks(range(0, len(across), every),
-                            [label(one)[:24] for one in across[::every]], rotation=45,
-                            ha="right")  # fmt: skip
-    texts += axes.set_yticks(range(len(down)), [label(one) for one in down])
+    most = MOST_CHARACTERS_OF_MANY if panels > 1 else MOST_CHARACTERS
+    columns, lines = ([label(one_line(str(one), most)) for one in names]
+                      for names in (across[::every], down))  # fmt: skip
+    texts = axes.set_xticks(range(0, len(across), every), columns, rotation=45, ha="right")
+    texts += axes.set_yticks(range(len(down)), lines)
     unparsed(*(tick.label1 for tick in texts))
     return []
 

@@ -104,7 +104,7 @@ def steps(trajectories: TrajectorySet) -> Figure:
     columns = (
         Quantity("network", "network", ""),
         Quantity("state", "states since the first", "states"),
-        Quantity("step", "distance from the state before, median"),
+        Quantity("step", "cosine distance from the state before, median"),
         Quantity("low", "its lower quartile over runs", "cosine distance"),
         Quantity("high", "its upper quartile over runs", "cosine distance"),
         Quantity("runs", "runs that are as long", "runs"),
