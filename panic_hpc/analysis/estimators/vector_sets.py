@@ -63,13 +63,22 @@ def _checked(vectors: ArrayLike) -> Vectors:
 def _kernel_mean(x: Vectors, y: Vectors, of_x: Labelled, of_y: Labelled) -> float:
     """Return the mean of the kernel over pairs whose labels differ."""
     total, n_pairs = _kernel_sum(x, y), len(x) * len(y)
-    for label in np.intersect1d(of_x, of_y).tolist():
-        own, other = x[of_x == label], y[of_y == label]
-        total -= _kernel_sum(own, other)
-        n_pairs -= len(own) * len(other)
+    others = _by_label(y, of_y)
+    for label, own in _by_label(x, of_x).items():
+        if label in others:
+            total -= _kernel_sum(own, others[label])
+            n_pairs -= len(own) * len(others[label])
     if not n_pairs:
         raise AnalysisError("vectors of two prompts or more were expected, not of one")
     return total / n_pairs
+
+
+def _by_label(vectors: Vectors, labels: Labelled) -> dict[Any, Vectors]:
+    """Return vectors by label, labels in their order; one pass, since labels may be as many."""
+    names, codes = np.unique(labels, return_inverse=True)
+    ends = np.cumsum(np.bincount(codes))[:-1]
+    parts = np.split(vectors[np.argsort(codes, kind="stable")], ends)
+    return dict(zip(names.tolist(), parts, strict=True))
 
 
 def _kernel_sum(x: Vectors, y: Vectors) -> float:
