@@ -18,7 +18,7 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -228,21 +228,30 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=10_000, help="of a comparison")
     parser.add_argument("--parts", nargs="+", default=list(PARTS), help=f"of {', '.join(PARTS)}")
     options = parser.parse_args()
+    show_rounds(PARTS, AIMS, options)
+
+
+def show_rounds(
+    parts: Mapping[str, Callable[[Path, argparse.Namespace], tuple[Cost, Cost]]],
+    aims: Mapping[str, str],
+    options: argparse.Namespace,
+) -> None:
+    """Measure `options.parts` in `options.rounds` rounds, print their ratios and record medians."""
     fix_threads(1)
     found: dict[str, list[Cost]] = {name: [] for name in options.parts}
     for number in range(options.rounds + 1):
         for name in found:
             with tempfile.TemporaryDirectory() as folder:
-                own, base = PARTS[name](Path(folder) / "E", options)
+                own, base = parts[name](Path(folder) / "E", options)
             print(f"  {name}: {own}, {base}", flush=True)
             # The first round warms up: libraries are imported in it.
             found[name] += [ratio(own, base)] if number else []
     for name, ratios in found.items():
         for part in Cost._fields:
             values = sorted(getattr(one, part) for one in ratios)
-            line = f"{name:18} {part:10} {statistics.median(values):6.3f}"
+            line = f"{name:20} {part:10} {statistics.median(values):6.3f}"
             print(f"{line}  of {[round(value, 3) for value in values]}")
-            record(f"{name}, {part} time", statistics.median(values), AIMS.get(name, ""))
+            record(f"{name}, {part} time", statistics.median(values), aims.get(name, ""))
 
 
 if __name__ == "__main__":

@@ -9,20 +9,16 @@ to trust on a busy machine.
 """
 
 import argparse
-import statistics
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench_evaluate import PROMPTS, in_turn, planned, works
-from bench_stages import Cost, ratio
-from ratios import record
+from bench_evaluate import PROMPTS, in_turn, planned, show_rounds, works
+from bench_stages import Cost
 
 from panic_hpc.models import loading
 from panic_hpc.models.base import Turn
-from panic_hpc.models.torch_setup import fix_threads
 from panic_hpc.paths import shipped_configs
 from panic_hpc.store.results.activations import ACTIVATIONS
 from panic_hpc.types import RUNS
@@ -92,20 +88,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=32, help="of a shard")
     parser.add_argument("--parts", nargs="+", default=list(PARTS), help=f"of {', '.join(PARTS)}")
     options = parser.parse_args()
-    fix_threads(1)
-    found: dict[str, list[Cost]] = {name: [] for name in options.parts}
-    for number in range(options.rounds + 1):
-        for name in found:
-            with tempfile.TemporaryDirectory() as folder:
-                own, base = PARTS[name](Path(folder), options)
-            print(f"  {name}: {own}, {base}", flush=True)
-            found[name] += [ratio(own, base)] if number else []
-    for name, ratios in found.items():
-        for part in Cost._fields:
-            values = sorted(getattr(one, part) for one in ratios)
-            listed = [round(value, 3) for value in values]
-            print(f"{name:20} {part:10} {statistics.median(values):6.3f}  of {listed}")
-            record(f"{name}, {part} time", statistics.median(values), AIMS[name])
+    show_rounds(PARTS, AIMS, options)
 
 
 if __name__ == "__main__":
