@@ -5,8 +5,9 @@ Started with the library of failing_calls.cpp preloaded:
     fault_campaign.py FOLDER [LIMIT] [SHARE] [KIND…]
 
 LIMIT is how many of a fault's places are tried in a workload, drawn by seed; 0 tries all of them.
-Where there is a limit, one number of the error is tried of those that a kind of call may have, and
-of the faults that are not `ALWAYS` met one in SHARE, others in each workload.
+Where there is a limit, one number of the error is tried of those that a kind of call may have, but
+all of them where a workload has fewer than LIMIT such calls; and of the faults that are not
+`ALWAYS` met one in SHARE, others in each workload.
 """
 
 import json
@@ -69,17 +70,21 @@ def campaign(folder: Path, limit: int, share: int, kinds: list[str]) -> Iterator
     for workload in WORKLOADS:
         if not kinds or workload.kind in kinds:
             tally = Tally(workload.kind)
-            for fault in _faults(limit, share, workload):
+            for fault in _faults(limit, share, workload, judge):
                 for number in _places(judge.calls(workload, fault), limit, workload, fault):
                     judge.inject(workload, fault, number, tally)
             yield tally
 
 
-def _faults(limit: int, share: int, workload: Workload) -> list[Fault]:
+def _faults(limit: int, share: int, workload: Workload, judge: "Judge") -> list[Fault]:
     if not limit:
         return list(FAULTS)
     chance = random.Random(workload.kind)
-    drawn = [chance.choice(alike) for alike in twins(FAULTS)]
+    drawn: list[Fault] = []
+    for alike in twins(FAULTS):
+        chosen = chance.choice(alike)
+        is_rare = judge.calls(workload, chosen) < limit
+        drawn += alike if is_rare else [chosen]
     offset = WORKLOADS.index(workload)
     others = [fault for fault in drawn if not _is_always_met(fault)][offset % share :: share]
     return [fault for fault in drawn if fault in others or _is_always_met(fault)]

@@ -28,10 +28,12 @@ from panic_hpc.workspace.ledger import new_submission, write_submission
 from panic_hpc.workspace.process import this_process
 from panic_hpc.workspace.workspace import open_workspace
 
-# As little as has all kinds of files: an injection costs what a submission of it costs.
+# As little as has all kinds of files: an injection costs what a submission of it costs. Batches of
+# one, as shards hold whole batches.
 TINY: dict[str, Any] = {
+    "models": {"DummyT2I": {"batch_size": 1}, "DummyI2T": {"batch_size": 1}},
     "prompts": ["a red apple"],
-    "seeds": [1, 2],
+    "seeds": [1, 2, 3],
     "max_length": 4,
 }
 STAGES = ("runs", "embeddings", "diagrams", "merge")
@@ -47,9 +49,9 @@ class Workload:
     work: Callable[[Path], object]
 
 
-def plan(root: Path) -> None:
+def plan(root: Path, runs_per_shard: int = 3) -> None:
     """Plan the tiny experiment."""
-    plan_little(root / "EXP", **TINY)
+    plan_little(root / "EXP", runs_per_shard, **TINY)
 
 
 def stage(name: str) -> Callable[[Path], object]:
@@ -123,7 +125,7 @@ WORKLOADS = (
     Workload("embeddings", "runs", stage("embeddings")),
     Workload("diagrams", "embeddings", stage("diagrams")),
     Workload("dataset", "diagrams", stage("merge")),
-    Workload("submission", "embeddings", submit),
+    Workload("submission", "planned in single runs", submit),
     # Little is left to do after these, as what they write is the same at any time.
     Workload("lease", "diagrams", lease),
     Workload("ledger", "diagrams", ledger),
@@ -137,6 +139,8 @@ WORKLOADS = (
 def make_snapshots(folder: Path) -> str:
     """Make the experiments that workloads begin from in `folder`; return the content key."""
     (folder / "nothing").mkdir()
+    # The content key is that of the others: how runs are laid out in shards is no part of it.
+    plan(folder / "planned in single runs", runs_per_shard=1)
     plan(folder / "planned")
     before = "planned"
     for name in STAGES:
