@@ -60,10 +60,12 @@ def _float32(points: npt.ArrayLike, metric: str) -> npt.NDArray[np.float32]:
         raise HomologyError(
             f"points have shape {array.shape}", hint="Give an array of shape (n, d)."
         )
-    with np.errstate(over="ignore"):
-        rounded = array.astype(np.float32, order="C")
     # Adding zero turns -0 into 0: equal numbers must have equal bytes, by which rows are compared.
-    rounded += np.float32(0)
+    zero = np.float32(0)
+    with np.errstate(over="ignore"):
+        rounded: npt.NDArray[np.float32] = np.add(
+            array, zero, dtype=np.float32, casting="unsafe", order="C"
+        )
     # giotto-ph answers a NaN in a matrix with no H1 at all, and no error. Sums are NaN or infinite
     # where a number is, and perhaps where none is.
     with np.errstate(over="ignore", invalid="ignore"):

@@ -248,10 +248,14 @@ awkward[160:] = awkward[160] + np.float32(1e-4) * awkward[160:]
 awkward[5] = 0
 tight = np.random.default_rng(3).standard_normal((150, 768)).astype(np.float32)
 tight[:, 3] += np.float32(40)
+rng = np.random.default_rng(4)  # pairs on both sides of what counts as close
+close = tight[:1] + 10 ** -rng.uniform(1, 4, (130, 1)) * rng.standard_normal((130, 768))
+small = rng.standard_normal((130, 768)) * np.exp2(rng.integers(-30, 3, (130, 768)))
 found = [diagrams(points), diagrams(noise / np.linalg.norm(noise, axis=1, keepdims=True))]
 assert found[1].record.noise_ratio > 3
 counts = np.array([one.record.operations for one in found])
-parts = [distance_matrix(one) for one in (points, awkward, tight)]
+clouds = (points, awkward, tight, close.astype(np.float32), small.astype(np.float32))
+parts = [distance_matrix(one) for one in clouds]
 parts += [*found[0].dgms, *found[1].dgms, counts]
 print(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
 """

@@ -5,7 +5,10 @@
 // 2. Sums of products of digits are exact in integers. The three smallest of the 16 are left out; a bound
 //    of them and what was left over bound the error of a squared distance.
 // 3. A length whose whole interval rounds to one float32 is that of distances.cpp, whose own rounding the
-//    interval includes; any other is in doubt, and computed as it is there.
+//    interval includes; any other is in doubt.
+// 4. What is left over of a row is zero but for its few small numbers. Of a pair in doubt its products with
+//    the other row are added, which leaves the bound of the digits; if that does not settle it, the
+//    length is computed as in distances.cpp.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +19,7 @@ namespace lazy {
 inline constexpr std::size_t kTileRows = 16;
 inline constexpr std::size_t kTileBytes = 64;  // of a row
 inline constexpr std::size_t kDigits = 4;
+inline constexpr std::size_t kMostLeft = 48;
 inline constexpr std::size_t kTileSize = kTileRows * kTileBytes;
 
 // What is known of 16 rows each, for all rows one after the other.
@@ -30,6 +34,13 @@ struct RowBounds {
 struct RowSums {
   double left_over;  // squares of what is left over
   double third, fourth;  // squares of digits
+  std::size_t n_left;    // numbers of which something is left over
+};
+
+// What is left over of a number, and its place in the row.
+struct LeftOver {
+  float value;
+  std::uint32_t place;
 };
 
 struct ByteTiles {
@@ -39,9 +50,10 @@ struct ByteTiles {
   // The largest absolute value of a row.
   float (*largest)(const float* row, std::size_t d);
 
-  // Digits of row `place` of 16: `tiles` are n_chunks x kDigits tiles of 16 x 64 bytes.
+  // Digits of row `place` of 16: `tiles` are n_chunks x kDigits tiles of 16 x 64 bytes. Of what is left
+  // over the first kMostLeft are put into `left`.
   RowSums (*slice)(const float* row, std::size_t d, double unit, std::size_t place, std::size_t n_chunks,
-                   std::int8_t* tiles);
+                   std::int8_t* tiles, LeftOver* left);
 
   // Rows become columns in tiles of 16 x 16 numbers of four bytes. Of digits that is the right-hand form.
   void (*transpose)(const void* tiles, std::size_t n_tiles, void* transposed);
@@ -49,11 +61,11 @@ struct ByteTiles {
   // Writes the first rows and columns of 16 x 16 numbers into a matrix of so many columns.
   void (*put)(const float* numbers, std::size_t height, std::size_t width, float* to, std::size_t columns);
 
-  // Lengths of 16 x 16 pairs; bit c of doubtful[r] says that a length means nothing. Rows are those
-  // from `row` and from `column` on.
+  // Lengths of 16 x 16 pairs and the products that they are made of; bit c of doubtful[r] says that a
+  // length means nothing. Rows are those from `row` and from `column` on.
   void (*lengths)(const std::int8_t* left, const std::int8_t* right, std::size_t n_chunks,
                   const RowBounds& bounds, std::size_t row, std::size_t column, double close, float* out,
-                  std::uint16_t* doubtful);
+                  double* products, std::uint16_t* doubtful);
 
   // Between these two calls a thread may call lengths().
   void (*begin)();

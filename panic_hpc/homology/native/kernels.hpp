@@ -14,7 +14,7 @@ namespace lazy {
 inline constexpr std::size_t kCodesPerLine = 64;
 inline constexpr std::size_t kWordsPerLine = 8;
 inline constexpr std::size_t kLanes = 8;
-inline constexpr std::size_t kFold = 256;
+inline constexpr std::size_t kFold = 64;
 inline constexpr std::uint16_t kNoCode = 0xFFFF;
 
 struct ByteTiles;
@@ -69,6 +69,10 @@ struct Kernels {
 
   // best[q] = min(best[q], max(row[q], via)).
   void (*witness)(std::uint16_t* best, const std::uint16_t* row, std::uint16_t via, std::size_t n);
+
+  // Positions q of row[q] <= best[q], but where row[q] is kNoCode, ascending; returns how many.
+  std::size_t (*unwitnessed)(const std::uint16_t* best, const std::uint16_t* row, std::size_t n,
+                             std::uint16_t* positions);
 
   // out[b] = smallest row[q] with q = b modulo kFold.
   void (*fold_minima)(const std::uint16_t* row, std::size_t n, std::uint16_t* out);

@@ -53,11 +53,12 @@ float largest_of(const float* row, std::size_t d) {
 }
 
 RowSums slice(const float* row, std::size_t d, double unit, std::size_t place, std::size_t n_chunks,
-              std::int8_t* tiles) {
+              std::int8_t* tiles, LeftOver* left) {
   const __m512d scale = _mm512_set1_pd(1 / unit), back = _mm512_set1_pd(unit);
   const __m512i bias = _mm512_set1_epi32(0x00808080);
   __m512d left_over = _mm512_setzero_pd();
   __m512i third = _mm512_setzero_si512(), fourth = third;
+  std::size_t n_left = 0;
   for (std::size_t chunk = 0; chunk < n_chunks; ++chunk)
     for (std::size_t part = 0; part < kTileBytes; part += 16) {
       const std::size_t k = chunk * kTileBytes + part, n = k < d ? d - k : 0;
@@ -68,6 +69,18 @@ RowSums slice(const float* row, std::size_t d, double unit, std::size_t place, s
       const __m256i q0 = _mm512_cvtpd_epi32(low * scale), q1 = _mm512_cvtpd_epi32(high * scale);
       const __m512d rest0 = low - _mm512_cvtepi32_pd(q0) * back, rest1 = high - _mm512_cvtepi32_pd(q1) * back;
       left_over += rest0 * rest0 + rest1 * rest1;
+      const __m512d zero = _mm512_setzero_pd();
+      const unsigned low_mask = _mm512_cmp_pd_mask(rest0, zero, _CMP_NEQ_OQ);
+      if (unsigned bits = low_mask | static_cast<unsigned>(_mm512_cmp_pd_mask(rest1, zero, _CMP_NEQ_OQ)) << 8) {
+        float rests[16];
+        _mm256_storeu_ps(rests, _mm512_cvtpd_ps(rest0));
+        _mm256_storeu_ps(rests + 8, _mm512_cvtpd_ps(rest1));
+        for (; bits != 0; bits &= bits - 1, ++n_left)
+          if (n_left < kMostLeft) {
+            const unsigned l = static_cast<unsigned>(__builtin_ctz(bits));
+            left[n_left] = {rests[l], static_cast<std::uint32_t>(k + l)};
+          }
+      }
       // Carries make bytes of the digits: three of -128 to 127, the highest of -127 to 127.
       const __m512i q = _mm512_inserti32x8(_mm512_castsi256_si512(q0), q1, 1);
       const __m512i bytes = _mm512_xor_si512(_mm512_add_epi32(q, bias), bias);
@@ -82,7 +95,7 @@ RowSums slice(const float* row, std::size_t d, double unit, std::size_t place, s
       }
     }
   return {_mm512_reduce_add_pd(left_over), static_cast<double>(_mm512_reduce_add_epi32(third)),
-          static_cast<double>(_mm512_reduce_add_epi32(fourth))};
+          static_cast<double>(_mm512_reduce_add_epi32(fourth)), n_left};
 }
 
 void transpose(const void* tiles, std::size_t n_tiles, void* transposed) {
@@ -160,7 +173,7 @@ inline __m512d combined(const Sums& sums, std::size_t place) {
 
 void tile_lengths(const std::int8_t* left, const std::int8_t* right, std::size_t n_chunks,
                   const RowBounds& bounds, std::size_t row, std::size_t column, double close, float* out,
-                  std::uint16_t* doubtful) {
+                  double* products, std::uint16_t* doubtful) {
   Sums sums;
   add_products(left, right, n_chunks, sums);
   for (std::size_t r = 0; r < kTileRows; ++r) {
@@ -171,6 +184,7 @@ void tile_lengths(const std::int8_t* left, const std::int8_t* right, std::size_t
       const auto of = [j](const double* values) { return _mm512_loadu_pd(values + j); };
       const __m512d product =
           combined(sums, r * kTileRows + c) * (_mm512_set1_pd(65536 * bounds.units[i]) * of(bounds.units));
+      _mm512_storeu_pd(products + r * kTileRows + c, product);
       const __m512d scale = bounds.squares[i] + of(bounds.squares), squared = scale - 2 * product;
       // Twice the error of the product, and the rounding of what was just computed, here and there.
       const __m512d error = 2 * (bounds.norms[i] * of(bounds.errors) + bounds.errors[i] * of(bounds.norms) +

@@ -53,40 +53,47 @@ inline T smallest_of(V values) {
 }
 inline Codes all(Code value) { return Codes{} + value; }
 
-// Bit l of the result says whether the l-th of 64 codes is at most `high`.
+// Bit l of the result says whether the l-th of 64 codes is at most the l-th of others.
 #if VECTOR_BYTES == 64
-inline std::uint64_t at_most(const Codes* x, Codes high) {
-  const std::uint64_t low_half = _mm512_cmple_epu16_mask((__m512i)x[0], (__m512i)high);
-  return low_half | static_cast<std::uint64_t>(_mm512_cmple_epu16_mask((__m512i)x[1], (__m512i)high)) << 32;
+inline std::uint64_t at_most(const Codes* x, const Codes* high) {
+  const std::uint64_t low_half = _mm512_cmple_epu16_mask((__m512i)x[0], (__m512i)high[0]);
+  return low_half | static_cast<std::uint64_t>(_mm512_cmple_epu16_mask((__m512i)x[1], (__m512i)high[1])) << 32;
 }
 #elif VECTOR_BYTES == 32
-inline std::uint64_t at_most(const Codes* x, Codes high) {
+inline std::uint64_t at_most(const Codes* x, const Codes* high) {
   std::uint64_t bits = 0;
   for (int k = 0; k < 2; ++k) {
-    const __m256i packed = _mm256_packs_epi16((__m256i)(x[2 * k] <= high), (__m256i)(x[2 * k + 1] <= high));
+    const __m256i low = (__m256i)(x[2 * k] <= high[2 * k]), up = (__m256i)(x[2 * k + 1] <= high[2 * k + 1]);
+    const __m256i packed = _mm256_packs_epi16(low, up);
     const int mask = _mm256_movemask_epi8(_mm256_permute4x64_epi64(packed, 0xD8));
     bits |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(mask)) << 32 * k;
   }
   return bits;
 }
 #elif defined(__SSE2__)
-inline std::uint64_t at_most(const Codes* x, Codes high) {
+inline std::uint64_t at_most(const Codes* x, const Codes* high) {
   std::uint64_t bits = 0;
   for (int k = 0; k < 4; ++k) {
     const int mask = _mm_movemask_epi8(
-        _mm_packs_epi16((__m128i)(x[2 * k] <= high), (__m128i)(x[2 * k + 1] <= high)));
+        _mm_packs_epi16((__m128i)(x[2 * k] <= high[2 * k]), (__m128i)(x[2 * k + 1] <= high[2 * k + 1])));
     bits |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(mask)) << 16 * k;
   }
   return bits;
 }
 #else
-inline std::uint64_t at_most(const Codes* x, Codes high) {
+inline std::uint64_t at_most(const Codes* x, const Codes* high) {
   std::uint64_t bits = 0;
   for (std::size_t l = 0; l < kCodesPerLine; ++l)
-    bits |= static_cast<std::uint64_t>(x[l / kCodes][l % kCodes] <= high[0]) << l;
+    bits |= static_cast<std::uint64_t>(x[l / kCodes][l % kCodes] <= high[l / kCodes][l % kCodes]) << l;
   return bits;
 }
 #endif
+
+inline std::uint64_t at_most(const Codes* x, Codes high) {
+  Codes highs[kCodesPerLine / kCodes];
+  for (Codes& each : highs) each = high;
+  return at_most(x, highs);
+}
 
 inline double total_of_eight(const double* s) {
   return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
@@ -305,6 +312,21 @@ void witness(Code* best, const Code* row, Code via, std::size_t n) {
     store(best + q, smaller(load<Codes>(best + q), larger(load<Codes>(row + q), bottom)));
 }
 
+std::size_t unwitnessed(const Code* best, const Code* row, std::size_t n, Code* positions) {
+  const Codes last = all(kNoCode - 1);
+  std::size_t found = 0;
+  for (std::size_t q = 0; q < n; q += kCodesPerLine) {
+    Codes x[kCodesPerLine / kCodes], most[kCodesPerLine / kCodes];
+    for (std::size_t p = 0; p < kCodesPerLine / kCodes; ++p) {
+      x[p] = load<Codes>(row + q + p * kCodes);
+      most[p] = smaller(load<Codes>(best + q + p * kCodes), last);
+    }
+    for (std::uint64_t bits = at_most(x, most); bits != 0; bits &= bits - 1)
+      positions[found++] = static_cast<Code>(q + static_cast<unsigned>(__builtin_ctzll(bits)));
+  }
+  return found;
+}
+
 void fold_minima(const Code* row, std::size_t n, Code* out) {
   for (std::size_t q = 0; q < kFold; q += kCodes) store(out + q, all(kNoCode));
   for (std::size_t q = 0; q < n; q += kCodes) {
@@ -368,9 +390,9 @@ bool sum(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_row
 
 }  // namespace
 
-const Kernels KERNEL_TABLE = {KERNEL_NAME, BYTE_TILES, products, lengths, product,      squared_difference,
-                              relax,       remoteness, largest,  within,  encode,       join,
-                              collect,     first_within, witness, fold_minima, intersect, remove,
-                              uncovered,   sum};
+const Kernels KERNEL_TABLE = {
+    KERNEL_NAME, BYTE_TILES,   products, lengths,     product,     squared_difference, relax,
+    remoteness,  largest,      within,   encode,      join,        collect,            first_within,
+    witness,     unwitnessed,  fold_minima, intersect, remove,     uncovered,          sum};
 
 }  // namespace lazy
