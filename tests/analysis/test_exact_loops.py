@@ -47,6 +47,30 @@ def test_a_loop_is_proof_under_fixed_noise_alone() -> None:
     assert fixed.not_done[0].why == "2 runs with fewer than two texts"
 
 
+def test_the_interval_of_the_share_of_loops_covers_what_is_planted() -> None:
+    """Whether runs loop differs by prompt: with runs as units .79 of intervals would hold it."""
+    assert share_covered(60) >= 0.87
+
+
+@pytest.mark.long
+def test_the_interval_of_the_share_of_loops_covers_at_its_rate() -> None:
+    assert share_covered(400) >= 0.92
+
+
+def share_covered(draws: int) -> float:
+    """Return how often the planted share of loops, 0.3, lies in its interval."""
+    rng = np.random.default_rng(11)
+    hits = []
+    for _ in range(draws):
+        # Prompts differ: half of the variance of whether a run loops is theirs.
+        loops = rng.random((20, 4)) < rng.beta(0.3, 0.7, 20)[:, None]
+        found = of_texts(["abcbcb" if one else "abcdef" for one in loops.ravel()], "fixed")
+        found.labels.prompt[:] = np.repeat([f"p{p}" for p in range(20)], 4)
+        said = analysis("loops", found, draws=199).statements[0]
+        hits.append(said.low <= 0.3 <= said.high)
+    return float(np.mean(hits))
+
+
 def test_runs_that_a_loop_stopped_count_though_their_texts_do_not_repeat() -> None:
     stopped = analysis("loops", of_texts(["abc", "de"], "fixed", ended="loop"))
     assert stopped.statements[0].value == 1

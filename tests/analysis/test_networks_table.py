@@ -1,10 +1,12 @@
 """The first table of all: planted values within intervals, verdicts, and reasons for gaps."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from panic_hpc import installed
 from panic_hpc.analysis import Planted, RunLabels, TrajectorySet, analysis, simulate
 from panic_hpc.analysis.simulation.states import network_truth
 
@@ -87,6 +89,16 @@ def test_what_cannot_be_told_has_a_reason(
     found = analysis("networks", labelled(prompts, runs, states))
     assert any(reason in one.why for one in found.not_done), found.not_done
     assert found.table("networks").data["verdict"] == ["not yet told"]
+
+
+def test_one_network_is_told_in_a_sentence_of_its_own() -> None:
+    answer = installed.plugin("analyses", "networks").answer
+    none = answer(analysis("networks", labelled(1, 1, 50)))
+    assert none.sentence == (
+        "Whether the prompt is forgotten is not yet told: memory has no interval"
+    )
+    kept = answer(analysis("networks", simulate(replace(PLANTED, networks=1)).trajectories))
+    assert re.fullmatch(r"The prompt is kept; \d+% of what sets .* left of it", kept.sentence)
 
 
 def test_missing_states_and_runs_leave_the_others() -> None:

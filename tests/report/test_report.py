@@ -144,18 +144,6 @@ def test_every_form_draws_the_same_bytes_and_says_what_it_left_out(
     assert len(first.numbers) == 3
 
 
-def test_heatmaps_side_by_side_have_room_for_long_names() -> None:
-    # Where there is none matplotlib warns, and warnings are errors.
-    prompts = [f"{n} small yellow triangles at the top on a black background" for n in range(4)]
-    columns = (
-        *(Quantity(one, one, "") for one in ("network", "x", "y")),
-        Quantity("v", "distance"),
-    )
-    rows = [(network, x, y, 0.5) for network in range(5) for x in prompts for y in prompts]
-    table = ResultTable.of_rows("t", "pair", columns, rows)
-    draw(FigureSpec("f", "t", "heatmap", "title", "x", "y", value="v", panels="network"), table)
-
-
 def test_a_table_without_a_number_draws_nothing() -> None:
     spec = FigureSpec("f", "t", "lines", "title", "at", "much")
     with pytest.raises(PanicError, match="can be drawn"):

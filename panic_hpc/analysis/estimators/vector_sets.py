@@ -30,7 +30,10 @@ def kid(one: ArrayLike, two: ArrayLike, labels: Labels | None = None) -> float:
     the same prompts are at 0 on average too where they do not differ. Each set must have two.
     """
     x, y = _checked(one), _checked(two)
-    of_x, of_y = map(np.asarray, labels or (np.arange(len(x)), -1 - np.arange(len(y))))
+    if labels is None:
+        between = _kernel_sum(x, y) / (len(x) * len(y))
+        return _mean_of_others(x) + _mean_of_others(y) - 2 * between
+    of_x, of_y = map(np.asarray, labels)
     within_x, within_y = _kernel_mean(x, x, of_x, of_x), _kernel_mean(y, y, of_y, of_y)
     return within_x + within_y - 2 * _kernel_mean(x, y, of_x, of_y)
 
@@ -58,6 +61,12 @@ def _checked(vectors: ArrayLike) -> Vectors:
     if values.ndim != 2 or len(values) < 2:
         raise AnalysisError(f"two vectors or more were expected, not an array {values.shape}")
     return values
+
+
+def _mean_of_others(x: Vectors) -> float:
+    """Return the mean of the kernel over pairs of different vectors of one set."""
+    with_itself = float(((np.einsum("nd,nd->n", x, x) / x.shape[1] + 1) ** 3).sum())
+    return (_kernel_sum(x, x) - with_itself) / (len(x) * (len(x) - 1))
 
 
 def _kernel_mean(x: Vectors, y: Vectors, of_x: Labelled, of_y: Labelled) -> float:

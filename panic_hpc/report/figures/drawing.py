@@ -8,7 +8,7 @@ from typing import Any
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.results import Quantity, ResultTable
 from panic_hpc.errors import PanicError
-from panic_hpc.report.figures import forms
+from panic_hpc.report.figures import forms, heatmap
 from panic_hpc.report.figures.style import (
     NULL_COLOUR,
     figure_bytes,
@@ -49,11 +49,13 @@ class Form:
     draw     from (axes, rows, specification, places of series) to what a legend says of series
     height   inches that rows of one panel need
     numeric  which of the specification's columns must be numbers
+    finish   from (axes of all panels, specification, columns): what panels have in common
     """
 
     draw: Callable[[Any, forms.Rows, FigureSpec, forms.Places], forms.Handles]
     height: Callable[[forms.Rows, FigureSpec], float]
     numeric: tuple[str, ...] = ("y",)
+    finish: Callable[[Sequence[Any], FigureSpec, Mapping[str, Quantity]], None] | None = None
 
 
 FORMS: Mapping[str, Form] = {
@@ -63,7 +65,9 @@ FORMS: Mapping[str, Form] = {
     "points": Form(forms.draw_points, forms.usual_height, ("x", "y")),
     "distributions": Form(forms.draw_distributions, forms.height_of_names),
     "bars": Form(forms.draw_bars, forms.height_of_names),
-    "heatmap": Form(forms.draw_heatmap, forms.height_of_heatmap, ("value",)),
+    "heatmap": Form(
+        heatmap.draw_heatmap, heatmap.height_of_heatmap, ("value",), heatmap.share_shades
+    ),
 }
 
 
@@ -110,7 +114,8 @@ def _drawn(
     places: forms.Places,
     quantities: Mapping[str, Quantity],
 ) -> Any:
-    across = min(len(panels), PANEL_COLUMNS)
+    # Two by two, for a fourth panel alone in its row leaves most of it empty.
+    across = 2 if len(panels) == 4 else min(len(panels), PANEL_COLUMNS)
     down = math.ceil(len(panels) / across)
     height = max(form.height(rows, spec) for _, rows in panels)
     figure = new_figure(6.4 if across == 1 else 3.6 * across, height * down)
@@ -121,9 +126,13 @@ def _drawn(
             handles.setdefault(series, handle)
         forms.name_axes(axes, spec, quantities)
         if name:
-            unparsed(axes.set_title(label(name, 40), loc="left"))
+            # Half of a heatmap's panel is the names of its rows.
+            width = 22 if spec.form == "heatmap" else 40
+            unparsed(axes.set_title(label(name, width), loc="left"))
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
+    if form.finish:
+        form.finish(grid, spec, quantities)
     _add_legend(figure, handles, spec)
     return figure
 

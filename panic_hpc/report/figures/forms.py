@@ -9,7 +9,6 @@ import numpy as np
 
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.results import Quantity
-from panic_hpc.plain_text import one_line
 from panic_hpc.report.figures.style import (
     COLOURS,
     DASHES,
@@ -25,8 +24,6 @@ HORIZONTAL = ("intervals", "distributions", "bars")
 """Forms whose names stand on the left, where there is room for them, and whose y goes across."""
 MOST_SERIES = 8
 MOST_NAMES = 40
-MOST_CHARACTERS, MOST_CHARACTERS_OF_MANY = 24, 14
-"""Of names beside a heatmap, alone or one of several: more leave no room for its shades."""
 Places = Mapping[Any, int]
 """The place of each series, which decides its colour, mark and dash: the same in all panels."""
 Handles = Sequence[tuple[Any, Any]]
@@ -49,11 +46,6 @@ def usual_height(rows: Rows, spec: FigureSpec) -> float:
 def height_of_names(rows: Rows, spec: FigureSpec) -> float:
     """Return the height of a figure with a line a name."""
     return 1.0 + 0.36 * min(len(by_value(rows, spec.x)), MOST_NAMES)
-
-
-def height_of_heatmap(rows: Rows, spec: FigureSpec) -> float:
-    """Return the height of a figure with a row of shades a name."""
-    return 1.6 + 0.26 * min(len(by_value(rows, spec.y)), MOST_NAMES)
 
 
 def draw_intervals(axes: Any, rows: Rows, spec: FigureSpec, places: Places) -> Handles:
@@ -135,35 +127,10 @@ def draw_bars(axes: Any, rows: Rows, spec: FigureSpec, places: Places) -> Handle
     return [(bars, name) for bars, (_, name, _) in zip(axes.containers, series, strict=True)]
 
 
-def draw_heatmap(axes: Any, rows: Rows, spec: FigureSpec, places: Places) -> Handles:
-    """Draw a shade for each pair of names, with its number where there is room."""
-    across, down = (names_in(rows, column, MOST_NAMES) for column in (spec.x, spec.y))
-    shades = np.full((len(down), len(across)), np.nan)
-    for row in rows:
-        if row[spec.x] in across and row[spec.y] in down:
-            shades[down.index(row[spec.y]), across.index(row[spec.x])] = row[spec.value]
-    picture = axes.imshow(shades, cmap="viridis", aspect="auto")
-    axes.figure.colorbar(picture, ax=axes, shrink=0.8)
-    panels = axes.get_subplotspec().get_gridspec().ncols
-    if shades.size <= 120 and len(across) * panels <= 18:
-        _write_numbers(axes, shades)
-    # Numbers go on by themselves, words do not: of many numbers every n-th is written.
-    are_numbers = all(isinstance(one, int | float) for one in across)
-    every = -(-len(across) * panels // 30) if are_numbers else 1
-    most = MOST_CHARACTERS_OF_MANY if panels > 1 else MOST_CHARACTERS
-    columns, lines = ([label(one_line(str(one), most)) for one in names]
-                      for names in (across[::every], down))  # fmt: skip
-    texts = axes.set_xticks(range(0, len(across), every), columns, rotation=45, ha="right")
-    texts += axes.set_yticks(range(len(down)), lines)
-    unparsed(*(tick.label1 for tick in texts))
-    return []
-
-
 def name_axes(axes: Any, spec: FigureSpec, quantities: Mapping[str, Quantity]) -> None:
     """Write what the axes mean and their units; draw the line of reference."""
-    x, y = _meaning(quantities[spec.x]), _meaning(quantities[spec.y])
-    if spec.form == "heatmap":
-        unparsed(axes.set_title(_meaning(quantities[spec.value]), loc="left", color="0.3"))
+    x, y = meaning(quantities[spec.x]), meaning(quantities[spec.y])
+    if spec.form == "heatmap":  # its names speak for themselves, and a bar tells of its shades
         return
     is_across = spec.form in HORIZONTAL
     if is_across:
@@ -179,12 +146,13 @@ def name_axes(axes: Any, spec: FigureSpec, quantities: Mapping[str, Quantity]) -
         scale("log")
 
 
-def _meaning(quantity: Quantity) -> str:
+def meaning(quantity: Quantity) -> str:
+    """Return what a column means and its unit, as a label."""
     # What a missing number means is the table's to say; rows without one are not drawn.
-    meaning = re.split(r"[,;] null: ", quantity.meaning)[0]
+    means = re.split(r"[,;] null: ", quantity.meaning)[0]
     # "states since the first (states)" says it twice.
-    is_said = quantity.unit in ("", "1") or quantity.unit in meaning
-    return label(meaning if is_said else f"{meaning} ({quantity.unit})", 38)
+    is_said = quantity.unit in ("", "1") or quantity.unit in means
+    return label(means if is_said else f"{means} ({quantity.unit})", 38)
 
 
 def places_of(rows: Rows, spec: FigureSpec) -> dict[Any, int]:
@@ -254,11 +222,3 @@ def _mark(place: int) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], linestyle="", marker=MARKERS[place], color=COLOURS[place])
-
-
-def _write_numbers(axes: Any, shades: Any) -> None:
-    middle = (np.nanmin(shades) + np.nanmax(shades)) / 2
-    for (down, across), value in np.ndenumerate(shades):
-        if np.isfinite(value):
-            colour = "black" if value > middle else "white"
-            axes.text(across, down, f"{value:.2g}", ha="center", va="center", size=7, color=colour)

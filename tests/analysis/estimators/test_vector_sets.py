@@ -59,6 +59,8 @@ def test_kid_is_its_formula() -> None:
     ]
     between = np.mean([kernel(a, b) for a in x for b in y])
     assert kid(x, y) == pytest.approx(sum(within) - 2 * between)
+    # Labels that no two vectors share say that none depends on another.
+    assert kid(x, y, (range(7), range(7, 12))) == pytest.approx(kid(x, y), rel=1e-12)
 
 
 def test_pieces_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

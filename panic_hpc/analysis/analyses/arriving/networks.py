@@ -11,7 +11,7 @@ from panic_hpc.analysis.answering import overall
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
 from panic_hpc.analysis.estimators.bootstrap import FEWEST_UNITS
 from panic_hpc.analysis.estimators.dynamics.displacement import FEWEST_LAGS, fit_saturation
-from panic_hpc.analysis.estimators.dynamics.memory import VERDICTS, memory_of, verdict
+from panic_hpc.analysis.estimators.dynamics.memory import NOT_YET_TOLD, VERDICTS, memory_of, verdict
 from panic_hpc.analysis.estimators.dynamics.network import NetworkDynamics, network_dynamics
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import between, too_few
@@ -28,7 +28,6 @@ from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of
 
 SHORT_TAU = 20
 """Below it 2 D(1) - D(2), the estimate of the noise without a fit, is too large by over 3 %."""
-
 DISTANCE, STATES = "cosine distance", "states"
 
 
@@ -78,7 +77,6 @@ COLUMNS = (
     Quantity("flags", "where an estimate beside it is biased or cannot be told, empty: nowhere",
              ""),
 )  # fmt: skip
-
 COURSE = (
     Quantity("network", "the network", ""),
     Quantity("state", "mean number of the states compared, from 0", STATES),
@@ -86,7 +84,6 @@ COURSE = (
     *_with_bounds("strangers", "distance of runs of two prompts", DISTANCE),
     *_with_bounds("memory", "share of the strangers' distance owed to prompts", "1"),
 )
-
 DISPLACEMENT = (
     Quantity("network", "the network", ""),
     Quantity("lag", "states between two states of one run", STATES),
@@ -194,8 +191,7 @@ def _flags(d: NetworkDynamics) -> Iterator[str]:
 
 def _course(name: str, d: NetworkDynamics) -> Iterator[tuple[Any, ...]]:
     for one in d.bins:
-        memory = memory_of(one, d.noise)
-        columns = (one.twins, one.strangers, memory)
+        columns = (one.twins, one.strangers, memory_of(one, d.noise))
         yield (name, one.states, *(x for column in columns for x in d.bounds(column)))
 
 
@@ -245,8 +241,11 @@ def _summary(rows: list[dict[str, Any]]) -> Statement:
     told = [row["verdict"] for row in rows]
     listed = ", ".join(f"{kind} by {told.count(kind)}" for kind in VERDICTS)
     said = f"Of {len(rows)} networks the prompt is {listed}"
-    return Statement("", said if len(rows) > 1 else f"The prompt is {told[0]}",
-                     float(told.count("kept")), unit="networks",
+    if told == [NOT_YET_TOLD]:
+        said = f"Whether the prompt is forgotten is not yet told: {rows[0]['why']}"
+    elif len(rows) == 1:
+        said = f"The prompt is {told[0]}"
+    return Statement("", said, float(told.count("kept")), unit="networks",
                      n=max(row["prompts"] for row in rows), replication="prompts")  # fmt: skip
 
 
@@ -256,7 +255,8 @@ def answer(result: AnalysisResult) -> Statement | None:
     left = [one.value for one in result.statements if one.subject and one.value == one.value]
     if counts is None or not left:
         return counts
-    told = f"{min(left):.0%} to {max(left):.0%} of what sets strangers apart is left of it"
+    span = f"{min(left):.0%}" if len(left) == 1 else f"{min(left):.0%} to {max(left):.0%}"
+    told = f"{span} of what sets strangers apart is left of it"
     return replace(counts, sentence=f"{counts.sentence}; {told}")
 
 

@@ -234,8 +234,9 @@ PLUGINS = (
                 table="recurrence",
                 form="intervals",
                 title="Where runs come back, beside walks of the same drift",
-                caption="Mean rank of a run among its walks, interval over prompts; 0.5 (line): "
-                "nothing beyond drift.",
+                caption="Mean rank of a run among its walks, interval over prompts; 0.5 (line): as "
+                f"drift. Within {0.5 - BEYOND:.2f} and {0.5 + BEYOND} it may be drift of another "
+                "kind.",
                 x="network",
                 y="rank",
                 series="measure",

@@ -7,6 +7,7 @@ import pytest
 from scipy.signal import lfilter
 
 from panic_hpc.analysis import Planted, TrajectorySet, analysis, simulate
+from panic_hpc.analysis.analyses.staying.recurrence import BEYOND
 from panic_hpc.analysis.estimators.dynamics.recurrence import (
     RecurrencePlot,
     noise_threshold,
@@ -53,6 +54,8 @@ def test_the_threshold_is_what_noise_alone_leaves() -> None:
 DRIFT = Planted(prompts=24, networks=1, runs=1, states=120, dimensions=48, theme=0.03, noise=0.06,
                 tau=4, generator=0.0, captioner=0.0, interaction=0.0)  # fmt: skip
 
+WELLS = replace(DRIFT, wells=3, depth=0.3, escape=20, states=200, noise=0.034)
+
 
 def p_values(planted: Planted) -> list[float]:
     result = analysis("recurrence", simulate(planted).trajectories)
@@ -62,8 +65,26 @@ def p_values(planted: Planted) -> list[float]:
 
 def test_drift_is_not_told_from_its_walks_and_places_to_return_to_are() -> None:
     assert min(p_values(DRIFT)) > 0.01
-    wells = replace(DRIFT, wells=3, depth=0.3, escape=20, states=200, noise=0.034)
-    assert min(p_values(wells)) < 0.001
+    assert min(p_values(WELLS)) < 0.001
+
+
+def wells_are_beyond_drift(escape: float, seed: int) -> bool:
+    """Return whether planted wells count as more than drift of another kind, by its laminarity."""
+    wells = replace(WELLS, escape=escape, seed=seed)
+    (said,) = analysis("recurrence", simulate(wells).trajectories).statements
+    return said.low > 0.5 + BEYOND or said.high < 0.5 - BEYOND
+
+
+def test_wells_that_are_left_soon_are_more_than_drift_of_another_kind() -> None:
+    assert wells_are_beyond_drift(5, 100)
+
+
+@pytest.mark.long
+def test_wells_are_told_from_drift_of_another_kind_as_often_as_was_measured() -> None:
+    """11 of 12 draws that are left after 5 states, 8 after 20: no answer is not "no wells"."""
+    seeds = range(100, 112)
+    assert sum(wells_are_beyond_drift(5, seed) for seed in seeds) >= 10
+    assert sum(wells_are_beyond_drift(20, seed) for seed in seeds) >= 7
 
 
 def two_times(seed: int, n: int = 24, states: int = 120, dimensions: int = 48) -> TrajectorySet:
