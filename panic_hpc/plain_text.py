@@ -8,6 +8,8 @@ _WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 _HARMLESS = {"\n", "\t"}
 # Control, format (direction marks among them), private, surrogate, and the two separators: any of
 # them can move or forge what a terminal shows.
+_FORMULA = set("=+-@\uff1d\uff0b\uff0d\uff20")
+"""How formulas begin; some spreadsheets take the wide forms too."""
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 
 
@@ -25,6 +27,16 @@ def one_line(text: str, most: int | None = None) -> str:
     """Return `text` with its line ends and tabs as escapes, cut to `most` characters."""
     line = plain(text).replace("\n", "\\n").replace("\t", "\\t")
     return line if most is None or len(line) <= most else line[: most - 1] + "…"
+
+
+def sheet_cell(text: str) -> str:
+    """Return `text` for a cell of a CSV file: plain, and nothing that a spreadsheet would compute.
+
+    An apostrophe goes before what begins as a formula does (=, +, -, @), as spreadsheets themselves
+    write it.
+    """
+    shown = plain(text)
+    return f"'{shown}" if shown.lstrip()[:1] in _FORMULA and shown.strip() else shown
 
 
 def words_of(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from little_experiment import command_line, plan_little
 
 import panic_hpc
+from panic_hpc import cli
 from panic_hpc.workspace.workspace import open_workspace
 
 
@@ -38,7 +40,8 @@ def run(
     """Run a verb as the shell would after `before`."""
     return subprocess.run(
         command_line(*arguments),
-        capture_output=True, text=True, check=False, timeout=240, preexec_fn=before,
+        capture_output=True, text=True, check=False, timeout=240,
+        preexec_fn=before,
     )  # fmt: skip
 
 
@@ -54,3 +57,26 @@ def test_a_closed_stream_is_no_error_and_no_file_takes_its_number(
     assert run("merge", done, "-o", copy, "--json", before=closing(*numbers)).returncode == 0
     with panic_hpc.open(copy) as made, panic_hpc.open(done / "dataset.h5") as whole:
         assert made.content_key == whole.content_key
+
+
+def test_a_shell_with_little_memory_still_checks_files_of_strangers(done: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))
+
+    ended = run("verify", done / "dataset.h5", "--untrusted", "--json", before=limit)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert json.loads(ended.stdout)[0]["findings"] == []
+
+
+def test_no_memory_left_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def taken(*arguments: object, **options: object) -> None:
+        raise MemoryError("realloc of size 256 failed")
+
+    monkeypatch.setattr("sys.argv", ["panic-hpc", "verify", "x.h5"])
+    monkeypatch.setattr("panic_hpc.store.checks.verify.verify_file", taken)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    told = "panic-hpc: no memory is left (realloc of size 256 failed). Give it more, then"
+    assert (ended.value.code, capsys.readouterr().err.startswith(told)) == (1, True)
