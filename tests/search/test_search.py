@@ -13,8 +13,9 @@ from little_experiment import command_line, run_command, wait_for
 import panic_hpc
 from panic_hpc.errors import ConfigError, PanicError
 from panic_hpc.paths import shipped_configs
+from panic_hpc.search import driving
 from panic_hpc.search.driving import goes_on
-from panic_hpc.search.rounds import distinct, experiment_of, values_of_trials
+from panic_hpc.search.rounds import RoundPaths, distinct, experiment_of, values_of_trials
 from panic_hpc.search.sampling import next_trials
 from panic_hpc.search.search_file import Search, SearchAxis, read_search
 from panic_hpc.types import Shard
@@ -210,3 +211,20 @@ def test_what_stops_the_first_round_is_told_before_it_and_leaves_nothing(tmp_pat
     wrong = written(tmp_path, networks=[["DummyT2I", "Nobody"]])
     assert "Nobody" in run_command("search", wrong, where, "--executor", "inline", code=1)
     assert {path.name for path in tmp_path.iterdir()} == {"base.json", "search.toml"}
+
+
+def test_what_is_submitted_again_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = Status(
+        {"runs": tuple(ShardStatus(Shard("runs", k, "", k, 1, ()), "lost") for k in range(2))}
+    )
+    submitted: list[Any] = []
+    told: list[str] = []
+    monkeypatch.setattr("panic_hpc.api.plan", lambda *arguments: None)
+    monkeypatch.setattr("panic_hpc.api.submit", lambda *a, **options: submitted.append(a))
+    monkeypatch.setattr("panic_hpc.api.wait", lambda *arguments: left)
+    paths = RoundPaths(tmp_path, 0)
+    request = panic_hpc.request_for("local", executor="inline")
+    with pytest.raises(PanicError, match="is not complete"):
+        driving.completed(paths, request, False, told.append)
+    again = f"{paths.experiment} has 2 shards left: submitted again, time"
+    assert (len(submitted), told) == (3, [f"{again} 2 of 3", f"{again} 3 of 3"])
