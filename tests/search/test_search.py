@@ -9,6 +9,7 @@ from typing import Any
 import needs
 import pytest
 from little_experiment import command_line, run_command, wait_for
+from little_search import SEARCH, keys_of, written
 
 import panic_hpc
 from panic_hpc.errors import ConfigError, PanicError
@@ -22,30 +23,6 @@ from panic_hpc.types import Shard
 from panic_hpc.workspace.status import ShardStatus, Status
 
 needs.library("optuna", "search")
-
-BASE = {
-    "networks": [["DummyT2I", "DummyI2T"]],
-    "prompts": ["a red apple", "the moon"],
-    "seeds": [1],
-    "max_length": 2,
-    "stages": {"metrics": {"models": ["Luminance"]}},
-}
-SEARCH = """
-experiment = "base.json"
-measure = "Luminance.mean"
-rounds = 2
-trials = 3
-
-[space]
-"DummyT2I.size" = { low = 16, high = 24 }
-"DummyT2I.variant" = { choices = [1, 2] }
-"""
-
-
-def written(folder: Path, text: str = SEARCH, **changes: Any) -> Path:
-    (folder / "base.json").write_text(json.dumps({**BASE, **changes}))
-    (folder / "search.toml").write_text(text)
-    return folder / "search.toml"
 
 
 @pytest.mark.parametrize(
@@ -145,11 +122,6 @@ def test_a_question_has_one_answer_and_trials_without_a_value_are_no_obstacle() 
         assert isinstance(settings["M.b"], int)
         assert settings["M.c"] in ("x", "y")
         assert settings["M.d"] % 0.25 == 0
-
-
-def keys_of(root: Path) -> list[str]:
-    datasets = sorted(root.glob("rounds/*/dataset.h5"))
-    return [panic_hpc.open(path).content_key for path in datasets]
 
 
 def test_a_killed_driver_goes_on_to_the_same_end(tmp_path: Path) -> None:

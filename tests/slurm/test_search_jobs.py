@@ -12,28 +12,11 @@ import needs
 import pytest
 from clusters import slurm_command
 from little_experiment import command_line, run_command, wait_for
-
-import panic_hpc
+from little_search import keys_of, written
 
 pytestmark = [pytest.mark.slurm, pytest.mark.long]
 needs.library("optuna", "search")
 
-BASE = {
-    "networks": [["DummyT2I", "DummyI2T"]],
-    "prompts": ["a red apple", "the moon"],
-    "seeds": [1],
-    "max_length": 2,
-    "stages": {"metrics": {"models": ["Luminance"]}},
-}
-SEARCH = """
-experiment = "base.json"
-measure = "Luminance.mean"
-rounds = 2
-trials = 2
-
-[space]
-"DummyT2I.size" = { low = 16, high = 24 }
-"""
 # The job is in the queue; what would have told its number anywhere is no more.
 KILLS_ITS_CALLER = """#!/bin/sh
 case "$*" in *--test-only* | *--version*) exec {sbatch} "$@" ;; esac
@@ -44,14 +27,7 @@ case "$*" in *--test-only* | *--version*) exec {sbatch} "$@" ;; esac
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    (tmp_path / "base.json").write_text(json.dumps(BASE))
-    (tmp_path / "search.toml").write_text(SEARCH)
-    return tmp_path / "search.toml"
-
-
-def keys_of(root: Path) -> list[str]:
-    datasets = sorted(root.glob("rounds/*/dataset.h5"))
-    return [panic_hpc.open(path).content_key for path in datasets]
+    return written(tmp_path)
 
 
 def killing_sbatch(folder: Path) -> str:
