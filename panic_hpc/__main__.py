@@ -13,6 +13,7 @@ from panic_hpc import exit_codes
 
 def main() -> None:
     """Run the command line; where SIGINT ended a verb, with one line and its own exit code."""
+    _open_closed_streams()
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _interrupted)
     sys.unraisablehook = _heeding_interrupts(sys.unraisablehook)
@@ -21,6 +22,22 @@ def main() -> None:
     except KeyboardInterrupt:
         _say()
         sys.exit(exit_codes.CTRL_C)
+
+
+def _open_closed_streams() -> None:
+    """Open what was closed of standard input, output and error, as /dev/null.
+
+    Else the next file that is opened has such a number, a dataset that is written perhaps, and
+    whatever a library prints goes into it.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free: those below are open by now.
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _run() -> None:

@@ -5,9 +5,12 @@ import unicodedata
 
 # Letters and digits, with apostrophes and hyphens inside: "don't", "well-lit", "2nd".
 _WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
+_PART = re.compile(r"(?<=[ \-_/+→])|(?<=\.)(?=[^\W\d])")
 _HARMLESS = {"\n", "\t"}
 # Control, format (direction marks among them), private, surrogate, and the two separators: any of
 # them can move or forge what a terminal shows.
+_FORMULA = set("=+-@\uff1d\uff0b\uff0d\uff20")
+"""How formulas begin; some spreadsheets take the wide forms too."""
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 
 
@@ -25,6 +28,34 @@ def one_line(text: str, most: int | None = None) -> str:
     """Return `text` with its line ends and tabs as escapes, cut to `most` characters."""
     line = plain(text).replace("\n", "\\n").replace("\t", "\\t")
     return line if most is None or len(line) <= most else line[: most - 1] + "…"
+
+
+def sheet_cell(text: str) -> str:
+    """Return `text` for a cell of a CSV file: plain, and nothing that a spreadsheet would compute.
+
+    An apostrophe goes before what begins as a formula does (=, +, -, @), as spreadsheets themselves
+    write it.
+    """
+    shown = plain(text)
+    return f"'{shown}" if shown.lstrip()[:1] in _FORMULA and shown.strip() else shown
+
+
+def name_lines(name: str, width: int) -> list[str]:
+    """Return a name in lines of at most `width` characters, which end between its parts.
+
+    Parts end behind a blank, hyphen or stroke, and behind a dot that a word follows; inside a part
+    only where it is wider.
+
+    >>> name_lines("Drawn.strength-2.0.guidance-1", 12)
+    ['Drawn.', 'strength-', '2.0.', 'guidance-1']
+    """
+    lines = [""]
+    for part in _PART.split(name):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
+            lines.append("")
+        whole = lines[-1] + part
+        lines[-1:] = [whole[at : at + width] for at in range(0, len(whole.rstrip()), width)] or [""]
+    return lines
 
 
 def words_of(text: str) -> list[str]:

@@ -280,6 +280,8 @@ NAMESAKES = {
     ("models.families.arithmetic", "write_text"),
     ("report.video", "av.open"),
     ("__main__", "os.write"),
+    ("__main__", "os.open"),
+    ("__main__", "open"),
 }
 
 

@@ -28,6 +28,7 @@ from panic_hpc.analysis.results import (
 from panic_hpc.disk.file_names import file_name
 from panic_hpc.disk.files import read_json, replace_file, to_json, without_nan
 from panic_hpc.errors import PanicError
+from panic_hpc.plain_text import sheet_cell
 
 RECORD = "record.json"
 _UNREADABLE = (PanicError, OSError, KeyError, TypeError, ValueError)
@@ -185,11 +186,23 @@ def _write_table(table: ResultTable, folder: Path, key: str) -> None:
     frame = to_frame(table)
     told = {f"unit:{c.name}": c.unit for c in table.columns}
     told |= {f"meaning:{c.name}": c.meaning for c in table.columns}
-    parquet, csv = io.BytesIO(), io.BytesIO()
+    parquet = io.BytesIO()
     frame.write_parquet(parquet, compression="zstd", metadata={"key": key, **told})
-    frame.write_csv(csv)
     replace_file(folder / f"{table.name}.parquet", parquet.getvalue())
-    replace_file(folder / f"{table.name}.csv", csv.getvalue())
+    replace_file(folder / f"{table.name}.csv", csv_bytes(table))
+
+
+def csv_bytes(table: ResultTable) -> bytes:
+    """Return a table as CSV; texts as a spreadsheet may open them, from whomever they are."""
+    import polars as pl
+
+    frame, stream = to_frame(table), io.BytesIO()
+    cells = [
+        pl.Series(s.name, [None if v is None else sheet_cell(v) for v in s])
+        for s in frame.select(pl.col(pl.String))
+    ]
+    frame.with_columns(cells).write_csv(stream)
+    return stream.getvalue()
 
 
 def to_frame(table: ResultTable) -> Any:

@@ -14,6 +14,7 @@ from typer.models import CommandInfo, TyperInfo
 from panic_hpc import exit_codes, installed
 from panic_hpc.errors import Interrupted, PanicError
 from panic_hpc.extras import missing_library
+from panic_hpc.plain_text import one_line
 from panic_hpc.versions import own_version
 
 _places: dict[str, tuple[int, int]] = {}
@@ -132,6 +133,11 @@ def main() -> None:
         sys.exit(exit_codes.ERROR)
     # `panic-hpc show | head` ends here; a trace would be no news.
     except BrokenPipeError:
+        sys.exit(exit_codes.ERROR)
+    # A limit of the shell's or of a job's; libraries' own errors of memory are kinds of this one.
+    except MemoryError as error:
+        told = f"no memory is left ({one_line(str(error), 200) or 'a limit, or this machine'})"
+        err.print(literal(f"panic-hpc: {told}. Give it more, then type the same again", "red"))
         sys.exit(exit_codes.ERROR)
     # Also a disk that is full or away, a name too long: such an error names its file.
     except (PanicError, OSError) as error:

@@ -3,17 +3,19 @@
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from panic_hpc.disk.strict_json import depth_exceeds
 from panic_hpc.errors import ConfigError
 from panic_hpc.experiment.text_file import read_text
-from panic_hpc.validation.problems import shown
+from panic_hpc.validation.problems import shortened, shown
 
 MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 16
+# More than any setting has, and than JSON of ours is read with; smaller ones have bounds by place.
+MAX_DIGITS = 19
 
 # tomllib takes quadratic time over a dotted key: half a minute over 64 kB. Nobody writes one of 64
 # parts; each repetition is possessive, so that the search itself stays linear.
@@ -45,7 +47,21 @@ def read_table(path: Path) -> dict[str, Any]:
     # recurse.
     if depth_exceeds(table, MAX_DEPTH):
         raise ConfigError(str(path), [f"nested more than {MAX_DEPTH} deep"])
+    if large := next(_too_large(table), None):
+        raise ConfigError(str(path), [f"{large}: at most {MAX_DIGITS} digits were expected"])
     return table
+
+
+def _too_large(value: Any, place: str = "") -> Iterator[str]:
+    """Yield the places of whole numbers that no file of ours could hold."""
+    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
+        yield f"{place} = {shown(value)}"
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _too_large(inner, f"{place}.{key}" if place else shortened(key))
+    if isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _too_large(inner, f"{place}[{number}]")
 
 
 def _looks_like_json(path: Path, text: str) -> bool:

@@ -15,6 +15,7 @@ from panic_hpc import api
 from panic_hpc.backends.base import SubmitRequest, Watcher
 from panic_hpc.disk.directories import make_any_directory
 from panic_hpc.errors import PanicError
+from panic_hpc.plain_text import counted
 from panic_hpc.search.rehearsal import rehearse
 from panic_hpc.search.rounds import (
     AskedTrials,
@@ -77,7 +78,7 @@ def advance(
         trials = read_record_of(AskedTrials, paths.trials).trials
         if not paths.values.exists():
             tell(f"round {number + 1} of {search.rounds}: {len(trials)} trials")
-            _work(paths, search, base, trials, request, progress)
+            _work(paths, search, base, trials, request, progress, tell)
         values = read_record_of(FoundValues, paths.values).values
         found += [
             Trial(number, len(found) + k, settings, value)
@@ -109,28 +110,37 @@ def _work(
     trials: tuple[dict[str, Any], ...],
     request: SubmitRequest,
     progress: bool | Watcher,
+    tell: Tell,
 ) -> None:
     """Plan, submit and merge a round, and write down what came of it."""
     kept(paths.file, experiment_of(base, paths.number, trials))
-    workspace = completed(paths, request, progress)
+    workspace = completed(paths, request, progress, tell)
     means = _means(workspace.paths.dataset, search.measure)
     kept(paths.values, {"values": values_of_trials(trials, means)})
 
 
-def completed(paths: RoundPaths, request: SubmitRequest, progress: bool | Watcher) -> Workspace:
+def completed(
+    paths: RoundPaths,
+    request: SubmitRequest,
+    progress: bool | Watcher,
+    tell: Tell = lambda text: None,
+) -> Workspace:
     """Plan, submit and merge the experiment of a round; PanicError where that leaves something.
 
-    What jobs lost is submitted again, as those of a driver are that was killed before it wrote down
-    what sbatch told it; what failed is not.
+    What jobs lost is submitted again, which is told, as those of a driver are that was killed
+    before it wrote down what sbatch told it; what failed is not.
     """
     workspace = api.plan(paths.file, paths.experiment)
-    for _ in range(MOST_SUBMISSIONS):
+    for attempt in range(1, MOST_SUBMISSIONS + 1):
         api.submit(workspace, request, wait=True, progress=progress)
         state = api.wait(workspace)
         if state.is_complete:
             return workspace
-        if not goes_on(state):
+        if not goes_on(state) or attempt == MOST_SUBMISSIONS:
             break
+        n_left = sum(one.state != "completed" for one in state.all())
+        left = f"{paths.experiment} has {counted(n_left, 'shard')} left"
+        tell(f"{left}: submitted again, time {attempt + 1} of {MOST_SUBMISSIONS}")
     raise PanicError(
         f"{paths.experiment} is not complete",
         hint=f"panic-hpc status {paths.experiment} says why; then type this command again",

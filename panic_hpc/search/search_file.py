@@ -26,6 +26,10 @@ OF_TWO = ("kid", "fid", "twin")
 """Measures that compare with a baseline, which a search has none of."""
 FILES = ("prompts_file", "models_file", "inputs")
 Choice = bool | int | float | str
+LARGEST = 1e15
+"""Of an end: samplers take differences and ratios of ends in double precision."""
+MOST_STEPS = 10**6
+"""Between two ends."""
 
 
 class SearchAxis(Closed):
@@ -53,6 +57,10 @@ class SearchAxis(Closed):
             raise ValueError("log needs a low above 0, and no step")
         if self.step < 0:
             raise ValueError("a step above 0 was expected")
+        if max(-self.low, self.high) > LARGEST:
+            raise ValueError(f"ends of at most {LARGEST:.0e} in size were expected")
+        if self.step and not 1 <= (self.high - self.low) / self.step <= MOST_STEPS:
+            raise ValueError(f"one to {MOST_STEPS:,} steps from low to high were expected")
         return self
 
     @property

@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from panic_hpc.analysis import AnalysisRequest, HypothesisTest, Planted, TrajectorySet, analyse
-from panic_hpc.analysis.records import folder_of, read_records
-from panic_hpc.analysis.results import q_values, table_of_tests
+from panic_hpc.analysis.records import csv_bytes, folder_of, read_records
+from panic_hpc.analysis.results import Quantity, ResultTable, q_values, table_of_tests
 from panic_hpc.analysis.running import available
 from panic_hpc.analysis.settings import parse_settings
 from panic_hpc.analysis.simulation.dataset import write_dataset
@@ -244,3 +244,23 @@ def test_without_names_an_answer_each_is_printed_and_by_name_every_sentence(
     assert str(tmp_path / "networks" / "SimulatedText") in named
     assert "SimulatedPainter1 → SimulatedTeller2: " in named or "SimulatedTeller1: " in named
     assert "(from before)" in named
+
+
+def test_texts_of_tables_are_no_formulas_and_move_no_cursor() -> None:
+    texts = [
+        "=cmd|' /C calc'!A1",
+        "  @SUM(1)",
+        "-1+1",
+        "\uff1d1",
+        "\x1b[2J",
+        "A → B",
+        "",
+    ]
+    columns = (Quantity("network", "its name", ""), Quantity("mean", "of it"))
+    rows = [(text, -0.5) for text in [*texts, None]]
+    written = csv_bytes(ResultTable.of_rows("means", "network", columns, rows)).decode()
+    read = pl.read_csv(written.encode())
+    assert read["network"].to_list()[:6] == [
+        "'=cmd|' /C calc'!A1", "'  @SUM(1)", "'-1+1", "'\uff1d1", "\\x1b[2J", "A → B",
+    ]  # fmt: skip
+    assert read["mean"].to_list() == [-0.5] * 8

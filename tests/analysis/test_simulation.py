@@ -103,6 +103,22 @@ def test_a_prompt_is_forgotten_in_its_time() -> None:
     assert twins[0] == pytest.approx(0, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"prompts": 10**40}, "prompts is 1000.* at most 1,000,000"),
+        ({"runs": 10**6}, "networks by prompts by runs is 80000000, at most 1,000,000"),
+        ({"states": 10**6, "runs": 10**4}, "needs .* bytes in .* are free"),
+    ],
+)
+def test_what_no_disk_holds_is_refused_before_it_is_allocated(
+    tmp_path: Path, asked: dict[str, int], told: str
+) -> None:
+    with pytest.raises(PanicError, match=told):
+        write_dataset(Planted(**asked), tmp_path / "s.h5")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
 def test_too_much_variance_is_refused() -> None:
     with pytest.raises(PanicError, match="sum up to"):
         Planted(gap=0.9)

@@ -1,10 +1,14 @@
 """What a newcomer sees first: every verb, by what it is for, the main job before all."""
 
+import io
+
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from panic_hpc import cli
+from panic_hpc.cli.console import output
 
 
 @pytest.fixture
@@ -34,3 +38,18 @@ def test_help_shows_every_verb_in_a_panel_and_the_main_job_first(app: typer.Type
 def test_the_version_is_told(app: typer.Typer) -> None:
     told = CliRunner().invoke(app, ["--version"])
     assert (told.exit_code, told.output.split()[0]) == (0, "panic-hpc")
+
+
+def test_long_names_end_their_lines_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["Steered.steering-strength-2.0.text-strength-2.0", "x" * 30, "\x1b[2J", "Short"]
+    printed = Console(width=60, record=True, file=io.StringIO())
+    monkeypatch.setattr(output, "out", printed)
+    table = output.columns("network", "mean", "interval", left=("network",))
+    rows = [(name, "-0.125", "-0.250 to +0.500 or thereabouts!") for name in names]
+    output.add_named_rows(table, rows, names=0)
+    printed.print(table, soft_wrap=False)
+    told = [line[:16].strip() for line in printed.export_text().splitlines()[1:]]
+    assert told == [
+        "Steered.", "steering-", "strength-2.0.", "text-strength-", "2.0",
+        "x" * 16, "x" * 14, "\\x1b[2J", "Short",
+    ]  # fmt: skip

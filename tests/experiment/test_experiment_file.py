@@ -57,6 +57,13 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_matter(tmp_path: Path) -
     assert load_experiment(tmp_path / "e.toml").max_length == 10
 
 
+def test_numbers_that_no_file_of_ours_could_hold_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "e.toml").write_text(WRITTEN + f"seed_of_mine = [1, {10**30}]\n")
+    assert problems_of(tmp_path / "e.toml") == (
+        f"models.DummyT2I.seed_of_mine[1] = {10**30}: at most 19 digits were expected",
+    )
+
+
 def test_all_problems_are_told_at_once(experiment_file: ExperimentFile) -> None:
     problems = problems_of(
         experiment_file(

@@ -14,8 +14,9 @@ from little_search import SEARCH, keys_of, written
 import panic_hpc
 from panic_hpc.errors import ConfigError, PanicError
 from panic_hpc.paths import shipped_configs
+from panic_hpc.search import driving
 from panic_hpc.search.driving import goes_on
-from panic_hpc.search.rounds import distinct, experiment_of, values_of_trials
+from panic_hpc.search.rounds import RoundPaths, distinct, experiment_of, values_of_trials
 from panic_hpc.search.sampling import next_trials
 from panic_hpc.search.search_file import Search, SearchAxis, read_search
 from panic_hpc.types import Shard
@@ -33,6 +34,9 @@ needs.library("optuna", "search")
         ('[space]\n"DummyT2I.size" = { low = 4, high = 2 }', "low and a larger high"),
         ('[space]\n"DummyT2I.size" = { low = 0.0, high = 2.0, log = true }', "low above 0"),
         ('[space]\n"DummyT2I.size" = { choices = [1], low = 1 }', "choices stand alone"),
+        ('[space]\n"DummyT2I.size" = { low = -1e308, high = 1e308 }', "at most 1e+15 in size"),
+        ('[space]\n"DummyT2I.size" = { low = 1.0, high = 8.0, step = 1e-300 }', "1,000,000 steps"),
+        ('[space]\n"DummyT2I.size" = { low = 1, high = 8, step = 9 }', "1,000,000 steps"),
         ('[space]\n"DummyI2X.size" = { low = 1, high = 2 }', "Did you mean 'DummyI2T'"),
         ('[space]\n"size" = { low = 1, high = 2 }', "MODEL.SETTING of the network was expected"),
         ("[space]", "space"),
@@ -179,3 +183,20 @@ def test_what_stops_the_first_round_is_told_before_it_and_leaves_nothing(tmp_pat
     wrong = written(tmp_path, networks=[["DummyT2I", "Nobody"]])
     assert "Nobody" in run_command("search", wrong, where, "--executor", "inline", code=1)
     assert {path.name for path in tmp_path.iterdir()} == {"base.json", "search.toml"}
+
+
+def test_what_is_submitted_again_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = Status(
+        {"runs": tuple(ShardStatus(Shard("runs", k, "", k, 1, ()), "lost") for k in range(2))}
+    )
+    submitted: list[Any] = []
+    told: list[str] = []
+    monkeypatch.setattr("panic_hpc.api.plan", lambda *arguments: None)
+    monkeypatch.setattr("panic_hpc.api.submit", lambda *a, **options: submitted.append(a))
+    monkeypatch.setattr("panic_hpc.api.wait", lambda *arguments: left)
+    paths = RoundPaths(tmp_path, 0)
+    request = panic_hpc.request_for("local", executor="inline")
+    with pytest.raises(PanicError, match="is not complete"):
+        driving.completed(paths, request, False, told.append)
+    again = f"{paths.experiment} has 2 shards left: submitted again, time"
+    assert (len(submitted), told) == (3, [f"{again} 2 of 3", f"{again} 3 of 3"])

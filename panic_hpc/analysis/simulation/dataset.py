@@ -13,6 +13,7 @@ from panic_hpc.analysis.simulation import planted as plant
 from panic_hpc.analysis.simulation.planted import Planted
 from panic_hpc.analysis.simulation.simulated import missing_runs
 from panic_hpc.analysis.simulation.states import prompt_vector, run_states
+from panic_hpc.disk.blocks import require_space
 from panic_hpc.disk.publish import publish_over, temporary_directory
 from panic_hpc.keys import content_key, run_key, step_seed
 from panic_hpc.merging.assembling import MergeOptions
@@ -47,8 +48,10 @@ def write_dataset(
     """Write what is planted as a dataset; only a dataset of the same plant is replaced unasked.
 
     Each state is a caption, and the picture before it was not kept. Takes twice its size on disk
-    while it works, and memory for one run and the numbers of a network's steps.
+    while it works (DiskError where there is no room for that), and memory for one run and the
+    numbers of a network's steps.
     """
+    require_space(target.parent, 2 * planted.nbytes, f"A dataset of {planted.n_runs} runs")
     info = _experiment(planted)
     admit_dataset(target, [info.key], [], force=force)
     with temporary_directory(target, ".simulate-") as directory:

@@ -18,6 +18,10 @@ from typing import Any
 
 from panic_hpc.errors import PanicError
 
+MOST = {"prompts": 10**6, "networks": 10**5, "runs": 10**6, "states": 10**6, "dimensions": 10**5,
+        "group_size": 10**6, "n_runs": 10**6}  # fmt: skip
+"""The largest of each number: more is no experiment, and would be allocated before it is seen."""
+
 
 @dataclass(frozen=True)
 class Planted:
@@ -76,6 +80,10 @@ class Planted:
         for name in ("prompts", "networks", "runs", "states", "dimensions", "group_size"):
             if getattr(self, name) < 1:
                 raise PanicError(f"{name} is {getattr(self, name)}, at least 1 was expected")
+        for name, most in MOST.items():
+            if getattr(self, name) > most:
+                told = "networks by prompts by runs" if name == "n_runs" else name
+                raise PanicError(f"{told} is {getattr(self, name)}, at most {most:,} was expected")
         for name in ("tau", "escape", "memory_tau"):
             if not getattr(self, name) > 0:
                 raise PanicError(f"{name} is {getattr(self, name)}, more than 0 was expected")
@@ -100,6 +108,11 @@ class Planted:
     def n_runs(self) -> int:
         """Number of runs."""
         return self.networks * self.prompts * self.runs
+
+    @property
+    def nbytes(self) -> int:
+        """About how large its dataset is: a vector and a caption a state."""
+        return self.n_runs * self.states * (4 * self.dimensions + 100)
 
     @property
     def spread(self) -> float:

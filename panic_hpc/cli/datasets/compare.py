@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from panic_hpc.cli.console.options import Force, Json
-from panic_hpc.cli.console.output import columns, literal, out, say, say_json, warn
+from panic_hpc.cli.console.output import add_named_rows, columns, out, say, say_json, warn
 from panic_hpc.plain_text import counted
 
 if TYPE_CHECKING:
@@ -140,9 +140,8 @@ def _print_arms(found: "Comparison", names: Sequence[str]) -> None:
     interval = f"{found.level:.0%} interval"
     head = ("network", "mean", "difference", interval, "p", "p (Holm)")
     table = columns(*head, left=("network",))
-    table.columns[0].overflow = "fold"
-    for name, one in zip(names, found.arms, strict=True):
-        table.add_row(literal(name), *_cells(one))
+    rows = ([name, *_cells(one)] for name, one in zip(names, found.arms, strict=True))
+    add_named_rows(table, rows, names=0)
     out.print(table, soft_wrap=False)
     for name, one in zip(names, found.arms, strict=True):
         if said := one.note:

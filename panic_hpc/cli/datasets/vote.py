@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from panic_hpc.cli.console.options import Force, Json
-from panic_hpc.cli.console.output import columns, literal, out, say, say_json, warn
+from panic_hpc.cli.console.output import add_named_rows, columns, out, say, say_json, warn
 from panic_hpc.plain_text import counted, one_line
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from panic_hpc.analysis.comparing.arms import Arm
     from panic_hpc.store.dataset.dataset import Dataset
     from panic_hpc.voting.ranking import VotedArm, VoteResult
@@ -158,10 +156,9 @@ def _print(found: "VoteResult") -> None:
     say(f"{told} ({found.n_ties} for neither) by {counted(found.n_voters, 'voter')}", "bold")
     head = ("rank", "network", "preferred", f"{found.level:.0%} interval", "compared", "liked")
     table = columns(*head, left=("rank", "network"))
-    table.columns[1].overflow = "fold"
     names = short_names([one.name for one in found.arms])
-    for name, one in zip(names, found.arms, strict=True):
-        table.add_row(*_cells(literal(name), one))
+    rows = (_cells(name, one) for name, one in zip(names, found.arms, strict=True))
+    add_named_rows(table, rows, names=1)
     out.print(table, soft_wrap=False)
     for note in found.notes:
         warn(f"  {note}")
@@ -173,7 +170,7 @@ def _print(found: "VoteResult") -> None:
         say(f"  … and {len(found.comments) - MOST_COMMENTS} more comments, all of them in --json")
 
 
-def _cells(name: "Text", one: "VotedArm") -> tuple["str | Text", ...]:
+def _cells(name: str, one: "VotedArm") -> tuple[str, ...]:
     strength, liking = one.strength, one.liking
     ranks = f"{strength.best_rank}"
     if strength.worst_rank != strength.best_rank:

@@ -1,5 +1,6 @@
 """`panic-hpc series start` and `advance`: round after round."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -75,7 +76,7 @@ def advance_series(
     forget_stop(directory)
     by_jobs = RoundsByJobs(directory, cluster, is_by_hand=True)
     is_here = waits or backend_of(request.cluster).is_synchronous
-    complete = completed if is_here else by_jobs.complete
+    complete = partial(completed, tell=tell) if is_here else by_jobs.complete
     try:
         found = go_on(
             directory,

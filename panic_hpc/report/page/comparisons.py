@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from panic_hpc.analysis.comparing.arms import Arm, all_arms
 from panic_hpc.analysis.comparing.comparison import ArmResult, Comparison, compare
 from panic_hpc.analysis.comparing.measures import known_measures, set_measure, twin_measure
+from panic_hpc.analysis.records import csv_bytes
 from panic_hpc.analysis.results import Quantity, ResultTable
 from panic_hpc.disk.file_names import file_name
 from panic_hpc.disk.files import without_nan
@@ -13,7 +14,6 @@ from panic_hpc.errors import PanicError
 from panic_hpc.plain_text import counted
 from panic_hpc.report.comparison_sheet import comparison_sheet
 from panic_hpc.report.folder import ReportFolder
-from panic_hpc.report.page.figure_files import csv_bytes
 from panic_hpc.report.page.tables import TableView, view
 from panic_hpc.report.rendering import render
 from panic_hpc.voting.folder import read_votes, votes_folder

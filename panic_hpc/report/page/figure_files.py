@@ -1,6 +1,5 @@
 """The figures of a report as files: PNG to look at, PDF to publish, CSV with the numbers."""
 
-import io
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from panic_hpc.analysis.base import Analysis
 from panic_hpc.analysis.figure_spec import FigureSpec
-from panic_hpc.analysis.records import AnalysisRecord, to_frame
+from panic_hpc.analysis.records import AnalysisRecord, csv_bytes
 from panic_hpc.analysis.results import ResultTable
 from panic_hpc.disk.file_names import file_name
 from panic_hpc.errors import PanicError
@@ -119,13 +118,6 @@ class FigureFiles:
         spec = found.spec
         links = [("PNG", png), ("PDF", pdf), ("CSV of its numbers", csv)]
         return FigureView(spec.title, spec.caption, png, width, height, links, found.left_out)
-
-
-def csv_bytes(table: ResultTable) -> bytes:
-    """Return a table as CSV."""
-    stream = io.BytesIO()
-    to_frame(table).write_csv(stream)
-    return stream.getvalue()
 
 
 def _shown_size(png: bytes, per_pixel: float) -> tuple[int, int]:

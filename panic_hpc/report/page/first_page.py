@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from panic_hpc.analysis.base import Analysis
-from panic_hpc.analysis.records import AnalysisRecord
+from panic_hpc.analysis.records import AnalysisRecord, csv_bytes
 from panic_hpc.analysis.results import ResultTable, table_of_tests
 from panic_hpc.disk.file_names import file_name
 from panic_hpc.report.figures.of_dataset import figures_of
@@ -13,7 +13,7 @@ from panic_hpc.report.figures.timeline import TimelineBar, draw_timeline
 from panic_hpc.report.folder import ReportFolder
 from panic_hpc.report.page import provenance, work
 from panic_hpc.report.page.answers import answered
-from panic_hpc.report.page.figure_files import OF_RUNS, FigureFiles, csv_bytes
+from panic_hpc.report.page.figure_files import OF_RUNS, FigureFiles
 from panic_hpc.report.page.notices import notices
 from panic_hpc.report.page.numbers import interval, number, units
 from panic_hpc.report.page.tables import TableView, view

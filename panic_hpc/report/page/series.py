@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.analysis.figure_spec import FigureSpec
+from panic_hpc.analysis.records import csv_bytes
 from panic_hpc.analysis.results import Quantity, ResultTable
 from panic_hpc.errors import PanicError
 from panic_hpc.report.contact_sheet import Cell, Strip, contact_sheet
 from panic_hpc.report.family_tree import Member, family_tree
 from panic_hpc.report.folder import ReportFolder
-from panic_hpc.report.page.figure_files import FigureFiles, csv_bytes
+from panic_hpc.report.page.figure_files import FigureFiles
 from panic_hpc.report.page.tables import view
 from panic_hpc.report.rendering import render
 from panic_hpc.versions import own_version

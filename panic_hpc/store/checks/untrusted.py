@@ -23,6 +23,7 @@ def verify_in_child(path: Path, sample: Sample, timeout_s: float = TIMEOUT_S) ->
             command,
             capture_output=True,
             text=True,
+            errors="backslashreplace",
             timeout=timeout_s,
             preexec_fn=_limit,
             check=False,
@@ -37,7 +38,10 @@ def verify_in_child(path: Path, sample: Sample, timeout_s: float = TIMEOUT_S) ->
 
 def _limit() -> None:
     # Address space, mapped libraries included; Linux ignores the limit on resident memory.
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    # A shell's own limit may be lower, and cannot be raised.
+    bound = MEMORY_BYTES if most == resource.RLIM_INFINITY else min(MEMORY_BYTES, most)
+    resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
     # Files made to crash HDF5 would fill the disk with cores.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # The child only reads; its answer goes through a pipe, which has no such limit.
