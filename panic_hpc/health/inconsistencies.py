@@ -21,9 +21,8 @@ from panic_hpc.store.results.embeddings import EMBEDDING_FAILED
 from panic_hpc.store.results.runs import OUTPUT_TRUNCATED
 from panic_hpc.types import TEXT, Shard
 from panic_hpc.workspace.failures import read_failure
-from panic_hpc.workspace.leases import holder, lease_state
+from panic_hpc.workspace.leases import holder, seen_state
 from panic_hpc.workspace.ledger import read_submission
-from panic_hpc.workspace.process import is_running
 from panic_hpc.workspace.workspace import Workspace
 
 Report = Callable[[int, int], None]
@@ -117,7 +116,7 @@ def _records(
                                 "panic-hpc retry computes the shard again", (path,))  # fmt: skip
     for path in _files(paths.leases):
         lease, _ = holder(path)
-        void = lease and lease_state(lease, None, is_running(lease.owner), now) == "void"
+        void = lease and seen_state(lease, None, now) == "void"
         if void and path.stem in published:
             yield Inconsistency("stale", path, "a lease of a shard that is published",
                                 "Its owner ended without a word", (path,))  # fmt: skip

@@ -11,8 +11,7 @@ from panic_hpc.disk.system import remove_empty, remove_tree
 from panic_hpc.errors import PanicError
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
-from panic_hpc.workspace.leases import holder, lease_state
-from panic_hpc.workspace.process import is_running
+from panic_hpc.workspace.leases import holder, seen_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def _is_held(path: Path) -> bool:
     lease, _ = holder(path)
     if lease is None:
         return False
-    return lease_state(lease, None, is_running(lease.owner), clock.now()) == "held"
+    return seen_state(lease, None, clock.now()) == "held"
 
 
 def _listed(names: Sequence[str]) -> str:

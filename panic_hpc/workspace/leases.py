@@ -49,6 +49,18 @@ LARGEST_BYTES = 64 * 1024
 LONGEST_CHAIN = 1000
 # Of no boot, so that nothing can be seen of it from anywhere, and its age alone decides.
 NOBODY = Process("", "", "", 0, 0, "", SlurmIds())
+_HELD: set[str] = set()
+"""Tokens of the leases that this process works under, or is about to."""
+
+
+def seen_state(lease: Lease, me: Process | None, now: float) -> LeaseState:
+    """Return what `lease` means to `me` (None for an onlooker), by what can be seen from here."""
+    alive = is_running(lease.owner)
+    # Made by this process, which an error kept from opening or removing it: nobody works under it,
+    # and who waited for that would wait for itself.
+    if alive and lease.owner.pid == os.getpid() and lease.token not in _HELD:
+        return "left"
+    return lease_state(lease, me, alive, now)
 
 
 def lease_state(lease: Lease, me: Process | None, alive: bool | None, now: float) -> LeaseState:
@@ -142,8 +154,11 @@ class HeldLease:
     def __exit__(self, *exc_info: object) -> None:
         self._finished.set()
         self._thread.join()
+        _HELD.discard(self.lease.token)
         # Before the unlink: NFS keeps a file that is removed while open, under a name of its own.
-        os.close(self._descriptor)
+        # An error of it is of a beat, which says nothing of the work.
+        with suppress(OSError):
+            os.close(self._descriptor)
         if self._progress.kind == "running" and not self.lost():
             system.remove(self.path)
 
@@ -200,12 +215,24 @@ def take(
     """
     now = clock.now()
     lease = Lease(secrets.token_hex(8), me, submission, now, progress=Progress(updated=now))
+    # Before its file is there: other threads of this process look at it too.
+    _HELD.add(lease.token)
+    held = None
+    try:
+        held = _taken(path, lease, is_gone)
+    finally:
+        if held is None:
+            _HELD.discard(lease.token)
+    return held
+
+
+def _taken(path: Path, lease: Lease, is_gone: Callable[[Lease], bool]) -> HeldLease | None:
     if create_file(path, encode_lease(lease)):
         return _opened(path, lease, None)
     current, files = holder(path)
     if current is None:
         return None
-    state = lease_state(current, me, is_running(current.owner), now)
+    state = seen_state(current, lease.owner, lease.taken)
     if state == "held" and not is_gone(current):
         return None
     return _succeed(path, inherit(lease, current, state), current, files)

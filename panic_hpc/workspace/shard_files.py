@@ -13,8 +13,7 @@ from panic_hpc.types import Shard, ShardId
 from panic_hpc.validation.record import read_record
 from panic_hpc.workspace.failures import Failure, read_failure
 from panic_hpc.workspace.lease_text import Lease
-from panic_hpc.workspace.leases import LeaseState, holder, lease_state
-from panic_hpc.workspace.process import is_running
+from panic_hpc.workspace.leases import LeaseState, holder, seen_state
 from panic_hpc.workspace.workspace import Workspace
 
 NUMBERED = re.compile(r"(?P<stage>[a-z_]+)_(?P<index>\d+)\.(h5|json)")
@@ -52,7 +51,7 @@ def scan_shard_files(workspace: Workspace) -> ShardFiles:
     return ShardFiles(
         published,
         {i: failure for i, failure in failures.items() if failure},
-        {i: (lease, _state(lease, now)) for i, lease in leased.items() if lease},
+        {i: (lease, seen_state(lease, None, now)) for i, lease in leased.items() if lease},
         {i: _remark(p) for i, p in _numbered(paths.remarks) if i in published},
         {i: lacks for i, lacks in asked.items() if lacks not in ("", ABSENT)},
     )
@@ -70,10 +69,6 @@ def _remark(path: Path) -> str:
         return read_record(Remark, path).remark
     except PanicError as error:
         return f"its remark cannot be read: {error.message}"
-
-
-def _state(lease: Lease, now: float) -> LeaseState:
-    return lease_state(lease, None, is_running(lease.owner), now)
 
 
 def _shards_to_ask(workspace: Workspace) -> Iterable[Shard]:

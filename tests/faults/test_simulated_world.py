@@ -20,7 +20,7 @@ from simulated_world.history import Lived, Setting, live_all, setting_of, with_l
 from panic_hpc.backends.slurm import arrays, backend, proposal
 from panic_hpc.clusters.profiles import load_cluster
 from panic_hpc.worker import worker
-from panic_hpc.workspace import leases, shard_files, status
+from panic_hpc.workspace import leases, status
 from panic_hpc.workspace.workspace import open_workspace
 
 HISTORIES = int(os.environ.get("PANIC_HPC_FAULT_WORLDS", "300"))
@@ -109,12 +109,8 @@ BROKEN: dict[str, Callable[[], Broken]] = {
     "no word in the ledger before sbatch": lambda: [
         (backend._Dispatch, "_write", without_the_word_before_sbatch())
     ],
-    "nobody is ever dead": lambda: [
-        (module, "lease_state", judged_as("held")) for module in (leases, shard_files)
-    ],
-    "nobody is ever alive": lambda: [
-        (module, "lease_state", judged_as("void")) for module in (leases, shard_files)
-    ],
+    "nobody is ever dead": lambda: [(leases, "lease_state", judged_as("held"))],
+    "nobody is ever alive": lambda: [(leases, "lease_state", judged_as("void"))],
     "inputs are not asked for": lambda: [(worker, "missing_inputs", lambda *asked: [])],
     "a submitter who was stopped goes on": lambda: [(backend, "_require_held", lambda lock: None)],
     "two may submit at once": lambda: [

@@ -26,6 +26,7 @@ from panic_hpc.store.results.runs import OUTPUT_TRUNCATED
 from panic_hpc.store.results.section import shard_section
 from panic_hpc.workspace.failures import Failure, write_failure
 from panic_hpc.workspace.lease_text import Lease, Progress, encode_lease
+from panic_hpc.workspace.leases import take
 from panic_hpc.workspace.process import this_process
 from panic_hpc.workspace.workspace import Workspace, open_workspace
 
@@ -170,10 +171,9 @@ def redigest(path: Path) -> None:
 
 def test_nothing_is_moved_while_somebody_works(copy: Path) -> None:
     workspace = open_workspace(copy)
-    alive = Lease("t", this_process(), "s", time.time(), progress=Progress(updated=time.time()))
-    workspace.paths.leases.mkdir(parents=True, exist_ok=True)
-    (workspace.paths.leases / "runs_00000.json").write_bytes(encode_lease(alive))
-    with pytest.raises(PanicError, match="being worked on"):
+    held = take(workspace.paths.leases / "runs_00000.json", this_process(), "s")
+    assert held
+    with held, pytest.raises(PanicError, match="being worked on"):
         quarantine(workspace, [workspace.paths.dataset])
     assert workspace.paths.dataset.exists()
 

@@ -6,6 +6,8 @@ Needs the library of failing_calls.cpp preloaded (`preloaded_environment`).
 import ctypes
 import errno
 import os
+import select
+import signal
 import subprocess
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +25,8 @@ GROWS = WRITE | RENAME | LINK | CREATE | ROOM | MKDIR
 FAIL, SHORT, KILL, TEAR = range(4)
 NEVER = 2**40
 """A call that no work comes to."""
+LONGEST_S = 300.0
+"""Work that is not over then hangs: undisturbed it takes a second."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,13 @@ def disturbed(work: Callable[[], object], root: Path, fault: Fault, number: int)
         _do_and_tell(work, root, fault, number, writing)
     os.close(writing)
     with open(reading, "rb") as stream:
+        hangs = not select.select([stream], [], [], LONGEST_S)[0]
+        if hangs:
+            os.kill(child, signal.SIGKILL)
         told = stream.read().decode()
     _, status = os.waitpid(child, 0)
+    if hangs:
+        return Ended("raised", f"not over after {LONGEST_S:g} s", (), True)
     if os.WIFSIGNALED(status):
         # The library counts in the child, which is gone; only a fault that kills ends like that.
         by_fault = fault.mode in (KILL, TEAR) and os.WTERMSIG(status) == 9

@@ -1,5 +1,6 @@
 """Leases: one owner at a time, whatever dies, freezes or races."""
 
+import errno
 import os
 import random
 import signal
@@ -191,6 +192,39 @@ def test_who_was_followed_before_he_opened_his_lease_writes_in_nobody_elses(
     assert follower is not None
     with follower:
         assert not follower.lost()
+
+
+@pytest.mark.parametrize("failing", ["the look after the opening", "the opening", "the release"])
+def test_a_lease_that_an_error_kept_its_own_process_from_is_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    path = tmp_path / "runs_00000.json"
+
+    def fail(*asked: Any) -> None:
+        raise OSError(errno.EIO, "failed")
+
+    with monkeypatch.context() as patch:
+        if failing == "the look after the opening":
+            patch.setattr(leases, "read_regular", fail)
+            assert take(path, this_process(), "s") is None
+        elif failing == "the opening":
+            patch.setattr(system, "open_existing", fail)
+            with pytest.raises(OSError, match="failed"):
+                take(path, this_process(), "s")
+        else:
+            held = take(path, this_process(), "s")
+            assert held
+            patch.setattr(system, "remove", fail)
+            with pytest.raises(OSError, match="failed"), held:
+                pass
+    left = read_lease(path)
+    assert left
+    assert leases.seen_state(left, None, time.time()) == "left"
+    held = take(path, this_process(), "s")
+    assert held
+    with held:
+        assert held.lease.deaths == 0
+        assert leases.seen_state(held.lease, None, time.time()) == "held"
 
 
 def test_a_follower_that_died_before_its_rename_is_followed_too(tmp_path: Path) -> None:

@@ -134,7 +134,9 @@ def installed() -> Iterator[Doors]:
 
 def _replaced(doors: Doors) -> Iterator[tuple[ModuleType, dict[str, Any]]]:
     tokens = SimpleNamespace(token_hex=doors.token_hex)
-    listing = SimpleNamespace(listdir=doors.names, environ={}, close=doors.close_lease)
+    listing = SimpleNamespace(
+        listdir=doors.names, environ={}, close=doors.close_lease, getpid=lambda: -1
+    )
 
     def running(process: Any) -> bool | None:
         return doors.world.is_running(process)
@@ -160,7 +162,7 @@ def _replaced(doors: Doors) -> Iterator[tuple[ModuleType, dict[str, Any]]]:
         ),
     }  # fmt: skip
     yield ledger, {"secrets": tokens}
-    yield shard_files, {"os": listing, "is_running": running, "read_failure": doors.read}
+    yield shard_files, {"os": listing, "read_failure": doors.read}
     yield status_query, {"read_ledger": doors.read_ledger}
     yield stopper, {
         "read_record": halt, "replace_file": doors.replace, "remove": doors.remove,
