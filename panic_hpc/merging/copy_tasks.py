@@ -11,7 +11,7 @@ from panic_hpc.disk.blocks import BlockSums, block_spans, byte_view, write_at
 from panic_hpc.disk.copying import copy_compared, copy_range
 from panic_hpc.disk.system import sync, sync_data
 from panic_hpc.errors import ShardError
-from panic_hpc.merging.digests import RunRange, compare, in_flight
+from panic_hpc.merging.digests import Compared, RunRange, compare, groups, in_flight
 from panic_hpc.merging.inputs import opened
 from panic_hpc.merging.layout import Unit
 from panic_hpc.merging.rebase import Rebase, is_missing
@@ -21,6 +21,8 @@ from panic_hpc.store.format.reader import CHECKSUM_COLUMNS, OpenArrays
 # A task opens its source once; too large a task leaves other threads idle at the end.
 TASK_UNITS = 64
 TASK_BYTES = 64 * 2**20
+# What is hashed together was copied together, and has to be in memory still.
+GROUP_BYTES = 2**29
 # Written back as the merge goes on; left to the end, all threads would wait for the disk.
 SYNC_BYTES = 2**30
 _LENGTH_BYTES = 8
@@ -76,8 +78,12 @@ class CopyTask:
                     self._put(unit, file, in_flight)
         return _nbytes(units)
 
-    def compare(self, stretch: RunRange) -> int:
-        """Compare runs of one source with their digests, copying meanwhile; returns their bytes."""
+    def compare(self, stretches: Sequence[RunRange]) -> int:
+        """Compare runs with their digests, copying what is large; returns their bytes."""
+        work = [self._comparison(stretch) for stretch in stretches]
+        return compare(work, self.target.file)
+
+    def _comparison(self, stretch: RunRange) -> Compared:
         table = self.rebase.tables[stretch.table]
         places = {
             name: self.target.places[column.name]
@@ -85,7 +91,7 @@ class CopyTask:
             for name, column in self._in_flight(stretch.table, stretch.part).items()
         }
         source = self.rebase.sources[table.parts[stretch.part].source]
-        return compare(source, stretch, self.target.descriptor, places)
+        return Compared(source, stretch, places)
 
     def _in_flight(self, table: int, part: int) -> Mapping[str, Column]:
         """Return the columns of a part that `compare` copies."""
@@ -174,7 +180,9 @@ def carry_out(
     have written.
     """
     writing = ((_nbytes(task), partial(work.write, task)) for task in tasks(units))
-    comparing = ((one.nbytes, partial(work.compare, one)) for one in stretches)
+    comparing = (
+        (_nbytes(some), partial(work.compare, some)) for some in groups(stretches, GROUP_BYTES)
+    )
     descriptor = work.target.descriptor
     with ThreadPoolExecutor(threads, "merge") as pool, ThreadPoolExecutor(1, "sync") as disk:
         syncing: list[Future[None]] = []
@@ -190,7 +198,7 @@ def carry_out(
             one.result()
 
 
-def _nbytes(units: Sequence[Unit]) -> int:
+def _nbytes(units: Sequence[Unit] | Sequence[RunRange]) -> int:
     return sum(unit.nbytes for unit in units)
 
 

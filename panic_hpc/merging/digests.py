@@ -1,21 +1,24 @@
 """Comparing sources with their runs' digests: which runs, in stretches that ranks share out.
 
-What is large is copied in flight: a piece is read once, written, read back and hashed while it is
-in the processor's cache.
+What is large is copied by the kernel and hashed once, as the target gives it back; runs are hashed
+side by side, those of several shards where one has few.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from panic_hpc.disk.copying import copy_compared
+from panic_hpc.disk.copying import copy_range
+from panic_hpc.disk.sha256 import Message, Part, Span
 from panic_hpc.errors import ShardError
 from panic_hpc.merging.inputs import opened
 from panic_hpc.merging.layout import Table
 from panic_hpc.merging.run_sources import MISSING, Source
 from panic_hpc.store.format.column import Column
-from panic_hpc.store.format.digest import run_digests
+from panic_hpc.store.format.digest import digested, run_digests, run_messages
 from panic_hpc.store.format.reader import OpenArrays
 from panic_hpc.store.results.base import DIGEST
 from panic_hpc.store.results.section import Section
@@ -23,6 +26,8 @@ from panic_hpc.store.results.section import Section
 STRETCH_BYTES = 64 * 2**20
 # Below, one read for 256 runs costs less than one a run, and copying besides is cheap.
 IN_FLIGHT_BYTES = 2**20
+# As many messages as AVX-512 registers have numbers.
+SIDE_BY_SIDE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,55 +81,96 @@ def _cut(first_row: int, n_runs: int, nbytes: int) -> Iterator[tuple[range, int]
         yield range(edges[number], edges[number + 1]), share
 
 
-class CopyingArrays(OpenArrays):
-    """Arrays of which those in `places` are copied as their pieces are read.
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A stretch to compare, its source, and where in the target its arrays in flight begin."""
+
+    source: Source
+    stretch: RunRange
+    places: Mapping[str, int]
+
+
+def groups(every: Iterable[RunRange], limit_bytes: int) -> Iterator[list[RunRange]]:
+    """Yield stretches together until there are enough runs to be hashed side by side."""
+    group: list[RunRange] = []
+    for one in every:
+        if group and sum(other.nbytes for other in group) + one.nbytes > limit_bytes:
+            yield group
+            group = []
+        group.append(one)
+        if sum(other.last - other.first for other in group) >= SIDE_BY_SIDE:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+class CopiedArrays(OpenArrays):
+    """Arrays of which those in `places` are hashed where they were copied to.
 
     `places` are the bytes of the file `target` at which these arrays begin.
     """
 
-    def __init__(self, file: OpenArrays, target: int, places: Mapping[str, int]) -> None:
+    def __init__(self, file: OpenArrays, target: OpenArrays, places: Mapping[str, int]) -> None:
         super().__init__(file.path, file.descriptor, file.entries)
         self.target, self.places = target, places
 
-    def pieces(self, name: str, start: int, stop: int) -> Iterator[memoryview]:
-        """Yield the bytes of rows `start` to `stop` in pieces, each copied and read back."""
-        if name not in self.places:
-            yield from super().pieces(name, start, stop)
-            return
+    def copy(self, name: str, start: int, stop: int) -> None:
+        """Copy rows `start` to `stop` of an array to their place."""
         entry = self.entry(name)
         done, nbytes = start * entry.row_bytes, (stop - start) * entry.row_bytes
-        yield from copy_compared(
+        copy_range(
             self.descriptor,
             entry.offset + done,
-            self.target,
+            self.target.descriptor,
             self.places[name] + done,
             nbytes,
             str(self.path),
         )
 
+    def part(self, name: str, start: int, stop: int) -> Part:
+        """Return the bytes of rows, those of arrays in `places` as the target gives them back."""
+        if name not in self.places:
+            return super().part(name, start, stop)
+        size = self.entry(name).row_bytes
+        place = self.places[name] + start * size
+        return Span(self.target.descriptor, place, (stop - start) * size, str(self.target.path))
 
-def compare(source: Source, stretch: RunRange, target: int, places: Mapping[str, int]) -> int:
-    """Compute the digests of a stretch from its bytes; returns these, ShardError where one differs.
 
-    Covers every scientific column of the runs, and copies the arrays in `places` meanwhile. A
-    source with runs that have no digest (incomplete diagrams) is compared with the checksums of its
-    blocks besides.
+def compare(work: Sequence[Compared], target: OpenArrays) -> int:
+    """Compute the digests of runs from their bytes; returns these, ShardError where one differs.
+
+    Covers every scientific column of the runs. Arrays in `places` are copied first, and hashed as
+    the target gives them back, so that one digest vouches for the shard and for the copy. A source
+    with runs that have no digest (incomplete diagrams) is compared with the checksums of its blocks
+    besides.
     """
-    rows = range(stretch.first, stretch.last)
-    with opened(source) as file:
-        # An incomplete diagram has no digest, so its bytes have nothing else to be compared with.
-        if b"" in source.digests[stretch.first : stretch.last]:
-            for name in file.entries:
-                file.check(name)
-        section = Section(CopyingArrays(file, target, places), source.kind)
-        _require_covered(section, places)
-        for row, digest in run_digests(section, rows=rows, in_pieces=places):
-            if digest.encode() != source.digests[row]:
-                raise ShardError(
-                    f"{source.path} is damaged: {_wrong(source, file, row)}",
-                    hint="Remove it and submit the experiment again",
-                )
-    return stretch.nbytes
+    with ExitStack() as files:
+        runs = (run for one in work for run in _messages(one, target, files))
+        for (one, row), digest in digested(runs):
+            if digest.encode() != one.source.digests[row]:
+                raise _wrong(one.source, row, target.path)
+    return sum(one.stretch.nbytes for one in work)
+
+
+def _messages(
+    one: Compared, target: OpenArrays, files: ExitStack
+) -> Iterator[tuple[tuple[Compared, int], Message | None]]:
+    """Yield what the digests of a stretch are computed of, once what is in flight is copied."""
+    source, rows = one.source, range(one.stretch.first, one.stretch.last)
+    file = files.enter_context(opened(source))
+    # An incomplete diagram has no digest, so its bytes have nothing else to be compared with.
+    if b"" in source.digests[rows.start : rows.stop]:
+        for name in file.entries:
+            file.check(name)
+    arrays = CopiedArrays(file, target, one.places)
+    section = Section(arrays, source.kind)
+    _require_covered(section, one.places)
+    for name in one.places:
+        edges = section.edges[section.kind.by_name[name].rows]
+        arrays.copy(name, int(edges[rows.start]), int(edges[rows.stop]))
+    for row, message in run_messages(section, rows=rows, in_place=one.places):
+        yield (one, row), message
 
 
 def _require_covered(section: Section, places: Mapping[str, int]) -> None:
@@ -138,12 +184,21 @@ def _require_covered(section: Section, places: Mapping[str, int]) -> None:
             )
 
 
-def _wrong(source: Source, file: OpenArrays, row: int) -> str:
-    """Return what is wrong with a run: an array's bytes, or if these are whole the digest."""
-    for name in file.entries:
-        try:
-            file.check(name)
-        except ShardError:
-            return f"wrong bytes in {name}"
+def _wrong(source: Source, row: int, target: Path) -> ShardError:
+    """Return what is wrong with a run: its shard's bytes, its digest, or what was copied."""
     key = source.run_keys[row].decode("ascii", "replace")
-    return f"run {key} does not have its digest"
+    said = f"run {key} does not have its digest"
+    with opened(source) as file:
+        for name in file.entries:
+            try:
+                file.check(name)
+            except ShardError:
+                said = f"wrong bytes in {name}"
+                break
+        else:
+            runs = run_digests(Section(file, source.kind), lambda run: run == row)
+            if source.digests[row].decode("ascii", "replace") in dict(runs).values():
+                return ShardError(f"{target} did not keep what was copied from {source.path}")
+    return ShardError(
+        f"{source.path} is damaged: {said}", hint="Remove it and submit the experiment again"
+    )

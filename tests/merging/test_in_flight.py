@@ -1,13 +1,14 @@
-"""Large arrays are copied while their runs' digests are computed: the same bytes, checked once."""
+"""Large arrays are copied and hashed as the copy reads: the same bytes, checked once."""
 
+import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import experiments
 import pytest
 
+from panic_hpc.disk import sha256
 from panic_hpc.errors import ShardError
 from panic_hpc.merging import digests
 from panic_hpc.merging.assembling import MergeOptions
@@ -45,16 +46,16 @@ def test_copying_in_flight_makes_the_same_dataset_of_bytes_read_once(
 ) -> None:
     copied: set[str] = set()
 
-    class Noting(digests.CopyingArrays):
-        def pieces(self, name: str, start: int, stop: int) -> Iterator[memoryview]:
-            copied.update({name} & set(self.places))
-            yield from super().pieces(name, start, stop)
+    class Noting(digests.CopiedArrays):
+        def copy(self, name: str, start: int, stop: int) -> None:
+            copied.add(name)
+            super().copy(name, start, stop)
 
         def slice(self, name: str, start: int, stop: int) -> Any:
             assert name not in LARGE.values() or not self.places
             return super().slice(name, start, stop)
 
-    monkeypatch.setattr(digests, "CopyingArrays", Noting)
+    monkeypatch.setattr(digests, "CopiedArrays", Noting)
     with (
         made(root, tmp_path / "one.h5", NONE, monkeypatch) as apart,
         made(root, tmp_path / "other.h5", ALL, monkeypatch) as in_flight,
@@ -68,6 +69,7 @@ def test_copying_in_flight_makes_the_same_dataset_of_bytes_read_once(
 
 @pytest.mark.parametrize("stage", LARGE)
 @pytest.mark.parametrize("least", [ALL, NONE])
+@pytest.mark.usefixtures("way")
 def test_a_changed_byte_is_found(
     root: Path, tmp_path: Path, stage: str, least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,3 +98,35 @@ def test_bytes_that_are_no_runs_are_refused(
     path.write_bytes(content)
     with pytest.raises(ShardError, match="damaged"):
         made(root, tmp_path / "out.h5", ALL, monkeypatch)
+
+
+@pytest.mark.usefixtures("way")
+def test_a_copy_that_is_not_what_was_copied_is_found(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a shard that is whole, so that it is the copy that is to be distrusted."""
+    real = digests.copy_range
+
+    def careless(source: int, place: int, target: int, at: int, nbytes: int, name: str) -> None:
+        real(source, place, target, at, nbytes, name)
+        os.pwrite(target, bytes([os.pread(target, 1, at)[0] ^ 1]), at)
+
+    monkeypatch.setattr(digests, "copy_range", careless)
+    with pytest.raises(ShardError, match="did not keep what was copied from"):
+        made(root, tmp_path / "out.h5", ALL, monkeypatch)
+
+
+@pytest.fixture(params=["native", "hashlib"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "hashlib":
+        monkeypatch.setattr(sha256, "find_native", lambda: None)
+
+
+def test_runs_are_compared_together_in_bounded_groups() -> None:
+    def ranges(*n_runs: int) -> list[digests.RunRange]:
+        return [digests.RunRange(0, part, 0, n, 10 * n) for part, n in enumerate(n_runs)]
+
+    every = ranges(1, 2, 20, *[4] * 5, 50, 1)
+    found = [[one.last for one in group] for group in digests.groups(every, 200)]
+    assert found == [[1, 2], [20], [4, 4, 4, 4], [4], [50], [1]]
+    assert [one for group in digests.groups(every, 1) for one in group] == every

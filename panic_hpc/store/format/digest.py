@@ -7,12 +7,14 @@ the bytes of the run's rows. Offsets enter as lengths, invocation rows relative 
 import hashlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.disk.blocks import byte_view
+from panic_hpc.disk.sha256 import Message, Part, sha256_each
 from panic_hpc.keys import KEY_HEX
 from panic_hpc.store.format.column import Column
 from panic_hpc.store.format.header import ArrayEntry
@@ -23,13 +25,15 @@ GROUP_RUNS = 256
 # Vectors of 256 runs of 10,000 steps would be gigabytes; those are hashed in pieces instead.
 PRELOAD_BYTES = 16 * 2**20
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class _Window:
     """Rows of one column for a group of runs from `first_run` on.
 
     `edges` are where runs begin and end in the file. `content` is what is hashed of all of them,
-    None where that is too much to read at once.
+    None where that is too much to read at once, or is not to be.
     """
 
     column: Column
@@ -39,17 +43,14 @@ class _Window:
     content: memoryview | None
     heads: dict[int, bytes] = field(default_factory=dict)
 
-    def feed(self, hasher: Any, section: Section, run: int) -> None:
+    def parts(self, section: Section, run: int) -> tuple[Part, Part]:
         start, stop = self.edges[run - self.first_run : run - self.first_run + 2]
         # Kept by number of rows: runs of one experiment mostly have equally many.
-        hasher.update(self.heads.get(stop - start) or self._head(stop - start))
+        head = self.heads.get(stop - start) or self._head(stop - start)
         if self.content is None:
-            name = section.place(self.column.name)
-            for piece in section.file.pieces(name, start, stop):
-                hasher.update(piece)
-        else:
-            size, first = self.entry.row_bytes, self.edges[0]
-            hasher.update(self.content[(start - first) * size : (stop - first) * size])
+            return head, section.file.part(section.place(self.column.name), start, stop)
+        size, first = self.entry.row_bytes, self.edges[0]
+        return head, self.content[(start - first) * size : (stop - first) * size]
 
     def _head(self, n_rows: int) -> bytes:
         shape = (n_rows, *self.entry.shape[1:])
@@ -59,16 +60,26 @@ class _Window:
 
 
 def run_digests(
-    section: Section,
-    is_wanted: Callable[[int], bool] = lambda run: True,
-    rows: range | None = None,
-    in_pieces: Container[str] = (),
+    section: Section, is_wanted: Callable[[int], bool] = lambda run: True
 ) -> Iterator[tuple[int, str]]:
     """Yield (row, digest) of each wanted run, computed from its bytes, in order.
 
     The digest of a run that time or memory stopped is "": the same run may give more on another
-    machine. `rows` are consecutive; None means all. Arrays in `in_pieces` are read by
-    `ArrayFile.pieces` only, run after run.
+    machine.
+    """
+    return digested(run_messages(section, is_wanted))
+
+
+def run_messages(
+    section: Section,
+    is_wanted: Callable[[int], bool] = lambda run: True,
+    rows: range | None = None,
+    in_place: Container[str] = (),
+) -> Iterator[tuple[int, Message | None]]:
+    """Yield (row, what its digest is computed of) of each wanted run; None for one without digest.
+
+    `rows` are consecutive; None means all. Arrays in `in_place` are not read but named by
+    `ArrayFile.part`, as is what would take too much memory.
     """
     undigested = set(section.undigested())
     columns = [column for column in section.columns() if column.scientific]
@@ -76,19 +87,25 @@ def run_digests(
     for first in rows[::GROUP_RUNS]:
         last = min(first + GROUP_RUNS, rows.stop)
         windows = [
-            _window(section, column, (first, last), column.name in in_pieces) for column in columns
+            _window(section, column, (first, last), column.name in in_place) for column in columns
         ]
         for run in filter(is_wanted, range(first, last)):
             if run in undigested:
-                yield run, ""
-                continue
-            hasher = hashlib.sha256()
-            for window in windows:
-                window.feed(hasher, section, run)
-            yield run, hasher.hexdigest()
+                yield run, None
+            else:
+                yield run, [part for window in windows for part in window.parts(section, run)]
 
 
-def _window(section: Section, column: Column, runs: tuple[int, int], in_pieces: bool) -> _Window:
+def digested(runs: Iterable[tuple[T, Message | None]]) -> Iterator[tuple[T, str]]:
+    """Yield each run with the digest of its message, "" where it has none; side by side."""
+    rest = iter(runs)
+    while some := list(islice(rest, GROUP_RUNS)):
+        digests = sha256_each(message for _, message in some if message is not None)
+        for run, message in some:
+            yield run, "" if message is None else next(digests)
+
+
+def _window(section: Section, column: Column, runs: tuple[int, int], in_place: bool) -> _Window:
     entry = section.entry(column.name)
     # (n_runs of the group + 1,) rows of the column where its runs begin and end.
     own = section.edges[column.rows][runs[0] : runs[1] + 1]
@@ -96,7 +113,7 @@ def _window(section: Section, column: Column, runs: tuple[int, int], in_pieces: 
     # point to.
     few = (own[-1] - own[0]) * entry.row_bytes <= PRELOAD_BYTES or column.index != ""
     content = None
-    if few and not in_pieces:
+    if few and not in_place:
         rows = section.slice(column.name, int(own[0]), int(own[-1]) + column.edges)
         content = byte_view(where_runs_begin_at_0(section, column, rows, runs))
     return _Window(column, entry, runs[0], own.tolist(), content)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from panic_hpc.closing import Closing
 from panic_hpc.disk.blocks import BLOCK_BYTES, block_spans, byte_view, read_bytes, read_into
+from panic_hpc.disk.sha256 import PIECE_BYTES, Part, Span
 from panic_hpc.errors import ShardError
 from panic_hpc.store.checks.rules import RefusedError
 from panic_hpc.store.format import hdf5, header
@@ -27,8 +28,6 @@ from panic_hpc.store.format.header import ArrayEntry
 from panic_hpc.store.format.references import ARRAY as REFERRED
 from panic_hpc.store.format.references import References, references_of
 
-PIECE_BYTES = 256 * 1024
-"""What is read at once: it is still in the processor's cache when it is hashed."""
 CHECKSUM_COLUMNS = ("checksums/length", "checksums/sha256")
 _CHECKSUM_DTYPES = ("<i8", "|S64")
 
@@ -141,11 +140,19 @@ class ArrayFile(Closing):
 
     def byte_pieces(self, start: int, stop: int) -> Iterator[memoryview]:
         """Yield the bytes `start` to `stop` of the file in pieces of bounded size."""
+        yield from self._span(start, stop)
+
+    def part(self, name: str, start: int, stop: int) -> Part:
+        """Return the bytes of rows `start` to `stop` as a part of a message that is hashed."""
+        if self.refers_to(name):
+            return self.pieces(name, start, stop)
+        entry = self.entry(name)
+        return self._span(*(entry.offset + row * entry.row_bytes for row in (start, stop)))
+
+    def _span(self, start: int, stop: int) -> Span:
         if self.descriptor < 0:
             raise ShardError(f"{self.path} is closed")
-        for place in range(start, stop, PIECE_BYTES):
-            length = min(PIECE_BYTES, stop - place)
-            yield memoryview(read_bytes(self.descriptor, length, place, str(self.path)))
+        return Span(self.descriptor, start, stop - start, str(self.path))
 
     def sha256(self, place: int, nbytes: int) -> str:
         """Return the SHA-256 of `nbytes` of the file from `place` on."""
