@@ -8,7 +8,7 @@ from typing import Any
 import experiments
 import pytest
 
-from panic_hpc.disk import sha256
+from panic_hpc.disk import copying, sha256
 from panic_hpc.errors import ShardError
 from panic_hpc.merging import digests
 from panic_hpc.merging.assembling import MergeOptions
@@ -105,7 +105,7 @@ def test_a_copy_that_is_not_what_was_copied_is_found(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a shard that is whole, so that it is the copy that is to be distrusted."""
-    real = digests.copy_range
+    real = copying.copy_range
 
     def careless(source: int, place: int, target: int, at: int, nbytes: int, name: str) -> None:
         real(source, place, target, at, nbytes, name)
