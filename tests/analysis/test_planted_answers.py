@@ -9,6 +9,14 @@ from scipy.stats import kstest
 from sklearn.metrics import adjusted_rand_score
 
 from panic_hpc.analysis import Planted, TrajectorySet, analysis, simulate
+from panic_hpc.analysis.analyses.returning.neighbours import shares_without_each
+from panic_hpc.analysis.estimators.similarity.neighbours import (
+    local_similarities,
+    nearest_neighbours,
+)
+from panic_hpc.analysis.estimators.variance.factors import factor
+from panic_hpc.analysis.samples import spread_states
+from panic_hpc.analysis.trajectory_set import unit_rows
 
 USUAL = Planted(prompts=16, networks=4, runs=3, states=80, dimensions=96, tau=8)
 
@@ -57,6 +65,37 @@ def test_components_of_where_runs_lie_are_in_the_order_that_was_planted(
 def test_nearest_states_tell_what_was_planted(usual: TrajectorySet) -> None:
     found = analysis("neighbours", usual, draws=99)
     assert {one.subject: one.p for one in found.tests} == {"network": 0.01, "prompt": 0.01}
+
+
+def test_a_prompt_that_is_left_out_makes_room_for_the_next_neighbour() -> None:
+    planted = Planted(prompts=6, networks=2, runs=3, states=20, dimensions=16, gap=0.05)
+    trajectories = simulate(planted).trajectories
+    sample = spread_states(trajectories, 10_000)
+    points = unit_rows(trajectories.vectors[sample.rows])
+    local = local_similarities(nearest_neighbours(points, 10, runs=sample.runs))
+    prompts = factor("prompt", trajectories.labels.prompt).codes
+    found = nearest_neighbours(points, 60, runs=sample.runs, local=local)
+    shares = shares_without_each(sample, found, prompts, prompts)
+    for prompt in range(-1, 6):
+        rest = np.flatnonzero(prompts[sample.runs] != prompt)
+        runs = sample.runs[rest]
+        anew = nearest_neighbours(points[rest], 1, runs=runs, local=local[rest]).rows[:, 0]
+        assert shares[prompt + 1] == pytest.approx(np.mean(prompts[runs[anew]] == prompts[runs]))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("gap", "prompts"), [(0.03, 12), (0.08, 12), (0.03, 30)])
+def test_the_interval_of_nearest_states_holds_their_mean(gap: float, prompts: int) -> None:
+    planted = Planted(prompts=prompts, networks=2, runs=3, states=30, dimensions=32, tau=8, gap=gap)
+    found = []
+    for seed in range(100):
+        drawn = simulate(replace(planted, seed=seed)).trajectories
+        said = analysis("neighbours", drawn, draws=19).statements
+        found += [one for one in said if "same prompt" in one.sentence]
+    mean = np.mean([one.value for one in found])
+    held = np.mean([one.low <= mean <= one.high for one in found])
+    print(f"coverage with {prompts} prompts, gap {gap}: {held:.2f}")
+    assert held >= 0.88
 
 
 @pytest.mark.long

@@ -1,11 +1,13 @@
 """Nearest states of other runs, with hubs corrected: whose neighbourhood a run passes through."""
 
+import math
+
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from scipy import sparse
 
 from panic_hpc.analysis.base import QUESTIONS, Analysis, AnalysisSettings
-from panic_hpc.analysis.estimators.bootstrap import mean_interval
 from panic_hpc.analysis.estimators.similarity.neighbours import (
     Hubness,
     Neighbours,
@@ -14,7 +16,8 @@ from panic_hpc.analysis.estimators.similarity.neighbours import (
     nearest_neighbours,
 )
 from panic_hpc.analysis.estimators.variance.arrangements import Arrangements
-from panic_hpc.analysis.estimators.variance.factors import factor
+from panic_hpc.analysis.estimators.variance.factors import Codes, factor
+from panic_hpc.analysis.estimators.variance.ladder import jackknife_interval
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import (
@@ -138,24 +141,22 @@ def _say(
 ) -> None:
     before, after = hubs
     counts = _counts(sample, corrected, trajectories.n_runs).tocoo()
-    own = np.asarray(counts.sum(axis=1)).ravel()
+    prompts = factor("prompt", trajectories.labels.prompt).codes
     for word in _EXCHANGED:
         label = factor(word, getattr(trajectories.labels, word)).codes
         if label.max() == 0:
             gathered.lack(f"nearest states by {word}", f"there is one {word} only")
             continue
-        same = np.bincount(
-            counts.row, counts.data * (label[counts.row] == label[counts.col]), trajectories.n_runs
-        )
-        shares = np.where(own > 0, same / np.maximum(own, 1), np.nan)
-        mean, low, high = mean_interval(shares, trajectories.labels.prompt.tolist(), settings)
+        shares = shares_without_each(sample, corrected, label, prompts)
+        mean, *bounds = jackknife_interval(shares, settings.level)
+        low, high = np.clip(bounds, 0.0, 1.0).tolist()
         test, chance = _exchange(counts, word, trajectories.labels, settings)
         said = f"{mean:.0%} of nearest states are of a run of the same {word}"
-        bounds = between(low, high, settings.level, ".0%")
+        said += between(low, high, settings.level, ".0%")
         gathered.statements.append(
             Statement(
-                "", f"{said}{bounds}, {chance:.0%} where {word}s do not matter", mean, low, high,
-                settings.level, "1", len(set(trajectories.labels.prompt.tolist())), "prompts",
+                "", f"{said}, {chance:.0%} where {word}s do not matter", mean, low, high,
+                settings.level, "1", len(shares) - 1, "prompts",
             )
         )  # fmt: skip
         gathered.tests.append(test)
@@ -168,6 +169,28 @@ def _say(
             after.skewness, n=trajectories.n_runs, replication="runs",
         )
     )  # fmt: skip
+
+
+def shares_without_each(
+    sample: StateSample, corrected: Neighbours, label: Codes, prompts: Codes
+) -> NDArray[np.float64]:
+    """Return the mean share of nearest states of a run's label: of all, then without each prompt.
+
+    Prompts compete for being nearest, so one that is left out makes room: the nearest of a state is
+    then its next neighbour of another prompt. `label` and `prompts` have a code a run.
+    """
+    runs, neighbours = sample.runs, sample.runs[corrected.rows]
+    is_known, own = corrected.rows >= 0, prompts[sample.runs]
+
+    def share(prompt: int) -> float:
+        allowed = is_known & (prompts[neighbours] != prompt)
+        has = allowed.any(axis=1) & (own != prompt)
+        nearest = neighbours[np.arange(len(runs)), allowed.argmax(axis=1)]
+        counts = np.bincount(runs, has, len(prompts))
+        same = np.bincount(runs, has & (label[nearest] == label[runs]), len(prompts))
+        return float(np.mean(same[counts > 0] / counts[counts > 0])) if has.any() else math.nan
+
+    return np.array([share(prompt) for prompt in range(-1, prompts.max() + 1)])
 
 
 def _exchange(
