@@ -7,10 +7,10 @@ import unicodedata
 _WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 _PART = re.compile(r"(?<=[ \-_/+→])|(?<=\.)(?=[^\W\d])")
 _HARMLESS = {"\n", "\t"}
-# Control, format (direction marks among them), private, surrogate, and the two separators: any of
-# them can move or forge what a terminal shows.
 _FORMULA = set("=+-@\uff1d\uff0b\uff0d\uff20")
 """How formulas begin; some spreadsheets take the wide forms too."""
+# Control, format (direction marks among them), private, surrogate, and the two separators: any of
+# them can move or forge what a terminal shows.
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 
 
