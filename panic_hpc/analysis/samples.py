@@ -80,18 +80,6 @@ def time_grid(count: int, most: int) -> Rows:
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.int64))
 
 
-def states_at(trajectories: TrajectorySet, states: Rows) -> NDArray[np.float32]:
-    """Return unit vectors (runs, states, D) at some states, nan behind a run's end."""
-    shape = (trajectories.n_runs, len(states), trajectories.n_dimensions)
-    there = np.full(shape, np.nan, np.float32)
-    for run in range(trajectories.n_runs):
-        inside = states[states < trajectories.lengths[run]]
-        there[run, : len(inside)] = unit_rows(
-            trajectories.vectors[trajectories.starts[run] + inside]
-        )
-    return there
-
-
 def mean_directions(trajectories: TrajectorySet, first: float, last: float) -> NDArray[np.float64]:
     """Return (runs, D) the mean unit vector of each run's states from one share of it to another.
 

@@ -146,11 +146,16 @@ class TrajectorySet:
         """Return a run's states scaled to length 1, nan where a state is missing or zero."""
         return unit_rows(self.of_run(run))
 
-    def at(self, state: int) -> NDArray[np.float32]:
-        """Return that state of every run, scaled to length 1: (runs, D), nan where it has none."""
-        found = np.full((self.n_runs, self.n_dimensions), np.nan, np.float32)
-        there = np.flatnonzero(self.lengths > state)
-        found[there] = unit_rows(self.vectors[self.starts[there] + state])
+    def at(self, states: ArrayLike) -> NDArray[np.float32]:
+        """Return unit vectors (runs, states, D) of some states of every run, nan where it has none.
+
+        Read run after run: of a file larger than memory what lies far apart is fetched singly.
+        """
+        wanted = np.asarray(states, dtype=np.int64)
+        found = np.full((self.n_runs, len(wanted), self.n_dimensions), np.nan, np.float32)
+        for run in range(self.n_runs):
+            inside = np.flatnonzero(wanted < self.lengths[run])
+            found[run, inside] = unit_rows(self.vectors[self.starts[run] + wanted[inside]])
         return found
 
     def select(self, runs: ArrayLike) -> "TrajectorySet":

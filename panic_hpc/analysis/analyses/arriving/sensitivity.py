@@ -1,5 +1,7 @@
 """Sensitivity: how far another seed, or another wording of the prompt, takes a run."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from pydantic import Field
 
@@ -54,6 +56,8 @@ _EXPONENTS = (
     Quantity("p", "of the null that twins spread no faster later than at first, one-sided"),
     Quantity("units", "prompts, or groups", "units"),
 )  # fmt: skip
+# A network's states at once: of a file larger than memory a run is fetched once for all of them.
+_READ_BYTES = 2**28
 _BOUNDED = "the space is bounded, so that no distance grows for ever"
 
 
@@ -111,7 +115,14 @@ def _units(own: TrajectorySet) -> tuple[np.ndarray, str]:
 
 def _courses(own: TrajectorySet, grid: np.ndarray, units: np.ndarray) -> Courses:
     seeds = own.labels.seed if has_shared_seeds(own.labels) else None
-    return courses(own.at, grid, own.labels.prompt, units, seeds)
+    return courses(_each(own, grid), own.labels.prompt, units, seeds)
+
+
+def _each(own: TrajectorySet, grid: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the vectors (runs, D) of each state of `grid`, which are read some at a time."""
+    at_once = max(1, _READ_BYTES // (4 * own.n_runs * own.n_dimensions))
+    for start in range(0, len(grid), at_once):
+        yield from own.at(grid[start : start + at_once]).swapaxes(0, 1)
 
 
 def _curves(name: str, grid: np.ndarray, made: Courses, level: float) -> list[tuple[object, ...]]:

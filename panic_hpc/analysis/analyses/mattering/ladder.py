@@ -12,7 +12,7 @@ from panic_hpc.analysis.estimators.variance.ladder import Rung, swap_ladder
 from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement, refused
-from panic_hpc.analysis.samples import has_shared_seeds, states_at, time_grid
+from panic_hpc.analysis.samples import has_shared_seeds, time_grid
 from panic_hpc.analysis.trajectory_set import RunLabels, TrajectorySet
 
 _COLUMNS = (
@@ -46,7 +46,7 @@ def analyse_ladder(trajectories: TrajectorySet, settings: LadderSettings) -> Ana
         return refused("ladder", "no run has any state")
     gathered = Findings()
     grid = time_grid(int(there.lengths.max()), settings.most_states)
-    states = states_at(there, grid)
+    states = there.at(grid)
     labels, noise = _labels(there.labels, gathered)
     rows: list[tuple[object, ...]] = []
     for centre in (None, "captioner" if "captioner" in labels else None):

@@ -21,7 +21,6 @@ from panic_hpc.analysis.samples import (
     mean_directions,
     networks_of,
     spread_places,
-    states_at,
     time_grid,
 )
 from panic_hpc.analysis.trajectory_set import TrajectorySet, codes_of, unit_rows
@@ -84,7 +83,7 @@ def analyse_convergence(
                     name,
                 )
             grid = time_grid(int(own.lengths.max()), settings.most_states)
-            course = convergence(states_at(own, grid), own.labels.prompt, settings.level)
+            course = convergence(own.at(grid), own.labels.prompt, settings.level)
             if not np.isfinite(course.relative):
                 raise AnalysisError("strangers begin in one place: there is nothing to converge")
             columns = (course.strangers, course.low, course.high, course.twins)

@@ -14,7 +14,7 @@ from panic_hpc.analysis.figure_spec import FigureSpec
 from panic_hpc.analysis.findings import Findings, between, units_of
 from panic_hpc.analysis.results import AnalysisResult, Quantity, ResultTable, Statement
 from panic_hpc.analysis.run_diagrams import RunDiagramSettings, run_diagrams
-from panic_hpc.analysis.samples import has_shared_seeds, states_at, time_grid
+from panic_hpc.analysis.samples import has_shared_seeds, time_grid
 from panic_hpc.analysis.trajectory_set import RunLabels, TrajectorySet
 from panic_hpc.errors import AnalysisError
 
@@ -121,7 +121,7 @@ def _measure(
     grid: NDArray[np.int64],
     band: int,
 ) -> dict[str, NDArray[np.float64]]:
-    a, b = (states_at(own.select(runs), grid) for runs in (first, second))
+    a, b = (own.select(runs).at(grid) for runs in (first, second))
     known = np.isfinite(a).all(axis=(1, 2)) & np.isfinite(b).all(axis=(1, 2))
     found = {name: np.full(len(a), np.nan) for name in ("in_step", "warped", "energy")}
     if known.any():

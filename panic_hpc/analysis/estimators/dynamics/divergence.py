@@ -9,7 +9,7 @@ forgets grow fastest at first, along a straight line at most, and those of expon
 grow faster and faster until the space ends.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,8 +44,7 @@ class Courses:
 
 
 def courses(
-    states_at: Callable[[int], NDArray[np.floating]],
-    states: NDArray[np.int64],
+    states: Iterable[NDArray[np.floating]],
     prompts: ArrayLike,
     units: ArrayLike,
     seeds: ArrayLike | None = None,
@@ -53,8 +52,7 @@ def courses(
     """Return distances at some states.
 
     Args:
-        states_at: gives the vectors (runs, D) of a state, nan where a run has none.
-        states: (n,) which.
+        states: the vectors (runs, D) of each, nan where a run has none.
         prompts: (runs,) labels.
         units: (runs,) labels: groups of wordings, or prompts where there are none.
         seeds: (runs,) where prompts share them: pairs then differ in their seed, as twins do.
@@ -63,8 +61,8 @@ def courses(
     base = frozenset() if seeds is None else frozenset({"seed"})
     other = base | {"prompt"}
     rows = []
-    for state in states.tolist():
-        sums = pair_sums(np.asarray(states_at(state)), labels, unit="unit")
+    for vectors in states:
+        sums = pair_sums(np.asarray(vectors), labels, unit="unit")
         kinds = ((base, True), (other, True), (other, False))
         rows.append([left_out(sums, differs, same=same) for differs, same in kinds])
     table = np.array(rows, dtype=np.float64)

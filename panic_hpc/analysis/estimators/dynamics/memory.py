@@ -42,7 +42,7 @@ def time_bins(n_states: int, bins: int = 16, samples: int = 4) -> list[NDArray[n
 
 
 def distances_apart(
-    states_at: Callable[[int], NDArray[np.floating]],
+    states_at: Callable[[NDArray[np.int64]], NDArray[np.floating]],
     bins: list[NDArray[np.int64]],
     prompts: ArrayLike,
     seeds: ArrayLike | None = None,
@@ -53,7 +53,7 @@ def distances_apart(
     old. Runs whose `seeds` are equal share their noise where noise is the same for all prompts: if
     twins differ in it, so do the strangers that are compared with them.
 
-    `states_at(t)` gives the vectors (runs, D) of state t, nan where a run has none.
+    `states_at(t)` gives the vectors (runs, states, D) of states t, nan where a run has none.
     """
     labels = {"prompt": np.asarray(prompts)}
     if seeds is not None and _twins_differ(prompts, seeds):
@@ -61,8 +61,7 @@ def distances_apart(
     base = frozenset(labels) - {"prompt"}
     sums = []
     for states in bins:
-        vectors = np.stack([states_at(int(t)) for t in states], axis=1)
-        found = pair_sums(vectors, labels)
+        found = pair_sums(states_at(states), labels)
         sums.append(PairSums({base: found.cosines[base]}, {base: found.counts[base]}))
     n_states = int(bins[-1][-1]) + 1 if bins else 0
     centre = np.array([float(part.mean()) + 0.5 for part in bins]) / max(1, n_states)

@@ -23,7 +23,7 @@ def told(rng: np.random.Generator, away: Callable[[np.ndarray, int], np.ndarray]
     for state in range(STATES):
         at = away(at, state)
         states.append(centre + at + rng.normal(size=at.shape) * np.sqrt(0.03 / D))
-    made = courses(lambda state: states[state], np.arange(STATES), CODES, CODES)
+    made = courses(states, CODES, CODES)
     return exponent(made.twins, made.strangers)
 
 
