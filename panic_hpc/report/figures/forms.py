@@ -129,15 +129,18 @@ def draw_bars(axes: Any, rows: Rows, spec: FigureSpec, places: Places) -> Handle
 
 def name_axes(axes: Any, spec: FigureSpec, quantities: Mapping[str, Quantity]) -> None:
     """Write what the axes mean and their units; draw the line of reference."""
-    x, y = meaning(quantities[spec.x]), meaning(quantities[spec.y])
+    # An axis upwards is short, and what is longer than it is cut off at the figure's edge.
+    x, y = meaning(quantities[spec.x]), meaning(quantities[spec.y], 26)
     if spec.form == "heatmap":  # its names speak for themselves, and a bar tells of its shades
         return
     is_across = spec.form in HORIZONTAL
     if is_across:
-        axes.set_xlabel(y, parse_math=False)
+        axes.set_xlabel(meaning(quantities[spec.y]), parse_math=False)
     else:
         axes.set(xlabel=x, ylabel=y)
         unparsed(axes.xaxis.label, axes.yaxis.label)
+        if quantities[spec.x].unit == "states":  # there is none between two of them
+            axes.xaxis.get_major_locator().set_params(integer=True)
     if spec.reference is not None:
         line = axes.axvline if is_across else axes.axhline
         line(spec.reference, color="0.35", linewidth=1, linestyle=(0, (4, 3)), zorder=1)
@@ -146,13 +149,13 @@ def name_axes(axes: Any, spec: FigureSpec, quantities: Mapping[str, Quantity]) -
         scale("log")
 
 
-def meaning(quantity: Quantity) -> str:
+def meaning(quantity: Quantity, width: int = 38) -> str:
     """Return what a column means and its unit, as a label."""
     # What a missing number means is the table's to say; rows without one are not drawn.
     means = re.split(r"[,;] null: ", quantity.meaning)[0]
     # "states since the first (states)" says it twice.
     is_said = quantity.unit in ("", "1") or quantity.unit in means
-    return label(means if is_said else f"{means} ({quantity.unit})", 38)
+    return label(means if is_said else f"{means} ({quantity.unit})", width)
 
 
 def places_of(rows: Rows, spec: FigureSpec) -> dict[Any, int]:
