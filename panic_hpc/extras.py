@@ -1,4 +1,7 @@
-"""Which extra of this package a library comes with, for whoever has the base install."""
+"""What an installation may lack: libraries of an extra, and modules that are compiled."""
+
+import importlib
+from types import ModuleType
 
 from panic_hpc.errors import PanicError
 
@@ -17,6 +20,15 @@ EXTRAS = {
     "tensorboard": ("tensorboardX",),
 }  # fmt: skip
 """By extra of pyproject.toml: the modules that it brings."""
+
+
+def compiled(name: str) -> ModuleType | None:
+    """Return a compiled module of this package; None where it was installed without a compiler."""
+    try:
+        return importlib.import_module(name)
+    # Not ImportError: a module that is there and cannot be loaded must be heard of.
+    except ModuleNotFoundError:
+        return None
 
 
 def missing_library(error: ModuleNotFoundError) -> PanicError | None:

@@ -189,14 +189,18 @@ def _write_table(table: ResultTable, folder: Path, key: str) -> None:
     parquet = io.BytesIO()
     frame.write_parquet(parquet, compression="zstd", metadata={"key": key, **told})
     replace_file(folder / f"{table.name}.parquet", parquet.getvalue())
-    replace_file(folder / f"{table.name}.csv", csv_bytes(table))
+    replace_file(folder / f"{table.name}.csv", _as_csv(frame))
 
 
 def csv_bytes(table: ResultTable) -> bytes:
     """Return a table as CSV; texts as a spreadsheet may open them, from whomever they are."""
+    return _as_csv(to_frame(table))
+
+
+def _as_csv(frame: Any) -> bytes:
     import polars as pl
 
-    frame, stream = to_frame(table), io.BytesIO()
+    stream = io.BytesIO()
     cells = [
         pl.Series(s.name, [None if v is None else sheet_cell(v) for v in s])
         for s in frame.select(pl.col(pl.String))

@@ -1,21 +1,18 @@
 """SHA-256 of many messages: side by side where the processor can that, by hashlib elsewhere."""
 
 import hashlib
-import importlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from types import ModuleType
 from typing import Any
 
 from panic_hpc.disk.blocks import read_bytes
+from panic_hpc.extras import compiled
 
 PIECE_BYTES = 256 * 1024
 """What is read at once: it is still in the processor's cache when it is hashed."""
 _DIGEST_BYTES = 32
-# Sixteen go side by side, and the last ones of a call have too few beside them.
-_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +35,12 @@ Part = bytes | memoryview | Iterable[memoryview]
 Message = Sequence[Part]
 
 
-def sha256_each(messages: Iterable[Message]) -> Iterator[str]:
+def sha256_each(messages: Sequence[Message]) -> Iterator[str]:
     """Yield the SHA-256 of each message, its parts one after the other, in order.
 
-    Messages are taken by the hundred. ShardError where a file is too short, DiskError where it
-    cannot be read.
+    Sixteen go side by side, and the last ones have too few beside them: give them by the hundred.
+    ShardError where a file is too short, DiskError where it cannot be read.
     """
-    rest = iter(messages)
-    while some := list(islice(rest, _AT_ONCE)):
-        yield from _together(some)
-
-
-def _together(messages: Sequence[Message]) -> Iterator[str]:
     given = [_addressed(message) for message in messages]
     many = [message for message in given if message is not None]
     native = find_native()
@@ -86,9 +77,5 @@ def _alone(message: Message) -> str:
 @cache
 def find_native() -> ModuleType | None:
     """Return the compiled module; None without one, or on a processor that gains nothing by it."""
-    try:
-        native = importlib.import_module("panic_hpc.disk._sha256")
-    # Not ImportError: a module that is there and cannot be loaded must be heard of.
-    except ModuleNotFoundError:
-        return None
-    return native if native.kernel_names() else None
+    native = compiled("panic_hpc.disk._sha256")
+    return native if native and native.kernel_names() else None

@@ -1,18 +1,14 @@
 """Door to the native core; absent where the package was installed without a compiler."""
 
-import importlib
 from types import ModuleType
 
 from panic_hpc.errors import HomologyError
+from panic_hpc.extras import compiled
 
 
 def find_native() -> ModuleType | None:
     """The compiled module, or None if this installation has none."""
-    try:
-        return importlib.import_module("panic_hpc.homology._native")
-    # Not ImportError: a core that is there and cannot be loaded must be heard of.
-    except ModuleNotFoundError:
-        return None
+    return compiled("panic_hpc.homology._native")
 
 
 def load_native() -> ModuleType:

@@ -129,15 +129,14 @@ def draw_bars(axes: Any, rows: Rows, spec: FigureSpec, places: Places) -> Handle
 
 def name_axes(axes: Any, spec: FigureSpec, quantities: Mapping[str, Quantity]) -> None:
     """Write what the axes mean and their units; draw the line of reference."""
-    # An axis upwards is short, and what is longer than it is cut off at the figure's edge.
-    x, y = meaning(quantities[spec.x]), meaning(quantities[spec.y], 26)
     if spec.form == "heatmap":  # its names speak for themselves, and a bar tells of its shades
         return
     is_across = spec.form in HORIZONTAL
     if is_across:
         axes.set_xlabel(meaning(quantities[spec.y]), parse_math=False)
     else:
-        axes.set(xlabel=x, ylabel=y)
+        # An axis upwards is short, and what is longer than it is cut off at the figure's edge.
+        axes.set(xlabel=meaning(quantities[spec.x]), ylabel=meaning(quantities[spec.y], 26))
         unparsed(axes.xaxis.label, axes.yaxis.label)
         if quantities[spec.x].unit == "states":  # there is none between two of them
             axes.xaxis.get_major_locator().set_params(integer=True)

@@ -100,7 +100,7 @@ def digested(runs: Iterable[tuple[T, Message | None]]) -> Iterator[tuple[T, str]
     """Yield each run with the digest of its message, "" where it has none; side by side."""
     rest = iter(runs)
     while some := list(islice(rest, GROUP_RUNS)):
-        digests = sha256_each(message for _, message in some if message is not None)
+        digests = sha256_each([message for _, message in some if message is not None])
         for run, message in some:
             yield run, "" if message is None else next(digests)
 

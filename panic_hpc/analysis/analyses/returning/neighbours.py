@@ -180,10 +180,10 @@ def shares_without_each(
     then its next neighbour of another prompt. `label` and `prompts` have a code a run.
     """
     runs, neighbours = sample.runs, sample.runs[corrected.rows]
-    is_known, own = corrected.rows >= 0, prompts[sample.runs]
+    is_known, own, others = corrected.rows >= 0, prompts[runs], prompts[neighbours]
 
     def share(prompt: int) -> float:
-        allowed = is_known & (prompts[neighbours] != prompt)
+        allowed = is_known & (others != prompt)
         has = allowed.any(axis=1) & (own != prompt)
         nearest = neighbours[np.arange(len(runs)), allowed.argmax(axis=1)]
         counts = np.bincount(runs, has, len(prompts))
