@@ -39,8 +39,14 @@ Simplex Reduction<kVertices>::reduce(Simplex column) {
   stream_of_.clear();
   n_alive_ = 0;
   open(Stream(filtration_, column));
+  Rank lune = longest_edge(column);
   while (!heap_.empty()) {
     const Simplex coface = heap_.front().coface;
+    if constexpr (kVertices == 3)
+      if (longest_edge(coface) != lune) {
+        lune = longest_edge(coface);
+        if (leave_lune(lune)) continue;
+      }
     if (find_heads_at(coface) % 2 == 1) {
       Simplex facet = 0;
       if (const std::uint32_t* other = pivots_.find(coface))
@@ -92,6 +98,53 @@ void Reduction<kVertices>::add(std::uint32_t column, Simplex pivot) {
   const Chain chain = chain_of_[column];
   if (n_alive_ < chain.size) chain_of_[column] = store_chain();
   for (std::size_t k = 0; k < chain.size; ++k) toggle(chains_[chain.begin + k], pivot);
+}
+
+// The tetrahedra at work with the longest edge `edge` are edges of the graph in its lune, and a cocycle there.
+// If they are all that leaves a set of vertices, the triangles of these with `edge` cancel them at once;
+// one by one, that may take all vertices on the other side and the edges between them. Returns whether
+// that was done; then no such tetrahedron is left.
+template <int kVertices>
+bool Reduction<kVertices>::leave_lune(Rank edge) {
+  collect_heads_in_lune(edge);
+  const std::vector<Vertex>* cut = lune_.find(edge, links_);
+  if (cut == nullptr) return false;
+  for (const std::uint32_t stream : own_) {
+    streams_[stream].alive = false;
+    --n_alive_;
+  }
+  while (!heap_.empty() && longest_edge(heap_.front().coface) == edge) {
+    find_heads_at(heap_.front().coface);
+    advance_top();
+  }
+  for (const Vertex v : *cut) toggle(simplex(edge, v), simplex(edge, 0xFFFFFFFF));
+  return true;
+}
+
+// Sets `links_` to the sum of the heads whose longest edge is `edge`, and `own_` to the streams that may have
+// more such cofaces: those whose own longest edge it is. They count in no sum.
+template <int kVertices>
+void Reduction<kVertices>::collect_heads_in_lune(Rank edge) {
+  links_.clear();
+  own_.clear();
+  top_.assign(1, 0);
+  for (std::size_t t = 0; t < top_.size(); ++t) {
+    const Head& head = heap_[top_[t]];
+    const Stream& stream = streams_[head.stream];
+    if (stream.alive && longest_edge(stream.simplex()) == edge)
+      own_.push_back(head.stream);
+    else if (stream.alive)
+      links_.emplace_back(rest(head.coface) >> 16, rest(head.coface) & 0xFFFF);
+    for (std::size_t child = 2 * top_[t] + 1; child < std::min(heap_.size(), 2 * top_[t] + 3); ++child)
+      if (longest_edge(heap_[child].coface) == edge) top_.push_back(child);
+  }
+  std::sort(links_.begin(), links_.end());
+  std::size_t n_odd = 0;
+  for (std::size_t k = 0; k < links_.size(); ++k) {
+    if (n_odd > 0 && links_[n_odd - 1] == links_[k]) --n_odd;
+    else links_[n_odd++] = links_[k];
+  }
+  links_.resize(n_odd);
 }
 
 // Finds the heads at `coface`, which lie together at the top of the heap, and returns how many count;

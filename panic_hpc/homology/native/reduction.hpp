@@ -8,6 +8,7 @@
 #include "coface_stream.hpp"
 #include "filtration.hpp"
 #include "flat_map.hpp"
+#include "lune_cut.hpp"
 
 namespace lazy {
 
@@ -40,7 +41,7 @@ template <int kVertices>
 class Reduction {
  public:
   Reduction(const Filtration& filtration, Watch& watch)
-      : filtration_(filtration), watch_(watch), chains_(watch) {}
+      : filtration_(filtration), watch_(watch), chains_(watch), lune_(filtration, watch) {}
 
   // `columns` are in ascending order. Gives up, with nothing, soon after `most` operations.
   std::optional<Pairs> run(const std::vector<Simplex>& columns, std::uint64_t most);
@@ -63,6 +64,8 @@ class Reduction {
   void open(Stream stream);
   void toggle(Simplex simplex, Simplex after);
   void add(std::uint32_t column, Simplex pivot);
+  bool leave_lune(Rank edge);
+  void collect_heads_in_lune(Rank edge);
   std::size_t find_heads_at(Simplex coface);
   void advance_top();
   void sift_down(std::size_t place, Head head);
@@ -90,6 +93,11 @@ class Reduction {
   FlatMap stream_of_;                 // used when there are more than a few streams
   std::size_t n_alive_ = 0;
   std::vector<Code> scratch_;
+
+  // The sum at work within a lune.
+  LuneCut lune_;
+  std::vector<LuneCut::Link> links_;
+  std::vector<std::uint32_t> own_;    // streams of the lune's own triangles
 };
 
 }  // namespace lazy
