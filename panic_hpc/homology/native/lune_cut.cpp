@@ -88,6 +88,49 @@ LuneCut::Split LuneCut::choose_sides() {
   }
 }
 
+const std::vector<Vertex>& LuneCut::component(Rank edge, Vertex vertex) {
+  static const std::vector<Link> kNoLinks;
+  edge_ = edge;
+  links_ = &kNoLinks;
+  forget();
+  explore(vertex, part_of_.size());
+  cut_ = seen_;
+  forget();
+  return cut_;
+}
+
+// Both ends are followed in turn, each further than before, until one goes no further or they meet. What is
+// earlier than the link (m, c) are the edges between vertices below m, and from m to those below c.
+const std::vector<Vertex>* LuneCut::joined_first_by(Rank edge, Link link) {
+  edge_ = edge;
+  const auto [high, low] = link;
+  const Vertex a = filtration_.high(edge_), b = filtration_.low(edge_);
+  for (std::size_t limit = 4;; limit *= 4)
+    for (const bool from_low : {true, false}) {
+      forget();
+      cut_.clear();
+      const auto take = [&](Vertex v) {
+        part_of_[v] = 0;
+        cut_.push_back(v);
+      };
+      take(from_low ? low : high);
+      bool met = false;
+      for (std::size_t k = 0; k < cut_.size() && cut_.size() <= limit && !met; ++k) {
+        const Vertex v = cut_[k], end = v == high ? low : high;
+        watch_.count(1);
+        for (Vertex q = 0; !met && cut_.size() <= limit && (q = first_in_lune(filtration_, a, b, v, edge_, q, end)) < end; ++q) {
+          if (part_of_[q] != kNone) continue;
+          take(q);
+          met = from_low ? q < low && filtration_.rank(q, high) < edge_ : q == low;
+        }
+      }
+      seen_ = cut_;
+      forget();
+      if (met) return nullptr;
+      if (cut_.size() <= limit) return &cut_;
+    }
+}
+
 bool LuneCut::is_link(Vertex a, Vertex b) const {
   return std::binary_search(links_->begin(), links_->end(), Link(std::max(a, b), std::min(a, b)));
 }

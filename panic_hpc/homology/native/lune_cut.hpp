@@ -22,6 +22,13 @@ class LuneCut {
   // there are none, or none that are soon found. Of each component the smaller side is taken.
   const std::vector<Vertex>* find(Rank edge, const std::vector<Link>& links);
 
+  // All that is connected with a vertex of the lune of `edge`.
+  const std::vector<Vertex>& component(Rank edge, Vertex vertex);
+
+  // Of the edges of the graph in their order, the higher vertex first: whether `link` joins what earlier ones
+  // have not connected. Then returns what these have connected with one of its ends, else null.
+  const std::vector<Vertex>* joined_first_by(Rank edge, Link link);
+
  private:
   enum class Split { done, impossible, too_large };
 

@@ -38,7 +38,7 @@ Simplex Reduction<kVertices>::reduce(Simplex column) {
   free_.clear();
   stream_of_.clear();
   n_alive_ = 0;
-  open(Stream(filtration_, column));
+  begin(column);
   Rank lune = longest_edge(column);
   while (!heap_.empty()) {
     const Simplex coface = heap_.front().coface;
@@ -53,12 +53,39 @@ Simplex Reduction<kVertices>::reduce(Simplex column) {
         add(*other, coface);
       else if (is_apparent(coface, facet))
         toggle(facet, coface);  // the column of an apparent pair is its simplex alone
-      else
+      else if (!ends_at_once(coface))
         return coface;
     }
     advance_top();
   }
   return Stream::kEnd;
+}
+
+// The triangle of a component of a lune begins with those of all its vertices, which have no tetrahedron
+// of the same longest edge in common.
+template <int kVertices>
+void Reduction<kVertices>::begin(Simplex column) {
+  if constexpr (kVertices == 2) {
+    open(Stream(filtration_, column));
+  } else {
+    const Rank edge = longest_edge(column);
+    for (const Vertex v : lune_.component(edge, rest(column)))
+      open(Stream(filtration_, simplex(edge, v), simplex(edge, 0xFFFFFFFF)));
+  }
+}
+
+// Whether a tetrahedron is the pivot of a triangle that is no column, since it has the same longest edge. Then
+// that column is added.
+template <int kVertices>
+bool Reduction<kVertices>::ends_at_once(Simplex coface) {
+  if constexpr (kVertices == 3) {
+    const Rank edge = longest_edge(coface);
+    const std::vector<Vertex>* side = lune_.joined_first_by(edge, {rest(coface) >> 16, rest(coface) & 0xFFFF});
+    if (side == nullptr) return false;
+    for (const Vertex v : *side) toggle(simplex(edge, v), coface);
+    return true;
+  }
+  return false;
 }
 
 template <int kVertices>

@@ -61,6 +61,7 @@ class Reduction {
   };
 
   Simplex reduce(Simplex column);
+  void begin(Simplex column);
   void open(Stream stream);
   void toggle(Simplex simplex, Simplex after);
   void add(std::uint32_t column, Simplex pivot);
@@ -72,6 +73,7 @@ class Reduction {
   Simplex next_of(std::uint32_t stream);
   void push_head(std::uint32_t stream);
   bool is_apparent(Simplex coface, Simplex& facet) const;
+  bool ends_at_once(Simplex coface);
   std::uint32_t find_stream(Simplex simplex) const;
   Chain store_chain();
 
