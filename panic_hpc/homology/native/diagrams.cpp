@@ -11,9 +11,9 @@
 #include "annotated_loops.hpp"
 #include "annotated_voids.hpp"
 #include "components.hpp"
-#include "critical_triangles.hpp"
 #include "distances.hpp"
 #include "late_edges.hpp"
+#include "lune_roots.hpp"
 #include "neighbourhood_graph.hpp"
 
 namespace lazy {
@@ -191,14 +191,14 @@ class Computation {
     return std::move(voids.bars);
   }
 
-  // Critical triangles without those that ended a bar of H1.
+  // First vertices of components of lunes, without those that ended a bar of H1.
   std::vector<Simplex> columns_of_triangles(const std::vector<Simplex>& ends) {
-    watch_.need(critical_triangle_bytes(question_.n, watch_.threads()));
-    const std::vector<Simplex> critical = critical_triangles(*filtration_, watch_);
+    watch_.need(lune_roots_bytes(question_.n, watch_.threads()));
+    const std::vector<Simplex> roots = lune_roots(*filtration_, watch_);
     std::vector<Simplex> columns;
-    std::set_difference(critical.begin(), critical.end(), ends.begin(), ends.end(),
+    std::set_difference(roots.begin(), roots.end(), ends.begin(), ends.end(),
                         std::back_inserter(columns));
-    lap("critical_triangles");
+    lap("lune_roots");
     return columns;
   }
 

@@ -38,21 +38,54 @@ Simplex Reduction<kVertices>::reduce(Simplex column) {
   free_.clear();
   stream_of_.clear();
   n_alive_ = 0;
-  open(Stream(filtration_, column));
+  begin(column);
+  Rank lune = longest_edge(column);
   while (!heap_.empty()) {
     const Simplex coface = heap_.front().coface;
+    if constexpr (kVertices == 3)
+      if (longest_edge(coface) != lune) {
+        lune = longest_edge(coface);
+        if (leave_lune(lune)) continue;
+      }
     if (find_heads_at(coface) % 2 == 1) {
       Simplex facet = 0;
       if (const std::uint32_t* other = pivots_.find(coface))
         add(*other, coface);
       else if (is_apparent(coface, facet))
         toggle(facet, coface);  // the column of an apparent pair is its simplex alone
-      else
+      else if (!ends_at_once(coface))
         return coface;
     }
     advance_top();
   }
   return Stream::kEnd;
+}
+
+// The triangle of a component of a lune begins with those of all its vertices, which have no tetrahedron
+// of the same longest edge in common.
+template <int kVertices>
+void Reduction<kVertices>::begin(Simplex column) {
+  if constexpr (kVertices == 2) {
+    open(Stream(filtration_, column));
+  } else {
+    const Rank edge = longest_edge(column);
+    for (const Vertex v : lune_.component(edge, rest(column)))
+      open(Stream(filtration_, simplex(edge, v), simplex(edge, 0xFFFFFFFF)));
+  }
+}
+
+// Whether a tetrahedron is the pivot of a triangle that is no column, since it has the same longest edge. Then
+// that column is added.
+template <int kVertices>
+bool Reduction<kVertices>::ends_at_once(Simplex coface) {
+  if constexpr (kVertices == 3) {
+    const Rank edge = longest_edge(coface);
+    const std::vector<Vertex>* side = lune_.joined_first_by(edge, {rest(coface) >> 16, rest(coface) & 0xFFFF});
+    if (side == nullptr) return false;
+    for (const Vertex v : *side) toggle(simplex(edge, v), coface);
+    return true;
+  }
+  return false;
 }
 
 template <int kVertices>
@@ -92,6 +125,53 @@ void Reduction<kVertices>::add(std::uint32_t column, Simplex pivot) {
   const Chain chain = chain_of_[column];
   if (n_alive_ < chain.size) chain_of_[column] = store_chain();
   for (std::size_t k = 0; k < chain.size; ++k) toggle(chains_[chain.begin + k], pivot);
+}
+
+// The tetrahedra at work with the longest edge `edge` are edges of the graph in its lune, and a cocycle there.
+// If they are all that leaves a set of vertices, the triangles of these with `edge` cancel them at once;
+// one by one, that may take all vertices on the other side and the edges between them. Returns whether
+// that was done; then no such tetrahedron is left.
+template <int kVertices>
+bool Reduction<kVertices>::leave_lune(Rank edge) {
+  collect_heads_in_lune(edge);
+  const std::vector<Vertex>* cut = lune_.find(edge, links_);
+  if (cut == nullptr) return false;
+  for (const std::uint32_t stream : own_) {
+    streams_[stream].alive = false;
+    --n_alive_;
+  }
+  while (!heap_.empty() && longest_edge(heap_.front().coface) == edge) {
+    find_heads_at(heap_.front().coface);
+    advance_top();
+  }
+  for (const Vertex v : *cut) toggle(simplex(edge, v), simplex(edge, 0xFFFFFFFF));
+  return true;
+}
+
+// Sets `links_` to the sum of the heads whose longest edge is `edge`, and `own_` to the streams that may have
+// more such cofaces: those whose own longest edge it is. They count in no sum.
+template <int kVertices>
+void Reduction<kVertices>::collect_heads_in_lune(Rank edge) {
+  links_.clear();
+  own_.clear();
+  top_.assign(1, 0);
+  for (std::size_t t = 0; t < top_.size(); ++t) {
+    const Head& head = heap_[top_[t]];
+    const Stream& stream = streams_[head.stream];
+    if (stream.alive && longest_edge(stream.simplex()) == edge)
+      own_.push_back(head.stream);
+    else if (stream.alive)
+      links_.emplace_back(rest(head.coface) >> 16, rest(head.coface) & 0xFFFF);
+    for (std::size_t child = 2 * top_[t] + 1; child < std::min(heap_.size(), 2 * top_[t] + 3); ++child)
+      if (longest_edge(heap_[child].coface) == edge) top_.push_back(child);
+  }
+  std::sort(links_.begin(), links_.end());
+  std::size_t n_odd = 0;
+  for (std::size_t k = 0; k < links_.size(); ++k) {
+    if (n_odd > 0 && links_[n_odd - 1] == links_[k]) --n_odd;
+    else links_[n_odd++] = links_[k];
+  }
+  links_.resize(n_odd);
 }
 
 // Finds the heads at `coface`, which lie together at the top of the heap, and returns how many count;

@@ -8,6 +8,7 @@
 #include "coface_stream.hpp"
 #include "filtration.hpp"
 #include "flat_map.hpp"
+#include "lune_cut.hpp"
 
 namespace lazy {
 
@@ -40,7 +41,7 @@ template <int kVertices>
 class Reduction {
  public:
   Reduction(const Filtration& filtration, Watch& watch)
-      : filtration_(filtration), watch_(watch), chains_(watch) {}
+      : filtration_(filtration), watch_(watch), chains_(watch), lune_(filtration, watch) {}
 
   // `columns` are in ascending order. Gives up, with nothing, soon after `most` operations.
   std::optional<Pairs> run(const std::vector<Simplex>& columns, std::uint64_t most);
@@ -60,15 +61,19 @@ class Reduction {
   };
 
   Simplex reduce(Simplex column);
+  void begin(Simplex column);
   void open(Stream stream);
   void toggle(Simplex simplex, Simplex after);
   void add(std::uint32_t column, Simplex pivot);
+  bool leave_lune(Rank edge);
+  void collect_heads_in_lune(Rank edge);
   std::size_t find_heads_at(Simplex coface);
   void advance_top();
   void sift_down(std::size_t place, Head head);
   Simplex next_of(std::uint32_t stream);
   void push_head(std::uint32_t stream);
   bool is_apparent(Simplex coface, Simplex& facet) const;
+  bool ends_at_once(Simplex coface);
   std::uint32_t find_stream(Simplex simplex) const;
   Chain store_chain();
 
@@ -90,6 +95,11 @@ class Reduction {
   FlatMap stream_of_;                 // used when there are more than a few streams
   std::size_t n_alive_ = 0;
   std::vector<Code> scratch_;
+
+  // The sum at work within a lune.
+  LuneCut lune_;
+  std::vector<LuneCut::Link> links_;
+  std::vector<std::uint32_t> own_;    // streams of the lune's own triangles
 };
 
 }  // namespace lazy
