@@ -179,6 +179,16 @@ def test_leaving_out_long_edges_of_any_cloud(d: int, n: int, seed: int) -> None:
         assert all(map(np.array_equal, diagrams(points).dgms, whole.dgms))
 
 
+def test_voids_of_a_trajectory_are_few_columns_and_little_work() -> None:
+    """A column is a void that begins; no sum goes round by the larger side of a lune."""
+    points = make("traj", 1500)
+    record = diagrams(points).record
+    bars = diagrams(points).dgms[2]
+    assert len(bars) <= record.columns_reduced[2] <= len(bars) + 5
+    loops_only = diagrams(points, maxdim=1).record
+    assert record.operations - loops_only.operations < 100 * record.distinct_points
+
+
 def test_a_sweep_takes_over_where_a_reduction_fills_in() -> None:
     """Noise of so few points that it has too few loops a point to be told beforehand."""
     points = make("unif", 90)

@@ -90,23 +90,33 @@ class Lunes {
 
  private:
   // Rows of the next four hubs, of the first where there are fewer.
-  void take(std::uint64_t& common, Vertex first, const std::uint64_t** rows) const {
+  void take(std::uint64_t& some, unsigned first, const std::uint64_t** rows) const {
     for (int k = 0; k < 4; ++k) {
-      const Vertex hub = common == 0 ? first : hubs_.vertices[static_cast<unsigned>(__builtin_ctzll(common))];
-      rows[k] = lower_.row(hub);
-      common &= common - 1;
+      rows[k] = lower_.row(hubs_.vertices[some == 0 ? first : static_cast<unsigned>(__builtin_ctzll(some))]);
+      some &= some - 1;
     }
   }
 
+  // Eight hubs take nearly all away; of what is left it is known which hubs each vertex is joined with.
   bool is_covered_by_hubs(Vertex a, Vertex b, std::uint64_t common) {
-    const Vertex first = hubs_.vertices[static_cast<unsigned>(__builtin_ctzll(common))];
-    common &= hubs_.joined[first];
+    const unsigned first = static_cast<unsigned>(__builtin_ctzll(common));
+    common &= hubs_.joined[hubs_.vertices[first]] | std::uint64_t{1} << first;
     const std::uint64_t* rows[4];
-    take(common, first, rows);
-    bool any = kernels_.uncovered(upper_.row(a), upper_.row(b), rows, left_.data(), left_.size());
-    while (any && common != 0) {
-      take(common, first, rows);
-      any = kernels_.remove(left_.data(), rows, left_.data(), left_.size());
+    std::uint64_t some = common;
+    take(some, first, rows);
+    if (!kernels_.uncovered(upper_.row(a), upper_.row(b), rows, left_.data(), left_.size())) return true;
+    if (some != 0) {
+      take(some, first, rows);
+      if (!kernels_.remove(left_.data(), rows, left_.data(), left_.size())) return true;
+    }
+    bool any = false;
+    for (std::size_t line = 0; line < left_.size(); line += kWordsPerLine) {
+      std::uint64_t* words = left_.data() + line;
+      if ((words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) == 0) continue;
+      for (std::size_t w = 0; w < kWordsPerLine; ++w)
+        for (std::uint64_t bits = words[w]; bits != 0; bits &= bits - 1)
+          if (hubs_.joined[vertex_of(line + w, bits)] & common) words[w] &= ~(bits & -bits);
+          else any = true;
     }
     return !any;
   }
@@ -221,21 +231,30 @@ bool no_loop_begins_after(const float* matrix, std::size_t n, float length, Watc
 }
 
 bool no_void_begins_after(const float* matrix, std::size_t n, float length, float limit, Watch& watch) {
-  watch.need(2 * Adjacency::bytes(n));
-  Adjacency lower(n, watch.account), upper(n, watch.account);
-  const auto fill = [&](Adjacency& graph, float longest) {
-    for (std::size_t i = 0; i < n; ++i) graph.set_row(static_cast<Vertex>(i), matrix + i * n, n, longest);
-  };
+  // 1) Bounds a fiftieth of the edges apart: the narrower, the less lies between two graphs.
   const std::vector<float> lengths = sample_lengths(matrix, n);
+  std::vector<float> bounds(1, length);
   std::size_t place = static_cast<std::size_t>(
       std::upper_bound(lengths.begin(), lengths.end(), length) - lengths.begin());
-  fill(lower, length);
-  // In steps of a fiftieth of the edges: the narrower, the less lies between the two graphs.
-  for (float longest = length; longest < limit; std::swap(lower, upper)) {
+  while (bounds.back() < limit) {
     place = std::min(place + lengths.size() / 50 + 1, lengths.size());
-    longest = place < lengths.size() ? std::min(limit, lengths[place]) : limit;
-    fill(upper, longest);
-    if (!all_connected(matrix, n, lower, upper, watch)) return false;
+    bounds.push_back(place < lengths.size() ? std::min(limit, lengths[place]) : limit);
+  }
+
+  // 2) A few graphs at a time, so that the matrix is read less often.
+  constexpr std::size_t kGraphs = 6;
+  watch.need(kGraphs * Adjacency::bytes(n));
+  std::vector<Adjacency> graphs;
+  for (std::size_t g = 0; g < kGraphs; ++g) graphs.emplace_back(n, watch.account);
+  for (std::size_t first = 0; first + 1 < bounds.size(); first += kGraphs - 1) {
+    const std::size_t n_graphs = std::min(kGraphs, bounds.size() - first);
+    watch.parallel(n, 64, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin; i < end; ++i)
+        for (std::size_t g = 0; g < n_graphs; ++g)
+          graphs[g].set_row(static_cast<Vertex>(i), matrix + i * n, n, bounds[first + g]);
+    });
+    for (std::size_t g = 1; g < n_graphs; ++g)
+      if (!all_connected(matrix, n, graphs[g - 1], graphs[g], watch)) return false;
   }
   return true;
 }

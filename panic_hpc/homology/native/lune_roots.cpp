@@ -14,33 +14,30 @@ constexpr Rank kPiece = 4096;      // edges between looks at the clock
 // Finds the first vertices of the components of one lune after another.
 class Sieve {
  public:
-  explicit Sieve(const Adjacency& graph) : graph_(graph), rest_(graph.words()) {}
+  explicit Sieve(const Adjacency& graph) : graph_(graph), lune_(graph.words()), rest_(graph.words()) {}
 
   // Appends those but the first.
   void sift(Rank edge, Vertex a, Vertex b, std::vector<Simplex>& found) {
-    x_ = graph_.row(a);
-    y_ = graph_.row(b);
+    if (!kernels_.intersect(graph_.row(a), graph_.row(b), lune_.data(), lune_.size())) return;
     first_word_ = 0;
-    while (lune(first_word_) == 0)
-      if (++first_word_ == rest_.size()) return;
-    const Vertex first = vertex_of(first_word_, lune(first_word_));
+    while (lune_[first_word_] == 0) ++first_word_;
+    const Vertex first = vertex_of(first_word_, lune_[first_word_]);
 
     // 1) Remove from the lune what is joined with the first vertex, or with the first of its neighbours.
     const std::uint64_t* const row = graph_.row(first);
     const std::uint64_t* rows[4] = {row, row, row, row};
     std::size_t word = first_word_;
-    std::uint64_t bits = lune(word) & row[word];
+    std::uint64_t bits = lune_[word] & row[word];
     for (int round = 0; round < kRounds; ++round) {
       int n_rows = round == 0;
       for (; n_rows < 4; ++n_rows) {
-        while (bits == 0 && ++word < rest_.size()) bits = lune(word) & row[word];
+        while (bits == 0 && ++word < rest_.size()) bits = lune_[word] & row[word];
         if (bits == 0) break;
         rows[n_rows] = graph_.row(vertex_of(word, bits));
         bits &= bits - 1;
       }
-      const bool any = round == 0 ? kernels_.uncovered(x_, y_, rows, rest_.data(), rest_.size())
-                                  : kernels_.remove(rest_.data(), rows, rest_.data(), rest_.size());
-      if (!any) return;
+      const std::uint64_t* const left = round == 0 ? lune_.data() : rest_.data();
+      if (!kernels_.remove(left, rows, rest_.data(), rest_.size())) return;
       if (n_rows < 4) break;
     }
     rest_[first / 64] &= ~(std::uint64_t{1} << first % 64);
@@ -68,12 +65,10 @@ class Sieve {
  private:
   static constexpr int kRounds = 4;
 
-  std::uint64_t lune(std::size_t word) const { return x_[word] & y_[word]; }
-
   bool is_joined(Vertex vertex) const {
     const std::uint64_t* row = graph_.row(vertex);
     for (std::size_t w = first_word_; w < rest_.size(); ++w)
-      if (row[w] & lune(w) & ~rest_[w]) return true;
+      if (row[w] & lune_[w] & ~rest_[w]) return true;
     return false;
   }
 
@@ -94,8 +89,7 @@ class Sieve {
 
   const Adjacency& graph_;
   const Kernels& kernels_ = kernels();
-  const std::uint64_t *x_ = nullptr, *y_ = nullptr;  // rows of the ends of the edge
-  std::vector<std::uint64_t> rest_;
+  std::vector<std::uint64_t> lune_, rest_;
   std::size_t first_word_ = 0;  // of the lune
   std::vector<Vertex> stack_;
 };
