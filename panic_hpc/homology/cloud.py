@@ -130,16 +130,26 @@ def _first_of_equal_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
     if rows.shape[1] < 2:
         return np.unique(_as_bytes(_without_negative_zeros(rows)), return_index=True)[1]
     # Sorting whole rows by their bytes is slow: the first eight nearly always decide. Rows of one
-    # head are equal by their bytes, or all are looked at.
+    # head are equal, or all bytes are looked at.
     heads = _without_negative_zeros(rows[:, :2]).view(">u8")[:, 0].astype(np.uint64)
     order = np.argsort(heads, kind="stable")
     heads = heads[order]
     same_head = heads[1:] == heads[:-1]
-    as_bytes = _as_bytes(rows)
-    if not np.array_equal(as_bytes[order[1:][same_head]], as_bytes[order[:-1][same_head]]):
+    if not _are_equal(rows, order[1:][same_head], order[:-1][same_head]):
         return np.unique(_as_bytes(_without_negative_zeros(rows)), return_index=True)[1]
     first: npt.NDArray[np.intp] = order[np.concatenate([[True], ~same_head])]
     return first
+
+
+def _are_equal(
+    rows: npt.NDArray[np.float32], left: npt.NDArray[np.intp], right: npt.NDArray[np.intp]
+) -> bool:
+    # A few rows at a time: copies of all would be memory that the system clears first.
+    step = max(1, 2**14 // rows.shape[1])
+    return all(
+        bool((rows[left[k : k + step]] == rows[right[k : k + step]]).all())
+        for k in range(0, len(left), step)
+    )
 
 
 def _as_bytes(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.void]:
