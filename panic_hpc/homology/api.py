@@ -189,6 +189,7 @@ def _solve(cloud: Cloud, request: Request, engine: str, spent: float) -> Outcome
         empty = [np.empty((0, 2), np.float32)] * (request.maxdim + 1)
         return Outcome(empty, {}, columns_reduced=(0,) * (request.maxdim + 1))
     if request.time_limit_s is not None and spent >= request.time_limit_s:
+        cloud.require_finite()
         return Outcome([], {}, stopped_reason="deadline")
     outcome: Outcome = _engine(engine)(cloud, request, spent)
     return outcome

@@ -23,6 +23,7 @@ class Cloud:
     order: npt.NDArray[np.int64] | None = None
     """Which of `rows` are the distinct points, in their order."""
     matrix: npt.NDArray[np.float32] | None = None
+    metric: str = "euclidean"
 
     @property
     def n_distinct(self) -> int:
@@ -30,28 +31,37 @@ class Cloud:
         array = self.order if self.order is not None else self.matrix
         return 0 if array is None else len(array)
 
+    def require_finite(self) -> None:
+        """Refuse points of which a number is NaN or infinite, which `prepare` does not look for."""
+        if self.rows is not None:
+            _require_finite(self.rows, self.metric)
+
 
 def prepare(points: npt.ArrayLike, metric: str) -> Cloud:
     """Check `points`, (n, d) or the (n, n) matrix, and leave out all but one of each equal rows.
 
     Rows come out in the order of their bytes, so that a permutation of the input is forgotten.
-    A precomputed matrix keeps the order of first appearance.
+    A precomputed matrix keeps the order of first appearance. That points are finite is left to
+    whoever reads them all (`Cloud.require_finite`).
     """
     array = _float32(points, metric)
     if metric == "precomputed":
+        _require_finite(array, metric)
         _check_matrix(array)
         keep = np.sort(_first_of_equal_rows(array))
         _check_number(len(keep))
         matrix = array if len(keep) == len(array) else array[np.ix_(keep, keep)]
         return Cloud(len(array), matrix=np.ascontiguousarray(matrix))
-    rows = _unit_rows(array) if metric in UNIT_SPHERE else array
-    order = _first_of_equal_rows(rows).astype(np.int64, copy=False)
+    if metric in UNIT_SPHERE:
+        _require_finite(array, metric)
+        array = _unit_rows(array)
+    order = _first_of_equal_rows(array).astype(np.int64, copy=False)
     _check_number(len(order))
-    return Cloud(len(array), rows=rows, order=order)
+    return Cloud(len(array), rows=array, order=order, metric=metric)
 
 
 def _float32(points: npt.ArrayLike, metric: str) -> npt.NDArray[np.float32]:
-    """`points` as a finite C-contiguous float32 matrix without negative zeros."""
+    """`points` as a C-contiguous float32 matrix, which is the caller's own if it is one already."""
     if isinstance(points, np.ma.MaskedArray) and (n_masked := np.count_nonzero(points.mask)):
         raise HomologyError(
             f"{n_masked} numbers of the points are masked",
@@ -67,7 +77,12 @@ def _float32(points: npt.ArrayLike, metric: str) -> npt.NDArray[np.float32]:
         raise HomologyError(
             f"points have shape {array.shape}", hint="Give an array of shape (n, d)."
         )
-    rounded = array if metric != "precomputed" and _is_ready(array) else _copied(array)
+    if metric != "precomputed" and array.dtype == np.float32 and array.flags.c_contiguous:
+        return array
+    return _without_negative_zeros(array)
+
+
+def _require_finite(rounded: npt.NDArray[np.float32], metric: str) -> None:
     # giotto-ph answers a NaN in a matrix with no H1 at all, and no error. Sums are NaN or infinite
     # where a number is, and perhaps where none is.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -80,17 +95,9 @@ def _float32(points: npt.ArrayLike, metric: str) -> npt.NDArray[np.float32]:
             f" ({len(bad)} such rows)",
             hint="Find out where it came from; it is never replaced.",
         )
-    return rounded
 
 
-def _is_ready(array: npt.NDArray[Any]) -> bool:
-    """Whether an array can be taken as it is: no number is rounded, none is -0."""
-    if array.dtype != np.float32 or not array.flags.c_contiguous or array.size == 0:
-        return False
-    return bool(array.view(np.int32).min() != np.iinfo(np.int32).min)
-
-
-def _copied(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def _without_negative_zeros(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     # Adding zero turns -0 into 0: equal numbers must have equal bytes, by which rows are compared.
     with np.errstate(over="ignore"):
         copy: npt.NDArray[np.float32] = np.add(
@@ -114,25 +121,39 @@ def _unit_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _first_of_equal_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
-    """Indices of one row of each set of bitwise equal rows, in the order of the rows' bytes."""
+    """Indices of one row of each set of equal rows, in the order of their bytes (-0 taken as 0)."""
     # Points without coordinates are all the same one, and NumPy has no view of no bytes.
     if rows.shape[0] == 0 or rows.shape[1] == 0:
         return np.arange(min(len(rows), 1), dtype=np.intp)
     # Left in, equal rows made 49 of 894 bars of H0 spurious in giotto-ph, whose distances of them
     # are about 4e-8.
-    as_bytes = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
     if rows.shape[1] < 2:
-        return np.unique(as_bytes, return_index=True)[1]
-    # Sorting whole rows by their bytes is slow: the first eight nearly always decide.
-    heads = rows.view(">u8" if rows.shape[1] % 2 == 0 else ">u4").reshape(len(rows), -1)[:, 0]
-    order = np.argsort(heads.astype(np.uint64), kind="stable")
-    same_head = heads[order[1:]] == heads[order[:-1]]
-    same_row = same_head.copy()
-    same_row[same_head] = as_bytes[order[1:][same_head]] == as_bytes[order[:-1][same_head]]
-    if not np.array_equal(same_head, same_row):
-        return np.unique(as_bytes, return_index=True)[1]
-    first: npt.NDArray[np.intp] = order[np.concatenate([[True], ~same_row])]
+        return np.unique(_as_bytes(_without_negative_zeros(rows)), return_index=True)[1]
+    # Sorting whole rows by their bytes is slow: the first eight nearly always decide. Rows of one
+    # head are equal, or all bytes are looked at.
+    heads = _without_negative_zeros(rows[:, :2]).view(">u8")[:, 0].astype(np.uint64)
+    order = np.argsort(heads, kind="stable")
+    heads = heads[order]
+    same_head = heads[1:] == heads[:-1]
+    if not _are_equal(rows, order[1:][same_head], order[:-1][same_head]):
+        return np.unique(_as_bytes(_without_negative_zeros(rows)), return_index=True)[1]
+    first: npt.NDArray[np.intp] = order[np.concatenate([[True], ~same_head])]
     return first
+
+
+def _are_equal(
+    rows: npt.NDArray[np.float32], left: npt.NDArray[np.intp], right: npt.NDArray[np.intp]
+) -> bool:
+    # A few rows at a time: copies of all would be memory that the system clears first.
+    step = max(1, 2**14 // rows.shape[1])
+    return all(
+        bool((rows[left[k : k + step]] == rows[right[k : k + step]]).all())
+        for k in range(0, len(left), step)
+    )
+
+
+def _as_bytes(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.void]:
+    return rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
 
 
 def _check_matrix(matrix: npt.NDArray[np.float32]) -> None:

@@ -61,6 +61,7 @@ ENGINES = {"giotto-ph": giotto_ph, "gudhi": gudhi}
 
 
 def _solve(cloud: Cloud, request: Request, compute: Callable[[Matrix], list[Any]]) -> Outcome:
+    cloud.require_finite()
     limit = request.memory_limit_bytes
     # Beforehand and by estimate: neither package can be stopped once it runs.
     if limit is not None and BYTES_PER_ENTRY * cloud.n_distinct**2 > limit:

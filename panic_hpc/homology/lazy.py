@@ -38,6 +38,12 @@ def solve(cloud: Cloud, request: Request, spent: float) -> Outcome:
         )
     except OverflowError as error:
         raise HomologyError(str(error), hint="Scale the points down.") from error
+    except FloatingPointError:
+        cloud.require_finite()
+        raise
+    if not found["diagrams"]:
+        # Stopped before it had read the points.
+        cloud.require_finite()
     return Outcome(
         dgms=found["diagrams"],
         seconds=found["seconds"],

@@ -78,6 +78,8 @@ def test_equal_points_count_once(engine: Any) -> None:
     again = np.concatenate([points, points])
     again[23, 0] = -0.0
     assert diagrams(again, engine=engine).record.distinct_points == 20
+    again[[3, 23], 5] = [0.0, -0.0]
+    assert diagrams(again, engine=engine).record.distinct_points == 20
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -244,6 +246,15 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], word: s
 def test_a_zero_vector_has_no_direction() -> None:
     with pytest.raises(HomologyError, match="row 1"):
         diagrams([[1.0, 0.0], [0.0, 0.0]], metric="cosine", engine="gudhi")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("limits", [{"time_limit_s": 0}, {"memory_limit_gb": 1e-9}, {"maxdim": 0}])
+def test_points_that_are_not_finite_are_told_before_any_limit(engine: Any, limits: Any) -> None:
+    points = cloud(70, d=80)
+    points[66, 79] = math.inf
+    with pytest.raises(HomologyError, match="row 66"):
+        diagrams(points, engine=engine, **limits)
 
 
 @needs_native

@@ -16,26 +16,30 @@ constexpr Rank kAhead = 6;  // edges whose rows are fetched into the cache in ad
 
 class Sweep {
  public:
-  Sweep(const Filtration& filtration, Watch& watch, std::size_t& n_begun)
-      : filtration_(filtration), watch_(watch), n_begun_(n_begun), graph_(filtration.size(), watch.account),
+  Sweep(Filtration& filtration, Watch& watch, std::size_t& n_begun,
+        const std::function<bool(float)>& none_begins_after)
+      : filtration_(filtration), watch_(watch), n_begun_(n_begun), none_begins_after_(none_begins_after), graph_(filtration.size(), watch.account),
         classes_(watch, kWordsPerOperation * filtration.size()), components_(filtration.size()),
         entries_(n_pairs(filtration.size()), watch.account), lune_(graph_.words()), rest_(graph_.words()) {
     for (Vertex v = 0; v < filtration.size(); ++v) graph_.join(v, v);
   }
 
-  Pairs run() {
+  SweptLoops run() {
     const Rank n_edges = static_cast<Rank>(filtration_.n_edges());
-    for (Rank edge = 0; edge < n_edges; ++edge) {
+    bool is_over = false;
+    for (Rank edge = 0; edge < n_edges && !is_over; ++edge) {
+      while (edge + kAhead >= filtration_.n_sorted() && filtration_.n_sorted() < n_edges) filtration_.sort_more();
       if (edge + kAhead < n_edges) {
         graph_.prefetch(filtration_.high(edge + kAhead));
         graph_.prefetch(filtration_.low(edge + kAhead));
       }
       add(edge, filtration_.high(edge), filtration_.low(edge));
       watch_.count(1);
+      is_over = is_over_after(edge, n_edges);
     }
     for (const Rank birth : classes_.alive())
       pairs_.bars.push_back({filtration_.length(birth), std::numeric_limits<float>::infinity()});
-    return std::move(pairs_);
+    return {std::move(pairs_), is_over};
   }
 
   static std::size_t bytes(std::size_t n) { return Adjacency::bytes(n) + n_pairs(n) * sizeof(Entry); }
@@ -53,6 +57,15 @@ class Sweep {
     return entries_[high * (high - 1) / 2 + low];
   }
 
+  // Asked after the last of equal edges, and rarely, since the answer takes as long as thousands of edges.
+  bool is_over_after(Rank edge, Rank n_edges) {
+    if (classes_.n_alive() > 0 || n_joined_ + 1 < filtration_.size()) return false;
+    const bool is_last = edge + 1 == n_edges;
+    if (!is_last && (edge < next_look_ || filtration_.length(edge + 1) == filtration_.length(edge))) return false;
+    next_look_ = edge + edge / 4;
+    return none_begins_after_(filtration_.length(edge));
+  }
+
   // Adds an edge with its relations.
   void add(Rank edge, Vertex a, Vertex b) {
     const std::size_t first = kernels_.meet(graph_.row(a), graph_.row(b), lune_.data(), lune_.size());
@@ -68,7 +81,10 @@ class Sweep {
   }
 
   Row row_of_empty_lune(Rank edge, Vertex a, Vertex b) {
-    if (components_.join(a, b)) return Annotations::kZero;
+    if (components_.join(a, b)) {
+      ++n_joined_;
+      return Annotations::kZero;
+    }
     ++n_begun_;
     return classes_.begin_class(edge);
   }
@@ -124,10 +140,13 @@ class Sweep {
     return entry(a, b);
   }
 
-  const Filtration& filtration_;
+  Filtration& filtration_;
   const Kernels& kernels_ = kernels();
   Watch& watch_;
   std::size_t& n_begun_;
+  const std::function<bool(float)>& none_begins_after_;
+  std::size_t n_joined_ = 0;  // edges of the minimum spanning tree so far
+  Rank next_look_ = 0;
   Adjacency graph_;  // each vertex joined with itself
   Annotations classes_;
   Components components_;
@@ -142,9 +161,10 @@ class Sweep {
 
 }  // namespace
 
-Pairs annotated_loops(const Filtration& filtration, Watch& watch, std::size_t& n_begun) {
+SweptLoops annotated_loops(Filtration& filtration, Watch& watch, std::size_t& n_begun,
+                           const std::function<bool(float)>& none_begins_after) {
   watch.need(Sweep::bytes(filtration.size()));
-  return Sweep(filtration, watch, n_begun).run();
+  return Sweep(filtration, watch, n_begun, none_begins_after).run();
 }
 
 }  // namespace lazy

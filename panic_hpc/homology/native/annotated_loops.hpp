@@ -1,7 +1,7 @@
 // H1 edge by edge, for clouds of few points and those that are like noise.
 #pragma once
 
-#include <vector>
+#include <functional>
 
 #include "filtration.hpp"
 #include "reduction.hpp"
@@ -22,7 +22,14 @@ namespace lazy {
 // only when it is asked for: by a relation, or by another edge that is. A lune takes n / 64 words,
 // though: of many points that are not noise the reduction of the neighbourhood graph's columns is faster.
 //
-// `n_begun` counts the edges that close loops; the ranks of edges are not needed.
-Pairs annotated_loops(const Filtration& filtration, Watch& watch, std::size_t& n_begun);
+// `n_begun` counts the edges that close loops; the ranks of edges are not needed. The sweep is over when all
+// loops have ended and `none_begins_after(length)` says that no longer edge closes one; that is asked now
+// and then. Returns whether it got there: else a loop is alive, or edges that are not there may close one.
+struct SweptLoops {
+  Pairs pairs;
+  bool is_over;
+};
+SweptLoops annotated_loops(Filtration& filtration, Watch& watch, std::size_t& n_begun,
+                           const std::function<bool(float)>& none_begins_after);
 
 }  // namespace lazy

@@ -75,6 +75,7 @@ class SlicedRows {
   const double* column(std::size_t k) const { return bounds_.data() + k * n_groups * kTileRows; }
 
   void slice(const Rows& rows, const ByteTiles& tiles, std::size_t i) {
+    rows.set_square(i);
     const float* row = rows.row(i);
     float largest = tiles.largest(row, rows.d);
     // Of zeros the digits of any unit are zeros, and nothing is left over.

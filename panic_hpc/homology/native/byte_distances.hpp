@@ -15,15 +15,16 @@ struct Rows {
   const float* const* numbers;  // n rows of d
   std::size_t n;
   std::size_t d;
-  const double* squares;  // |x|^2, zeros behind the last row
+  double* squares;  // |x|^2, zeros behind the last row
+  void set_square(std::size_t i) const;  // throws NotFinite
   const float* row(std::size_t i) const { return numbers[i]; }
 };
 
 // The distance of two rows whose inner product is known.
 float distance(const Rows& rows, std::size_t i, std::size_t j, double product);
 
-// Fills the matrix but for its diagonal if this processor has tiles of bytes and they pay for such rows;
-// returns whether it did.
+// Fills squares, and the matrix but for its diagonal, if this processor has tiles of bytes and they pay for
+// such rows; returns whether it did.
 bool byte_distances(const Rows& rows, float* matrix, Watch& watch);
 
 }  // namespace lazy

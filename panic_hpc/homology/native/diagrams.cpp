@@ -58,7 +58,7 @@ class Computation {
       answer_.diagrams.resize(1);
       answer_.columns.resize(1);
       filtration_.reset();
-      measure();
+      if (matrix_ == nullptr) measure();
     }
     finish(limit, false);
   }
@@ -68,6 +68,7 @@ class Computation {
     const std::size_t n = question_.n;
     if (n < 2 || (question_.maxdim == 2 && n < question_.many_points)) return limit;
     const float guess = guess_last_death(matrix_, n, tree_, question_.maxdim, limit);
+    if (question_.maxdim == 1 && has_few_points()) return guess;  // the sweep finds out
     const bool nothing_begins = guess < limit && (question_.maxdim == 1
                                                       ? no_loop_begins_after(matrix_, n, guess, watch_)
                                                       : no_void_begins_after(matrix_, n, guess, limit, watch_));
@@ -81,10 +82,10 @@ class Computation {
     filter(limit);
     Pairs loops = loops_of();
     lap("reduction_1");
-    const bool ended = all_end(loops.bars);
+    const bool ended = has_few_points() && is_guess ? sweep_is_over_ : all_end(loops.bars);
     answer_.diagrams.push_back(std::move(loops.bars));
     if (question_.maxdim == 1 || (is_guess && !ended)) return ended;
-    if (question_.n <= question_.few_points) rank();
+    if (has_few_points()) rank();
     answer_.diagrams.push_back(voids_of(loops.ends));
     lap("reduction_2");
     return ended && all_end(answer_.diagrams.back());
@@ -93,6 +94,8 @@ class Computation {
   static bool all_end(const std::vector<Bar>& bars) {
     return std::none_of(bars.begin(), bars.end(), [](const Bar& bar) { return std::isinf(bar.death); });
   }
+
+  bool has_few_points() const { return question_.n <= question_.few_points; }
 
   void measure() {
     if (question_.points.empty()) {
@@ -127,11 +130,13 @@ class Computation {
     const float shortest = tree_.empty() ? 0 : *std::min_element(tree_.begin(), tree_.end());
     watch_.need(Filtration::edge_bytes(question_.n));
     filtration_ = std::make_unique<Filtration>(matrix_, question_.n, shortest, reach_.longest, limit, watch_);
-    own_matrix_ = Array<float>();
     lap("filtration");
   }
 
+  // From here on the lengths are those of the edges.
   void rank() {
+    matrix_ = nullptr;
+    own_matrix_ = Array<float>();
     watch_.need(Filtration::rank_bytes(question_.n));
     filtration_->rank_edges(watch_);
     lap("ranks");
@@ -152,12 +157,14 @@ class Computation {
   // Few points and noise are swept, anything else reduced; what fills in unexpectedly is swept after
   // all. All that decides is counted, so that it is decided alike everywhere.
   Pairs loops_of() {
-    std::size_t n_begun = 0;
-    if (question_.n <= question_.few_points) {
+    if (has_few_points()) {
       answer_.columns.push_back(0);
-      Pairs loops = annotated_loops(*filtration_, watch_, answer_.columns.back());
+      SweptLoops loops = annotated_loops(*filtration_, watch_, answer_.columns.back(), [this](float length) {
+        return no_loop_begins_after(matrix_, question_.n, length, watch_);
+      });
+      sweep_is_over_ = loops.is_over;
       note_noise();
-      return loops;
+      return std::move(loops.pairs);
     }
     rank();
     const std::vector<Simplex> columns = columns_of_edges();
@@ -167,7 +174,8 @@ class Computation {
       Reduction<2> reduction(*filtration_, watch_);
       if (std::optional<Pairs> loops = reduction.run(columns, n_pairs())) return std::move(*loops);
     }
-    return annotated_loops(*filtration_, watch_, n_begun);
+    std::size_t n_begun = 0;
+    return annotated_loops(*filtration_, watch_, n_begun, [&](float) { return n_begun == columns.size(); }).pairs;
   }
 
   void note_noise() {
@@ -219,6 +227,7 @@ class Computation {
   Reach reach_;
   std::unique_ptr<Filtration> filtration_;
   bool is_noise_ = false;
+  bool sweep_is_over_ = false;
   Answer answer_;
   Clock::time_point last_ = Clock::now();
 };

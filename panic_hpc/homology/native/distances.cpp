@@ -84,6 +84,15 @@ void tile_distances(const Rows& rows, float* matrix, Watch& watch) {
 
 }  // namespace
 
+void Rows::set_square(std::size_t i) const {
+  // In an order of its own, rows are not seen coming.
+  if (i + 2 < n)
+    for (std::size_t k = 0; k < d; k += 16) __builtin_prefetch(row(i + 2) + k);
+  squares[i] = kernels().product(row(i), row(i), d);
+  // No sum of squares of float32 is beyond float64.
+  if (!std::isfinite(squares[i])) throw NotFinite{};
+}
+
 float distance(const Rows& rows, std::size_t i, std::size_t j, double product) {
   const double scale = rows.squares[i] + rows.squares[j];
   double squared = scale - 2 * product;
@@ -95,10 +104,12 @@ void distances(const std::vector<const float*>& numbers, std::size_t d, float* m
   const std::size_t n = numbers.size();
   watch.need(padded(n) * sizeof(double));
   Array<double> squares(padded(n), watch.account);
-  for (std::size_t i = 0; i < padded(n); ++i)
-    squares[i] = i < n ? kernels().product(numbers[i], numbers[i], d) : 0;
+  std::fill(squares.data() + n, squares.data() + padded(n), 0.0);
   const Rows rows{numbers.data(), n, d, squares.data()};
-  if (!byte_distances(rows, matrix, watch)) tile_distances(rows, matrix, watch);
+  if (!byte_distances(rows, matrix, watch)) {
+    for (std::size_t i = 0; i < n; ++i) rows.set_square(i);
+    tile_distances(rows, matrix, watch);
+  }
   for (std::size_t i = 0; i < n; ++i) matrix[i * n + i] = 0;
   // No distance is longer than twice the longest row, so that hardly ever has the matrix to be read.
   const double longest = 2 * std::sqrt(*std::max_element(squares.data(), squares.data() + padded(n)));

@@ -146,19 +146,33 @@ Filtration::Filtration(const float* matrix, std::size_t n, float shortest, float
     edges_[place[cell]++] = static_cast<std::uint64_t>(bits) << 32 | ends;
   });
 
-  // 3) Sort within buckets.
-  const std::size_t* ends = place.data() + (layout.n_strips - 1) * n_buckets;
-  watch.parallel(n_buckets, 64, [&](std::size_t begin, std::size_t end) {
-    std::vector<std::uint64_t> scratch;
-    for (std::size_t b = begin; b < end; ++b) {
-      const std::uint32_t first = bucket.first + static_cast<std::uint32_t>(b << bucket.shift);
-      sort_bucket(edges_.data() + (b == 0 ? 0 : ends[b - 1]), edges_.data() + ends[b], first,
-                  bucket.shift, scratch);
-    }
-  });
+  bucket_ends_.assign(place.end() - static_cast<std::ptrdiff_t>(n_buckets), place.end());
+  first_length_ = bucket.first;
+  bucket_shift_ = bucket.shift;
+}
+
+// 3) Sort within buckets.
+void Filtration::sort_buckets(std::size_t begin, std::size_t end) {
+  std::vector<std::uint64_t> scratch;
+  for (std::size_t b = begin; b < end; ++b) {
+    const std::uint32_t first = first_length_ + static_cast<std::uint32_t>(b << bucket_shift_);
+    sort_bucket(edges_.data() + (b == 0 ? 0 : bucket_ends_[b - 1]), edges_.data() + bucket_ends_[b], first,
+                bucket_shift_, scratch);
+  }
+}
+
+void Filtration::sort_more() {
+  constexpr std::size_t kSome = 1024;  // edges
+  const std::size_t begin = n_sorted_buckets_, before = n_sorted();
+  while (n_sorted_buckets_ < bucket_ends_.size() && n_sorted() < before + kSome) ++n_sorted_buckets_;
+  sort_buckets(begin, n_sorted_buckets_);
 }
 
 void Filtration::rank_edges(Watch& watch) {
+  const std::size_t sorted = n_sorted_buckets_;
+  watch.parallel(bucket_ends_.size() - sorted, 64,
+                 [&](std::size_t begin, std::size_t end) { sort_buckets(sorted + begin, sorted + end); });
+  n_sorted_buckets_ = bucket_ends_.size();
   ranks_ = Array<Rank>(n_ * n_, watch.account);
   codes_ = Array<Code>(n_ * stride_, watch.account);
   while (n_edges_ >> shift_ >= 0xFFFF) ++shift_;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "watch.hpp"
 
@@ -33,14 +34,19 @@ inline constexpr std::uint32_t rest(Simplex s) { return static_cast<std::uint32_
 // measured, fewer rows are read until a lune is seen to be connected.
 class Filtration {
  public:
-  // Sorts the edges, whose lengths lie between `shortest` and `longest`; `matrix` may be freed afterwards.
+  // Takes the edges, whose lengths lie between `shortest` and `longest`, and sorts them roughly; `matrix`
+  // may be freed afterwards.
   Filtration(const float* matrix, std::size_t n, float shortest, float longest, float limit, Watch& watch);
 
-  // Builds the matrices of ranks and codes.
+  // Sorts all edges and builds the matrices of ranks and codes.
   void rank_edges(Watch& watch);
+
+  // Sorts some more edges; those before n_sorted() are in their place.
+  void sort_more();
 
   std::size_t size() const { return n_; }        // vertices
   std::size_t n_edges() const { return n_edges_; }
+  std::size_t n_sorted() const { return n_sorted_buckets_ == 0 ? 0 : bucket_ends_[n_sorted_buckets_ - 1]; }
 
   Rank rank(Vertex i, Vertex j) const { return ranks_[i * n_ + j]; }  // kNoRank: no such edge
   const Rank* ranks_of(Vertex i) const { return ranks_.data() + i * n_; }
@@ -69,9 +75,15 @@ class Filtration {
   static std::size_t rank_bytes(std::size_t n) { return n * n * sizeof(Rank) + n * (n + 64) * sizeof(Code); }
 
  private:
+  void sort_buckets(std::size_t begin, std::size_t end);
+
   std::size_t n_;
   std::size_t stride_;
   std::size_t n_edges_ = 0;
+  std::vector<std::size_t> bucket_ends_;
+  std::size_t n_sorted_buckets_ = 0;
+  std::uint32_t first_length_ = 0;  // bits of the shortest length of the first bucket
+  unsigned bucket_shift_ = 0;       // lengths whose bits differ below this one only share a bucket
   unsigned shift_ = 0;
   Array<std::uint64_t> edges_;  // length bits above, high and low vertex below; sorted
   Array<Rank> ranks_;

@@ -520,8 +520,8 @@ bool sum(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_row
 }  // namespace
 
 const Kernels KERNEL_TABLE = {
-    KERNEL_NAME, BYTE_TILES,   products, lengths,     product,     squared_difference, relax,
-    remoteness,  largest,      find,     within,      encode,      join,               collect,
+    KERNEL_NAME, BYTE_TILES,   products, lengths,     product,     squared_difference,
+    relax,       remoteness,  largest,      find,     within,      encode,      join,               collect,
     first_within, witness,     unwitnessed, fold_minima, intersect, meet,              others,
     remove,      uncovered,    sum};
 

@@ -138,6 +138,8 @@ NB_MODULE(_native, module) {
       std::rethrow_exception(pointer);
     } catch (const lazy::Overflow&) {
       PyErr_SetString(PyExc_OverflowError, "a distance is beyond float32");
+    } catch (const lazy::NotFinite&) {
+      PyErr_SetString(PyExc_FloatingPointError, "a number of the points is not finite");
     }
   });
   module.def("compute", &compute, nb::arg("array"), nb::arg("order").none(), nb::arg("maxdim"),
