@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 KEY_HEX = 32
 
@@ -23,6 +23,18 @@ def canonical_json(value: object) -> str:
 def content_key(value: object) -> str:
     """Return the key of a JSON value: 128 bits of the SHA-256 of its canonical text, in hex."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:KEY_HEX]
+
+
+def content_key_of_lists(*lists: Iterable[str]) -> str:
+    """Return the key of a list of lists of texts, which may be long: none is held as a whole."""
+    hasher = hashlib.sha256(b"[")
+    for number, texts in enumerate(lists):
+        hasher.update(b",[" if number else b"[")
+        for place, text in enumerate(texts):
+            hasher.update(f"{',' if place else ''}{canonical_json(text)}".encode())
+        hasher.update(b"]")
+    hasher.update(b"]")
+    return hasher.hexdigest()[:KEY_HEX]
 
 
 def run_key(

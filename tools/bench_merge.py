@@ -24,6 +24,7 @@ import h5py
 import numpy as np
 from ratios import record
 
+from panic_hpc.disk.spool import Spool
 from panic_hpc.keys import content_key
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.inputs import Input, MergeInputs
@@ -72,20 +73,22 @@ def write_shard(path: Path, number: int, n_runs: int, image_bytes: int) -> None:
     publish_shard(path, ShardHeader(RUNS, number, "", KEY), arrays)
 
 
-def inputs_of(directory: Path, n_runs: int) -> MergeInputs:
-    """Return what merge takes, for the shards that `write_shard` put into `directory`."""
-    paths = sorted(directory.glob("*.h5"))
+def inputs_of(directory: Path, n_runs: int, there: Spool[Input]) -> MergeInputs:
+    """Return what merge takes, for the shards that `write_shard` put into `directory`.
+
+    As the merge stage does, with the list of shards on disk.
+    """
+    n_shards = sum(1 for _ in directory.glob("*.h5"))
     models = tuple(
         ModelSpec(name, "bench", "text", "image", name, "", "", 1, {}) for name in ("A", "B")
     )
     info = ExperimentInfo(
         KEY, "bench", "bench", {}, (Prompt("p"),), (NetworkInfo(KEY, models),), (),
-        n_runs * len(paths),
+        n_runs * n_shards,
     )  # fmt: skip
-    there = [
-        Input(0, Shard(RUNS, number, "", number * n_runs, n_runs), path, KEY, "")
-        for number, path in enumerate(paths)
-    ]
+    for number in range(n_shards):
+        shard = Shard(RUNS, number, "", number * n_runs, n_runs)
+        there.append(Input(0, shard, directory / f"{number:05d}.h5", KEY, ""))
     return MergeInputs([info], there)
 
 
@@ -95,8 +98,9 @@ def merge_seconds(
     """Merge; return (seconds, processor seconds, peak memory of a rank in MB)."""
     ranks.each(lambda: None)
     start, before = time.perf_counter(), time.process_time()
-    given = inputs_of(directory, n_runs)
-    join(given, target, MergeOptions(check=check), ranks)
+    with Spool[Input](target) as there:
+        given = inputs_of(directory, n_runs, there)
+        join(given, target, MergeOptions(check=check), ranks)
     ranks.each(lambda: None)
     seconds = time.perf_counter() - start
     cpu = time.process_time() - before

@@ -1,24 +1,15 @@
 """Begin and finish a dataset file: its layout before, its tables and header after the copying."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from panic_hpc import clock
-from panic_hpc.disk.blocks import (
-    BlockSums,
-    block_spans,
-    byte_view,
-    require_space,
-    reserve,
-    write_at,
-    writing,
-)
+from panic_hpc.disk.blocks import BlockSums, block_spans, require_space, reserve, writing
 from panic_hpc.disk.publish import publish_over, remove_stale
 from panic_hpc.merging.layout import ArrayPlan
 from panic_hpc.store.dataset.schema import CHECKSUMS, HEADER, REFERENCES, TABLES, kind_columns
@@ -27,7 +18,7 @@ from panic_hpc.store.format.column import Column
 from panic_hpc.store.format.file_digest import write_digest
 from panic_hpc.store.format.header import DATASET, ArrayEntry, encode_header, reserved_bytes
 from panic_hpc.store.format.reader import ArrayFile, OpenArrays
-from panic_hpc.store.format.shard import hdf5_attributes, write_header
+from panic_hpc.store.format.shard import Arrays, hdf5_attributes, write_array, write_header
 from panic_hpc.store.results.base import kind_of, runs_kind
 from panic_hpc.versions import own_version
 
@@ -38,7 +29,7 @@ _UNKNOWN_SHA256 = "0" * 64
 class Contents:
     """What a dataset has of its own: tables, values of the header, its stages and models."""
 
-    own: Mapping[str, NDArray[Any]]
+    own: Arrays
     values: Mapping[str, Any]
     parts: Sequence[tuple[str, str]]
 
@@ -61,7 +52,9 @@ def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, Arr
     """
     remove_stale(target)
     own, values = contents.own, contents.values
-    entries = {name: _unwritten(array.dtype.str, array.shape) for name, array in own.items()}
+    entries = {
+        name: _unwritten(np.dtype(array.dtype).str, array.shape) for name, array in own.items()
+    }
     entries |= _planned(arrays)
     reserved = reserved_bytes(DATASET, values, entries)
     total = sum(entry.nbytes for entry in entries.values()) + reserved
@@ -75,7 +68,9 @@ def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, Arr
         # HDF5 leaves a hole. Given at once, blocks lie together, and a disk that fills up says so
         # before anything is copied.
         reserve(descriptor, os.fstat(descriptor).st_size)
-        written = {name: _write(descriptor, places[name], array) for name, array in own.items()}
+        written = {
+            name: write_array(descriptor, places[name], array, name) for name, array in own.items()
+        }
     return Draft(path, places, values, written, reserved)
 
 
@@ -107,14 +102,6 @@ def _planned(arrays: Mapping[str, ArrayPlan]) -> dict[str, ArrayEntry]:
     }
 
 
-def _write(descriptor: int, place: int, array: NDArray[Any]) -> ArrayEntry:
-    data = byte_view(array)
-    write_at(descriptor, data, place)
-    sums = BlockSums()
-    sums.update(data)
-    return ArrayEntry(array.dtype.str, array.shape, place, tuple(sums.finish()))
-
-
 def finish(draft: Draft, arrays: Mapping[str, ArrayPlan], target: Path) -> None:
     """Write the header, re-open and check what is not checked yet, and publish over `target`."""
     entries = {
@@ -123,8 +110,8 @@ def finish(draft: Draft, arrays: Mapping[str, ArrayPlan], target: Path) -> None:
     with writing(draft.path) as descriptor:
         written = OpenArrays(draft.path, descriptor, entries)
         for column in CHECKSUMS:
-            rows = written.slice(column.name, 0, written.rows(column.name))
-            entries[column.name] = _summed(rows, entries[column.name])
+            pieces = written.pieces(column.name, 0, written.rows(column.name))
+            entries[column.name] = _summed(pieces, entries[column.name])
         content = encode_header(DATASET, draft.values, {**draft.own, **entries})
         write_header(descriptor, draft.places, content.ljust(draft.header_bytes))
     with ArrayFile(draft.path) as file:
@@ -137,7 +124,8 @@ def finish(draft: Draft, arrays: Mapping[str, ArrayPlan], target: Path) -> None:
     publish_over(draft.path, target)
 
 
-def _summed(rows: NDArray[Any], entry: ArrayEntry) -> ArrayEntry:
+def _summed(pieces: Iterable[memoryview], entry: ArrayEntry) -> ArrayEntry:
     sums = BlockSums()
-    sums.update(byte_view(rows))
+    for piece in pieces:
+        sums.update(piece)
     return replace(entry, sha256=tuple(sums.finish()))

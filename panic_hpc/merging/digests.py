@@ -4,6 +4,7 @@ What is large is copied by the kernel and hashed once, as the target gives it ba
 side by side, those of several shards where one has few.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -62,13 +63,13 @@ def in_flight(table: Table, part: int, sources: Sequence[Source]) -> dict[str, C
 def stretches(tables: Sequence[Table]) -> Iterator[RunRange]:
     """Yield all runs that come from sources, in stretches of about STRETCH_BYTES."""
     for number, table in enumerate(tables):
-        sizes = sum(
-            table.counts(column.rows) * table.row_bytes(name)
-            for name, column in table.columns.items()
-        )
-        for place, nbytes in enumerate(np.asarray(sizes).tolist()):
-            part = table.parts[place]
+        # By dimension the bytes of a row of all its arrays.
+        sizes: Counter[str] = Counter()
+        for name, column in table.columns.items():
+            sizes[column.rows] += table.row_bytes(name)
+        for place, part in enumerate(table.parts):
             if part.source != MISSING:
+                nbytes = sum(table.n_rows(rows, place) * size for rows, size in sizes.items())
                 for rows, share in _cut(part.first_row, part.n_runs, nbytes):
                     yield RunRange(number, place, rows.start, rows.stop, share)
 

@@ -2,16 +2,19 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
+from panic_hpc.disk.spool import Spool
 from panic_hpc.errors import ManifestError, ShardError
-from panic_hpc.merging.run_sources import Source
+from panic_hpc.merging.ranks import Ranks, first
+from panic_hpc.merging.run_sources import Source, Sources
 from panic_hpc.merging.unify import ExperimentInfo
 from panic_hpc.store.format.packed_entries import pack
 from panic_hpc.store.format.reader import OpenArrays
@@ -20,6 +23,8 @@ from panic_hpc.store.results.base import kind_of
 from panic_hpc.types import Shard
 
 LISTED = 20
+# Between two rounds of reading all ranks wait for each other, and hold what they read meanwhile.
+ROUND_SHARDS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,8 @@ class Input:
 class MergeInputs:
     """All that a merge starts from: experiments, their shards that are there, and the others.
 
-    `others` are files that are read beside shards, manifests or a database; `home` is where the
-    only experiment keeps its dataset.
+    Which shards are there counts on rank 0 only. `others` are files that are read beside shards,
+    manifests or a database; `home` is where the only experiment keeps its dataset.
     """
 
     experiments: Sequence[ExperimentInfo]
@@ -48,12 +53,35 @@ class MergeInputs:
     home: Path | None = None
 
 
-def split_missing(inputs: Sequence[Input]) -> tuple[list[Input], list[Input]]:
-    """Return (those whose file is there, those whose file is not)."""
-    # One look for both lists: a shard published in between would be in neither or in both.
-    present = [one.path.exists() for one in inputs]
-    there = [one for one, found in zip(inputs, present, strict=True) if found]
-    return there, [one for one, found in zip(inputs, present, strict=True) if not found]
+class InputPaths(Sequence[Path]):
+    """The files that a merge reads, each named when it is asked for."""
+
+    def __init__(self, inputs: MergeInputs) -> None:
+        self.there, self.others = inputs.there, inputs.others
+
+    def __len__(self) -> int:
+        return len(self.there) + len(self.others)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Path]: ...
+    def __getitem__(self, index: int | slice) -> Path | list[Path]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(len(self))[index]]
+        number = range(len(self))[index] - len(self.there)
+        return self.there[number].path if number < 0 else self.others[number]
+
+
+def split_missing(inputs: Iterable[Input], there: "Spool[Input] | list[Input]") -> list[Input]:
+    """Append to `there` those whose file is there, and return the others."""
+    missing = []
+    for one in inputs:
+        if one.path.exists():
+            there.append(one)
+        else:
+            missing.append(one)
+    return missing
 
 
 def require_enough(there: Sequence[Input], missing: Sequence[Input], allow_missing: bool) -> None:
@@ -82,6 +110,27 @@ def as_missing(source: Input) -> dict[str, Any]:
         "first_run": shard.first_run,
         "n_runs": shard.n_runs,
     }
+
+
+def read_sources(there: Sequence[Input], kept: Spool[Source], ranks: Ranks) -> Sources:
+    """Return all shards, each read by one rank, in their order; `there` counts on rank 0 only."""
+    sources = Sources(kept)
+    n_shards = first(ranks, lambda: len(there))
+    for start in range(0, n_shards, ROUND_SHARDS):
+        some = first(ranks, partial(_some, there, start))
+        shared = ranks.each(partial(_read, some[ranks.rank :: ranks.size]))
+        # Shards were dealt out to ranks in turn; this puts them back into their order.
+        for number in range(len(some)):
+            sources.append(shared[number % ranks.size][number // ranks.size])
+    return sources
+
+
+def _some(there: Sequence[Input], start: int) -> Sequence[Input]:
+    return there[start : start + ROUND_SHARDS]
+
+
+def _read(some: Sequence[Input]) -> list[Source]:
+    return [read_source(one) for one in some]
 
 
 def read_source(source: Input) -> Source:

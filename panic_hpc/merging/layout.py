@@ -2,36 +2,39 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.disk.blocks import BLOCK_BYTES, block_spans
+from panic_hpc.disk.blocks import BLOCK_BYTES, block_spans, n_blocks
 from panic_hpc.errors import PanicError
 from panic_hpc.merging.run_sources import MISSING, Part, Source
 from panic_hpc.store.format.column import Column
-from panic_hpc.store.format.ragged import offsets_of
+from panic_hpc.store.format.packed_entries import shape_of
 from panic_hpc.store.results.base import DIGEST, ResultKind, kind_of
 
 Rows = NDArray[np.int64]
+# What opening a source and the calls for a block of it take as long as.
+CALL_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """One stage (and embedding model) of the dataset, part by part.
 
-    By dimension: `spans` (n_parts, 2) are the rows of its source that each part takes, `starts`
-    (n_parts + 1,) the row of the dataset at which it begins, and the end. `columns` and `trailing`
-    (sizes of the axes after the first) go by names in a shard. `stays` names columns whose bytes
-    are left where they are.
+    By dimension: `starts` (n_parts + 1,) is the row of the dataset at which each part begins, and
+    the end, `firsts` (n_parts,) the row of its source. `columns` and `trailing` (sizes of the axes
+    after the first) go by names in a shard. `stays` names columns whose bytes are left where they
+    are.
     """
 
     stage: str
     model: str
     parts: Sequence[Part]
-    spans: Mapping[str, Rows]
+    firsts: Mapping[str, Rows]
     starts: Mapping[str, Rows]
     columns: Mapping[str, Column]
     trailing: Mapping[str, tuple[int, ...]]
@@ -47,24 +50,37 @@ class Table:
         """What the stage's files hold."""
         return kind_of(self.stage)
 
-    def counts(self, dimension: str) -> Rows:
-        """Return the number of rows of each part."""
-        return np.diff(self.starts[dimension])
+    def n_rows(self, dimension: str, part: int) -> int:
+        """Return the number of rows that a part has."""
+        starts = self.starts[dimension]
+        return int(starts[part + 1]) - int(starts[part])
+
+    def span(self, dimension: str, part: int) -> tuple[int, int]:
+        """Return the first row of its source that a part takes, and the one after the last."""
+        first = int(self.firsts[dimension][part])
+        return first, first + self.n_rows(dimension, part)
 
     def part_bytes(self, part: int, shard_name: str) -> int:
         """Return the bytes that a part has of one of its arrays, by its name in a shard."""
-        starts = self.starts[self.columns[shard_name].rows]
-        return int(starts[part + 1] - starts[part]) * self.row_bytes(shard_name)
+        column = self.columns[shard_name]
+        # Offsets have one row more than what they cut up, and the last part writes it.
+        further = column.edges and part == len(self.parts) - 1
+        return (self.n_rows(column.rows, part) + further) * self.row_bytes(shard_name)
 
     def row_bytes(self, shard_name: str) -> int:
         """Return the bytes of a row of one of its arrays, by its name in a shard."""
-        return prod(self.trailing[shard_name]) * np.dtype(self.columns[shard_name].dtype).itemsize
+        return _row_bytes(self.columns[shard_name].dtype, self.trailing[shard_name])
 
     def shape(self, shard_name: str) -> tuple[int, ...]:
         """Return the shape in the dataset of one of its arrays, by its name in a shard."""
         column = self.columns[shard_name]
         rows = int(self.starts[column.rows][-1]) + column.edges
         return (rows, *self.trailing[shard_name])
+
+
+@lru_cache
+def _row_bytes(dtype: str, trailing: tuple[int, ...]) -> int:
+    return prod(trailing) * np.dtype(dtype).itemsize
 
 
 def make_table(
@@ -78,59 +94,77 @@ def make_table(
 ) -> Table:
     """Return the table of a stage; `edges_of` reads a source that is taken only in part.
 
-    With `refer` what may stay in the shards stays there.
+    Goes through the sources once, in order of the parts. With `refer` what may stay in the shards
+    stays there.
     """
-    used = [sources[part.source] for part in parts if part.source != MISSING]
-    columns = {
-        name: column
-        for name, column in kind_of(stage).dataset_columns(model)
-        if any(name in source.entries for source in used)
-    }
-    trailing = {name: _trailing(name, used) for name in columns}
+    kind = kind_of(stage)
+    columns = dict(kind.dataset_columns(model))
     dimensions = dict.fromkeys(column.rows for column in columns.values())
-    spans = {dimension: np.zeros((len(parts), 2), np.int64) for dimension in dimensions}
+    firsts = {dimension: np.zeros(len(parts), np.int64) for dimension in dimensions}
+    starts = {dimension: np.zeros(len(parts) + 1, np.int64) for dimension in dimensions}
+    holders: dict[str, _Holder] = {}
+    missing: list[int] = []
     for place, part in enumerate(parts):
-        found = _part_spans(kind_of(stage), part, sources, edges_of, trailing)
-        for dimension in dimensions & found.keys():
-            spans[dimension][place] = found[dimension]
-    starts = {name: offsets_of(span[:, 1] - span[:, 0]) for name, span in spans.items()}
-    stays = kind_of(stage).may_stay if refer else ()
-    return Table(stage, model, parts, spans, starts, columns, trailing, stays)
+        if part.source == MISSING:
+            missing.append(place)
+            continue
+        source = sources[part.source]
+        spans = _whole_spans(source, columns, holders)
+        if part.n_runs != source.n_runs:
+            # The common case needs the header only; a part needs columns of the shard to be read.
+            begin, end = part.first_row, part.first_row + part.n_runs
+            spans = {name: (int(e[begin]), int(e[end])) for name, e in edges_of(source).items()}
+        for dimension in dimensions & spans.keys():
+            first, last = spans[dimension]
+            starts[dimension][place + 1] = last - first
+            # Few begin elsewhere: memory that nothing is written to is taken from nobody.
+            if first:
+                firsts[dimension][place] = first
+    trailing = {name: holders[name].trailing for name in columns if name in holders}
+    for place in missing:
+        for dimension, rows in _missing_rows(kind, parts[place], trailing).items():
+            if dimension in dimensions:
+                starts[dimension][place + 1] = rows
+    for counts in starts.values():
+        np.cumsum(counts, out=counts)
+    present = {name: column for name, column in columns.items() if name in holders}
+    stays = kind.may_stay if refer else ()
+    return Table(stage, model, parts, firsts, starts, present, trailing, stays)
 
 
-def _trailing(name: str, used: Sequence[Source]) -> tuple[int, ...]:
-    holders = [source for source in used if name in source.entries]
-    first = holders[0]
-    for source in holders:
-        if source.entries[name].shape[1:] != first.entries[name].shape[1:]:
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """The first file that has an array, and the sizes of that one's axes after the first."""
+
+    path: str
+    trailing: tuple[int, ...]
+
+
+def _whole_spans(
+    source: Source, columns: Mapping[str, Column], holders: dict[str, _Holder]
+) -> dict[str, tuple[int, int]]:
+    """Return the rows of a source by dimension; PanicError where they have another shape."""
+    spans: dict[str, tuple[int, int]] = {}
+    for name, column in columns.items():
+        if name not in source.entries:
+            continue
+        rows, *axes = shape_of(source.entries, name)
+        first = holders.setdefault(name, _Holder(source.path, tuple(axes)))
+        if first.trailing != tuple(axes):
             raise PanicError(
                 f"{name} has rows of another shape in {source.path} than in {first.path}",
                 hint="Experiments with different settings of homology go into different datasets",
             )
-    return first.entries[name].shape[1:]
+        spans[column.rows] = (0, rows - column.edges)
+    return spans
 
 
-def _part_spans(
-    kind: ResultKind,
-    part: Part,
-    sources: Sequence[Source],
-    edges_of: Callable[[Source], Mapping[str, Rows]],
-    trailing: Mapping[str, tuple[int, ...]],
-) -> dict[str, tuple[int, int]]:
-    if part.source == MISSING:
-        counts = kind.rows_per_run.items()
-        fixed = {name: (0, part.n_runs * count.of_missing(trailing)) for name, count in counts}
-        return {"run": (0, part.n_runs), **fixed}
-    source = sources[part.source]
-    # The common case needs the header only; a part needs columns of the shard to be read.
-    if part.n_runs == source.n_runs:
-        return {
-            column.rows: (0, source.entries[name].shape[0] - column.edges)
-            for name, column in kind.by_name.items()
-            if name in source.entries
-        }
-    first, last = part.first_row, part.first_row + part.n_runs
-    return {name: (int(e[first]), int(e[last])) for name, e in edges_of(source).items()}
+def _missing_rows(
+    kind: ResultKind, part: Part, trailing: Mapping[str, tuple[int, ...]]
+) -> dict[str, int]:
+    counts = kind.rows_per_run.items()
+    fixed = {name: part.n_runs * count.of_missing(trailing) for name, count in counts}
+    return {"run": part.n_runs, **fixed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +193,11 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class ArrayPlan:
-    """One array: its shape, the rows of the checksums table it has, and the first one a part."""
+    """One array: its shape, and the rows of the checksums table that it has."""
 
     dtype: str
     shape: tuple[int, ...]
     blocks: tuple[int, int]
-    part_bytes: Rows
-    part_blocks: Rows
 
     @property
     def nbytes(self) -> int:
@@ -179,19 +211,14 @@ def plan_arrays(tables: Sequence[Table]) -> dict[str, ArrayPlan]:
     row = 0
     for table in tables:
         for shard_name, column in table.moved.items():
-            shape = table.shape(shard_name)
             row_bytes = table.row_bytes(shard_name)
-            nbytes = table.counts(column.rows) * row_bytes
+            nbytes = np.diff(table.starts[column.rows]) * row_bytes
             if column.edges:
-                # Offsets have one row more than what they cut up, and the last part writes it.
                 nbytes[-1] += row_bytes
             # Rounded up a part: blocks never cross from one source to the next, so that a shard's
             # own checksums can be carried over.
-            n_blocks = -(-nbytes // BLOCK_BYTES)
-            last = row + int(n_blocks.sum())
-            plans[column.name] = ArrayPlan(
-                column.dtype, shape, (row, last), offsets_of(nbytes), row + offsets_of(n_blocks)
-            )
+            last = row + int((-(-nbytes // BLOCK_BYTES)).sum())
+            plans[column.name] = ArrayPlan(column.dtype, table.shape(shard_name), (row, last))
             row = last
     return plans
 
@@ -201,34 +228,35 @@ def units(
 ) -> Iterator[Unit]:
     """Yield all work in order of tables and parts; copies in blocks, the rest a column a part."""
     for number, table in enumerate(tables):
+        columns = table.moved
+        places = dict.fromkeys(columns, 0)
+        blocks = {name: plans[column.name].blocks[0] for name, column in columns.items()}
         for place, part in enumerate(table.parts):
-            for shard_name, column in table.moved.items():
-                whole = _whole_unit(number, place, shard_name, column, plans[column.name])
-                if whole.nbytes == 0:
+            source = None if part.source == MISSING else sources[part.source]
+            for shard_name, column in columns.items():
+                nbytes = table.part_bytes(place, shard_name)
+                if nbytes == 0:
                     continue
-                if is_computed(shard_name, column, part, sources):
+                whole = Unit(
+                    number, place, shard_name, column.name,
+                    places[shard_name], nbytes, blocks[shard_name],
+                )  # fmt: skip
+                places[shard_name] += nbytes
+                blocks[shard_name] += n_blocks(nbytes)
+                if source is None or is_computed(shard_name, column, source):
                     yield whole
                 else:
-                    yield from _copies(whole, table, column, sources[part.source])
+                    yield from _copies(whole, table, column, source)
 
 
-def is_computed(shard_name: str, column: Column, part: Part, sources: Sequence[Source]) -> bool:
+def is_computed(shard_name: str, column: Column, source: Source) -> bool:
     """Whether a column of a part is made and not copied: translated, or filled where it lacks."""
-    if part.source == MISSING or column.index or shard_name == DIGEST.name:
-        return True
-    return shard_name not in sources[part.source].entries
-
-
-def _whole_unit(number: int, place: int, shard_name: str, column: Column, plan: ArrayPlan) -> Unit:
-    start, stop = plan.part_bytes[place : place + 2].tolist()
-    return Unit(
-        number, place, shard_name, column.name, start, stop - start, int(plan.part_blocks[place])
-    )
+    return bool(column.index) or shard_name == DIGEST.name or shard_name not in source.entries
 
 
 def _copies(whole: Unit, table: Table, column: Column, source: Source) -> Iterator[Unit]:
     entry = source.entries[whole.shard_name]
-    first_row = int(table.spans[column.rows][whole.part, 0])
+    first_row, _ = table.span(column.rows, whole.part)
     place = entry.offset + first_row * entry.row_bytes
     # A part of a shard begins elsewhere, and has other blocks.
     known = entry.sha256 if whole.nbytes == entry.nbytes else ()
@@ -269,4 +297,4 @@ def share(work: Iterable[Some], total: int, rank: int, size: int) -> Iterator[So
 
 def bytes_to_copy(nbytes: int) -> int:
     """Return what a unit costs, in bytes copied: its own and those that its calls are worth."""
-    return nbytes + 32 * 1024
+    return nbytes + CALL_BYTES * n_blocks(nbytes)

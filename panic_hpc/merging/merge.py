@@ -1,17 +1,17 @@
 """The merge itself: the shards of one experiment, or of many, become one dataset."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from panic_hpc.disk.spool import Spool
 from panic_hpc.errors import ShardError
 from panic_hpc.merging.assembling import MergeOptions, assemble
-from panic_hpc.merging.inputs import MergeInputs, read_source
+from panic_hpc.merging.inputs import InputPaths, MergeInputs, read_sources
 from panic_hpc.merging.own_dataset import admit_dataset
 from panic_hpc.merging.plan import MergePlan, plan_merge
 from panic_hpc.merging.ranks import Ranks, first
-from panic_hpc.merging.run_sources import Source
+from panic_hpc.merging.run_sources import Source, Sources
 from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.results.section import n_undigested
 
@@ -46,27 +46,23 @@ def join(inputs: MergeInputs, target: Path, options: MergeOptions, ranks: Ranks)
         admit_dataset,
         target,
         [one.key for one in inputs.experiments],
-        [*(one.path for one in inputs.there), *inputs.others],
+        InputPaths(inputs),
         home=inputs.home,
         force=options.force,
     )
     first(ranks, admit)
     options = replace(options, admit=admit)
-    there = inputs.there
-    shared = ranks.each(lambda: [read_source(one) for one in there[ranks.rank :: ranks.size]])
-    # Shards were dealt out to ranks in turn; this puts them back into their order.
-    sources = [shared[number % ranks.size][number // ranks.size] for number in range(len(there))]
-    plans: list[MergePlan] = []
-    # Every rank makes the plan, and append returns None: nothing large is sent round.
-    ranks.each(lambda: plans.append(_plan(inputs, sources, target, options)))
-    plan = plans[0]
-    current = first(ranks, lambda: _up_to_date(target, plan, options))
-    return current or _make(plan, target, options, ranks)
+    with Spool[Source](target) as kept:
+        sources = read_sources(inputs.there, kept, ranks)
+        plans: list[MergePlan] = []
+        # Every rank makes the plan, and append returns None: nothing large is sent round.
+        ranks.each(lambda: plans.append(_plan(inputs, sources, target, options)))
+        plan = plans[0]
+        current = first(ranks, lambda: _up_to_date(target, plan, options))
+        return current or _make(plan, target, options, ranks)
 
 
-def _plan(
-    inputs: MergeInputs, sources: Sequence[Source], target: Path, options: MergeOptions
-) -> MergePlan:
+def _plan(inputs: MergeInputs, sources: Sources, target: Path, options: MergeOptions) -> MergePlan:
     folder = target.parent if options.refer else None
     return plan_merge(inputs.experiments, sources, inputs.missing, folder)
 
@@ -79,7 +75,7 @@ def _up_to_date(target: Path, plan: MergePlan, options: MergeOptions) -> Merged 
         with ArrayFile(target) as file:
             # Keys of the very shard files, not of their content: other provenance is another
             # dataset.
-            if file.header.get("inputs_key") != plan.inputs_key:
+            if file.header.get("inputs_key") != plan.inputs_key():
                 return None
             if (file.references is not None) != bool(options.refer):
                 return None

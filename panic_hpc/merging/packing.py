@@ -7,8 +7,6 @@ from functools import partial
 from os.path import samefile
 from pathlib import Path
 
-import numpy as np
-
 from panic_hpc.disk.blocks import writing
 from panic_hpc.disk.copying import copy_range
 from panic_hpc.disk.publish import temporary_file
@@ -21,8 +19,6 @@ from panic_hpc.merging.own_dataset import admit_dataset
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.format.reader import CHECKSUM_COLUMNS, ArrayFile, OpenArrays
 from panic_hpc.store.format.references import ARRAY, PATHS, References
-
-_NOTHING = np.zeros(0, np.int64)
 
 Report = Callable[[int, int], None]
 
@@ -93,7 +89,7 @@ def _planned(file: ArrayFile, references: References) -> dict[str, ArrayPlan]:
     end = max((last for _, last in blocks.values()), default=0)
     blocks[ARRAY] = (end, end + len(references.blocks[1]))
     return {
-        name: ArrayPlan(file.entry(name).dtype, file.entry(name).shape, rows, _NOTHING, _NOTHING)
+        name: ArrayPlan(file.entry(name).dtype, file.entry(name).shape, rows)
         for name, rows in blocks.items()
     }
 

@@ -31,9 +31,9 @@ class Rebase:
             return self._filled(table, column, unit, is_last)
         if checked:
             file.check(unit.shard_name)
-        start, stop = table.spans[column.rows][unit.part].tolist()
+        start, stop = table.span(column.rows, unit.part)
         rows = file.slice(unit.shard_name, start, stop + (column.edges and is_last))
-        if column.index in table.spans:
+        if column.index in table.starts:
             return self._shifted(table, column, unit.part, rows)
         if column.index:
             return self._looked_up(table, column, unit.part, rows, file)
@@ -41,7 +41,7 @@ class Rebase:
 
     def _shifted(self, table: Table, column: Column, part: int, rows: NDArray[Any]) -> NDArray[Any]:
         """Move row numbers from the source's table to the dataset's."""
-        first = int(table.spans[column.index][part, 0])
+        first, _ = table.span(column.index, part)
         shifted: NDArray[Any] = rows - first + table.starts[column.index][part]
         return shifted
 
@@ -54,7 +54,7 @@ class Rebase:
             return np.asarray(self.unified.network_rows[experiment][rows], column.dtype)
         if column.index == "prompt":
             return np.asarray(self.unified.prompt_rows[experiment][rows], column.dtype)
-        start, stop = table.spans["run"][part].tolist()
+        start, stop = table.span("run", part)
         networks = file.slice("runs/network", start, stop)
         n_rows = file.slice(table.kind.rows_per_run[column.rows].column, start, stop)
         by_network = self.unified.model_rows[experiment]
@@ -68,7 +68,7 @@ class Rebase:
         return result
 
     def _filled(self, table: Table, column: Column, unit: Unit, is_last: bool) -> NDArray[Any]:
-        rows = int(table.counts(column.rows)[unit.part]) + (column.edges and is_last)
+        rows = table.n_rows(column.rows, unit.part) + (column.edges and is_last)
         shape = (rows, *table.trailing[unit.shard_name])
         if column.edges:
             # Missing runs are empty: all of their offsets are where the next present one begins.

@@ -41,9 +41,10 @@ def _pieces(table: Table, name: str) -> Iterator[tuple[str, int, tuple[int, int]
     """Yield (array, number of the source, rows) of each part that has any."""
     if name not in table.columns:
         return
-    for part, span in zip(table.parts, table.spans[table.columns[name].rows].tolist(), strict=True):
-        if part.source != MISSING and span[1] > span[0]:
-            yield name, part.source, (span[0], span[1])
+    for place, part in enumerate(table.parts):
+        first, last = table.span(table.columns[name].rows, place)
+        if part.source != MISSING and last > first:
+            yield name, part.source, (first, last)
 
 
 def _located(source: Source, name: str, span: tuple[int, int]) -> tuple[str, int, int, list[str]]:

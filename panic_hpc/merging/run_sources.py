@@ -1,16 +1,19 @@
 """Which run of the dataset comes from which row of which shard: pure functions of their keys."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.disk.spool import Spool
 from panic_hpc.errors import ConflictError
 from panic_hpc.store.format.header import ArrayEntry
-from panic_hpc.store.results.base import ResultKind, kind_of
+from panic_hpc.store.format.ragged import offsets_of
+from panic_hpc.store.results.base import ResultKind, kind_of, runs_kind
 
 MISSING = -1
 Rows = NDArray[np.int64]
@@ -50,15 +53,17 @@ class Source:
     counts: Mapping[str, NDArray[Any]]
     told: str
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Arrays as bytes: NumPy's own way takes ten times as long for arrays as small as these.
+        values = {name: getattr(self, name) for name in self.__slots__}
+        arrays = {name: _packed(values.pop(name)) for name in ("run_keys", "digests")}
+        counts = {name: _packed(one) for name, one in values.pop("counts").items()}
+        return _unpickled, (values, arrays, counts)
+
     @property
     def numerics(self) -> Any:
         """Numerics class that its work was done in, a JSON value."""
         return json.loads(self.told)["numerics"]
-
-    @property
-    def run_index(self) -> Rows:
-        """(n_runs,) places of its runs in the experiment."""
-        return np.arange(self.first_run, self.first_run + self.n_runs)
 
     @property
     def n_runs(self) -> int:
@@ -69,6 +74,70 @@ class Source:
     def kind(self) -> ResultKind:
         """What its stage's files hold."""
         return kind_of(self.stage)
+
+
+_Packed = tuple[str, bytes]
+
+
+def _packed(values: NDArray[Any]) -> _Packed:
+    return values.dtype.str, values.tobytes()
+
+
+def _unpickled(
+    values: Mapping[str, Any], arrays: Mapping[str, _Packed], counts: Mapping[str, _Packed]
+) -> Source:
+    unpacked: dict[str, Any] = _unpacked(arrays)
+    return Source(**values, **unpacked, counts=_unpacked(counts))
+
+
+def _unpacked(arrays: Mapping[str, _Packed]) -> dict[str, NDArray[Any]]:
+    return {name: np.frombuffer(content, dtype) for name, (dtype, content) in arrays.items()}
+
+
+_FIELDS = ("part", "experiment", "index", "first_run", "n_runs", "told_bytes")
+
+
+class Sources(Sequence[Source]):
+    """All sources of a merge, and in memory of each a few numbers, which decide what goes where.
+
+    `kept` has them, a list or a Spool. `parts` are their stages and models, in the order in which
+    they came.
+    """
+
+    def __init__(self, kept: Spool[Source] | list[Source]) -> None:
+        self.kept = kept
+        self.parts: dict[tuple[str, str], int] = {}
+        self._numbers = array("q")
+
+    def append(self, source: Source) -> None:
+        """Take a source, whose number is that of sources before it."""
+        self.kept.append(source)
+        part = self.parts.setdefault((source.stage, source.model), len(self.parts))
+        told_bytes = len(source.told.encode())
+        row = (part, source.experiment, source.index, source.first_run, source.n_runs, told_bytes)
+        self._numbers.extend(row)
+
+    def column(self, name: str) -> Rows:
+        """Return (n_sources,) their `experiment`, `index`, `first_run` or `n_runs`.
+
+        Or their `part`, a number of `parts`, or `told_bytes`, the length of what is told.
+        """
+        rows = np.frombuffer(self._numbers, np.int64).reshape(-1, len(_FIELDS))
+        return rows[:, _FIELDS.index(name)]
+
+    def of_part(self, stage: str, model: str) -> Rows:
+        """Return the numbers of a stage's and model's sources, ascending."""
+        return np.flatnonzero(self.column("part") == self.parts.get((stage, model), MISSING))
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    @overload
+    def __getitem__(self, index: int) -> Source: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Source]: ...
+    def __getitem__(self, index: int | slice) -> Source | list[Source]:
+        return self.kept[index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +158,7 @@ class RunPlaces:
     rows: tuple[Rows, ...]
 
 
-def place_runs(sources: Sequence[Source], n_planned: Sequence[int]) -> RunPlaces:
+def place_runs(sources: Sources, n_planned: Sequence[int]) -> RunPlaces:
     """Give every run a row: by experiment, then index; a key that was seen keeps its first row."""
     rows = [np.full(count, MISSING, dtype=np.int64) for count in n_planned]
     keys, experiments, indices = _runs_in_order(sources)
@@ -102,13 +171,16 @@ def place_runs(sources: Sequence[Source], n_planned: Sequence[int]) -> RunPlaces
     return RunPlaces(int(is_first.sum()), tuple(rows))
 
 
-def _runs_in_order(sources: Sequence[Source]) -> tuple[NDArray[Any], Rows, Rows]:
-    runs = [source for source in sources if source.kind.defines_runs]
-    if not runs:
-        return np.empty(0, "S32"), np.empty(0, np.int64), np.empty(0, np.int64)
-    keys = np.concatenate([source.run_keys for source in runs])
-    indices = np.concatenate([source.run_index for source in runs])
-    experiments = np.repeat([s.experiment for s in runs], [s.n_runs for s in runs])
+def _runs_in_order(sources: Sources) -> tuple[NDArray[Any], Rows, Rows]:
+    runs = sources.of_part(runs_kind().stage, "")
+    n_runs = sources.column("n_runs")[runs]
+    starts = offsets_of(n_runs)
+    keys = np.empty(starts[-1], "S32")
+    for place, number in enumerate(runs.tolist()):
+        keys[starts[place] : starts[place + 1]] = sources[number].run_keys
+    experiments = np.repeat(sources.column("experiment")[runs], n_runs)
+    places = np.repeat(sources.column("first_run")[runs] - starts[:-1], n_runs)
+    indices = places + np.arange(len(keys))
     order = np.lexsort((indices, experiments))
     return keys[order], experiments[order], indices[order]
 
@@ -158,7 +230,7 @@ class Parts(Sequence[Part]):
         return Part(*self.rows[index].tolist())
 
 
-def trace(sources: Sequence[Source], stage: str, model: str, places: RunPlaces) -> RunSources:
+def trace(sources: Sources, stage: str, model: str, places: RunPlaces) -> RunSources:
     """Return where one stage's part of each run is; the first source that has a run gives it.
 
     A part without a digest (a diagram that is incomplete) counts only where nobody has a better
@@ -167,27 +239,33 @@ def trace(sources: Sequence[Source], stage: str, model: str, places: RunPlaces) 
     found = RunSources(
         np.full(places.n_runs, MISSING, np.int64), np.full(places.n_runs, MISSING, np.int64)
     )
-    for number, source in enumerate(sources):
-        if (source.stage, source.model) != (stage, model):
-            continue
-        rows = places.rows[source.experiment][source.run_index]
-        taken = np.flatnonzero((rows != MISSING) & (found.source[rows] != MISSING))
-        better = taken[_is_better(sources, found, number, rows, taken)]
-        taken = np.setdiff1d(taken, better)
-        _require_equal(sources, found, number, rows, taken)
-        free = np.setdiff1d(np.flatnonzero(rows != MISSING), taken)
-        found.source[rows[free]] = number
-        found.row[rows[free]] = free
+    experiments, firsts, counts = map(sources.column, ("experiment", "first_run", "n_runs"))
+    for number in sources.of_part(stage, model).tolist():
+        first = int(firsts[number])
+        rows = places.rows[experiments[number]][first : first + int(counts[number])]
+        free = rows != MISSING
+        taken = np.flatnonzero(free & (found.source[rows] != MISSING))
+        # A source is looked at only where another has some of its runs.
+        if len(taken):
+            better = taken[_is_better(sources, found, number, rows, taken)]
+            taken = np.setdiff1d(taken, better)
+            _require_equal(sources, found, number, rows, taken)
+            free[taken] = False
+        (chosen,) = np.nonzero(free)
+        found.source[rows[chosen]] = number
+        found.row[rows[chosen]] = chosen
     return found
 
 
 def _is_better(
-    sources: Sequence[Source], found: RunSources, number: int, rows: Rows, taken: Rows
+    sources: Sources, found: RunSources, number: int, rows: Rows, taken: Rows
 ) -> NDArray[np.bool_]:
     """Return where a source has a digest for a run that its earlier source has none for."""
     earlier = [
         sources[source].digests[row]
-        for source, row in zip(found.source[rows[taken]], found.row[rows[taken]], strict=True)
+        for source, row in zip(
+            found.source[rows[taken]].tolist(), found.row[rows[taken]].tolist(), strict=True
+        )
     ]
     later = sources[number].digests[taken]
     found_better: NDArray[np.bool_] = (np.array(earlier, later.dtype) == b"") & (later != b"")
@@ -195,7 +273,7 @@ def _is_better(
 
 
 def _require_equal(
-    sources: Sequence[Source], found: RunSources, number: int, rows: Rows, taken: Rows
+    sources: Sources, found: RunSources, number: int, rows: Rows, taken: Rows
 ) -> None:
     later = sources[number]
     for row in taken.tolist():
@@ -208,8 +286,3 @@ def _require_equal(
                 f"{later.path} (made on {later.numerics})",
                 hint="Leave one of the experiments out, or compute it again on one kind of machine",
             )
-
-
-def stage_models(sources: Sequence[Source]) -> Iterator[tuple[str, str]]:
-    """Yield each (stage, model) once, in order of appearance."""
-    yield from dict.fromkeys((source.stage, source.model) for source in sources)

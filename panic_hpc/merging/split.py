@@ -15,7 +15,7 @@ from panic_hpc.merging.assembling import MergeOptions, assemble
 from panic_hpc.merging.dataset_file import Contents, made
 from panic_hpc.merging.plan import make_job
 from panic_hpc.merging.ranks import Alone
-from panic_hpc.merging.run_sources import MISSING, RunPlaces, Source, trace
+from panic_hpc.merging.run_sources import MISSING, RunPlaces, Source, Sources, trace
 from panic_hpc.merging.tables import Arrays
 from panic_hpc.merging.unify import Unified
 from panic_hpc.store.dataset.dataset import Dataset
@@ -95,14 +95,13 @@ def _bytes_per_run(dataset: Dataset) -> NDArray[np.float64]:
 
 
 def _write_part(dataset: Dataset, first: int, last: int, target: Path) -> None:
-    sources = [_source(dataset, section) for section in dataset_sections(dataset.file)]
+    sources = Sources([])
+    for section in dataset_sections(dataset.file):
+        sources.append(_source(dataset, section))
     rows = np.full(dataset.n_runs, MISSING, np.int64)
     rows[first:last] = np.arange(last - first)
     places = RunPlaces(last - first, (rows,))
-    traces = {
-        (source.stage, source.model): trace(sources, source.stage, source.model, places)
-        for source in sources
-    }
+    traces = {part: trace(sources, *part, places) for part in sources.parts}
     job = make_job(traces, sources, _unchanged(dataset))
     contents = partial(_contents, dataset, first, last)
     assemble(job, contents, target, MergeOptions(check=False), Alone())

@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.merging.run_sources import MISSING, RunPlaces, RunSources, Source
+from panic_hpc.merging.run_sources import MISSING, RunPlaces, RunSources, Source, Sources
 from panic_hpc.merging.unify import ExperimentInfo, Unified
 from panic_hpc.pictures.given import require_kept
 from panic_hpc.store.format import ragged
 from panic_hpc.store.format.digest import run_lines
 from panic_hpc.store.format.ragged import offsets_of
+from panic_hpc.store.format.shard import Stream
 from panic_hpc.store.results.base import kind_of, runs_kind
 from panic_hpc.types import SCORE, Prompt
 
 Arrays = dict[str, NDArray[Any]]
+NAMED_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Collection:
 
     experiments: Sequence[ExperimentInfo]
     unified: Unified
-    sources: Sequence[Source]
+    sources: Sources
     places: RunPlaces
     traces: Mapping[tuple[str, str], RunSources]
     missing: Sequence[Mapping[str, Any]]
@@ -38,7 +40,9 @@ class Collection:
         return runs_kind().stage, ""
 
 
-def own_arrays(collection: Collection, extra: Mapping[str, Any]) -> Arrays:
+def own_arrays(
+    collection: Collection, extra: Mapping[str, Any]
+) -> dict[str, NDArray[Any] | Stream]:
     """Return every array of the dataset that no shard has; `extra` goes into the metadata."""
     return {
         **_added_arrays(collection),
@@ -51,51 +55,63 @@ def own_arrays(collection: Collection, extra: Mapping[str, Any]) -> Arrays:
 
 
 def _gathered(
-    collection: Collection, part: tuple[str, str], value_of: Callable[[Source], NDArray[Any]]
-) -> NDArray[Any]:
-    """Return what sources say of each run: 0 or empty where the run's part is missing."""
+    collection: Collection,
+    part: tuple[str, str],
+    values_of: Callable[[Source], Mapping[str, NDArray[Any]]],
+) -> Arrays:
+    """Return what sources say of each run, by name: 0 or empty where the run's part is missing."""
     trace = collection.traces[part]
-    present = trace.source != MISSING
-    # One gather for all runs; a loop over 100,000 of them would be Python's.
-    numbers, place = np.unique(trace.source[present], return_inverse=True)
-    values = [value_of(collection.sources[number]) for number in numbers.tolist()]
-    flat = np.concatenate(values)
-    starts = ragged.offsets_of(len(value) for value in values)
-    result = np.zeros(len(trace.source), flat.dtype)
-    result[present] = flat[starts[place] + trace.row[present]]
+    result: Arrays = {}
+    for one in trace.parts():
+        if one.source == MISSING:
+            continue
+        rows = slice(one.first_row, one.first_row + one.n_runs)
+        for name, values in values_of(collection.sources[one.source]).items():
+            if name not in result:
+                result[name] = np.zeros(len(trace.source), values.dtype)
+            result[name][one.first_run : one.first_run + one.n_runs] = values[rows]
     return result
 
 
 def lines(collection: Collection) -> Iterator[bytes]:
     """Return the lines that the content key is made of."""
     model_keys = {"": "", **{model["name"]: model["key"] for model in collection.unified.models}}
-    digests = {
-        kind_of(stage).label(model_keys[model]): _gathered(
-            collection, (stage, model), lambda source: source.digests
-        )
+    found = {
+        (stage, model): _gathered(collection, (stage, model), _identity)
         for stage, model in collection.traces
     }
-    keys = _gathered(collection, collection.runs, lambda source: source.run_keys)
-    return run_lines(keys, digests)
+    digests = {
+        kind_of(stage).label(model_keys[model]): of_runs["digest"]
+        for (stage, model), of_runs in found.items()
+    }
+    return run_lines(found[collection.runs]["key"], digests)
+
+
+def _identity(source: Source) -> Mapping[str, NDArray[Any]]:
+    identity = {"digest": source.digests}
+    return identity | {"key": source.run_keys} if source.kind.defines_runs else identity
+
+
+def _counts(source: Source) -> Mapping[str, NDArray[Any]]:
+    return source.counts
 
 
 def _added_arrays(collection: Collection) -> Arrays:
     """Return what merge adds beside each kind's arrays: where each run's part came from."""
-    origins = np.array([source.experiment for source in collection.sources], np.int32)
+    origins = collection.sources.column("experiment").astype(np.int32)
     arrays: Arrays = {}
     for (stage, model), trace in collection.traces.items():
-        for column in kind_of(stage).added_columns(model):
+        kind = kind_of(stage)
+        # Not for kinds without: every source would be read from disk for nothing.
+        counts = _gathered(collection, (stage, model), _counts) if kind.dataset_offsets else {}
+        for column in kind.added_columns(model):
             if column.edges:
-                arrays[column.name] = _offsets(collection, (stage, model), column.index)
+                arrays[column.name] = ragged.offsets_of(counts[column.index])
             elif column.index == "shard":
                 arrays[column.name] = trace.source.astype(np.int32)
             else:
                 arrays[column.name] = origins[trace.source]
     return arrays
-
-
-def _offsets(collection: Collection, part: tuple[str, str], dimension: str) -> NDArray[np.int64]:
-    return ragged.offsets_of(_gathered(collection, part, lambda source: source.counts[dimension]))
 
 
 def _member_arrays(places: RunPlaces) -> Arrays:
@@ -133,17 +149,27 @@ def _picture_labels(unified: Unified) -> dict[str, list[str]]:
     return {"picture_roles": roles, "prompt_names": names} if roles else {}
 
 
-def _shard_arrays(sources: Sequence[Source]) -> Arrays:
-    offsets, values = ragged.pack_texts([source.told for source in sources])
+def _shard_arrays(sources: Sources) -> Mapping[str, NDArray[Any] | Stream]:
+    """Return the table of shards, whose texts are never all in memory."""
+    parts, told_bytes = sources.column("part"), sources.column("told_bytes")
+    stages, models = (list(names) for names in zip(*sources.parts, strict=True))
+    told = (np.frombuffer(source.told.encode(), np.uint8) for source in sources)
+    keys = (np.array([source.key], "S64") for source in sources)
     return {
-        "shards/stage": np.array([source.stage for source in sources], "S16"),
-        "shards/model": np.array([source.model for source in sources], "S64"),
-        "shards/experiment": np.array([source.experiment for source in sources], np.int32),
-        "shards/index": np.array([source.index for source in sources], np.int32),
-        "shards/key": np.array([source.key for source in sources], "S64"),
-        "shards/offsets": offsets,
-        "shards/values": values,
+        "shards/stage": _named(np.array(stages, "S16"), parts),
+        "shards/model": _named(np.array(models, "S64"), parts),
+        "shards/experiment": sources.column("experiment").astype(np.int32),
+        "shards/index": sources.column("index").astype(np.int32),
+        "shards/key": Stream("S64", (len(sources),), keys),
+        "shards/offsets": ragged.offsets_of(told_bytes),
+        "shards/values": Stream("u1", (int(told_bytes.sum()),), told),
     }
+
+
+def _named(names: NDArray[Any], numbers: NDArray[Any]) -> Stream:
+    some = range(0, len(numbers), NAMED_ROWS)
+    blocks = (names[numbers[start : start + NAMED_ROWS]] for start in some)
+    return Stream(names.dtype.str, numbers.shape, blocks)
 
 
 def _metadata(collection: Collection, extra: Mapping[str, Any]) -> dict[str, Any]:

