@@ -15,6 +15,8 @@ _SAMPLE = 2000
 def distance_matrix(rows: npt.NDArray[np.float32], threads: int = 1) -> npt.NDArray[np.float32]:
     """Euclidean distances of `rows` (n, d): float32 (n, n), symmetric, 0 for equal rows only.
 
+    OverflowError where a distance is beyond float32.
+
     The native kernel gives the same bits on every CPU. numpy's products depend on its BLAS, so
     without the native core the last bit may differ between machines.
     """
@@ -50,7 +52,10 @@ def _numpy_distances(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         for a, b in np.argwhere(squared < CLOSE * scale):
             difference = wide[i + a] - wide[i + b]
             squared[a, b] = difference @ difference
-        block = np.sqrt(squared).astype(np.float32)
+        with np.errstate(over="ignore"):
+            block = np.sqrt(squared).astype(np.float32)
+        if np.isinf(block).any():
+            raise OverflowError("a distance is beyond float32")
         matrix[here, i:] = block
         matrix[i:, here] = block.T
     # On the diagonal's blocks x.y and y.x may be summed in different orders: one decides.

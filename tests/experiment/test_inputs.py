@@ -1,6 +1,8 @@
 """`inputs = "DIR"`: pictures of people become prompts, and what is wrong with them is told."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,25 @@ def _of_16_bits(root: Path) -> None:
     Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(root / "a.png")
 
 
+def _of_16_bits_in_colour(root: Path) -> None:
+    rows = b"".join(b"\0" + bytes(range(24)) for _ in range(4))
+    head = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
+    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    chunks = (
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    )
+    (root / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+def _of_a_camera(root: Path) -> None:
+    pixels(0).save(root / "a.jpg", "MPO", save_all=True, append_images=[pixels(1)])
+
+
+def _vast(root: Path) -> None:
+    Image.new("RGB", (16_000, 5_000)).save(root / "a.webp", lossless=True, quality=0, method=0)
+
+
 def _animated(root: Path) -> None:
     pixels(0).save(root / "a.webp", save_all=True, append_images=[pixels(1)])
 
@@ -156,7 +177,10 @@ def _empty(root: Path) -> None:
     [
         (_no_picture, "a.png: it is no PNG, JPEG, WebP or AVIF"),
         (_transparent, "a.png: its pixels are RGBA"),
-        (_of_16_bits, "a.png: its pixels are I;16"),
+        (_of_16_bits, "a.png: its colours have more than 8 bits"),
+        (_of_16_bits_in_colour, "a.png: its colours have more than 8 bits"),
+        (_of_a_camera, "a.jpg: it holds several pictures; save the first alone"),
+        (_vast, "a.webp: 16000 by 5000 pixels"),
         (_animated, "a.webp: it is animated"),
         (_lacking, "role Mask has no picture of b"),
         (_mixed, "a.png lies beside folders of roles (Mask)"),
