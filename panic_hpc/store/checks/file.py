@@ -96,4 +96,4 @@ def _reference_problems(file: ArrayFile, sample: Sample) -> Iterator[Problem]:
                 elsewhere.require(block)
             except ShardError as error:
                 told.add(block[0])
-                yield "F08", str(error)
+                yield "F08", error.message

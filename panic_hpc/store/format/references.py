@@ -151,8 +151,8 @@ class References:
     def _away(self, path: Path, what: str) -> AwayError:
         return AwayError(
             f"{self.source} refers to {path}, which {what}",
-            hint="Put that file back, or copy a dataset that needs none, made where its shards "
-            "are: panic-hpc dataset pack DATASET",
+            hint="Put that file back; or type panic-hpc dataset pack DATASET where its shards are, "
+            "and bring what that makes",
         )
 
 
