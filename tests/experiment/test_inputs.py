@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import needs
 import numpy as np
 import pytest
 from PIL import Image
@@ -196,6 +197,26 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, spoil: Any, told: s
     (tmp_path / "in").mkdir()
     spoil(tmp_path / "in")
     assert told in problems(tmp_path)
+
+
+@pytest.mark.parametrize(("pixels_as", "is_deep"), [("yuv420p", False), ("yuv420p10le", True)])
+def test_an_avif_of_ten_bits_is_refused_and_one_of_eight_is_not(
+    tmp_path: Path, pixels_as: str, is_deep: bool
+) -> None:
+    av = needs.library("av", "video")
+    path = tmp_path / "a.avif"
+    with av.open(str(path), "w", format="avif") as container:
+        stream = container.add_stream("libsvtav1", rate=1)
+        stream.width = stream.height = 64
+        stream.pix_fmt = pixels_as
+        frame = av.VideoFrame.from_image(pixels(0).resize((64, 64))).reformat(format=pixels_as)
+        container.mux([*stream.encode(frame), *stream.encode()])
+    content = path.read_bytes()
+    if is_deep:
+        with pytest.raises(ValueError, match="more than 8 bits"):
+            given_picture(content)
+    else:
+        assert given_picture(content).height == 64
 
 
 def test_a_folder_that_is_not_there_and_two_sources_of_prompts_are_told(tmp_path: Path) -> None:
