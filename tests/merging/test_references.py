@@ -310,6 +310,20 @@ def test_the_same_command_makes_it_whole_and_lean_again(experiment: Experiment) 
     assert sizes[0][1] < sizes[2][1]
 
 
+def test_shards_behind_a_link_that_leads_out_are_no_shards_of_the_folder(
+    experiment: Experiment, both: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """As on a cluster, where they lie on another disk: what helps is told, and nothing else."""
+    away = shutil.move(experiment.root, tmp_path / "scratch")
+    experiment.root.symlink_to(away)
+    inputs = synthetic.write(experiment, LAYOUT)
+    with pytest.raises(PanicError, match=r"leads to .*scratch.*merge with --images copy") as caught:
+        synthetic.merged(experiment.root.parent / "again.h5", (experiment, inputs), refer=True)
+    assert "--output" not in str(caught.value)
+    with panic_hpc.open(both[0]) as dataset, pytest.raises(AwayError, match=r"leads to .*scratch"):
+        dataset.image(0, dataset.image_steps(0)[0])
+
+
 def test_shards_elsewhere_and_whole_files_are_asked_for(
     experiment: Experiment, both: tuple[Path, Path], tmp_path: Path
 ) -> None:

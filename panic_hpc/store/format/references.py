@@ -126,8 +126,13 @@ class References:
     def opened(self, path: Path) -> Iterator[int]:
         """Give a descriptor of a file; AwayError where there is none below the folder."""
         # Links are followed, but not out of the folder. Not Path.resolve, which raises at a loop.
-        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder)):
-            raise self._away(path, "lies outside of its folder")
+        leads_to = Path(os.path.realpath(path))
+        if not leads_to.is_relative_to(os.path.realpath(self.folder)):
+            raise AwayError(
+                f"{self.source} refers to {path}, which leads to {leads_to}, outside of its folder",
+                hint="Bring the file itself there, or merge with pictures: panic-hpc merge EXP "
+                "--images copy",
+            )
         try:
             # Nonblocking: a pipe that somebody put there would be waited for.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
