@@ -40,21 +40,21 @@ class Part:
 SOME_ANALYSES = [
     "networks",
     "prediction",
-    "recurrence",
     "jumps",
     "clusters",
     "--prompts=8",
     "--runs=2",
 ]
+MERGE = ["--large-gb", "1", "--small", "300", "--repeats", "3", "--opening", "1000000"]
 PARTS = {
     "homology": Part(["bench_homology.py"], 780),
-    "merge": Part(["bench_merge.py", "--large-gb", "1", "--small", "1000", "--repeats", "3"], 300),
-    "stages": Part(["bench_stages.py"], 180),
-    "evaluate": Part(["bench_evaluate.py", "--rounds", "1", "--steps", "80"], 150),
-    "analyses": Part(["bench_analyses.py", "--growth", *SOME_ANALYSES], 85),
-    "codecs": Part(["bench_codecs.py"], 120),
-    "execution": Part(["bench_execution.py"], 90),
-    "plan": Part(["bench_plan.py"], 60),
+    "merge": Part(["bench_merge.py", *MERGE], 270),
+    "stages": Part(["bench_stages.py", "--steps", "40"], 180),
+    "evaluate": Part(["bench_evaluate.py", "--rounds", "1", "--steps", "80"], 165),
+    "analyses": Part(["bench_analyses.py", "--growth", *SOME_ANALYSES], 100),
+    "codecs": Part(["bench_codecs.py"], 110),
+    "execution": Part(["bench_execution.py"], 60),
+    "plan": Part(["bench_plan.py"], 100),
     "cli": Part(["bench_cli.py"], 30),
 }
 """The limits together are less than half an hour."""

@@ -1,6 +1,7 @@
 """Merge against `cat`, a plain h5py loop and HDF5's own object copy, over the same shard files.
 
     python tools/bench_merge.py [--directory DIR] [--large-gb 4] [--small 5000] [--repeats 5]
+        [--opening 10000000]
 
 Sources are in the page cache, every variant ends with fsync, variants alternate, medians are shown
 with their ratio to `cat`, and the processor time of all threads and ranks, which other work on the
@@ -249,10 +250,10 @@ def compare(directory: Path, shards: Path, n_runs: int, repeats: int) -> None:
             record(f"cat ÷ {name}, {len(paths)} shards, {nbytes / 1e9:.2f} GB", ratio, aim)
 
 
-def opening(directory: Path) -> None:
-    """Print how long it takes to open 10 million invocations and to read one run of them."""
+def opening(directory: Path, n_invocations: int) -> None:
+    """Print how long it takes to open so many invocations and to read one run of them."""
     shards = directory / "wide"
-    n_runs = 62_500
+    n_runs = n_invocations // STEPS // 10
     for number in range(10):
         write_shard(shards / f"{number:05d}.h5", number, n_runs, 1)
     target = directory / "wide.h5"
@@ -263,7 +264,7 @@ def opening(directory: Path) -> None:
         start = time.perf_counter()
         dataset = open_dataset(target)
         opened = time.perf_counter()
-        dataset.texts(321_123)
+        dataset.texts(5 * n_runs)
         seconds.append((opened - start, time.perf_counter() - opened))
     rows = dataset.file.rows("invocations/step")
     medians = [statistics.median(values) for values in zip(*seconds, strict=True)]
@@ -278,6 +279,7 @@ def main() -> None:
     parser.add_argument("--large-gb", type=float, default=4.0)
     parser.add_argument("--small", type=int, default=5000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--opening", type=int, default=10_000_000, metavar="INVOCATIONS")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--shards", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--n-runs", type=int, help=argparse.SUPPRESS)
@@ -298,7 +300,7 @@ def main() -> None:
             shutil.rmtree(directory / "large")
         if arguments.small:
             compare(directory, directory / "small", 2, arguments.repeats)
-        opening(directory)
+        opening(directory, arguments.opening)
 
 
 if __name__ == "__main__":

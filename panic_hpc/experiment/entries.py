@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 from panic_hpc.models.settings import wrong
@@ -33,23 +32,24 @@ def _prompt_parts(value: object) -> tuple[object, object]:
 def as_prompt(value: object) -> Prompt:
     """Return the prompt in a text or a {text, group} table; refuses empty and broken text."""
     if isinstance(value, Prompt):
-        checked = _checked(value.text, value.group, value.pictures)
-        return replace(checked, name=value.name)
-    return _checked(*_prompt_parts(value), ())
+        # The same object: a copy of each would double what planning a million prompts takes.
+        _check(value.text, value.group, bool(value.pictures))
+        return value
+    return Prompt(*_check(*_prompt_parts(value), False))
 
 
-def _checked(text: object, group: object, pictures: tuple[tuple[str, str], ...]) -> Prompt:
+def _check(text: object, group: object, has_pictures: bool) -> tuple[str, str]:
     if not isinstance(text, str) or not isinstance(group, str):
         raise wrong("a prompt is a text, or a table of text and group")
     # Blank prompts are refused, not stripped: what is written is what the model reads.
-    if not (text.strip() or (pictures and not text)):
+    if not (text.strip() or (has_pictures and not text)):
         raise wrong("an empty prompt")
     if len(text) > MAX_PROMPT_CHARACTERS or len(group) > MAX_PROMPT_CHARACTERS:
         raise wrong(f"a prompt has at most {MAX_PROMPT_CHARACTERS} characters")
     # JSON can write half a pair; UTF-8, and so every tokenizer and file, cannot.
     if not (_is_unicode(text) and _is_unicode(group)):
         raise wrong("half a surrogate pair, which is no Unicode text")
-    return Prompt(text, group, pictures)
+    return text, group
 
 
 def as_table(prompt: Prompt) -> dict[str, str]:
@@ -63,6 +63,8 @@ def _duplicates(values: tuple[Any, ...]) -> list[Any]:
 
 def distinct_prompts(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
     """Return `prompts`; refuses one that is there twice, whatever its groups."""
+    if len({prompt.text for prompt in prompts}) == len(prompts):
+        return prompts
     # Without its group, which is a label and no part of a run's key, so that two groups would give
     # one key twice.
     if len({(prompt.text, prompt.pictures) for prompt in prompts}) == len(prompts):

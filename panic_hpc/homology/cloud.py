@@ -1,6 +1,7 @@
 """Point clouds made ready for an engine: checked, float32, without equal rows, in one order."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +19,19 @@ MAX_POINTS = 65_535
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cloud:
-    """Distinct points, or the distances of distinct points; exactly one of the two is there."""
+    """Points and which are distinct, or the distances of distinct points; one of the two."""
 
     n_points: int
     rows: npt.NDArray[np.float32] | None = None
+    """All points; may be the caller's own array, and is not to be written to."""
+    order: npt.NDArray[np.int64] | None = None
+    """Which of `rows` are the distinct points, in their order."""
     matrix: npt.NDArray[np.float32] | None = None
 
     @property
     def n_distinct(self) -> int:
         """Number of points left after equal ones were counted once."""
-        array = self.rows if self.rows is not None else self.matrix
+        array = self.order if self.order is not None else self.matrix
         return 0 if array is None else len(array)
 
 
@@ -41,10 +45,13 @@ def prepare(points: npt.ArrayLike, metric: str) -> Cloud:
     if metric == "precomputed":
         _check_matrix(array)
         keep = np.sort(_first_of_equal_rows(array))
+        _check_number(len(keep))
         matrix = array if len(keep) == len(array) else array[np.ix_(keep, keep)]
-        return Cloud(len(array), matrix=_small_enough(np.ascontiguousarray(matrix)))
+        return Cloud(len(array), matrix=np.ascontiguousarray(matrix))
     rows = _unit_rows(array) if metric in UNIT_SPHERE else array
-    return Cloud(len(array), rows=_small_enough(rows[_first_of_equal_rows(rows)]))
+    order = _first_of_equal_rows(rows).astype(np.int64, copy=False)
+    _check_number(len(order))
+    return Cloud(len(array), rows=rows, order=order)
 
 
 def _float32(points: npt.ArrayLike, metric: str) -> npt.NDArray[np.float32]:
@@ -65,12 +72,7 @@ def _float32(points: npt.ArrayLike, metric: str) -> npt.NDArray[np.float32]:
         raise HomologyError(
             f"points have shape {array.shape}", hint="Give an array of shape (n, d)."
         )
-    # Adding zero turns -0 into 0: equal numbers must have equal bytes, by which rows are compared.
-    zero = np.float32(0)
-    with np.errstate(over="ignore"):
-        rounded: npt.NDArray[np.float32] = np.add(
-            array, zero, dtype=np.float32, casting="unsafe", order="C"
-        )
+    rounded = array if metric != "precomputed" and _is_ready(array) else _copied(array)
     # giotto-ph answers a NaN in a matrix with no H1 at all, and no error. Sums are NaN or infinite
     # where a number is, and perhaps where none is.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -103,6 +105,22 @@ def _require_digits(
             f"{where} no number above {SMALLEST:.1e}, so that float32 would lose digits",
             hint="Scale the points up before, and bars down again.",
         )
+
+
+def _is_ready(array: npt.NDArray[Any]) -> bool:
+    """Whether an array can be taken as it is: no number is rounded, none is -0."""
+    if array.dtype != np.float32 or not array.flags.c_contiguous or array.size == 0:
+        return False
+    return bool(array.view(np.int32).min() != np.iinfo(np.int32).min)
+
+
+def _copied(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    # Adding zero turns -0 into 0: equal numbers must have equal bytes, by which rows are compared.
+    with np.errstate(over="ignore"):
+        copy: npt.NDArray[np.float32] = np.add(
+            array, np.float32(0), dtype=np.float32, casting="unsafe", order="C"
+        )
+    return copy
 
 
 def _unit_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -161,10 +179,9 @@ def _check_matrix(matrix: npt.NDArray[np.float32]) -> None:
         )
 
 
-def _small_enough(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    if len(array) > MAX_POINTS:
+def _check_number(n_distinct: int) -> None:
+    if n_distinct > MAX_POINTS:
         raise HomologyError(
-            f"{len(array)} distinct points are more than {MAX_POINTS}",
+            f"{n_distinct} distinct points are more than {MAX_POINTS}",
             hint="Their matrix alone would take 17 GB; split the run or keep every second step.",
         )
-    return array

@@ -67,7 +67,8 @@ def _solve(cloud: Cloud, request: Request, compute: Callable[[Matrix], list[Any]
         return Outcome([], {}, stopped_reason="memory")
     peak = _peak_bytes()
     start = clock.monotonic()
-    matrix = cloud.matrix if cloud.rows is None else _distances(cloud.rows, request.threads)
+    rows = cloud.rows
+    matrix = cloud.matrix if rows is None else _distances(rows[cloud.order], request.threads)
     assert matrix is not None  # a cloud has rows or a matrix
     between = clock.monotonic()
     dgms = _lone_point(request) if cloud.n_distinct == 1 else _guarded(compute, matrix, request)

@@ -6,6 +6,9 @@ from panic_hpc.homology.cost import LAZY_MAXDIM, NOISE_RATIO
 from panic_hpc.homology.engine import Outcome, Request
 from panic_hpc.homology.native_core import load_native
 
+FEW_POINTS = 1024
+"""Up to here loops are swept edge by edge; of more points, those of noise only."""
+
 MANY_POINTS = 6000
 """From here on, up to H2, it pays to show that long edges begin nothing and to leave them out."""
 
@@ -21,10 +24,11 @@ def solve(cloud: Cloud, request: Request, spent: float) -> Outcome:
     try:
         found = native.compute(
             cloud.matrix if cloud.rows is None else cloud.rows,
-            is_matrix=cloud.rows is None,
+            order=cloud.order,
             maxdim=request.maxdim,
             thresh=request.thresh,
             noise_ratio=NOISE_RATIO,
+            few_points=FEW_POINTS,
             many_points=MANY_POINTS,
             threads=request.threads,
             # 0 means no limit here and below; a time limit already past was answered before.

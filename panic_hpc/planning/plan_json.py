@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from itertools import starmap
 from typing import Any
 
 from panic_hpc.keys import content_key
@@ -84,13 +85,12 @@ def prompts_value(prompts: tuple[Prompt, ...]) -> dict[str, list[Any]]:
 
     `pictures`, {role: digest} of each, is there where prompts have some.
     """
-    groups = [prompt.group for prompt in prompts]
-    pictures = [dict(prompt.pictures) for prompt in prompts]
-    return {
-        "texts": [prompt.text for prompt in prompts],
-        "groups": groups if any(groups) else [],
-        **({"pictures": pictures} if any(pictures) else {}),
-    }
+    table: dict[str, list[Any]] = {"texts": [prompt.text for prompt in prompts], "groups": []}
+    if any(prompt.group for prompt in prompts):
+        table["groups"] = [prompt.group for prompt in prompts]
+    if any(prompt.pictures for prompt in prompts):
+        table["pictures"] = [dict(prompt.pictures) for prompt in prompts]
+    return table
 
 
 def prompts_document(prompts: tuple[Prompt, ...]) -> dict[str, list[Any]]:
@@ -103,12 +103,10 @@ def prompts_of(value: Mapping[str, Any]) -> tuple[Prompt, ...]:
     """Return the prompts in what `prompts_document` gave; ValueError, KeyError for other things."""
     texts = value["texts"]
     groups = value["groups"] or [""] * len(texts)
-    pictures = value.get("pictures") or [{}] * len(texts)
+    own = value.get("pictures")
+    pictures = [tuple(sorted(of_one.items())) for of_one in own] if own else [()] * len(texts)
     names = value.get("names") or [""] * len(texts)
-    return tuple(
-        Prompt(text, group, tuple(sorted(own.items())), name)
-        for text, group, own, name in zip(texts, groups, pictures, names, strict=True)
-    )
+    return tuple(starmap(Prompt, zip(texts, groups, pictures, names, strict=True)))
 
 
 def is_described_by(description: Mapping[str, Any], plan: Plan) -> bool:

@@ -32,6 +32,30 @@ CLOUDS = settings(
 )
 
 
+@contextmanager
+def few_are_many() -> Iterator[None]:
+    """Up to H2, too, long edges are left out where that can be shown to be right."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lazy, "MANY_POINTS", 0)
+        yield
+
+
+@contextmanager
+def few_are_none() -> Iterator[None]:
+    """Loops are reduced, as those of many points are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lazy, "FEW_POINTS", 0)
+        yield
+
+
+@contextmanager
+def swept() -> Iterator[None]:
+    """Every cloud is treated as noise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lazy, "NOISE_RATIO", 0.0)
+        yield
+
+
 def assert_same(array: Any, *, oracle: Any = "giotto-ph", **options: Any) -> None:
     if oracle == "giotto-ph":
         needs.library("gph", "engines")
@@ -40,6 +64,10 @@ def assert_same(array: Any, *, oracle: Any = "giotto-ph", **options: Any) -> Non
     assert len(ours.dgms) == len(theirs.dgms) == ours.record.maxdim + 1
     for dimension, (a, b) in enumerate(zip(ours.dgms, theirs.dgms, strict=True)):
         assert np.array_equal(a, b), f"H{dimension}: {a.tolist()} is not {b.tolist()}"
+    with few_are_none():
+        reduced = diagrams(array, **options)
+    assert all(map(np.array_equal, ours.dgms, reduced.dgms))
+    assert ours.record.columns_reduced == reduced.record.columns_reduced
 
 
 def clouds(elements: st.SearchStrategy[float], max_n: int = 24) -> st.SearchStrategy[Any]:
@@ -84,22 +112,6 @@ def test_gaussian_clouds_of_any_dimension(n: int, d: int, seed: int) -> None:
 @given(clouds(st.floats(-10, 10, width=16), max_n=14))
 def test_gudhi_agrees(points: Any) -> None:
     assert_same(points, oracle="gudhi")
-
-
-@contextmanager
-def few_are_many() -> Iterator[None]:
-    """Up to H2, too, long edges are left out where that can be shown to be right."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lazy, "MANY_POINTS", 0)
-        yield
-
-
-@contextmanager
-def swept() -> Iterator[None]:
-    """Every cloud is treated as noise."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lazy, "NOISE_RATIO", 0.0)
-        yield
 
 
 @settings(CLOUDS, max_examples=200)
@@ -170,14 +182,16 @@ def test_leaving_out_long_edges_of_any_cloud(d: int, n: int, seed: int) -> None:
 def test_a_sweep_takes_over_where_a_reduction_fills_in() -> None:
     """Noise of so few points that it has too few loops a point to be told beforehand."""
     points = make("unif", 90)
-    found = diagrams(points)
-    assert found.record.noise_ratio < NOISE_RATIO
     with swept():
         swept_only = diagrams(points)
+    with few_are_none():
+        found = diagrams(points)
+        assert found.record.operations == diagrams(points, threads=3).record.operations
+    assert found.record.noise_ratio < NOISE_RATIO
     assert all(map(np.array_equal, found.dgms, swept_only.dgms))
     assert found.record.columns_reduced == swept_only.record.columns_reduced
-    assert found.record.operations > swept_only.record.operations
-    assert found.record.operations == diagrams(points, threads=3).record.operations
+    assert found.record.operations > diagrams(points).record.operations
+    assert diagrams(points).record.operations > swept_only.record.operations
 
 
 def kinds(sizes: dict[str, int]) -> list[Any]:

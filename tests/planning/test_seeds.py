@@ -1,11 +1,12 @@
 """The seeds of runs, those of upstream's unseeded ones too."""
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from panic_hpc.experiment.config import Experiment
-from panic_hpc.keys import hash_seed
+from panic_hpc.keys import canonical_json, hash_seed
 from panic_hpc.planning import seeds as seeds_module
 from panic_hpc.planning.seeds import Seed, expand_seeds
 
@@ -54,3 +55,10 @@ def test_an_unseeded_run_never_has_a_seed_that_is_also_written(small: dict[str, 
     written, unseeded = expanded(small, seeds=[drawn, -1])
     assert written.value == drawn
     assert unseeded.value not in (drawn, -1)
+
+
+@pytest.mark.parametrize("parts", [(), (0,), (2**32 - 1, 999), (1, 2, 2**128 - 1), (-1,)])
+def test_a_seed_is_drawn_from_the_canonical_json_of_its_parts(parts: tuple[int, ...]) -> None:
+    text = canonical_json(["evolution birth", *parts])
+    expected = int.from_bytes(sha256(text.encode()).digest()[:4], "big")
+    assert hash_seed("evolution birth", *parts) == expected

@@ -1,22 +1,36 @@
 #include "annotated_loops.hpp"
 
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "adjacency.hpp"
 #include "annotations.hpp"
-#include "remaining.hpp"
+#include "components.hpp"
+#include "kernels.hpp"
 
 namespace lazy {
 namespace {
 
+constexpr Rank kAhead = 6;  // edges whose rows are fetched into the cache in advance
+
 class Sweep {
  public:
-  Sweep(const Filtration& filtration, const std::vector<Simplex>& columns, Watch& watch)
-      : filtration_(filtration), columns_(columns), watch_(watch), graph_(filtration.size(), watch.account),
-        classes_(watch, kWordsPerOperation * filtration.size()), rows_(watch),
-        left_(graph_.words()) {}
+  Sweep(const Filtration& filtration, Watch& watch, std::size_t& n_begun)
+      : filtration_(filtration), watch_(watch), n_begun_(n_begun), graph_(filtration.size(), watch.account),
+        classes_(watch, kWordsPerOperation * filtration.size()), components_(filtration.size()),
+        entries_(n_pairs(filtration.size()), watch.account), lune_(graph_.words()), rest_(graph_.words()) {
+    for (Vertex v = 0; v < filtration.size(); ++v) graph_.join(v, v);
+  }
 
   Pairs run() {
     const Rank n_edges = static_cast<Rank>(filtration_.n_edges());
-    for (Rank edge = 0; edge < n_edges && (next_ < columns_.size() || classes_.n_alive() > 0); ++edge) {
-      rows_.push_back(row_of(edge, filtration_.high(edge), filtration_.low(edge)));
+    for (Rank edge = 0; edge < n_edges; ++edge) {
+      if (edge + kAhead < n_edges) {
+        graph_.prefetch(filtration_.high(edge + kAhead));
+        graph_.prefetch(filtration_.low(edge + kAhead));
+      }
+      add(edge, filtration_.high(edge), filtration_.low(edge));
       watch_.count(1);
     }
     for (const Rank birth : classes_.alive())
@@ -24,45 +38,113 @@ class Sweep {
     return std::move(pairs_);
   }
 
+  static std::size_t bytes(std::size_t n) { return Adjacency::bytes(n) + n_pairs(n) * sizeof(Entry); }
+
  private:
   using Row = Annotations::Row;
 
-  // Adds an edge with its relations.
-  Row row_of(Rank edge, Vertex a, Vertex b) {
-    const bool any = left_.set_to_intersection(graph_.row(a), graph_.row(b));
-    graph_.join(a, b);
-    if (!any) {
-      const bool closes = next_ < columns_.size() && longest_edge(columns_[next_]) == edge;
-      next_ += closes;
-      return closes ? classes_.begin_class(edge) : Annotations::kZero;
-    }
-    const Vertex first = left_.first();
-    const Row row = classes_.sum_of({row_of(a, first), row_of(b, first)});
-    left_.take_component(graph_, first);
-    for (Vertex v; classes_.n_alive() > 0 && (v = left_.first()) != kNoVertex; left_.take_component(graph_, v))
-      if (const Rank birth = classes_.relate({row, row_of(a, v), row_of(b, v)}); birth != kNoRank)
-        pairs_.add(filtration_.length(birth), filtration_.length(edge), simplex(edge, v));
-    return row;
+  // What is known of an edge: the number of its row, or kUnasked and the first vertex of its lune.
+  using Entry = std::uint32_t;
+  static constexpr Entry kUnasked = Annotations::kMostRows;
+
+  static std::size_t n_pairs(std::size_t n) { return n * (n - 1) / 2; }
+  Entry& entry(Vertex a, Vertex b) {
+    const std::size_t high = std::max(a, b), low = std::min(a, b);
+    return entries_[high * (high - 1) / 2 + low];
   }
 
-  Row row_of(Vertex a, Vertex b) const { return rows_[filtration_.rank(a, b)]; }
+  // Adds an edge with its relations.
+  void add(Rank edge, Vertex a, Vertex b) {
+    const std::size_t first = kernels_.meet(graph_.row(a), graph_.row(b), lune_.data(), lune_.size());
+    if (first == lune_.size() * 64) {
+      entry(a, b) = row_of_empty_lune(edge, a, b);
+    } else {
+      entry(a, b) = kUnasked + static_cast<Vertex>(first);
+      if (classes_.n_alive() > 0 &&
+          kernels_.others(graph_.row(0), lune_.data(), first, rest_.data(), rest_.size()))
+        relate_components(edge, a, b, static_cast<Vertex>(first));
+    }
+    graph_.join(a, b);
+  }
+
+  Row row_of_empty_lune(Rank edge, Vertex a, Vertex b) {
+    if (components_.join(a, b)) return Annotations::kZero;
+    ++n_begun_;
+    return classes_.begin_class(edge);
+  }
+
+  // One relation a component of the lune but the first.
+  void relate_components(Rank edge, Vertex a, Vertex b, Vertex first) {
+    for (std::size_t w = 0; w < rest_.size(); ++w)
+      while (rest_[w] != 0) {
+        const Vertex v = vertex_of(w, rest_[w]);
+        take_component(v);
+        const Rank birth =
+            classes_.relate({row_of(a, first), row_of(b, first), row_of(a, v), row_of(b, v)});
+        if (birth != kNoRank) pairs_.add(filtration_.length(birth), filtration_.length(edge), simplex(edge, v));
+      }
+  }
+
+  void take_component(Vertex v) {
+    rest_[v / 64] &= ~(std::uint64_t{1} << v % 64);
+    open_.assign(1, v);
+    while (!open_.empty()) {
+      const std::uint64_t* row = graph_.row(open_.back());
+      open_.pop_back();
+      for (std::size_t w = 0; w < rest_.size(); ++w)
+        if (std::uint64_t joined = row[w] & rest_[w]) {
+          rest_[w] &= ~joined;
+          for (; joined != 0; joined &= joined - 1) open_.push_back(vertex_of(w, joined));
+        }
+    }
+  }
+
+  // The row of an earlier edge: the sum of those of two others, by the triangle with the first vertex of
+  // its lune, which are asked for in turn.
+  Row row_of(Vertex a, Vertex b) {
+    if (const Entry known = entry(a, b); known < kUnasked) return known;
+    asked_.assign(1, {a, b});
+    while (!asked_.empty()) {
+      const auto [x, y] = asked_.back();
+      Entry& here = entry(x, y);
+      if (here < kUnasked) {
+        asked_.pop_back();
+        continue;
+      }
+      const Vertex v = here - kUnasked;
+      const Entry p = entry(x, v), q = entry(y, v);
+      if (p < kUnasked && q < kUnasked) {
+        here = classes_.sum_of({p, q});
+        asked_.pop_back();
+      } else {
+        if (p >= kUnasked) asked_.push_back({x, v});
+        if (q >= kUnasked) asked_.push_back({y, v});
+      }
+    }
+    return entry(a, b);
+  }
 
   const Filtration& filtration_;
-  const std::vector<Simplex>& columns_;
+  const Kernels& kernels_ = kernels();
   Watch& watch_;
-  Adjacency graph_;
+  std::size_t& n_begun_;
+  Adjacency graph_;  // each vertex joined with itself
   Annotations classes_;
-  List<Row> rows_;         // of the edges so far
-  std::size_t next_ = 0;   // of the columns
-  Remaining left_;         // of the lune, less the components that are done
+  Components components_;
+  Array<Entry> entries_;  // of the edges so far, by their ends
   Pairs pairs_;
+
+  // Of the edge at work.
+  std::vector<std::uint64_t> lune_, rest_;
+  std::vector<Vertex> open_;
+  std::vector<std::pair<Vertex, Vertex>> asked_;
 };
 
 }  // namespace
 
-Pairs annotated_loops(const Filtration& filtration, const std::vector<Simplex>& columns, Watch& watch) {
-  watch.need(Adjacency::bytes(filtration.size()));
-  return Sweep(filtration, columns, watch).run();
+Pairs annotated_loops(const Filtration& filtration, Watch& watch, std::size_t& n_begun) {
+  watch.need(Sweep::bytes(filtration.size()));
+  return Sweep(filtration, watch, n_begun).run();
 }
 
 }  // namespace lazy

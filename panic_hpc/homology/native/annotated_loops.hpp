@@ -1,4 +1,4 @@
-// H1 edge by edge, for clouds that are like noise.
+// H1 edge by edge, for clouds of few points and those that are like noise.
 #pragma once
 
 #include <vector>
@@ -18,11 +18,11 @@ namespace lazy {
 //
 // So only as many triangles are looked at as there are components of lunes beyond the first, and none
 // once all loops have ended, which in noise is long before the edges do (compare "active
-// enumeration", Kapulkin and Kershaw, arXiv:2606.06310). Every edge has a row of bits, though, one a
-// living loop: where loops are few and long-lived, the reduction of the neighbourhood graph's columns
-// is faster and smaller.
+// enumeration", Kapulkin and Kershaw, arXiv:2606.06310). An edge has a row of bits, one a living loop,
+// only when it is asked for: by a relation, or by another edge that is. A lune takes n / 64 words,
+// though: of many points that are not noise the reduction of the neighbourhood graph's columns is faster.
 //
-// `columns` are the edges that close loops, ascending.
-Pairs annotated_loops(const Filtration& filtration, const std::vector<Simplex>& columns, Watch& watch);
+// `n_begun` counts the edges that close loops; the ranks of edges are not needed.
+Pairs annotated_loops(const Filtration& filtration, Watch& watch, std::size_t& n_begun);
 
 }  // namespace lazy

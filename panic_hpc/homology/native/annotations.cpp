@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <limits>
 
 namespace lazy {
 
@@ -22,23 +21,22 @@ Annotations::Row Annotations::begin_class(Rank birth) {
 }
 
 Annotations::Row Annotations::sum_of(std::initializer_list<Row> rows) {
-  const Word* terms[kMostTerms];
+  Row terms[kMostTerms];
   const std::size_t n_terms = gather(rows, terms);
   if (n_terms == 0) return kZero;
+  if (n_terms == 1) return terms[0];
   Word* words = append();
-  count(stride_);
-  if (kernels().sum(words, terms, n_terms, stride_)) return static_cast<Row>(first_ + n_rows_ - 1);
+  if (sum(words, terms, n_terms)) return static_cast<Row>(first_ + n_rows_ - 1);
   --n_rows_;
   return kZero;
 }
 
 Rank Annotations::relate(std::initializer_list<Row> rows) {
-  const Word* terms[kMostTerms];
+  Row terms[kMostTerms];
   const std::size_t n_terms = gather(rows, terms);
   if (n_terms == 0) return kNoRank;
   sum_.resize(stride_);
-  count(stride_);
-  bool any = kernels().sum(sum_.data(), terms, n_terms, stride_);
+  bool any = sum(sum_.data(), terms, n_terms);
   if (any) count(stride_ * reduce(sum_.data(), any));
   if (!any) return kNoRank;
   const std::size_t slot = youngest(sum_.data());
@@ -51,15 +49,28 @@ Rank Annotations::relate(std::initializer_list<Row> rows) {
   return birth;
 }
 
-std::size_t Annotations::gather(std::initializer_list<Row> rows, const Word** terms) {
+std::size_t Annotations::gather(std::initializer_list<Row> rows, Row* terms) const {
   std::size_t n_terms = 0;
-  for (const Row row : rows)
-    if (row >= first_) terms[n_terms++] = words_of(row - first_);
+  for (const Row row : rows) {
+    if (row < first_) continue;
+    Row* const twin = std::find(terms, terms + n_terms, row);
+    if (twin == terms + n_terms)
+      terms[n_terms++] = row;
+    else
+      *twin = terms[--n_terms];
+  }
   return n_terms;
 }
 
+bool Annotations::sum(Word* words, const Row* terms, std::size_t n_terms) {
+  const Word* words_of_terms[kMostTerms];
+  for (std::size_t k = 0; k < n_terms; ++k) words_of_terms[k] = words_of(terms[k] - first_);
+  count(stride_);
+  return kernels().sum(words, words_of_terms, n_terms, stride_);
+}
+
 Annotations::Word* Annotations::append() {
-  if (first_ + n_rows_ > std::numeric_limits<Row>::max()) throw Stopped{Reason::memory};
+  if (first_ + n_rows_ >= kMostRows) throw Stopped{Reason::memory};
   if (n_rows_ == blocks_.size() * kRowsPerBlock) {
     watch_.need(kRowsPerBlock * stride_ * sizeof(Word));
     blocks_.emplace_back(kRowsPerBlock * stride_, watch_.account);
@@ -86,6 +97,8 @@ std::vector<Rank> Annotations::alive() const {
 }
 
 std::size_t Annotations::take_slot(Rank birth) {
+  // Wider rows would be read for good.
+  if (free_.empty() && slots_.size() == stride_ * 64 && waiting_.size() > slots_.size() / 4) settle();
   std::size_t slot = slots_.size();
   if (free_.empty()) {
     slots_.push_back(birth);

@@ -25,13 +25,14 @@ class Annotations {
   // The number of a row; kZero is that of every simplex that meets no class.
   using Row = std::uint32_t;
   static constexpr Row kZero = 0;
+  static constexpr Row kMostRows = 0xFFFF0000;
 
   // `unit` is how many words make one operation of the budget.
   Annotations(Watch& watch, std::size_t unit) : watch_(watch), unit_(unit) {}
 
   std::size_t n_alive() const { return slots_.size() - free_.size() - waiting_.size(); }
 
-  // A new row: of a new class alone, or the sum of at most four others.
+  // A row: of a new class alone, or the sum of at most four others, which may be one that is there.
   Row begin_class(Rank birth);
   Row sum_of(std::initializer_list<Row> rows);
 
@@ -55,8 +56,9 @@ class Annotations {
   Word* words_of(std::size_t index) {
     return blocks_[index / kRowsPerBlock].data() + index % kRowsPerBlock * stride_;
   }
-  // Those of `rows` that are not zero; returns how many.
-  std::size_t gather(std::initializer_list<Row> rows, const Word** terms);
+  // Those of `rows` that are not zero and not there twice; returns how many.
+  std::size_t gather(std::initializer_list<Row> rows, Row* terms) const;
+  bool sum(Word* words, const Row* terms, std::size_t n_terms);
   Word* append();
   std::size_t take_slot(Rank birth);
   void widen();

@@ -119,33 +119,38 @@ class SlicedRows {
   const double* squares_;
 };
 
-// One tile of the matrix and its mirror image; on the diagonal what lies below it.
+// Tiles of the matrix and their mirror images; on the diagonal what lies below it.
 class Writer {
  public:
   Writer(const Rows& rows, const SlicedRows& sliced, const ByteTiles& tiles, float* matrix)
-      : rows_(rows), sliced_(sliced), tiles_(tiles), matrix_(matrix) {}
+      : rows_(rows), sliced_(sliced), tiles_(tiles), matrix_(matrix), strip_(kBlock) {}
 
-  void write(std::size_t group, std::size_t other) const {
-    constexpr std::size_t kSide = kTileRows;
-    float lengths[kSide * kSide], mirrored[kSide * kSide];
-    double products[kSide * kSide];
-    std::uint16_t doubtful[kSide];
-    const std::size_t row = group * kSide, column = other * kSide;
-    const std::size_t height = std::min(kSide, rows_.n - row), width = std::min(kSide, rows_.n - column);
-    tiles_.lengths(sliced_.left(group), sliced_.right(other), sliced_.n_chunks, sliced_.bounds(), row, column,
-                   kClose, lengths, products, doubtful);
-    for (std::size_t r = 0; r < height; ++r)
-      for (unsigned bits = doubtful[r] & ((1u << width) - 1); bits != 0; bits &= bits - 1) {
-        const unsigned c = static_cast<unsigned>(__builtin_ctz(bits));
-        float& length = lengths[r * kSide + c];
-        if (!settle(row + r, column + c, products[r * kSide + c], length)) length = exactly(row + r, column + c);
-      }
-    tiles_.put(lengths, height, width, matrix_ + row * rows_.n + column, rows_.n);
-    tiles_.transpose(lengths, 1, mirrored);
-    tiles_.put(mirrored, width, height, matrix_ + column * rows_.n + row, rows_.n);
+  // A group of rows with the groups from `begin` to `end`, at most kBlock of them.
+  void write(std::size_t group, std::size_t begin, std::size_t end) {
+    tiles_.lengths(sliced_.left(group), sliced_.right(begin), end - begin, sliced_.n_chunks, sliced_.bounds(),
+                   group * kSide, begin * kSide, kClose, strip_.data());
+    for (std::size_t other = begin; other < end; ++other)
+      write_tile(group * kSide, other * kSide, strip_[other - begin]);
   }
 
  private:
+  static constexpr std::size_t kSide = kTileRows;
+
+  void write_tile(std::size_t row, std::size_t column, TileLengths& tile) const {
+    float mirrored[kSide * kSide];
+    const std::size_t height = std::min(kSide, rows_.n - row), width = std::min(kSide, rows_.n - column);
+    for (std::size_t r = 0; r < height; ++r)
+      for (unsigned bits = tile.doubtful[r] & ((1u << width) - 1); bits != 0; bits &= bits - 1) {
+        const unsigned c = static_cast<unsigned>(__builtin_ctz(bits));
+        float& length = tile.lengths[r * kSide + c];
+        if (!settle(row + r, column + c, tile.products[r * kSide + c], length))
+          length = exactly(row + r, column + c);
+      }
+    tiles_.put(tile.lengths, height, width, matrix_ + row * rows_.n + column, rows_.n);
+    tiles_.transpose(tile.lengths, 1, mirrored);
+    tiles_.put(mirrored, width, height, matrix_ + column * rows_.n + row, rows_.n);
+  }
+
   // As the kernel does it, with a smaller bound, or from differences where the rows are close for certain;
   // returns whether that was enough.
   bool settle(std::size_t i, std::size_t j, double product, float& length) const {
@@ -172,6 +177,7 @@ class Writer {
   const SlicedRows& sliced_;
   const ByteTiles& tiles_;
   float* matrix_;
+  std::vector<TileLengths> strip_;
 };
 
 }  // namespace
@@ -182,17 +188,17 @@ bool byte_distances(const Rows& rows, float* matrix, Watch& watch) {
   watch.need(SlicedRows::bytes(rows));
   const SlicedRows sliced(rows, *tiles, watch);
   if (!sliced.are_clear()) return false;
-  const Writer writer(rows, sliced, *tiles, matrix);
   const std::size_t n_blocks = whole(sliced.n_groups, kBlock);
   // Tasks are blocks on and right of the diagonal, numbered along the rows of the full square.
   watch.parallel(n_blocks * n_blocks, 1, [&](std::size_t task, std::size_t) {
     const std::size_t block = task / n_blocks, other = task % n_blocks;
     if (block > other) return;
+    Writer writer(rows, sliced, *tiles, matrix);
     tiles->begin();
     const std::size_t end = std::min(sliced.n_groups, (block + 1) * kBlock);
     const std::size_t other_end = std::min(sliced.n_groups, (other + 1) * kBlock);
     for (std::size_t a = block * kBlock; a < end; ++a)
-      for (std::size_t b = std::max(a, other * kBlock); b < other_end; ++b) writer.write(a, b);
+      writer.write(a, std::max(a, other * kBlock), other_end);
     tiles->end();
   });
   return true;

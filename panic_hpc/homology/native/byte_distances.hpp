@@ -12,11 +12,11 @@ namespace lazy {
 inline constexpr double kClose = 1e-5;
 
 struct Rows {
-  const float* numbers;  // n x d
+  const float* const* numbers;  // n rows of d
   std::size_t n;
   std::size_t d;
   const double* squares;  // |x|^2, zeros behind the last row
-  const float* row(std::size_t i) const { return numbers + i * d; }
+  const float* row(std::size_t i) const { return numbers[i]; }
 };
 
 // The distance of two rows whose inner product is known.

@@ -43,6 +43,13 @@ struct LeftOver {
   std::uint32_t place;
 };
 
+// Lengths of 16 x 16 pairs, and the products that they are made of.
+struct TileLengths {
+  float lengths[kTileRows * kTileRows];
+  double products[kTileRows * kTileRows];
+  std::uint16_t doubtful[kTileRows];  // bit c of the r-th says that a length means nothing
+};
+
 struct ByteTiles {
   // Whether the system lets this process use the registers; asked once.
   bool (*ready)();
@@ -61,11 +68,9 @@ struct ByteTiles {
   // Writes the first rows and columns of 16 x 16 numbers into a matrix of so many columns.
   void (*put)(const float* numbers, std::size_t height, std::size_t width, float* to, std::size_t columns);
 
-  // Lengths of 16 x 16 pairs and the products that they are made of; bit c of doubtful[r] says that a
-  // length means nothing. Rows are those from `row` and from `column` on.
-  void (*lengths)(const std::int8_t* left, const std::int8_t* right, std::size_t n_chunks,
-                  const RowBounds& bounds, std::size_t row, std::size_t column, double close, float* out,
-                  double* products, std::uint16_t* doubtful);
+  // Lengths of 16 rows, those from `row` on, and n_rights times 16 others, from `column` on.
+  void (*lengths)(const std::int8_t* left, const std::int8_t* rights, std::size_t n_rights, std::size_t n_chunks,
+                  const RowBounds& bounds, std::size_t row, std::size_t column, double close, TileLengths* out);
 
   // Between these two calls a thread may call lengths().
   void (*begin)();

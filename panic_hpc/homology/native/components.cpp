@@ -1,6 +1,7 @@
 #include "components.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "kernels.hpp"
 
@@ -14,17 +15,21 @@ std::vector<float> spanning_tree_lengths(const float* matrix, std::size_t n, Wat
   for (std::size_t step = 1; step < n; ++step) {
     closed[current] = infinity;
     const float length = kernels().relax(nearest.data(), matrix + current * n, closed.data(), n);
-    current = static_cast<std::size_t>(std::find(nearest.begin(), nearest.end(), length) - nearest.begin());
+    current = kernels().find(nearest.data(), n, length);
     lengths.push_back(length);
     if (step % 64 == 0) watch.look();
   }
   return lengths;
 }
 
-float enclosing_radius(const float* matrix, std::size_t n) {
-  float radius = std::numeric_limits<float>::infinity();
-  for (std::size_t i = 0; i < n; ++i) radius = std::min(radius, kernels().largest(matrix + i * n, n));
-  return radius;
+Reach reach_of(const float* matrix, std::size_t n) {
+  Reach reach;
+  for (std::size_t i = 0; i < n; ++i) {
+    const float farthest = kernels().largest(matrix + i * n, n);
+    reach.radius = std::min(reach.radius, farthest);
+    reach.longest = std::max(reach.longest, farthest);
+  }
+  return reach;
 }
 
 }  // namespace lazy

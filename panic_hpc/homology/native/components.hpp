@@ -1,6 +1,7 @@
 // H0: components and the minimum spanning tree.
 #pragma once
 
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -12,8 +13,13 @@ namespace lazy {
 // it is depends on ties, the lengths do not.
 std::vector<float> spanning_tree_lengths(const float* matrix, std::size_t n, Watch& watch);
 
-// Beyond this length the complex is a cone over one vertex, and nothing happens any more.
-float enclosing_radius(const float* matrix, std::size_t n);
+struct Reach {
+  // The enclosing radius: beyond it the complex is a cone over one vertex, and nothing happens any more.
+  float radius = std::numeric_limits<float>::infinity();
+  float longest = 0;  // of all edges
+};
+
+Reach reach_of(const float* matrix, std::size_t n);
 
 // Disjoint sets with path halving.
 class Components {

@@ -50,8 +50,9 @@ class Computation {
     measure();
     components();
     if (question_.maxdim == 0) return;
-    const float radius = enclosing_radius(matrix_, question_.n), limit = std::min(question_.thresh, radius);
-    const float guess = limit == radius ? last_death(limit) : limit;
+    reach_ = reach_of(matrix_, question_.n);
+    const float limit = std::min(question_.thresh, reach_.radius);
+    const float guess = limit == reach_.radius ? last_death(limit) : limit;
     if (guess < limit) {
       if (finish(guess, true)) return;
       answer_.diagrams.resize(1);
@@ -78,11 +79,12 @@ class Computation {
   // up as soon as something has not.
   bool finish(float limit, bool is_guess) {
     filter(limit);
-    Pairs loops = loops_of(columns_of_edges());
+    Pairs loops = loops_of();
     lap("reduction_1");
     const bool ended = all_end(loops.bars);
     answer_.diagrams.push_back(std::move(loops.bars));
     if (question_.maxdim == 1 || (is_guess && !ended)) return ended;
+    if (question_.n <= question_.few_points) rank();
     answer_.diagrams.push_back(voids_of(loops.ends));
     lap("reduction_2");
     return ended && all_end(answer_.diagrams.back());
@@ -93,14 +95,14 @@ class Computation {
   }
 
   void measure() {
-    if (question_.points == nullptr) {
+    if (question_.points.empty()) {
       matrix_ = question_.matrix;
       return;
     }
     const std::size_t n = question_.n;
     watch_.need(n * n * sizeof(float));
     own_matrix_ = Array<float>(n * n, watch_.account);
-    distances(question_.points, n, question_.d, own_matrix_.data(), watch_);
+    distances(question_.points, question_.d, own_matrix_.data(), watch_);
     matrix_ = own_matrix_.data();
     lap("distances");
   }
@@ -124,11 +126,15 @@ class Computation {
   void filter(float limit) {
     const float shortest = tree_.empty() ? 0 : *std::min_element(tree_.begin(), tree_.end());
     watch_.need(Filtration::edge_bytes(question_.n));
-    filtration_ = std::make_unique<Filtration>(matrix_, question_.n, shortest, limit, watch_);
+    filtration_ = std::make_unique<Filtration>(matrix_, question_.n, shortest, reach_.longest, limit, watch_);
     own_matrix_ = Array<float>();
+    lap("filtration");
+  }
+
+  void rank() {
     watch_.need(Filtration::rank_bytes(question_.n));
     filtration_->rank_edges(watch_);
-    lap("filtration");
+    lap("ranks");
   }
 
   // The relative neighbourhood graph without the minimum spanning tree, whose edges end the bars of
@@ -139,20 +145,34 @@ class Computation {
     for (const Rank edge : relative_neighbourhood_graph(*filtration_, watch_))
       if (!components.join(filtration_->high(edge), filtration_->low(edge)))
         columns.push_back(simplex(edge, 0));
-    answer_.columns.push_back(columns.size());
-    is_noise_ = static_cast<double>(columns.size()) > question_.noise_ratio * static_cast<double>(question_.n);
     lap("neighbourhood_graph");
     return columns;
   }
 
-  // Noise is swept, anything else reduced; what fills in unexpectedly is swept after all. All that
-  // decides is counted, so that it is decided alike everywhere.
-  Pairs loops_of(const std::vector<Simplex>& columns) {
+  // Few points and noise are swept, anything else reduced; what fills in unexpectedly is swept after
+  // all. All that decides is counted, so that it is decided alike everywhere.
+  Pairs loops_of() {
+    std::size_t n_begun = 0;
+    if (question_.n <= question_.few_points) {
+      answer_.columns.push_back(0);
+      Pairs loops = annotated_loops(*filtration_, watch_, answer_.columns.back());
+      note_noise();
+      return loops;
+    }
+    rank();
+    const std::vector<Simplex> columns = columns_of_edges();
+    answer_.columns.push_back(columns.size());
+    note_noise();
     if (!is_noise_) {
       Reduction<2> reduction(*filtration_, watch_);
       if (std::optional<Pairs> loops = reduction.run(columns, n_pairs())) return std::move(*loops);
     }
-    return annotated_loops(*filtration_, columns, watch_);
+    return annotated_loops(*filtration_, watch_, n_begun);
+  }
+
+  void note_noise() {
+    const double n_columns = static_cast<double>(answer_.columns.back());
+    is_noise_ = n_columns > question_.noise_ratio * static_cast<double>(question_.n);
   }
 
   std::vector<Bar> voids_of(const std::vector<Simplex>& ends) {
@@ -196,6 +216,7 @@ class Computation {
   Array<float> own_matrix_;
   const float* matrix_ = nullptr;
   std::vector<float> tree_;  // lengths of the minimum spanning tree
+  Reach reach_;
   std::unique_ptr<Filtration> filtration_;
   bool is_noise_ = false;
   Answer answer_;

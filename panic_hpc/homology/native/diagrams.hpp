@@ -13,12 +13,13 @@
 namespace lazy {
 
 struct Question {
-  const float* points = nullptr;  // n x d, distinct rows; or
-  const float* matrix = nullptr;  // n x n, symmetric, not negative, zero on the diagonal
+  std::vector<const float*> points;  // n rows of d, all distinct; or
+  const float* matrix = nullptr;     // n x n, symmetric, not negative, zero on the diagonal
   std::size_t n = 0, d = 0;
   int maxdim = 2;
   float thresh = 0;
   double noise_ratio = 3;  // columns of H1 a point above which the cloud is taken for noise
+  std::size_t few_points = 1024;   // up to which loops are swept whatever the cloud is like
   std::size_t many_points = 6000;  // from which on it pays to show that long edges begin no voids
 };
 

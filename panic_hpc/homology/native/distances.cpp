@@ -91,12 +91,13 @@ float distance(const Rows& rows, std::size_t i, std::size_t j, double product) {
   return static_cast<float>(std::sqrt(squared));
 }
 
-void distances(const float* numbers, std::size_t n, std::size_t d, float* matrix, Watch& watch) {
+void distances(const std::vector<const float*>& numbers, std::size_t d, float* matrix, Watch& watch) {
+  const std::size_t n = numbers.size();
   watch.need(padded(n) * sizeof(double));
   Array<double> squares(padded(n), watch.account);
   for (std::size_t i = 0; i < padded(n); ++i)
-    squares[i] = i < n ? kernels().product(numbers + i * d, numbers + i * d, d) : 0;
-  const Rows rows{numbers, n, d, squares.data()};
+    squares[i] = i < n ? kernels().product(numbers[i], numbers[i], d) : 0;
+  const Rows rows{numbers.data(), n, d, squares.data()};
   if (!byte_distances(rows, matrix, watch)) tile_distances(rows, matrix, watch);
   for (std::size_t i = 0; i < n; ++i) matrix[i * n + i] = 0;
   // No distance is longer than twice the longest row, so that hardly ever has the matrix to be read.

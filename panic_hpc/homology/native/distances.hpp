@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "watch.hpp"
 
@@ -10,7 +11,7 @@ namespace lazy {
 // Thrown for distances that float32 cannot hold.
 struct Overflow {};
 
-// Fills the n x n matrix of `rows` (n x d, row-major). Zero exactly where rows are equal.
-void distances(const float* rows, std::size_t n, std::size_t d, float* matrix, Watch& watch);
+// Fills the n x n matrix of n rows of d numbers each. Zero exactly where rows are equal.
+void distances(const std::vector<const float*>& rows, std::size_t d, float* matrix, Watch& watch);
 
 }  // namespace lazy

@@ -115,11 +115,10 @@ void sort_bucket(std::uint64_t* begin, std::uint64_t* end, std::uint32_t first, 
 
 }  // namespace
 
-Filtration::Filtration(const float* matrix, std::size_t n, float shortest, float limit, Watch& watch)
+Filtration::Filtration(const float* matrix, std::size_t n, float shortest, float longest, float limit,
+                       Watch& watch)
     : n_(n), stride_((n + kCodesPerLine - 1) / kCodesPerLine * kCodesPerLine) {
   const Layout layout = choose_layout(n, watch.threads());
-  float longest = 0;
-  for (std::size_t i = 0; i < n; ++i) longest = std::max(longest, kernels().largest(matrix + i * n, n));
   const std::vector<Vertex> number = central_first(matrix, n, longest);
   const Buckets bucket = choose_buckets(shortest, std::min(limit, longest), layout.bucket_bits);
   const std::size_t n_buckets = std::size_t{1} << layout.bucket_bits;

@@ -33,8 +33,8 @@ inline constexpr std::uint32_t rest(Simplex s) { return static_cast<std::uint32_
 // measured, it leaves a third of the critical triangles.
 class Filtration {
  public:
-  // Sorts the edges, of which none is shorter than `shortest`; `matrix` may be freed before rank_edges().
-  Filtration(const float* matrix, std::size_t n, float shortest, float limit, Watch& watch);
+  // Sorts the edges, whose lengths lie between `shortest` and `longest`; `matrix` may be freed afterwards.
+  Filtration(const float* matrix, std::size_t n, float shortest, float longest, float limit, Watch& watch);
 
   // Builds the matrices of ranks and codes.
   void rank_edges(Watch& watch);

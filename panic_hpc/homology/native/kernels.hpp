@@ -48,6 +48,9 @@ struct Kernels {
 
   float (*largest)(const float* row, std::size_t n);
 
+  // The first k of row[k] == value, or n.
+  std::size_t (*find)(const float* row, std::size_t n, float value);
+
   // Bit k of out says whether row[k] <= limit; other bits of its last word are zero.
   void (*within)(const float* row, std::size_t n, float limit, std::uint64_t* out);
 
@@ -80,6 +83,14 @@ struct Kernels {
   // out = a & b; returns whether any bit is set.
   bool (*intersect)(const std::uint64_t* a, const std::uint64_t* b, std::uint64_t* out,
                     std::size_t words);
+
+  // out = a & b; returns its first bit, or 64 `words`.
+  std::size_t (*meet)(const std::uint64_t* a, const std::uint64_t* b, std::uint64_t* out, std::size_t words);
+
+  // rest = set without the component of `first`, its first vertex; returns whether any bit is left. Row v of
+  // the graph begins at graph + v words, and each vertex is joined with itself.
+  bool (*others)(const std::uint64_t* graph, const std::uint64_t* set, std::size_t first, std::uint64_t* rest,
+                 std::size_t words);
 
   // rest = set without four rows; returns whether any bit is left.
   bool (*remove)(const std::uint64_t* set, const std::uint64_t* const* rows, std::uint64_t* rest,

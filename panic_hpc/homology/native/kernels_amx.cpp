@@ -98,15 +98,35 @@ RowSums slice(const float* row, std::size_t d, double unit, std::size_t place, s
           static_cast<double>(_mm512_reduce_add_epi32(fourth)), n_left};
 }
 
-void transpose(const void* tiles, std::size_t n_tiles, void* transposed) {
-  const __m512i down = _mm512_slli_epi32(
-      _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), 4);
-  for (std::size_t t = 0; t < n_tiles; ++t)
-    for (std::size_t r = 0; r < kTileRows; ++r) {
-      const __m512i column =
-          _mm512_i32gather_epi32(down, static_cast<const char*>(tiles) + t * kTileSize + 4 * r, 4);
-      _mm512_storeu_si512(static_cast<char*>(transposed) + t * kTileSize + r * kTileBytes, column);
+// Numbers of two rows become pairs, pairs of two rows fours, which then go to the rows where they belong.
+inline void transpose_tile(const char* tile, char* transposed) {
+  __m512i row[16], pair[16], four[16];
+  for (int r = 0; r < 16; ++r) row[r] = _mm512_loadu_si512(tile + r * 64);
+  for (int r = 0; r < 16; r += 2) {
+    pair[r] = _mm512_unpacklo_epi32(row[r], row[r + 1]);
+    pair[r + 1] = _mm512_unpackhi_epi32(row[r], row[r + 1]);
+  }
+  for (int r = 0; r < 16; r += 4)
+    for (int k = 0; k < 2; ++k) {
+      four[r + 2 * k] = _mm512_unpacklo_epi64(pair[r + k], pair[r + k + 2]);
+      four[r + 2 * k + 1] = _mm512_unpackhi_epi64(pair[r + k], pair[r + k + 2]);
     }
+  const auto put_row = [transposed](int r, __m512i values) { _mm512_storeu_si512(transposed + r * 64, values); };
+  for (int c = 0; c < 4; ++c) {
+    const __m512i even = _mm512_shuffle_i32x4(four[c], four[4 + c], 0x88);
+    const __m512i odd = _mm512_shuffle_i32x4(four[c], four[4 + c], 0xDD);
+    const __m512i even_low = _mm512_shuffle_i32x4(four[8 + c], four[12 + c], 0x88);
+    const __m512i odd_low = _mm512_shuffle_i32x4(four[8 + c], four[12 + c], 0xDD);
+    put_row(c, _mm512_shuffle_i32x4(even, even_low, 0x88));
+    put_row(4 + c, _mm512_shuffle_i32x4(odd, odd_low, 0x88));
+    put_row(8 + c, _mm512_shuffle_i32x4(even, even_low, 0xDD));
+    put_row(12 + c, _mm512_shuffle_i32x4(odd, odd_low, 0xDD));
+  }
+}
+
+void transpose(const void* tiles, std::size_t n_tiles, void* transposed) {
+  for (std::size_t t = 0; t < n_tiles; ++t)
+    transpose_tile(static_cast<const char*>(tiles) + t * kTileSize, static_cast<char*>(transposed) + t * kTileSize);
 }
 
 void put(const float* numbers, std::size_t height, std::size_t width, float* to, std::size_t columns) {
@@ -120,8 +140,10 @@ struct alignas(64) Sums {
   std::int32_t of[5][kTileRows * kTileRows];
 };
 
-inline void add_products(const std::int8_t* left, const std::int8_t* right, std::size_t n_chunks,
-                         Sums& sums) {
+// Calls between(chunk) while the products of a chunk are under way.
+template <class Between>
+inline void add_products(const std::int8_t* left, const std::int8_t* right, std::size_t n_chunks, Sums& sums,
+                         const Between& between) {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
@@ -153,6 +175,7 @@ inline void add_products(const std::int8_t* left, const std::int8_t* right, std:
     _tile_dpbssd(4, 6, 7);
     _tile_loadd(7, b + 2 * kTileSize, kTileBytes);
     _tile_dpbssd(4, 5, 7);
+    between(chunk);
   }
   _tile_stored(0, sums.of[0], 64);
   _tile_stored(1, sums.of[1], 64);
@@ -162,45 +185,65 @@ inline void add_products(const std::int8_t* left, const std::int8_t* right, std:
 }
 
 // Eight sums of products, in units of 2^16 times the rows' units. They fit: d 2^47 < 2^63.
-inline __m512d combined(const Sums& sums, std::size_t place) {
+inline __m512d combined(const std::int32_t (*sums)[kTileRows * kTileRows], std::size_t place) {
   __m512i total = _mm512_setzero_si512();
-  for (const auto& values : sums.of) {
-    const __m256i next = _mm256_load_si256(reinterpret_cast<const __m256i*>(values + place));
+  for (int k = 0; k < 5; ++k) {
+    const __m256i next = _mm256_load_si256(reinterpret_cast<const __m256i*>(sums[k] + place));
     total = _mm512_add_epi64(_mm512_slli_epi64(total, 8), _mm512_cvtepi32_epi64(next));
   }
   return _mm512_cvtepi64_pd(total);
 }
 
-void tile_lengths(const std::int8_t* left, const std::int8_t* right, std::size_t n_chunks,
-                  const RowBounds& bounds, std::size_t row, std::size_t column, double close, float* out,
-                  double* products, std::uint16_t* doubtful) {
-  Sums sums;
-  add_products(left, right, n_chunks, sums);
-  for (std::size_t r = 0; r < kTileRows; ++r) {
-    const std::size_t i = row + r;
-    unsigned certain = 0;
-    for (std::size_t c = 0; c < kTileRows; c += 8) {
-      const std::size_t j = column + c;
-      const auto of = [j](const double* values) { return _mm512_loadu_pd(values + j); };
-      const __m512d product =
-          combined(sums, r * kTileRows + c) * (_mm512_set1_pd(65536 * bounds.units[i]) * of(bounds.units));
-      _mm512_storeu_pd(products + r * kTileRows + c, product);
-      const __m512d scale = bounds.squares[i] + of(bounds.squares), squared = scale - 2 * product;
-      // Twice the error of the product, and the rounding of what was just computed, here and there.
-      const __m512d error = 2 * (bounds.norms[i] * of(bounds.errors) + bounds.errors[i] * of(bounds.norms) +
-                                 bounds.tails[i] * of(bounds.tails)) +
-                            1e-15 * scale;
-      const __m512d length = _mm512_sqrt_pd(squared);
-      // Of the root: error / (2 length) where the error is small, and twice its own rounding.
-      const __m512d wide = 0.51 * error * _mm512_rsqrt14_pd(squared) + 5e-16 * length;
-      const __m256 lowest = _mm512_cvtpd_ps(length - wide), highest = _mm512_cvtpd_ps(length + wide);
-      const __mmask8 same = _mm256_cmp_ps_mask(lowest, highest, _CMP_EQ_OQ);
-      const __mmask8 far = _mm512_cmp_pd_mask(squared, 2 * close * scale, _CMP_GE_OQ);
-      const __mmask8 small = _mm512_cmp_pd_mask(1e-3 * squared, error, _CMP_GE_OQ);
-      certain |= static_cast<unsigned>(same & far & small) << c;
-      _mm256_storeu_ps(out + r * kTileRows + c, lowest);
-    }
-    doubtful[r] = static_cast<std::uint16_t>(~certain);
+// Lengths of row i and 16 others from `column` on, and their products; returns which are in doubt, as bits.
+inline unsigned row_lengths(const std::int32_t (*sums)[kTileRows * kTileRows], std::size_t place,
+                            const RowBounds& bounds, std::size_t i, std::size_t column, double close, float* out,
+                            double* products) {
+  unsigned certain = 0;
+  for (std::size_t c = 0; c < kTileRows; c += 8) {
+    const std::size_t j = column + c;
+    const auto of = [j](const double* values) { return _mm512_loadu_pd(values + j); };
+    const __m512d product =
+        combined(sums, place + c) * (_mm512_set1_pd(65536 * bounds.units[i]) * of(bounds.units));
+    _mm512_storeu_pd(products + c, product);
+    const __m512d scale = bounds.squares[i] + of(bounds.squares), squared = scale - 2 * product;
+    // Twice the error of the product, and the rounding of what was just computed, here and there.
+    const __m512d error = 2 * (bounds.norms[i] * of(bounds.errors) + bounds.errors[i] * of(bounds.norms) +
+                               bounds.tails[i] * of(bounds.tails)) +
+                          1e-15 * scale;
+    const __m512d length = _mm512_sqrt_pd(squared);
+    // Of the root: error / (2 length) where the error is small, and twice its own rounding.
+    const __m512d wide = 0.51 * error * _mm512_rsqrt14_pd(squared) + 5e-16 * length;
+    const __m256 lowest = _mm512_cvtpd_ps(length - wide), highest = _mm512_cvtpd_ps(length + wide);
+    const __mmask8 same = _mm256_cmp_ps_mask(lowest, highest, _CMP_EQ_OQ);
+    const __mmask8 far = _mm512_cmp_pd_mask(squared, 2 * close * scale, _CMP_GE_OQ);
+    const __mmask8 small = _mm512_cmp_pd_mask(1e-3 * squared, error, _CMP_GE_OQ);
+    certain |= static_cast<unsigned>(same & far & small) << c;
+    _mm256_storeu_ps(out + c, lowest);
+  }
+  return ~certain & 0xFFFF;
+}
+
+// The lengths of a tile are made while the matrix unit, which takes most of the time, is at the next.
+void tile_lengths(const std::int8_t* left, const std::int8_t* rights, std::size_t n_rights, std::size_t n_chunks,
+                  const RowBounds& bounds, std::size_t row, std::size_t column, double close, TileLengths* out) {
+  Sums sums[2];
+  const std::size_t share = (kTileRows + n_chunks - 1) / n_chunks;
+  for (std::size_t k = 0; k <= n_rights; ++k) {
+    std::size_t r = 0;
+    const auto finish_last = [&](std::size_t end) {
+      TileLengths& last = out[k - 1];
+      for (; r < end && r < kTileRows; ++r) {
+        const std::size_t place = r * kTileRows;
+        last.doubtful[r] = static_cast<std::uint16_t>(
+            row_lengths(sums[(k - 1) % 2].of, place, bounds, row + r, column + (k - 1) * kTileRows, close,
+                        last.lengths + place, last.products + place));
+      }
+    };
+    if (k < n_rights)
+      add_products(left, rights + k * n_chunks * kDigits * kTileSize, n_chunks, sums[k % 2], [&](std::size_t chunk) {
+        if (k > 0) finish_last((chunk + 1) * share);
+      });
+    if (k > 0) finish_last(kTileRows);
   }
 }
 

@@ -235,6 +235,23 @@ float largest(const float* row, std::size_t n) {
   return found;
 }
 
+std::size_t find(const float* row, std::size_t n, float value) {
+  std::size_t k = 0;
+#if VECTOR_BYTES == 64
+  const __m512 values = _mm512_set1_ps(value);
+  for (; k + kFloats <= n; k += kFloats)
+    if (const unsigned bits = _mm512_cmp_ps_mask(_mm512_loadu_ps(row + k), values, _CMP_EQ_OQ))
+      return k + static_cast<unsigned>(__builtin_ctz(bits));
+#elif VECTOR_BYTES == 32
+  const __m256 values = _mm256_set1_ps(value);
+  for (; k + kFloats <= n; k += kFloats)
+    if (const int bits = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(row + k), values, _CMP_EQ_OQ)))
+      return k + static_cast<unsigned>(__builtin_ctz(static_cast<unsigned>(bits)));
+#endif
+  while (k < n && row[k] != value) ++k;
+  return k;
+}
+
 void within(const float* row, std::size_t n, float limit, std::uint64_t* out) {
   for (std::size_t k = 0; k < n; k += 64) {
     std::uint64_t bits = 0;
@@ -336,9 +353,13 @@ void fold_minima(const Code* row, std::size_t n, Code* out) {
 }
 
 inline bool any_bit(Words words) {
+#if VECTOR_BYTES == 64
+  return _mm512_test_epi64_mask((__m512i)words, (__m512i)words) != 0;
+#else
   std::uint64_t any = 0;
   for (std::size_t l = 0; l < kWords; ++l) any |= words[l];
   return any != 0;
+#endif
 }
 
 bool intersect(const std::uint64_t* a, const std::uint64_t* b, std::uint64_t* out, std::size_t words) {
@@ -349,6 +370,114 @@ bool intersect(const std::uint64_t* a, const std::uint64_t* b, std::uint64_t* ou
     any |= both;
   }
   return any_bit(any);
+}
+
+std::size_t meet(const std::uint64_t* a, const std::uint64_t* b, std::uint64_t* out, std::size_t words) {
+  std::size_t word = words;
+  for (std::size_t w = words; w != 0;) {
+    w -= kWords;
+    const Words both = load<Words>(a + w) & load<Words>(b + w);
+    store(out + w, both);
+    if (any_bit(both)) word = w;
+  }
+  if (word == words) return words * 64;
+  while (out[word] == 0) ++word;
+  return word * 64 + static_cast<unsigned>(__builtin_ctzll(out[word]));
+}
+
+// A set of vertices of which a part is known to be connected, with as many vectors a row as kVectors says
+// (0: as `words` do).
+template <std::size_t kVectors>
+class Connected {
+ public:
+  Connected(const std::uint64_t* graph, const std::uint64_t* set, std::uint64_t* rest, std::size_t words)
+      : graph_(graph), set_(set), rest_(rest), words_(kVectors > 0 ? kVectors * kWords : words) {}
+
+  // Returns whether anything is not connected with the first vertex.
+  bool leaves_others(std::size_t first) {
+    const std::uint64_t* from[1] = {row(first)};
+    return take(set_, from) && take_from_neighbours(first / 64) && take_into_the_rest();
+  }
+
+ private:
+  const std::uint64_t* row(std::size_t v) const { return graph_ + v * words_; }
+
+  // rest = `of` without some rows; returns whether anything is left.
+  template <std::size_t kRows>
+  bool take(const std::uint64_t* of, const std::uint64_t* const (&rows)[kRows]) {
+    Words any = {};
+    for (std::size_t w = 0; w < words_; w += kWords) {
+      Words taken = load<Words>(rows[0] + w);
+      for (std::size_t k = 1; k < kRows; ++k) taken |= load<Words>(rows[k] + w);
+      const Words left = load<Words>(of + w) & ~taken;
+      store(rest_ + w, left);
+      any |= left;
+    }
+    return any_bit(any);
+  }
+
+  // What the next vertices of the connected part are joined with: of few, nearly all that is left.
+  bool take_from_neighbours(std::size_t word) {
+    const std::uint64_t* rows[4];
+    std::size_t n = 0;
+    std::uint64_t bits = set_[word] & ~rest_[word];
+    bits &= bits - 1;  // the first is done
+    for (int round = 0; round < kRounds; n = 0, ++round) {
+      while (n < 4) {
+        while (bits == 0) {
+          if (++word == words_) {
+            if (n == 0) return true;
+            while (n < 4) rows[n] = rows[0], ++n;
+            return take(rest_, rows);
+          }
+          bits = set_[word] & ~rest_[word];
+        }
+        rows[n++] = row(word * 64 + static_cast<unsigned>(__builtin_ctzll(bits)));
+        bits &= bits - 1;
+      }
+      if (!take(rest_, rows)) return false;
+    }
+    return true;
+  }
+
+  // What of the rest is joined with the connected part, one by one.
+  bool take_into_the_rest() {
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (std::size_t w = 0; w < words_; ++w)
+        for (std::uint64_t bits = rest_[w]; bits != 0; bits &= bits - 1) {
+          const std::uint64_t* rows[1] = {row(w * 64 + static_cast<unsigned>(__builtin_ctzll(bits)))};
+          if (!meets_the_connected(rows[0])) continue;
+          if (!take(rest_, rows)) return false;
+          changed = true;
+          bits = (bits & -bits) | (bits & rest_[w]);
+        }
+    }
+    return true;
+  }
+
+  bool meets_the_connected(const std::uint64_t* row) const {
+    Words any = {};
+    for (std::size_t w = 0; w < words_; w += kWords)
+      any |= load<Words>(row + w) & load<Words>(set_ + w) & ~load<Words>(rest_ + w);
+    return any_bit(any);
+  }
+
+  static constexpr int kRounds = 2;
+
+  const std::uint64_t* const graph_;
+  const std::uint64_t* const set_;
+  std::uint64_t* const rest_;
+  const std::size_t words_;
+};
+
+bool others(const std::uint64_t* graph, const std::uint64_t* set, std::size_t first, std::uint64_t* rest,
+            std::size_t words) {
+  // Unrolled for up to 1024 points.
+  if (words == 1 * kWordsPerLine) return Connected<kWordsPerLine / kWords>(graph, set, rest, words).leaves_others(first);
+  if (words == 2 * kWordsPerLine)
+    return Connected<2 * kWordsPerLine / kWords>(graph, set, rest, words).leaves_others(first);
+  return Connected<0>(graph, set, rest, words).leaves_others(first);
 }
 
 bool remove(const std::uint64_t* set, const std::uint64_t* const* rows, std::uint64_t* rest,
@@ -392,7 +521,8 @@ bool sum(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_row
 
 const Kernels KERNEL_TABLE = {
     KERNEL_NAME, BYTE_TILES,   products, lengths,     product,     squared_difference, relax,
-    remoteness,  largest,      within,   encode,      join,        collect,            first_within,
-    witness,     unwitnessed,  fold_minima, intersect, remove,     uncovered,          sum};
+    remoteness,  largest,      find,     within,      encode,      join,               collect,
+    first_within, witness,     unwitnessed, fold_minima, intersect, meet,              others,
+    remove,      uncovered,    sum};
 
 }  // namespace lazy

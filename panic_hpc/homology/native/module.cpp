@@ -1,11 +1,14 @@
 // The door between Python and the core.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "diagrams.hpp"
 #include "distances.hpp"
@@ -16,6 +19,7 @@ namespace nb = nanobind;
 namespace {
 
 using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Order = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Owned = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
 
 Owned array_of(std::unique_ptr<float[]> numbers, std::size_t rows, std::size_t columns) {
@@ -72,16 +76,30 @@ nb::dict dict_of(const lazy::Answer& answer) {
   return result;
 }
 
-nb::dict compute(Matrix array, bool is_matrix, int maxdim, float thresh, double noise_ratio, std::size_t many_points,
-                 int threads, double seconds, std::size_t bytes, std::uint64_t operations) {
-  if (array.shape(0) > lazy::kMaxPoints) throw nb::value_error("too many points");
+// Those rows of `points` that are numbered; Python has chosen the numbers, so that they are trusted.
+std::vector<const float*> rows_of(const Matrix& points, const Order& order) {
+  std::vector<const float*> rows(order.shape(0));
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    rows[i] = points.data() + static_cast<std::size_t>(order.data()[i]) * points.shape(1);
+  return rows;
+}
+
+// `order` says which rows of `array` are the points; without it `array` is their matrix.
+nb::dict compute(Matrix array, std::optional<Order> order, int maxdim, float thresh, double noise_ratio,
+                 std::size_t few_points, std::size_t many_points, int threads, double seconds, std::size_t bytes,
+                 std::uint64_t operations) {
   lazy::Question question;
-  (is_matrix ? question.matrix : question.points) = array.data();
-  question.n = array.shape(0);
+  if (order)
+    question.points = rows_of(array, *order);
+  else
+    question.matrix = array.data();
+  question.n = order ? order->shape(0) : array.shape(0);
   question.d = array.shape(1);
+  if (question.n > lazy::kMaxPoints) throw nb::value_error("too many points");
   question.maxdim = maxdim;
   question.thresh = thresh;
   question.noise_ratio = noise_ratio;
+  question.few_points = few_points;
   question.many_points = many_points;
   lazy::Answer answer;
   {
@@ -95,12 +113,14 @@ nb::dict compute(Matrix array, bool is_matrix, int maxdim, float thresh, double 
 Owned distances(Matrix points, int threads) {
   const std::size_t n = points.shape(0), d = points.shape(1);
   std::unique_ptr<float[]> matrix(new float[n * n + 1]);
+  std::vector<const float*> rows(n);
+  for (std::size_t i = 0; i < n; ++i) rows[i] = points.data() + i * d;
   bool stopped = false;
   {
     nb::gil_scoped_release released;
     lazy::Watch watch(limits_of(0, 0, 0, threads));
     try {
-      lazy::distances(points.data(), n, d, matrix.get(), watch);
+      lazy::distances(rows, d, matrix.get(), watch);
     } catch (const lazy::Stopped&) {
       stopped = true;
     }
@@ -120,9 +140,9 @@ NB_MODULE(_native, module) {
       PyErr_SetString(PyExc_OverflowError, "a distance is beyond float32");
     }
   });
-  module.def("compute", &compute, nb::arg("array"), nb::arg("is_matrix"), nb::arg("maxdim"),
-             nb::arg("thresh"), nb::arg("noise_ratio"), nb::arg("many_points"), nb::arg("threads"),
-             nb::arg("seconds"), nb::arg("bytes"), nb::arg("operations"));
+  module.def("compute", &compute, nb::arg("array"), nb::arg("order").none(), nb::arg("maxdim"),
+             nb::arg("thresh"), nb::arg("noise_ratio"), nb::arg("few_points"), nb::arg("many_points"),
+             nb::arg("threads"), nb::arg("seconds"), nb::arg("bytes"), nb::arg("operations"));
   module.def("distances", &distances, nb::arg("points"), nb::arg("threads"));
   module.def("instruction_set", [] { return lazy::kernels().name; });
 }

@@ -19,7 +19,9 @@ int main(int argc, char** argv) {
   question.thresh = std::numeric_limits<float>::infinity();
   std::vector<float> numbers(question.n * (question.d == 0 ? question.n : question.d));
   if (std::fread(numbers.data(), sizeof(float), numbers.size(), stdin) != numbers.size()) return 3;
-  (question.d == 0 ? question.matrix : question.points) = numbers.data();
+  if (question.d == 0) question.matrix = numbers.data();
+  for (std::size_t i = 0; question.d != 0 && i < question.n; ++i)
+    question.points.push_back(numbers.data() + i * question.d);
   lazy::Limits limits;
   limits.threads = std::atoi(argv[4]);
   const lazy::Answer answer = lazy::compute(question, limits);
