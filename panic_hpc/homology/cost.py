@@ -45,7 +45,7 @@ def cost(n: int, d: int, maxdim: int, loops: float = TRAJECTORY_LOOPS) -> Cost:
     and what that takes is bounded by the budget (`default_budget`).
     """
     components = 0.001 + n**2 * (4.5e-9 + 1.6e-11 * d)
-    reduced, voids = 2.4e-8 * n**2, 1.35e-9 * n**2.5
+    reduced, voids = 1.2e-8 * n**2, 1.35e-9 * n**2.5
     core = (0.0, reduced, reduced + voids)[min(maxdim, 2)]
     seconds = SAFETY * (components + core)
     nbytes = 80_000_000 + 11 * n * n + 12 * n * d
@@ -64,7 +64,7 @@ def _noise_cost(n: int, maxdim: int, loops: float) -> Cost:
     """What noise takes more than a trajectory; fitted to directions in 16 to 3000 dimensions."""
     # Of 768 dimensions, and by the third power of loops: what fills in is reduced like a matrix.
     share = 2.0 * (loops / worst_loops(n)) ** 3
-    seconds, nbytes = 0.3 * share * (n / 1000) ** 5, 45e6 * (n / 1000) ** 3
+    seconds, nbytes = 0.15 * share * (n / 1000) ** 5, 45e6 * (n / 1000) ** 3
     if maxdim > 1:
         seconds += 0.36 * share * (n / 300) ** 6 + 1.2e-3 * (n / 100) ** 3
         # Rows of triangles, which larger clouds do not get.
