@@ -7,6 +7,7 @@ PanicError             one sentence that names the object and the next thing to 
 ├── RemoteError        the server of a model fails: nothing is wrong with what it was asked
 ├── DeviceError        this process has lost its GPU for good
 ├── ShardError         a published file is missing, foreign, newer, truncated or corrupt
+│   └── AwayError      a file that a dataset refers to is away, or another one
 ├── DiskError          a file cannot be written: the disk is full, fails, or does not let us
 ├── ConflictError      two results with one key and different bits
 ├── NumericsError      a shard would be continued on another kind of machine
@@ -63,6 +64,13 @@ class DeviceError(PanicError):
 
 class ShardError(PanicError):
     """A published file is missing, foreign, newer, truncated or corrupt."""
+
+
+class AwayError(ShardError):
+    """A file that a dataset refers to is away, damaged, or another one by now.
+
+    Nothing is wrong with the dataset: whoever skips pictures that are none lets this error pass.
+    """
 
 
 class DiskError(PanicError):

@@ -35,7 +35,7 @@ import point_clouds
 from ratios import record
 
 from panic_hpc.homology.cost import cost
-from panic_hpc.homology.distance_matrix import spread
+from panic_hpc.homology.distance_matrix import loops_per_point
 
 QUICK = [
     *[(kind, 1000, 1) for kind in ("traj", "traj0", "absorb")],
@@ -160,7 +160,7 @@ class Measurement:
     why: str = ""
     distinct: int = 0
     dimension: int = 0
-    spread: float = 0.0
+    loops: float = 0.0
 
 
 def measure_here(engine: str, kind: str, n: int, maxdim: int) -> None:
@@ -181,7 +181,7 @@ def measure_here(engine: str, kind: str, n: int, maxdim: int) -> None:
         tuple(sorted_bars(dgm) for dgm in dgms[1:]),
         distinct=len(np.unique(points, axis=0)),
         dimension=points.shape[1],
-        spread=spread(points),
+        loops=loops_per_point(points),
     )
     print(json.dumps(asdict(answer)))
 
@@ -280,7 +280,7 @@ def predicted(engine: str, maxdim: int, found: Measurement) -> str:
     """What the planner would have said of the lazy engine, over what was measured."""
     if engine != "lazy" or found.seconds is None:
         return ""
-    said = cost(found.distinct, found.dimension, maxdim, found.spread)
+    said = cost(found.distinct, found.dimension, maxdim, found.loops)
     return f"{said.seconds / found.seconds:.1f}, {said.bytes / 1e6 / found.peak_mb:.1f}"
 
 

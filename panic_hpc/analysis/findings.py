@@ -129,4 +129,7 @@ def between(low: float, high: float, level: float, digits: str = ".3f") -> str:
     """Return " (95% interval 0.1 to 0.2)", "" where there is no interval."""
     if low != low or high != high:
         return ""
+    # "z": what rounds to zero has no sign; it stands behind the sign that is asked for.
+    sign = digits[: digits.startswith("+")]
+    digits = f"{sign}z{digits.removeprefix('+')}"
     return f" ({level:.0%} interval {low:{digits}} to {high:{digits}})"

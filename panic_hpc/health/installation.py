@@ -3,14 +3,16 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from panic_hpc.disk.sha256 import find_native as find_hashing
 from panic_hpc.errors import PanicError
-from panic_hpc.homology.native_core import find_native
+from panic_hpc.homology.native_core import find_native as find_core
 from panic_hpc.models.hub.cache import cache_directory
 from panic_hpc.versions import own_version, version_of
 from panic_hpc.worker.device import device, gpu_numbers
@@ -47,7 +49,8 @@ def inspect_installation(
     version = ".".join(map(str, sys.version_info[:3]))
     yield InstallationFinding("panic-hpc", "ok", f"{own_version()} in Python {version}")
     yield from _requirements()
-    yield _native()
+    yield _compiled("native core", find_core, 'Homology needs it, or engine = "gudhi"')
+    yield _compiled("native hashing", find_hashing, "Merge and verify hash without it, slower")
     for command, hint in COMMANDS.items():
         where = shutil.which(command) or ""
         state = "ok" if where else "absent"
@@ -95,15 +98,16 @@ def _requirements() -> Iterator[InstallationFinding]:
                                   is_library=True)  # fmt: skip
 
 
-def _native() -> InstallationFinding:
+def _compiled(
+    name: str, find: Callable[[], ModuleType | None], without: str
+) -> InstallationFinding:
     try:
-        found = find_native()
+        found = find()
     except (ImportError, PanicError) as error:
-        return InstallationFinding("native core", "wrong", str(error), "Install panic-hpc again")
+        return InstallationFinding(name, "wrong", str(error), "Install panic-hpc again")
     if found is None:
-        return InstallationFinding("native core", "absent", "",
-                                   "Homology needs it, or engine = \"gudhi\"")  # fmt: skip
-    return InstallationFinding("native core", "ok", str(found.__file__))
+        return InstallationFinding(name, "absent", "", without)
+    return InstallationFinding(name, "ok", str(found.__file__))
 
 
 def _writable(name: str, path: Path) -> InstallationFinding:

@@ -8,6 +8,10 @@ import numpy.typing as npt
 
 from panic_hpc.errors import HomologyError
 from panic_hpc.homology.metrics import UNIT_SPHERE
+from panic_hpc.plain_text import counted
+
+SMALLEST = 2.0**-126
+"""Below it float32 keeps fewer than its seven digits."""
 
 MAX_POINTS = 65_535
 """An edge's number (two vertex numbers of 16 bits) fits 32 bits, as the 4 n^2 byte matrix asks."""
@@ -69,7 +73,8 @@ def _float32(points: npt.ArrayLike, metric: str) -> npt.NDArray[np.float32]:
         )
     try:
         array = np.asarray(points)
-    except ValueError as error:
+    # Tensors that need gradients, or whose type NumPy lacks, raise the other two.
+    except (ValueError, TypeError, RuntimeError) as error:
         raise HomologyError(f"points are no array: {error}", hint="Give (n, d) numbers.") from error
     if array.dtype.kind not in "fiu":
         raise HomologyError(f"points have dtype {array.dtype}", hint="Give real numbers (float32).")
@@ -79,7 +84,10 @@ def _float32(points: npt.ArrayLike, metric: str) -> npt.NDArray[np.float32]:
         )
     if metric != "precomputed" and array.dtype == np.float32 and array.flags.c_contiguous:
         return array
-    return _without_negative_zeros(array)
+    rounded = _without_negative_zeros(array)
+    if array.dtype.kind == "f" and array.dtype.itemsize > rounded.itemsize:
+        _require_digits(array, rounded, metric)
+    return rounded
 
 
 def _require_finite(rounded: npt.NDArray[np.float32], metric: str) -> None:
@@ -92,8 +100,25 @@ def _require_finite(rounded: npt.NDArray[np.float32], metric: str) -> None:
         noun = "the distance matrix" if metric == "precomputed" else "the point cloud"
         raise HomologyError(
             f"row {bad[0]} of {noun} holds NaN, infinity or a number beyond float32"
-            f" ({len(bad)} such rows)",
+            f" ({counted(len(bad), 'such row')})",
             hint="Find out where it came from; it is never replaced.",
+        )
+
+
+def _require_digits(
+    array: npt.NDArray[np.floating], rounded: npt.NDArray[np.float32], metric: str
+) -> None:
+    """Raise HomologyError where all numbers, or all of a direction, are too small for float32."""
+    # Small ones beside larger ones lose nothing that a distance would show.
+    rows = metric in UNIT_SPHERE
+    largest = np.atleast_1d(np.abs(rounded).max(axis=1 if rows else None, initial=0))
+    small = np.flatnonzero(largest < SMALLEST)
+    lost = [row for row in small.tolist() if (array[row] if rows else array).any()]
+    if lost:
+        where = f"row {lost[0]} of the point cloud has" if rows else "the points have"
+        raise HomologyError(
+            f"{where} no number above {SMALLEST:.1e}, so that float32 would lose digits",
+            hint="Scale the points up before, and bars down again.",
         )
 
 

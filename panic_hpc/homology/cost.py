@@ -1,5 +1,6 @@
 """Predicted seconds and bytes of one set of diagrams; standard library only, for the planner."""
 
+import math
 from dataclasses import dataclass
 
 SAFETY = 2.0
@@ -17,11 +18,11 @@ MOST_ANNOTATED = 400
 SECONDS_PER_OPERATION = 1e-6
 """Of noise; 0.3 to 1.0 millionths were seen."""
 
-TRAJECTORY_SPREAD = 0.2
-"""Trajectories have 0.14 to 0.25; the more points, the less."""
+TRAJECTORY_LOOPS = 0.7
+"""Loops to be examined per point of trajectories: 0.3 to 1."""
 
-NOISE_SPREAD = 0.1
-"""Uniform directions in 25 dimensions have this spread, in more of them less."""
+FEW_LOOPS = 2.5
+"""Below, noise costs what a trajectory does; the engine's ways part at 3, and this is sampled."""
 
 NOISE_RATIO = 3.0
 """Loops to be examined per point above which a cloud is like noise; trajectories are below 1."""
@@ -35,31 +36,35 @@ class Cost:
     bytes: int
 
 
-def cost(n: int, d: int, maxdim: int, spread: float = TRAJECTORY_SPREAD) -> Cost:
+def cost(n: int, d: int, maxdim: int, loops: float = TRAJECTORY_LOOPS) -> Cost:
     """Predict the lazy engine on `n` distinct points of `d` numbers up to dimension `maxdim`.
 
-    `spread` is the standard deviation of the distances over their mean, which
-    `distance_matrix.spread` samples; without it a trajectory is meant. Surrogates of trajectories
-    cost what these do. Below NOISE_SPREAD the cloud is taken for uniform noise, and what that takes
-    is bounded by the budget (`default_budget`). Clouds whose lengths vary, not just their
-    directions, cost less than noise of the same spread.
+    `loops` are those to be examined per point, which `distance_matrix.loops_per_point` samples;
+    without it a trajectory is meant. Surrogates of trajectories cost what these do. Clouds with
+    more of them are noise, the more so the nearer they come to uniform directions (`worst_loops`),
+    and what that takes is bounded by the budget (`default_budget`).
     """
     components = 0.001 + n**2 * (2e-9 + 1.15e-11 * d)
-    loops, voids = 1.2e-8 * n**2, 1.35e-9 * n**2.5
-    core = (0.0, loops, loops + voids)[min(maxdim, 2)]
+    reduced, voids = 1.2e-8 * n**2, 7e-10 * n**2.5
+    core = (0.0, reduced, reduced + voids)[min(maxdim, 2)]
     seconds = SAFETY * (components + core)
     nbytes = 80_000_000 + 11 * n * n + 12 * n * d
-    if maxdim == 0 or spread >= NOISE_SPREAD:
+    if maxdim == 0 or loops < FEW_LOOPS:
         return Cost(seconds, nbytes)
-    noise = _noise_cost(n, maxdim, spread)
+    noise = _noise_cost(n, maxdim, loops)
     return Cost(seconds + noise.seconds, nbytes + noise.bytes)
 
 
-def _noise_cost(n: int, maxdim: int, spread: float) -> Cost:
-    """What uniform directions take more than a trajectory; fitted in 16 to 3000 dimensions."""
-    # Directions in D dimensions have the spread 1 / (2 sqrt(D)).
-    share = (0.5 / spread / 768**0.5) if spread > 0 else 2.0
-    seconds, nbytes = 0.3 * share * (n / 1000) ** 5, 45e6 * (n / 1000) ** 3
+def worst_loops(n: int) -> float:
+    """Loops per point of `n` uniform directions in 3000 dimensions; in 768 four fifths of them."""
+    return 0.43 * math.sqrt(n)
+
+
+def _noise_cost(n: int, maxdim: int, loops: float) -> Cost:
+    """What noise takes more than a trajectory; fitted to directions in 16 to 3000 dimensions."""
+    # Of 768 dimensions, and by the third power of loops: what fills in is reduced like a matrix.
+    share = 2.0 * (loops / worst_loops(n)) ** 3
+    seconds, nbytes = 0.15 * share * (n / 1000) ** 5, 45e6 * (n / 1000) ** 3
     if maxdim > 1:
         seconds += 0.36 * share * (n / 300) ** 6 + 1.2e-3 * (n / 100) ** 3
         # Rows of triangles, which larger clouds do not get.

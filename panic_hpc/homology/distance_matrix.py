@@ -9,11 +9,13 @@ CLOSE = 1e-5
 """Below this share of the squared lengths, differences are summed instead of products."""
 
 _BLOCK = 256
-_SAMPLE = 2000
+_SAMPLE = 200
 
 
 def distance_matrix(rows: npt.NDArray[np.float32], threads: int = 1) -> npt.NDArray[np.float32]:
     """Euclidean distances of `rows` (n, d): float32 (n, n), symmetric, 0 for equal rows only.
+
+    OverflowError where a distance is beyond float32.
 
     The native kernel gives the same bits on every CPU. numpy's products depend on its BLAS, so
     without the native core the last bit may differ between machines.
@@ -25,15 +27,29 @@ def distance_matrix(rows: npt.NDArray[np.float32], threads: int = 1) -> npt.NDAr
     return _numpy_distances(rows)
 
 
-def spread(rows: npt.NDArray[np.float32]) -> float:
-    """Standard deviation over mean of the distances of `rows` (n, d), from a sample; for `cost`.
+def loops_per_point(rows: npt.NDArray[np.float32]) -> float:
+    """Loops to be examined per point of `rows` (n, d), for `cost`; about `Record.noise_ratio`.
 
-    Equal rows are left out. 0 where no two rows differ.
+    The edges whose lune is empty, less those of a tree: counted among all pairs of 200 points, with
+    the lunes looked for in the whole cloud. Not below 0; 0 for fewer than three different rows.
     """
-    i, j = np.random.default_rng(0).integers(0, max(len(rows), 1), (2, _SAMPLE if len(rows) else 0))
-    lengths = np.linalg.norm(rows[i].astype(np.float64) - rows[j], axis=1)
-    lengths = lengths[lengths > 0]
-    return float(lengths.std() / lengths.mean()) if len(lengths) else 0.0
+    points = np.unique(rows, axis=0).astype(np.float64)
+    n = len(points)
+    if n < 3:
+        return 0.0
+    points -= points.mean(axis=0)
+    squares = (points * points).sum(axis=1)
+    ends = np.random.default_rng(0).permutation(n)[:_SAMPLE]
+    squared = squares[ends, None] + squares - 2 * points[ends] @ points.T
+    # Either end lies on the edge of its lune and not inside, whatever rounding says.
+    squared[np.arange(len(ends)), ends] = np.inf
+    n_empty = 0
+    for place, own in enumerate(squared):
+        edges = own[ends[place + 1 :], None]
+        farther = np.maximum(own, squared[place + 1 :])
+        n_empty += len(edges) - int((farther < edges).any(axis=1).sum())
+    share = n_empty / (len(ends) * (len(ends) - 1) / 2)
+    return max(0.0, share * (n - 1) / 2 - 1)
 
 
 def _numpy_distances(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -50,7 +66,10 @@ def _numpy_distances(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         for a, b in np.argwhere(squared < CLOSE * scale):
             difference = wide[i + a] - wide[i + b]
             squared[a, b] = difference @ difference
-        block = np.sqrt(squared).astype(np.float32)
+        with np.errstate(over="ignore"):
+            block = np.sqrt(squared).astype(np.float32)
+        if np.isinf(block).any():
+            raise OverflowError("a distance is beyond float32")
         matrix[here, i:] = block
         matrix[i:, here] = block.T
     # On the diagonal's blocks x.y and y.x may be summed in different orders: one decides.

@@ -69,12 +69,19 @@ def _solve(cloud: Cloud, request: Request, compute: Callable[[Matrix], list[Any]
     peak = _peak_bytes()
     start = clock.monotonic()
     rows = cloud.rows
-    matrix = cloud.matrix if rows is None else distance_matrix(rows[cloud.order], request.threads)
+    matrix = cloud.matrix if rows is None else _distances(rows[cloud.order], request.threads)
     assert matrix is not None  # a cloud has rows or a matrix
     between = clock.monotonic()
     dgms = _lone_point(request) if cloud.n_distinct == 1 else _guarded(compute, matrix, request)
     seconds = {"distances": between - start, "reduction": clock.monotonic() - between}
     return Outcome(dgms, seconds, peak_bytes=_peak_bytes() - peak)
+
+
+def _distances(rows: Matrix, threads: int) -> Matrix:
+    try:
+        return distance_matrix(rows, threads)
+    except OverflowError as error:
+        raise HomologyError(str(error), hint="Scale the points down.") from error
 
 
 def _guarded(compute: Callable[[Matrix], list[Any]], matrix: Matrix, request: Request) -> list[Any]:

@@ -30,7 +30,8 @@ def real(name: str, value: Any, hint: str) -> float:
     """Return an option that must be a number, inf allowed."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    # float() of a whole number of 400 digits overflows.
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if math.isnan(number):
         raise HomologyError(f"{name} is {value!r}", hint=hint)
@@ -53,5 +54,6 @@ def memory_limit(gigabytes: Any) -> int | None:
     number = real("memory_limit_gb", gigabytes, "Give gigabytes (1e9 bytes), or None.")
     if number <= 0:
         raise HomologyError(f"memory_limit_gb is {gigabytes}", hint="Give more than 0, or None.")
-    # At least 1, for 0 means no limit to the native core.
-    return None if math.isinf(number) else max(1, int(number * 1e9))
+    nbytes = number * 1e9
+    # At least 1, for 0 means no limit to the native core, which counts in 64 bits.
+    return None if nbytes >= MOST_OPERATIONS else max(1, int(nbytes))

@@ -134,24 +134,35 @@ def _copy(
     done, total = 0, sum(block.nbytes for block in todo)
     with writing(draft.path) as descriptor, ThreadPoolExecutor(THREADS, "pack") as pool:
         target = Target(OpenArrays(draft.path, descriptor, {}), draft.places)
-        for nbytes in pool.map(partial(_copy_block, target, file, references), todo):
-            done += nbytes
-            report(done, total)
-            if reason := should_stop():
-                raise Interrupted(f"The dataset is not whole yet: {reason}")
+        try:
+            for nbytes in pool.map(partial(_copy_block, target, file, references), todo):
+                done += nbytes
+                report(done, total)
+                if reason := should_stop():
+                    raise Interrupted(f"The dataset is not whole yet: {reason}")
+        except BaseException:
+            # Else all that is left would be copied before anybody is told.
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _copy_block(target: Target, file: ArrayFile, references: References, block: _Block) -> int:
     """Copy a block, compare what was written with its checksum, and note that."""
     at = target.places[block.name] + block.start
-    if block.name == ARRAY:
+    is_picture = block.name == ARRAY
+    if is_picture:
         with references.opened(block.path) as descriptor:
-            _copy_bytes(target, descriptor, block, at)
+            try:
+                _copy_bytes(target, descriptor, block, at)
+            except ShardError as error:
+                raise references.another(block.path) from error
     else:
         # The descriptor that was verified: another dataset may have taken the name meanwhile.
         _copy_bytes(target, file.descriptor, block, at)
     if target.file.sha256(at, block.nbytes) != block.sha256:
-        raise ShardError(f"{block.path} is damaged, or is not the file that {file.path} refers to")
+        if is_picture:
+            raise references.another(block.path)
+        raise ShardError(f"{file.path} is damaged: wrong bytes in {block.name}")
     target.note(block.row, block.nbytes, block.sha256)
     return block.nbytes
 

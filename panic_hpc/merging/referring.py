@@ -64,8 +64,11 @@ def _below(path: str, folder: Path) -> str:
     try:
         return Path(path).resolve().relative_to(folder.resolve()).as_posix()
     except ValueError as error:
+        is_link = Path(path).absolute().is_relative_to(folder.absolute())
+        place = f"{path} leads to {Path(path).resolve()}, which" if is_link else path
+        way = "" if is_link else "leave --output out, or "
         raise PanicError(
-            f"{path} is not below {folder}, where the dataset is to be",
-            hint="A dataset refers to shards below its own folder only: leave --output out, or "
-            "merge with --images copy",
+            f"{place} is not below {folder}, where the dataset is to be",
+            hint=f"A dataset refers to shards below its own folder only: {way}merge with "
+            "--images copy",
         ) from error

@@ -32,6 +32,14 @@ def is_avif(content: bytes) -> bool:
     return content[4:12] == b"ftypavif"
 
 
+def has_deep_colours(content: bytes) -> bool:
+    """Return whether any AVIF, plain or not, says that its colours have more than 8 bits."""
+    # Box av1C (AV1 in ISOBMFF, section 2.3): version, profile and level, then a byte whose second
+    # and third bits say so. Its parts may lie anywhere in a picture that is not plain.
+    at = content.find(b"av1C") if content[4:8] == b"ftyp" else -1
+    return at >= 0 and len(content) > at + 6 and bool(content[at + 6] & 0b0110_0000)
+
+
 def read_avif_head(content: bytes) -> AvifHead:
     """Return the picture's size; ValueError where it is not of the plain kind that is stored."""
     top = _boxes(content)

@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.errors import ShardError
+from panic_hpc.pictures.avif import has_deep_colours
 from panic_hpc.pictures.stored import (
     FOREIGN_FORMATS,
+    PNG_SIGNATURE,
     decoded,
     opened,
     pillow_module,
     pixel_digest,
+    read_head,
     require_size,
     without_loss,
 )
@@ -96,12 +99,24 @@ def require_kept(path: Path, digest: str) -> KeptPicture:
 
 
 def _known(content: bytes, use: Callable[[Any], T]) -> T:
+    head = read_head(content)
+    # Before a decoder is opened: that of WebP allocates a canvas to say how large it is.
+    if head is not None and head.width:
+        require_size(head.width, head.height)
+    _require_eight_bits(content)
     try:
         return opened(content, FOREIGN_FORMATS, use)
     except ValueError as error:
         if isinstance(error.__cause__, pillow_module().UnidentifiedImageError):
             raise ValueError("it is no PNG, JPEG, WebP or AVIF") from error
         raise
+
+
+def _require_eight_bits(content: bytes) -> None:
+    """Raise ValueError for colours of more than 8 bits, which Pillow would cut without a word."""
+    bits = content[24:25] if content.startswith(PNG_SIGNATURE) else b""
+    if (bits and bits[0] > 8) or has_deep_colours(content):
+        raise ValueError("its colours have more than 8 bits; save it as 8-bit RGB or grey")
 
 
 def _as_given(picture: Any) -> bytes:
@@ -123,7 +138,10 @@ def _require_plain(picture: Any) -> None:
             "save it as 8-bit RGB or grey"
         )
     if getattr(picture, "n_frames", 1) != 1:
-        raise ValueError("it is animated")
+        # Cameras put a preview beside a picture in one JPEG.
+        is_camera_s = picture.format == "MPO"
+        several = "it holds several pictures; save the first alone"
+        raise ValueError(several if is_camera_s else "it is animated")
 
 
 def _upright(picture: Any) -> Any:

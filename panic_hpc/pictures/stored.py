@@ -32,6 +32,8 @@ FOREIGN_FORMATS = ("AVIF", "WEBP", "PNG", "JPEG")
 
 STORED_FORMATS = "WebP, PNG or plain AVIF"
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
 WEBP_SIDE = 16_383
 """Pixels; WebP's own limit."""
 
@@ -155,7 +157,7 @@ def read_head(content: bytes) -> Head | None:
     Pillow is not asked, since some of its readers allocate a picture to say how large it is.
     """
     # 1. PNG: the signature, then the chunk IHDR with size, bits and colour type (2: RGB).
-    if content.startswith(b"\x89PNG\r\n\x1a\n") and content[12:16] == b"IHDR" and content[25:]:
+    if content.startswith(PNG_SIGNATURE) and content[12:16] == b"IHDR" and content[25:]:
         width, height, bits, colour = struct.unpack_from(">IIBB", content, 16)
         is_rgb = (bits, colour) == (8, 2)
         problem = "" if is_rgb else f"a PNG of {bits} bits and colour type {colour}, not 8-bit RGB"

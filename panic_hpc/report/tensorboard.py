@@ -5,6 +5,7 @@ are of the dataset alone, without a clock or the name of a host.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from panic_hpc.disk import system
 from panic_hpc.disk.file_names import file_name
 from panic_hpc.disk.overwriting import admit, admit_directory
 from panic_hpc.disk.publish import temporary_file
-from panic_hpc.errors import ShardError
+from panic_hpc.errors import AwayError, ShardError
 from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.store.format.references import require_there
 
@@ -67,11 +68,10 @@ def _write(path: Path, summaries: Summaries) -> None:
     from tensorboardX.record_writer import RecordWriter
 
     with temporary_file(path) as temporary:
-        writer = RecordWriter(str(temporary))
-        writer.write(Event(file_version="brain.Event:2").SerializeToString())
-        for step, summary in summaries:
-            writer.write(Event(step=step, summary=summary).SerializeToString())
-        writer.close()
+        with closing(RecordWriter(str(temporary))) as writer:
+            writer.write(Event(file_version="brain.Event:2").SerializeToString())
+            for step, summary in summaries:
+                writer.write(Event(step=step, summary=summary).SerializeToString())
         system.rename(temporary, path)
 
 
@@ -110,6 +110,8 @@ def _pictures(arm: Arm, pair: Pair) -> Iterator[tuple[int, np.ndarray]]:
     for step in arm.dataset.image_steps(row):
         try:
             yield step, arm.dataset.image(row, step)
+        except AwayError:
+            raise
         # A stranger's file may have pictures that are none.
         except ShardError:
             continue

@@ -20,6 +20,7 @@ from panic_hpc.report.mosaic_layout import (
     lay_out,
 )
 from panic_hpc.store.checks.sound import require_sound
+from panic_hpc.store.format.references import require_there
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -72,6 +73,7 @@ def export_video(
     pixels = parse_size(size)
     _require_sensible(path, fps, codec, every)
     require_sound(dataset.file)
+    require_there(dataset.file)
     admit(path, [dataset.path], force=force)
     bands = network_bands(dataset, network, prompt)
     layout = lay_out(bands, pixels)

@@ -43,13 +43,15 @@ def write_report(
     known: Mapping[str, Analysis],
     request: ReportRequest | None = None,
     report: Report = lambda done, total: None,
+    warn: Callable[[str], None] = lambda told: None,
 ) -> Path:
     """Write a report of a dataset and of what analyses found in it; return its first page.
 
     `known` are analyses by name, whose hooks say what answers a question and what is drawn. The
     folder needs nothing but a browser and asks nobody for anything. A report of the same
-    experiments that is there is replaced. PanicError where the dataset contradicts itself, or the
-    folder holds other things and `force` is not given.
+    experiments that is there is replaced. Pictures in files that the dataset refers to, and that
+    are away, are left out; the pages and `warn` tell of them. PanicError where the dataset
+    contradicts itself, or the folder holds other things and `force` is not given.
     """
     request = request or ReportRequest()
     require_sound(dataset.file)
@@ -70,6 +72,9 @@ def write_report(
         step()
     n_points = explorer.write_page()
     link = ExplorerLink(PAGE, n_points) if n_points else None
+    for away in explorer.away():
+        first.leave_out("pictures", away)
+        warn(away)
     told = {"content_key": dataset.content_key, "software": own_version()}
     page = folder.finish(first.page(link, comparisons.href), told)
     report(len(steps), len(steps))

@@ -13,6 +13,7 @@ from panic_hpc.analysis.running import available
 
 USUAL = Planted(prompts=4, networks=4, runs=2, states=6, dimensions=8, tau=3)
 ONE_OF_MANY = re.compile(r"\b1 (prompts|runs|networks|states|texts|clusters|components)\b")
+NEGATIVE_ZERO = re.compile(r"(?<![\w.])-0(\.0+)?(?![\w.])")
 FEW_DRAWS = {"draws": 19}
 
 
@@ -43,6 +44,13 @@ def all_equal(vectors: np.ndarray) -> None:
     vectors[:] = vectors[0]
 
 
+def scaled(factor: float) -> Callable[[np.ndarray], None]:
+    def change(vectors: np.ndarray) -> None:
+        vectors *= np.float32(factor)
+
+    return change
+
+
 def one_label(found: TrajectorySet, name: str) -> TrajectorySet:
     column = getattr(found.labels, name).copy()
     column[:] = column[0]
@@ -71,6 +79,8 @@ BAD: dict[str, Callable[[], TrajectorySet]] = {
     "nan here and there": lambda: with_vectors(some_not_a_number),
     "all states equal": lambda: with_vectors(all_equal),
     "one dimension": lambda: planted(dimensions=1),
+    "large vectors": lambda: with_vectors(scaled(1e30)),
+    "small vectors": lambda: with_vectors(scaled(1e-30)),
 }
 
 
@@ -89,6 +99,7 @@ def test_an_analysis_answers_or_says_why_not(name: str, bad: TrajectorySet) -> N
         assert len(lack.why) > 8, lack
     for sentence in [*(one.why for one in found.not_done), *(s.sentence for s in found.statements)]:
         assert not ONE_OF_MANY.search(sentence), sentence
+        assert not NEGATIVE_ZERO.search(sentence), sentence
     for said in found.statements:
         assert not re.search(r"\bnan\b", said.sentence), said.sentence
     for test in found.tests:

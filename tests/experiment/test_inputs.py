@@ -1,9 +1,12 @@
 """`inputs = "DIR"`: pictures of people become prompts, and what is wrong with them is told."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
+import needs
 import numpy as np
 import pytest
 from PIL import Image
@@ -116,6 +119,25 @@ def _of_16_bits(root: Path) -> None:
     Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(root / "a.png")
 
 
+def _of_16_bits_in_colour(root: Path) -> None:
+    rows = b"".join(b"\0" + bytes(range(24)) for _ in range(4))
+    head = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
+    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    chunks = (
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    )
+    (root / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+def _of_a_camera(root: Path) -> None:
+    pixels(0).save(root / "a.jpg", "MPO", save_all=True, append_images=[pixels(1)])
+
+
+def _vast(root: Path) -> None:
+    Image.new("RGB", (16_000, 5_000)).save(root / "a.webp", lossless=True, quality=0, method=0)
+
+
 def _animated(root: Path) -> None:
     pixels(0).save(root / "a.webp", save_all=True, append_images=[pixels(1)])
 
@@ -156,7 +178,10 @@ def _empty(root: Path) -> None:
     [
         (_no_picture, "a.png: it is no PNG, JPEG, WebP or AVIF"),
         (_transparent, "a.png: its pixels are RGBA"),
-        (_of_16_bits, "a.png: its pixels are I;16"),
+        (_of_16_bits, "a.png: its colours have more than 8 bits"),
+        (_of_16_bits_in_colour, "a.png: its colours have more than 8 bits"),
+        (_of_a_camera, "a.jpg: it holds several pictures; save the first alone"),
+        (_vast, "a.webp: 16000 by 5000 pixels"),
         (_animated, "a.webp: it is animated"),
         (_lacking, "role Mask has no picture of b"),
         (_mixed, "a.png lies beside folders of roles (Mask)"),
@@ -172,6 +197,26 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path, spoil: Any, told: s
     (tmp_path / "in").mkdir()
     spoil(tmp_path / "in")
     assert told in problems(tmp_path)
+
+
+@pytest.mark.parametrize(("pixels_as", "is_deep"), [("yuv420p", False), ("yuv420p10le", True)])
+def test_an_avif_of_ten_bits_is_refused_and_one_of_eight_is_not(
+    tmp_path: Path, pixels_as: str, is_deep: bool
+) -> None:
+    av = needs.library("av", "video")
+    path = tmp_path / "a.avif"
+    with av.open(str(path), "w", format="avif") as container:
+        stream = container.add_stream("libsvtav1", rate=1)
+        stream.width = stream.height = 64
+        stream.pix_fmt = pixels_as
+        frame = av.VideoFrame.from_image(pixels(0).resize((64, 64))).reformat(format=pixels_as)
+        container.mux([*stream.encode(frame), *stream.encode()])
+    content = path.read_bytes()
+    if is_deep:
+        with pytest.raises(ValueError, match="more than 8 bits"):
+            given_picture(content)
+    else:
+        assert given_picture(content).height == 64
 
 
 def test_a_folder_that_is_not_there_and_two_sources_of_prompts_are_told(tmp_path: Path) -> None:

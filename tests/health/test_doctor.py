@@ -220,4 +220,4 @@ def test_the_installation_is_looked_at_without_importing_what_takes_seconds() ->
     assert by_name["pydantic"].state == "ok"
     assert by_name["panic-hpc"].state == "ok"
     assert all(one.hint for one in by_name.values() if one.state != "ok")
-    assert {"native core", "sbatch", "locale", "terminal", "scratch"} <= by_name.keys()
+    assert {"native core", "native hashing", "sbatch", "locale", "terminal"} <= by_name.keys()

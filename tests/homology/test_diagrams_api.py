@@ -199,6 +199,13 @@ def test_matrices_that_are_no_distances_are_refused(word: str) -> None:
         diagrams(BAD_MATRIX[word], metric="precomputed", engine="gudhi")
 
 
+class NoArray:
+    """As a tensor of a type that NumPy lacks."""
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("bfloat16")
+
+
 @pytest.mark.parametrize(
     ("points", "word"),
     [
@@ -208,6 +215,7 @@ def test_matrices_that_are_no_distances_are_refused(word: str) -> None:
         ([["a"]], "dtype"),
         ([[1.0, 2.0], [3.0]], "no array"),
         ([[1j]], "dtype"),
+        (NoArray(), "no array: bfloat16"),
     ],
 )
 def test_points_that_are_none_are_refused(points: Any, word: str) -> None:
@@ -235,12 +243,33 @@ def test_points_that_are_none_are_refused(points: Any, word: str) -> None:
         ({"budget": 2**70}, "budget"),
         ({"thresh": -1.0}, "thresh"),
         ({"thresh": math.nan}, "thresh"),
+        ({"thresh": 10**400}, "thresh"),
         ({"engine": "gudhi", "budget": 5}, "budget"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], word: str) -> None:
     with pytest.raises(HomologyError, match=word):
         diagrams(cloud(5), **options)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "angular", "precomputed"])
+@pytest.mark.parametrize("scale", [1e-300, 1e-44])
+def test_numbers_that_float32_would_round_away_are_refused(metric: Any, scale: float) -> None:
+    """Of four points one was left, or four directions of three."""
+    points = scale * np.array([[0, 1, 2.5], [1, 0, 3.7], [2.5, 3.7, 0]])
+    with pytest.raises(HomologyError, match="float32 would lose digits"):
+        diagrams(points, metric=metric, engine="gudhi")
+    # Subnormal numbers of float32 are what they are.
+    if scale > 1e-46:
+        held = diagrams(points.astype(np.float32), metric=metric, engine="gudhi")
+        assert held.record.distinct_points == 3
+
+
+def test_small_numbers_beside_large_ones_are_no_loss() -> None:
+    points = [[1.0, 1e-300], [2.0, 0.0], [1e-300, 0.0]]
+    assert diagrams(points, engine="gudhi").dgms[0].tolist() == [[0, 1], [0, 1], [0, math.inf]]
+    with pytest.raises(HomologyError, match="row 2"):
+        diagrams(points, metric="cosine", engine="gudhi")
 
 
 def test_a_zero_vector_has_no_direction() -> None:
@@ -258,9 +287,10 @@ def test_points_that_are_not_finite_are_told_before_any_limit(engine: Any, limit
 
 
 @needs_native
-def test_a_distance_beyond_float32_is_an_error() -> None:
+@pytest.mark.parametrize("engine", ["lazy", "gudhi"])
+def test_a_distance_beyond_float32_is_an_error(engine: Any) -> None:
     with pytest.raises(HomologyError, match="float32"):
-        diagrams(np.array([[3e38], [-3e38]], np.float32))
+        diagrams(np.array([[3e38], [-3e38]], np.float32), engine=engine)
 
 
 @needs_native
@@ -288,6 +318,9 @@ def test_noise_can_be_told_from_a_curve() -> None:
 def test_no_limits_can_be_written_as_infinity() -> None:
     found = diagrams(cloud(20), time_limit_s=math.inf, memory_limit_gb=math.inf)
     assert found.record.is_complete
+    # More than 64 bits count.
+    assert diagrams(cloud(20), time_limit_s=1e300, memory_limit_gb=1e300) == found
+    assert diagrams(cloud(20), memory_limit_gb=1e10) == found
 
 
 @needs_native

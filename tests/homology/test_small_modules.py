@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from panic_hpc.errors import HomologyError
-from panic_hpc.homology.cost import NOISE_SPREAD, cost, default_budget
-from panic_hpc.homology.distance_matrix import spread
+from panic_hpc.homology.api import diagrams
+from panic_hpc.homology.cost import FEW_LOOPS, cost, default_budget, worst_loops
+from panic_hpc.homology.distance_matrix import loops_per_point
 from panic_hpc.homology.distances import bottleneck, pairwise, wasserstein
 from panic_hpc.homology.entropy import persistence_entropies, persistence_entropy
 
@@ -48,19 +49,34 @@ def test_cost_grows_with_everything() -> None:
     assert default_budget(2000) == 2 * default_budget(1000)
 
 
-def test_cost_tells_noise_from_trajectories_by_the_spread_of_distances() -> None:
+@pytest.mark.native
+@pytest.mark.parametrize("kind", ["directions", "normal", "memory", "walk"])
+def test_loops_are_sampled_about_as_the_engine_counts_them(kind: str) -> None:
+    """All but the walk have distances as alike as noise has them; only directions are costly."""
     rng = np.random.default_rng(0)
-    noise = rng.standard_normal((200, 768))
-    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
-    walk = np.cumsum(rng.standard_normal((200, 768)), axis=0)
-    assert spread(noise.astype(np.float32)) == pytest.approx(0.5 / 768**0.5, rel=0.1)
-    assert spread(walk.astype(np.float32)) > NOISE_SPREAD
-    assert spread(np.ones((5, 3), np.float32)) == 0
-    assert spread(np.empty((0, 3), np.float32)) == 0
-    as_noise, as_walk = cost(1000, 768, 1, 0.018), cost(1000, 768, 1)
+    points = rng.standard_normal((300, 768))
+    if kind == "directions":
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+    if kind == "memory":
+        for step in range(1, 300):
+            points[step] += 0.5 * points[step - 1]
+    if kind == "walk":
+        points = np.cumsum(points, axis=0)
+    cloud = points.astype(np.float32)
+    counted = diagrams(cloud, maxdim=1).record.noise_ratio
+    assert loops_per_point(cloud) == pytest.approx(counted, rel=0.4, abs=0.3)
+    assert (loops_per_point(cloud) > FEW_LOOPS) == (kind == "directions")
+
+
+def test_cost_tells_noise_from_trajectories_by_loops() -> None:
+    assert loops_per_point(np.ones((5, 3), np.float32)) == 0
+    assert loops_per_point(np.empty((0, 3), np.float32)) == 0
+    assert loops_per_point(np.arange(3, dtype=np.float32)[:, None]) == 0
+    as_noise, as_walk = cost(1000, 768, 1, worst_loops(1000)), cost(1000, 768, 1)
     assert as_noise.seconds > 3 * as_walk.seconds
     assert as_noise.bytes > as_walk.bytes
-    assert cost(10_000, 768, 2, 0.018).seconds < 2 * default_budget(10_000) * 1e-6
+    assert cost(1000, 768, 1, FEW_LOOPS).seconds < 1.2 * as_walk.seconds
+    assert cost(10_000, 768, 2, worst_loops(10_000)).seconds < 2 * default_budget(10_000) * 1e-6
 
 
 def test_cost_imports_the_standard_library_only() -> None:

@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import forge
 import numpy as np
@@ -14,7 +16,9 @@ import synthetic
 from synthetic import Experiment
 
 import panic_hpc
-from panic_hpc.errors import Interrupted, PanicError, ShardError
+from panic_hpc.errors import AwayError, Interrupted, PanicError, ShardError
+from panic_hpc.merging import packing
+from panic_hpc.merging.assembling import THREADS
 from panic_hpc.merging.packing import pack
 from panic_hpc.store.checks.verify import verify_file
 
@@ -121,6 +125,33 @@ def test_it_stops_when_it_is_asked_to_and_leaves_no_temporary_file(
     with pytest.raises(Interrupted, match="not whole yet: enough"):
         pack(referring, referring, should_stop=lambda: "enough")
     assert sorted(os.listdir(referring.parent)) == before
+
+
+def test_what_is_left_is_not_copied_once_it_is_stopped(
+    referring: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[int] = []
+    whole = packing._copy_block
+
+    def slow(*arguments: Any) -> int:
+        time.sleep(0.02)
+        copied.append(1)
+        return whole(*arguments)
+
+    monkeypatch.setattr(packing, "_copy_block", slow)
+    with pytest.raises(Interrupted):
+        pack(referring, referring, should_stop=lambda: "enough")
+    n_stopped = len(copied)
+    pack(referring, referring)
+    assert n_stopped <= 2 * THREADS < len(copied) - n_stopped
+
+
+def test_a_shard_that_was_cut_off_is_named(experiment: Experiment, referring: Path) -> None:
+    shard = experiment.root / "runs" / "runs_00000.h5"
+    shard.chmod(0o644)
+    os.truncate(shard, 4096)
+    with pytest.raises(AwayError, match=r"runs_00000\.h5 .*panic-hpc merge EXP"):
+        pack(referring, referring)
 
 
 def test_the_verb_packs_in_place_and_says_what_it_did(referring: Path) -> None:

@@ -4,24 +4,31 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import forge
 import numpy as np
 import pytest
 import synthetic
+from numpy.typing import NDArray
 from synthetic import Experiment
 
 import panic_hpc
 from panic_hpc.analysis.comparing.arms import all_arms
-from panic_hpc.errors import PanicError, ShardError
+from panic_hpc.errors import AwayError, PanicError, ShardError
 from panic_hpc.merging.split import split
 from panic_hpc.report.overview import draw_contact_sheet
 from panic_hpc.report.tensorboard import export_tensorboard
+from panic_hpc.report.video import export_video
 from panic_hpc.report.voting.voting_page import voting_page
+from panic_hpc.report.writing import write_report
+from panic_hpc.store.checks.file import sum_problems
+from panic_hpc.store.checks.sampling import ALL
 from panic_hpc.store.checks.verify import verify_file
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.exports.crate import Description, export_crate
 from panic_hpc.store.exports.images import export_images
+from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.voting.questions import questions_on
 
 LAYOUT = [7, 5]
@@ -136,8 +143,17 @@ def _truncate(path: Path) -> None:
     os.truncate(path, 4096)
 
 
+def _replace_by_a_loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
 @pytest.mark.parametrize(
-    "harm", [_flip, _replace_by_a_link, _replace_by_a_pipe, _truncate, Path.unlink]
+    "harm",
+    [
+        *(_flip, _replace_by_a_link, _replace_by_a_pipe, _replace_by_a_loop, _truncate),
+        Path.unlink,
+    ],
 )
 def test_a_shard_that_is_not_what_was_referred_to_is_never_read(
     experiment: Experiment, both: tuple[Path, Path], harm: Callable[[Path], None]
@@ -146,11 +162,116 @@ def test_a_shard_that_is_not_what_was_referred_to_is_never_read(
     assert {finding.rule for finding in verify_file(both[0]).findings} == {"F08"}
     with panic_hpc.open(both[0]) as dataset:
         step = dataset.image_steps(0)[0]
-        with pytest.raises(ShardError):
+        with pytest.raises(AwayError, match=r"runs_00000.*panic-hpc (merge|dataset pack)"):
             dataset.image(0, step)
         # The other shard is as it was.
         last = dataset.n_runs - 1
         assert dataset.image(last, dataset.image_steps(last)[0]).size
+
+
+def test_a_shard_that_is_replaced_while_it_is_read_is_noticed(
+    experiment: Experiment, both: tuple[Path, Path]
+) -> None:
+    shard = experiment.root / "runs" / "runs_00000.h5"
+    with panic_hpc.open(both[0]) as dataset:
+        step = dataset.image_steps(0)[0]
+        assert dataset.image(0, step).size
+        other = shard.with_name("other.h5")
+        shutil.copy(shard, other)
+        _flip(other)
+        os.replace(other, shard)
+        with pytest.raises(AwayError, match="is not the file"):
+            dataset.image(0, step)
+
+
+def test_a_link_to_a_dataset_finds_its_pictures(both: tuple[Path, Path], tmp_path: Path) -> None:
+    link = tmp_path / "elsewhere" / "d.h5"
+    link.parent.mkdir()
+    link.symlink_to(both[0])
+    assert verify_file(link).findings == ()
+    with panic_hpc.open(link) as dataset, panic_hpc.open(both[0]) as itself:
+        step = dataset.image_steps(0)[0]
+        assert np.array_equal(dataset.image(0, step), itself.image(0, step))
+
+
+def test_a_report_without_its_pictures_says_which_files_are_away(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    inputs = synthetic.write(experiment, [6, 4, 2])
+    path = synthetic.merged(tmp_path / "exp" / "d.h5", (experiment, inputs), refer=True).path
+    _flip(experiment.root / "runs" / "runs_00000.h5")
+    (experiment.root / "runs" / "runs_00001.h5").unlink()
+    told: list[str] = []
+    with panic_hpc.open(path) as dataset:
+        page = write_report(dataset, tmp_path / "out", [], {}, warn=told.append)
+    assert [one[:22] for one in told] == ["No pictures of 6 runs:", "No pictures of 4 runs:"]
+    for text in ("".join(told), page.read_text(), page.with_name("explorer.html").read_text()):
+        assert "runs_00000.h5 is damaged" in text
+        assert "runs_00001.h5, which cannot be read" in text
+        assert "panic-hpc merge EXP" in text
+    # Runs of the third shard have theirs.
+    assert len(list((tmp_path / "out" / "pictures").glob("*.webp"))) == 2
+
+
+def test_a_damaged_shard_is_no_bad_picture_to_those_who_skip_these(
+    experiment: Experiment, both: tuple[Path, Path], tmp_path: Path
+) -> None:
+    _flip(experiment.root / "runs" / "runs_00000.h5")
+    with panic_hpc.open(both[0]) as dataset:
+        with pytest.raises(AwayError):
+            export_tensorboard(dataset, tmp_path / "board")
+        with pytest.raises(AwayError):
+            _voting_page(dataset)
+
+
+def test_exports_of_pictures_look_for_all_shards_before_they_write(
+    experiment: Experiment, both: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (experiment.root / "runs" / "runs_00001.h5").unlink()
+    with panic_hpc.open(both[0]) as dataset:
+        with pytest.raises(AwayError, match="runs_00001"):
+            export_images(dataset, tmp_path / "out")
+        with pytest.raises(AwayError, match="runs_00001"):
+            export_video(dataset, tmp_path / "film.mp4")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_away_is_one_finding_whatever_lay_in_it(
+    experiment: Experiment, both: tuple[Path, Path]
+) -> None:
+    """Once there was one for each of its blocks."""
+    with panic_hpc.open(both[0]) as dataset:
+        references = dataset.file.references
+    assert references is not None
+    _, blocks = references.blocks
+    many = [(path, place + k, 1, sha256) for path, place, _, sha256 in blocks for k in range(30)]
+    references.__dict__["blocks"] = list(range(len(many))), many
+    (experiment.root / "runs" / "runs_00000.h5").unlink()
+    with ArrayFile(both[0]) as file:
+        file.__dict__["references"] = references
+        found = [sentence for _, sentence in sum_problems(file, ALL, lambda done, total: None)]
+    assert len([sentence for sentence in found if "runs_00000" in sentence]) == 1
+
+
+FORGED: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    "references/start": lambda starts: np.array([0, 2**62, 2**62], starts.dtype),
+    "references/offset": lambda offsets: np.full_like(offsets, 2**63 - 1),
+    "references/offsets": lambda edges: np.array([0, 2**40, 2**41], edges.dtype),
+    "references/values": lambda values: np.frombuffer(
+        b"\xed\xa0\x80" + values[3:].tobytes(), np.uint8
+    ),
+    "references/sha256": lambda sums: np.full_like(sums, b"\xff"),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_forged_tables_of_references_are_told_at_once(both: tuple[Path, Path], name: str) -> None:
+    """A length of 2^62 bytes has 2^39 blocks, which were counted one by one."""
+    both[0].chmod(0o644)
+    forge.overwrite(both[0], name, FORGED[name])
+    assert "F08" in {finding.rule for finding in verify_file(both[0]).findings}
+    with panic_hpc.open(both[0]) as dataset, pytest.raises(ShardError):
+        dataset.image(0, 0)
 
 
 @pytest.mark.parametrize("path", ["../secret.h5", "/etc/passwd", "a/../../b.h5", "", "a\0b"])
@@ -187,6 +308,20 @@ def test_the_same_command_makes_it_whole_and_lean_again(experiment: Experiment) 
         assert verify_file(target).findings == ()
     assert [is_new for is_new, _ in sizes] == [True, False, True, False, True]
     assert sizes[0][1] < sizes[2][1]
+
+
+def test_shards_behind_a_link_that_leads_out_are_no_shards_of_the_folder(
+    experiment: Experiment, both: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """As on a cluster, where they lie on another disk: what helps is told, and nothing else."""
+    away = shutil.move(experiment.root, tmp_path / "scratch")
+    experiment.root.symlink_to(away)
+    inputs = synthetic.write(experiment, LAYOUT)
+    with pytest.raises(PanicError, match=r"leads to .*scratch.*merge with --images copy") as caught:
+        synthetic.merged(experiment.root.parent / "again.h5", (experiment, inputs), refer=True)
+    assert "--output" not in str(caught.value)
+    with panic_hpc.open(both[0]) as dataset, pytest.raises(AwayError, match=r"leads to .*scratch"):
+        dataset.image(0, dataset.image_steps(0)[0])
 
 
 def test_shards_elsewhere_and_whole_files_are_asked_for(

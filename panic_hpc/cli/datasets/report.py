@@ -56,18 +56,22 @@ def report(
     )
     failed = [record.analysis for record in made.records if record.error]
     if as_json:
-        say_json({"report": str(made.page), "analyses": len(made.records), "failed": failed})
+        told = {"report": str(made.page), "analyses": len(made.records), "failed": failed}
+        say_json(told | ({"away": made.away} if made.away else {}))
         return
+    for away in made.away:
+        warn(away)
     if failed:
         warn(f"Failed: {', '.join(failed)}; the report says why")
     say(f"{'report':20} {made.page}")
 
 
 class MadeReport(NamedTuple):
-    """A report's first page, and what analyses found."""
+    """A report's first page, what analyses found, and what is told of pictures that are away."""
 
     page: Path
     records: "Sequence[AnalysisRecord]"
+    away: Sequence[str] = ()
 
 
 def make_report(
@@ -86,9 +90,11 @@ def make_report(
 
     records = _records(dataset, script, workers, wants_analyses)
     directory = output or report_directory(dataset)
+    away: list[str] = []
     with open_dataset(dataset) as opened, count_bar("report") as moved:
-        page = write_report(opened, directory, records, available(script), request, moved)
-    return MadeReport(page, records)
+        known = available(script)
+        page = write_report(opened, directory, records, known, request, moved, away.append)
+    return MadeReport(page, records, away)
 
 
 def report_directory(dataset: Path) -> Path:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from panic_hpc.analysis.reading import trajectories
+from panic_hpc.errors import AwayError
+from panic_hpc.plain_text import counted
 from panic_hpc.report.explorer import payload
 from panic_hpc.report.explorer.projection import StateMap, shown_runs, state_map
 from panic_hpc.report.explorer.sheets import PictureSheet, chosen_steps, draw_sheet
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 PAGE = "explorer.html"
 MOST_MODELS = 3
 """A map of 100,000 states takes 0.8 MB of the page."""
+MOST_AWAY = 3
+"""Files that are told of: a whole folder is away more often than one."""
 SCRIPTS = ("data.js", "map.js", "panes.js", "explorer.js")
 
 
@@ -32,10 +36,16 @@ class Explorer:
         self._runs = shown_runs(dataset.n_runs)
         self.pictures = chosen_steps(dataset, self._runs.tolist(), most_pictures)
         self._sheets: dict[int, PictureSheet] = {}
+        self._away: dict[str, int] = {}
 
     def write_sheet(self, run: int) -> None:
         """Write the pictures of a run."""
-        if drawn := draw_sheet(self._dataset, run, self.pictures[run]):
+        try:
+            drawn = draw_sheet(self._dataset, run, self.pictures[run])
+        except AwayError as error:
+            self._away[str(error)] = self._away.get(str(error), 0) + 1
+            return
+        if drawn:
             self._sheets[run], content = drawn
             self._folder.write(f"pictures/run_{run:06d}.webp", content)
 
@@ -90,4 +100,12 @@ class Explorer:
         unread = sum(map(len, self.pictures.values())) - n_pictures
         pictures = f"{n_pictures:,} pictures are" if n_pictures else "No pictures are"
         notes.append(f"{pictures} in this report.")
-        return [*notes, f"{unread:,} pictures could not be read."] if unread else notes
+        if unread:
+            notes.append(f"{unread:,} pictures could not be read.")
+        return [*notes, *self.away()]
+
+    def away(self) -> list[str]:
+        """Return what is to be told of files with pictures that are away, [] where none is."""
+        told = [f"No pictures of {counted(n, 'run')}: {why}" for why, n in self._away.items()]
+        more = len(told) - MOST_AWAY
+        return [*told[:MOST_AWAY], f"And {more:,} more files are away."] if more > 0 else told

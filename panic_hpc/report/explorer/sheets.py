@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.errors import ShardError
+from panic_hpc.errors import AwayError, ShardError
 from panic_hpc.pictures.stored import WEBP_SIDE
 from panic_hpc.report.contact_sheet import fitted
 
@@ -49,6 +49,7 @@ def draw_sheet(
     """Return where a run's pictures lie in a sheet, and that as WebP; None where none is readable.
 
     Pictures that are not as they are stored (a stranger's file may have such) are left out.
+    AwayError where those that a dataset refers to are away.
     """
     read = [(step, pixels) for step in steps if (pixels := _pixels(dataset, run, step)) is not None]
     if not read:
@@ -61,6 +62,8 @@ def draw_sheet(
 def _pixels(dataset: "Dataset", run: int, step: int) -> NDArray[np.uint8] | None:
     try:
         return dataset.image(run, step)
+    except AwayError:
+        raise
     except ShardError:
         return None
 

@@ -68,6 +68,10 @@ class FirstPage:
         ]
         self._analyses.append(analysis_view(record, tables))
 
+    def leave_out(self, name: str, why: str) -> None:
+        """Say of something that it is not in the report, and why."""
+        self._figures.undrawn.append((name, why))
+
     def page(self, explorer: ExplorerLink | None, comparisons: str = "") -> bytes:
         """Return the page, after all of the above was written; `comparisons` is theirs, if any."""
         self._draw_work()

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from panic_hpc.errors import PanicError, ShardError
+from panic_hpc.errors import AwayError, PanicError, ShardError
 from panic_hpc.pictures.stored import pillow_module
 from panic_hpc.report.contact_sheet import fitted
 from panic_hpc.report.rendering import data_json, render
@@ -63,6 +63,8 @@ def voting_page(
 def _question(question: Question) -> dict[str, Any] | None:
     try:
         outputs = [_output(output) for output in question.outputs]
+    except AwayError:
+        raise
     except ShardError:
         return None
     return {"prompt": question.prompt, "outputs": outputs}

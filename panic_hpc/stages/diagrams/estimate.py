@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
-from panic_hpc.homology.cost import LAZY_MAXDIM, cost
+from panic_hpc.homology.cost import LAZY_MAXDIM, cost, worst_loops
 from panic_hpc.homology.null_models import NULL_MODELS
 from panic_hpc.stages.base import Estimate
 from panic_hpc.stages.diagrams.one_diagram import DiagramSettings
@@ -51,8 +51,10 @@ def pays_a_pool(sizes: Collection[int], vector_size: int, settings: DiagramSetti
     if settings.engine != "lazy" and max(sizes, default=0) > TINY_CLOUD:
         return True
     n_clouds = 1 + len(NULL_MODELS) * settings.surrogates
-    # A spread of nothing: as if all were noise, which takes longest.
-    seconds = (cost(size, vector_size, settings.maxdim, spread=0.0).seconds for size in sizes)
+    # As if all were noise, which takes longest.
+    seconds = (
+        cost(size, vector_size, settings.maxdim, worst_loops(size)).seconds for size in sizes
+    )
     return n_clouds * sum(seconds) >= POOL_PAYS_S
 
 

@@ -12,6 +12,9 @@ IMPORTANCES = (CRITICAL, VIOLATION, SUGGESTION)
 
 REDO_SHARD = "Remove the file and submit the experiment again: panic-hpc submit EXP"
 REDO_DATASET = "Remove the file and merge again: panic-hpc merge EXP"
+REDO_REFERRED = (
+    "Put the file back that it refers to, or merge again: panic-hpc merge EXP --images reference"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,13 @@ from panic_hpc.store.checks.content import (
     text_problems,
 )
 from panic_hpc.store.checks.file import hdf5_problems, known_problems, sum_problems
-from panic_hpc.store.checks.rules import REDO_DATASET, REDO_SHARD, Finding, RefusedError
+from panic_hpc.store.checks.rules import (
+    REDO_DATASET,
+    REDO_REFERRED,
+    REDO_SHARD,
+    Finding,
+    RefusedError,
+)
 from panic_hpc.store.checks.sampling import ALL, Sample
 from panic_hpc.store.checks.tables import dataset_problems, shard_problems
 from panic_hpc.store.format.file_digest import digest_path, digest_problem
@@ -63,7 +69,7 @@ def verify_file(
     with file:
         hint = REDO_DATASET if file.kind == DATASET else REDO_SHARD
         found = tuple(
-            Finding(rule, str(path), sentence, hint)
+            Finding(rule, str(path), sentence, REDO_REFERRED if rule == "F08" else hint)
             for rule, sentence in _limited(_problems(file, sample, report))
         )
         key = str(file.header.get("content_key", ""))

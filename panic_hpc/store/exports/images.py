@@ -16,6 +16,7 @@ from panic_hpc.store.checks.sound import require_sound
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.dataset.frames import ARROW
 from panic_hpc.store.dataset.outputs import prompt_pictures
+from panic_hpc.store.format.references import require_there
 
 FORMATS = ("webp", "png", "jpeg")
 # A JPEG's segment has 65,533 bytes, with the rest of its EXIF.
@@ -46,6 +47,7 @@ def export_images(
     if image_format not in FORMATS or every < 1:
         raise PanicError(f"Images are written as {', '.join(FORMATS)}, every n-th with n from 1")
     require_sound(dataset.file)
+    require_there(dataset.file)
     admit_directory(directory, [dataset.path], force=force)
     _require_one_dataset(directory, dataset.content_key)
     written = 0

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from panic_hpc.disk.blocks import block_spans, read_bytes
-from panic_hpc.errors import PanicError, ShardError
+from panic_hpc.disk.blocks import block_spans, n_blocks, read_bytes
+from panic_hpc.errors import AwayError, DiskError, PanicError, ShardError
 from panic_hpc.store.format import ragged
 from panic_hpc.store.format.header import ArrayEntry
 
@@ -35,6 +35,9 @@ START, OFFSET = "references/start", "references/offset"
 SHA256 = "references/sha256"
 PATHS = "references"
 MAKE_WHOLE = "Make it whole first: panic-hpc dataset pack DATASET"
+
+_MOST_BYTES = 2**62
+"""Of a file: what is added to a place below it is still a place for the system."""
 
 Block = tuple[Path, int, int, str]
 """A file, a place in it, a length, and the SHA-256 of what is there."""
@@ -59,7 +62,7 @@ class References:
     starts: NDArray[np.int64]
     offsets: NDArray[np.int64]
     sha256: Sequence[str]
-    _verified: set[int] = field(default_factory=set)
+    _verified: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def entry(self) -> ArrayEntry:
@@ -67,9 +70,9 @@ class References:
         return ArrayEntry("|u1", (int(self.starts[-1]),), 0)
 
     def read(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """Return bytes `start` to `stop` of the array, verified; ShardError where they are wrong.
+        """Return bytes `start` to `stop` of the array, verified; AwayError where they are wrong.
 
-        A disk block is hashed once a process.
+        A disk block is hashed once a process, and again where its file was replaced or changed.
         """
         return np.frombuffer(b"".join(self._pieces(start, stop)), np.uint8)
 
@@ -80,12 +83,12 @@ class References:
             path, place, length, _ = block
             low, high = max(start, first), min(stop, first + length)
             if low < high:
-                if number not in self._verified:
-                    self.require(block)
-                    self._verified.add(number)
-                with _opened(path, self.source) as descriptor:
-                    where = place + low - first
-                    yield read_bytes(descriptor, high - low, where, str(path))
+                with self.opened(path) as descriptor:
+                    version = _version(descriptor)
+                    if self._verified.get(number) != version:
+                        self._require(descriptor, block)
+                        self._verified[number] = version
+                    yield self._read(descriptor, path, place + low - first, high - low)
 
     @cached_property
     def blocks(self) -> tuple[list[int], list[Block]]:
@@ -102,41 +105,66 @@ class References:
         return firsts, blocks
 
     def require(self, block: Block) -> None:
-        """Raise ShardError unless a block is whole, in a file that is below the folder."""
+        """Raise AwayError unless a block is whole, in a file that is below the folder."""
+        with self.opened(block[0]) as descriptor:
+            self._require(descriptor, block)
+
+    def _require(self, descriptor: int, block: Block) -> None:
         path, place, length, sha256 = block
-        with self.opened(path) as descriptor:
-            content = read_bytes(descriptor, length, place, str(path))
-        if hashlib.sha256(content).hexdigest() != sha256:
-            raise ShardError(f"{path} is damaged, or is not the file that {self.source} refers to")
+        if hashlib.sha256(self._read(descriptor, path, place, length)).hexdigest() != sha256:
+            raise self.another(path)
+
+    def _read(self, descriptor: int, path: Path, place: int, nbytes: int) -> bytearray:
+        try:
+            return read_bytes(descriptor, nbytes, place, str(path))
+        except ShardError as error:
+            raise self.another(path) from error
+        except DiskError as error:
+            raise self._away(path, f"cannot be read: {error}") from error
 
     @contextmanager
     def opened(self, path: Path) -> Iterator[int]:
-        """Give a descriptor of a file; ShardError where that is not below the folder."""
-        # Links are followed, but not out of the folder.
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise ShardError(f"{self.source} refers to {path}, which lies outside of its folder")
-        with _opened(path, self.source) as descriptor:
+        """Give a descriptor of a file; AwayError where there is none below the folder."""
+        # Links are followed, but not out of the folder. Not Path.resolve, which raises at a loop.
+        leads_to = Path(os.path.realpath(path))
+        if not leads_to.is_relative_to(os.path.realpath(self.folder)):
+            raise AwayError(
+                f"{self.source} refers to {path}, which leads to {leads_to}, outside of its folder",
+                hint="Bring the file itself there, or merge with pictures: panic-hpc merge EXP "
+                "--images copy",
+            )
+        try:
+            # Nonblocking: a pipe that somebody put there would be waited for.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise self._away(path, f"cannot be read ({error.strerror})") from error
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise self._away(path, "is no regular file")
             yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def another(self, path: Path) -> AwayError:
+        """Return the error for a file whose bytes are not those that are referred to."""
+        return AwayError(
+            f"{path} is damaged, or is not the file that {self.source} refers to",
+            hint="Put back the file of that time, or make the dataset anew: panic-hpc merge EXP "
+            "--images reference",
+        )
+
+    def _away(self, path: Path, what: str) -> AwayError:
+        return AwayError(
+            f"{self.source} refers to {path}, which {what}",
+            hint="Put that file back; or type panic-hpc dataset pack DATASET where its shards are, "
+            "and bring what that makes",
+        )
 
 
-@contextmanager
-def _opened(path: Path, source: Path) -> Iterator[int]:
-    """Give a descriptor of a file that is referred to; ShardError where it cannot be read."""
-    try:
-        # Nonblocking: a pipe that somebody put there would be waited for.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise ShardError(
-            f"{source} refers to {path}, which cannot be read ({error.strerror})",
-            hint="Move the dataset together with its shards, or make it whole first: "
-            "panic-hpc dataset pack DATASET",
-        ) from error
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ShardError(f"{source} refers to {path}, which is no regular file")
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _version(descriptor: int) -> tuple[int, ...]:
+    """Return what is another where a file was replaced or written to."""
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def references_of(file: "ArrayFile") -> References | None:
@@ -149,20 +177,32 @@ def references_of(file: "ArrayFile") -> References | None:
     starts, offsets = file.array(START), file.array(OFFSET)
     paths = ragged.unpack_texts(file.array(f"{PATHS}/offsets"), file.array(f"{PATHS}/values"))
     sha256 = [digest.decode("ascii", "replace") for digest in file.array(SHA256).tolist()]
-    n_pieces = len(offsets)
-    is_sound = (
-        len(starts) == n_pieces + 1
-        and len(paths) == n_pieces
-        and starts[0] == 0
-        and not np.any(np.diff(starts) < 0)
-        and not np.any(offsets < 0)
-        and len(sha256) == sum(1 for n in np.diff(starts).tolist() for _ in block_spans(n))
-    )
-    if not is_sound:
+    if not _fit(starts, offsets, paths, sha256):
         raise ShardError(f"{file.path} has tables of references that contradict each other")
     for path in paths:
         require_below(path, file.path)
-    return References(file.path, file.path.parent, paths, starts, offsets, sha256)
+    # Of the file itself: a link to a dataset lies elsewhere than the shards do.
+    folder = Path(os.path.realpath(file.path)).parent
+    return References(file.path, folder, paths, starts, offsets, sha256)
+
+
+def _fit(
+    starts: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    paths: Sequence[str],
+    sha256: Sequence[str],
+) -> bool:
+    """Say whether tables of references are as many as each other say, and name possible places."""
+    n_pieces = len(offsets)
+    if not (len(starts) == n_pieces + 1 and len(paths) == n_pieces and starts[0] == 0):
+        return False
+    lengths = np.diff(starts)
+    if np.any(lengths < 0) or np.any(offsets < 0):
+        return False
+    # Counted and not walked through: a forged length has any number of blocks.
+    if len(sha256) != sum(map(n_blocks, lengths.tolist())):
+        return False
+    return not n_pieces or bool(offsets.max() < _MOST_BYTES and starts[-1] < _MOST_BYTES)
 
 
 def require_whole(file: "ArrayFile") -> None:
@@ -172,9 +212,9 @@ def require_whole(file: "ArrayFile") -> None:
 
 
 def require_there(file: "ArrayFile") -> None:
-    """Raise ShardError where a file that a dataset refers to cannot be read; contents are not.
+    """Raise AwayError where a file that a dataset refers to is not there; contents are not read.
 
-    For those who go on without a picture that is none: all pictures at once are no such case.
+    For those who would find out half-way.
     """
     references = file.references
     if references is None:
@@ -187,5 +227,15 @@ def require_there(file: "ArrayFile") -> None:
 def require_below(path: str, source: Path) -> None:
     """Raise ShardError where a path is not plain and relative: such as could leave the folder."""
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\0" in path:
+    is_plain = bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path
+    if not (is_plain and _is_a_name(path)):
         raise ShardError(f"{source} refers to {path!r}, which is no path below its folder")
+
+
+def _is_a_name(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    # Half a surrogate pair: no file has such a name.
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -181,7 +181,7 @@ def _flags(d: NetworkDynamics) -> Iterator[str]:
         yield "runs too short for a fit: noise, reach and tau are not told"
     elif tau < SHORT_TAU:
         excess = _two_lags(d) / d.noise[0] - 1 if d.noise[0] > 0 else np.inf
-        told = f" by {excess:.0%}" if np.isfinite(excess) else ""
+        told = f" by {excess:z.0%}" if np.isfinite(excess) else ""
         yield f"tau below {SHORT_TAU} states: noise_two_lags is too large{told}"
     elif max(tau, np.nan_to_num(high)) > d.lags[-1]:
         yield f"tau may be longer than the {d.lags[-1]} states that its fit sees: reach not told"
@@ -228,7 +228,7 @@ def _statement(row: dict[str, Any], settings: NetworksSettings) -> Statement:
     memory, low, high = (row[f"memory{end}"] for end in ("", "_low", "_high"))
     told = ""
     if np.isfinite(memory):
-        told = f": {memory:.0%} of what sets strangers apart is owed to their prompts"
+        told = f": {memory:z.0%} of what sets strangers apart is owed to their prompts"
         told += between(low, high, settings.level, ".0%")
     noise = f"; noise is {row['noise_share']:.0%} of a step" if row["noise_share"] > 0 else ""
     tau = f", tau {row['tau']:.3g} states" if np.isfinite(row["tau"]) else ""
@@ -255,7 +255,7 @@ def answer(result: AnalysisResult) -> Statement | None:
     left = [one.value for one in result.statements if one.subject and one.value == one.value]
     if counts is None or not left:
         return counts
-    span = f"{min(left):.0%}" if len(left) == 1 else f"{min(left):.0%} to {max(left):.0%}"
+    span = f"{min(left):z.0%}" if len(left) == 1 else f"{min(left):z.0%} to {max(left):z.0%}"
     told = f"{span} of what sets strangers apart is left of it"
     return replace(counts, sentence=f"{counts.sentence}; {told}")
 

@@ -202,13 +202,13 @@ def _say(
 ) -> None:
     skill, low, high = made.skill(made.better_baseline(), level)
     n_prompts = len(codes_of(made.prompts)[1])
-    against = ", ".join(f"{row[2]:.2f} over “{row[1]}”" for row in rows)
+    against = ", ".join(f"{row[2]:z.2f} over “{row[1]}”" for row in rows)
     told = "can" if low > 0 else "cannot be shown to"
     gathered.statements.append(
         Statement(
             f"from {_known(k)}",
             f"From {_known(k)} it {told} be told where a run of another prompt ends: skill "
-            f"{skill:.2f}{between(low, high, level, '.2f')} over the better baseline ({against})",
+            f"{skill:z.2f}{between(low, high, level, '.2f')} over the better baseline ({against})",
             skill, low, high, level, "1", n_prompts, "prompts",
         )
     )  # fmt: skip
@@ -229,9 +229,9 @@ def _transferred(
     gathered.statements.append(
         Statement(
             f"other networks, from {_known(k)}",
-            f"From {_known(k)}, trained on other networks alone: skill {value:.2f}"
+            f"From {_known(k)}, trained on other networks alone: skill {value:z.2f}"
             f"{between(low, high, level, '.2f')} over the better baseline, from "
-            f"{np.nanmin(told):.2f} to {np.nanmax(told):.2f} by network",
+            f"{np.nanmin(told):z.2f} to {np.nanmax(told):z.2f} by network",
             value, low, high, level, "1", n_prompts, "prompts",
         )
     )  # fmt: skip

@@ -168,8 +168,8 @@ _MISSING = {
     _KINDS[1]: "no prompts of one group with runs at one state, beside twins and strangers",
 }
 _SAID = {
-    _KINDS[0]: "Another seed takes a run {:.0%}{} as far as another prompt does, in the end",
-    _KINDS[1]: "Another wording takes a run {:.0%}{} of the way from another seed to another "
+    _KINDS[0]: "Another seed takes a run {:z.0%}{} as far as another prompt does, in the end",
+    _KINDS[1]: "Another wording takes a run {:z.0%}{} of the way from another seed to another "
     "prompt, in the end",
 }
 
@@ -193,8 +193,8 @@ def _tested(
             f"{evidence} of exponential divergence: in the first {found.window} states the "
             f"distance of twins bends by {found.bend:+.2g} a state"
             f"{between(found.low, found.high, level, '.2g')}; log distance rises by "
-            f"{found.slope:.4f} a state, of a straight line without chaos by {found.line:.4f}, and "
-            f"{_BOUNDED}",
+            f"{found.slope:z.4f} a state, of a straight line without chaos by {found.line:z.4f}, "
+            f"and {_BOUNDED}",
             found.bend, found.low, found.high, level, "cosine distance / state", found.n_units,
             replication,
         )

@@ -147,9 +147,9 @@ def _others(rest: Sequence[Component], level: float) -> str:
 def _percent(one: Component, level: float) -> str:
     # An unbiased estimate of nothing is below 0 as often as above, where no interval of shares is.
     if one.omega2 < 0:
-        most = f", at most {one.omega2_high:.0%}" if np.isfinite(one.omega2_high) else ""
+        most = f", at most {one.omega2_high:z.0%}" if np.isfinite(one.omega2_high) else ""
         return f"none that is seen{most}"
-    return f"{one.omega2:.0%}{between(one.omega2_low, one.omega2_high, level, '.0%')}"
+    return f"{one.omega2:z.0%}{between(one.omega2_low, one.omega2_high, level, '.0%')}"
 
 
 PLUGINS = (

@@ -84,7 +84,7 @@ def _rows(
         gathered.statements.append(
             Statement(
                 part,
-                f"At {moment} of a run the {part} makes {one.omega2:.1%} of the variance of "
+                f"At {moment} of a run the {part} makes {one.omega2:z.1%} of the variance of "
                 f"drift{bounds}; {eta2:.1%} as it is usually counted, with the bias",
                 one.omega2, one.omega2_low, one.omega2_high, settings.level, "1", one.n_levels,
                 f"levels of {part}",

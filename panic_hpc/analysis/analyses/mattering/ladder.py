@@ -89,7 +89,7 @@ def _say(rungs: list[Rung], n_prompts: int, level: float, gathered: Findings) ->
     bounds = between(twins.low, twins.high, level)
     gathered.statements.append(
         Statement(
-            "twins", f"Runs that differ in nothing are {twins.distance:.3f} apart{bounds}",
+            "twins", f"Runs that differ in nothing are {twins.distance:z.3f} apart{bounds}",
             twins.distance, twins.low, twins.high, level, "cosine distance", n_prompts, "prompts",
         )
     )  # fmt: skip
@@ -101,7 +101,7 @@ def _say(rungs: list[Rung], n_prompts: int, level: float, gathered: Findings) ->
         bounds = between(rung.extra_low, rung.extra_high, level)
         gathered.statements.append(
             Statement(
-                what, f"With another {what} runs are {rung.extra:.3f} farther apart{bounds}",
+                what, f"With another {what} runs are {rung.extra:z.3f} farther apart{bounds}",
                 rung.extra, rung.extra_low, rung.extra_high, level, "cosine distance", n_prompts,
                 "prompts",
             )

@@ -110,7 +110,7 @@ def _say(part: str, compared: GroupDifference, gathered: Findings) -> None:
         gathered.statements.append(
             Statement(
                 part,
-                f"The {part} makes {compared.omega2:.0%} of squared distances between runs of one "
+                f"The {part} makes {compared.omega2:z.0%} of squared distances between runs of one "
                 f"{within} (p of place {place.p:.3g}, of spread {spread.p:.3g})",
                 compared.omega2, n=place.n_units, replication=_UNITS[part],
             )

@@ -149,7 +149,7 @@ def _left(
         rows.append((state, own, strangers, extra, finite(low), finite(high)))
         said = Statement(
             "", f"The texts of state {state} have {own:.1%} of their prompt's words, and "
-            f"{strangers:.1%} of those of other prompts: {extra:+.1%}"
+            f"{strangers:.1%} of those of other prompts: {extra:+z.1%}"
             f"{between(low, high, settings.level, '.1%')}", extra, low, high, settings.level, "1",
             len(units), "prompts",
         )  # fmt: skip

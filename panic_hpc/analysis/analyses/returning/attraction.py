@@ -109,7 +109,7 @@ def _say(
     to = f", towards {pull.position:.3g} {unit}" if np.isfinite(pull.position_low) else ""
     gathered.statements.append(
         Statement(
-            name, f"{word.capitalize()} is pulled with strength {pull.strength:.2f}{bounds}{to}",
+            name, f"{word.capitalize()} is pulled with strength {pull.strength:z.2f}{bounds}{to}",
             pull.strength, pull.strength_low, pull.strength_high, level, "1", pull.n_prompts,
             "prompts",
         )

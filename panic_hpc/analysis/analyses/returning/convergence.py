@@ -139,7 +139,7 @@ def _say(name: str, course: Convergence, level: float, gathered: Findings) -> No
             name,
             f"Runs of different prompts end {abs(course.relative):.0%} "
             f"{'nearer to' if course.change < 0 else 'farther from'} each other than they began: "
-            f"{course.change:+.3f}{bounds}",
+            f"{course.change:+z.3f}{bounds}",
             course.change, course.change_low, course.change_high, level, "cosine distance",
             course.n_prompts, "prompts",
         )

@@ -164,7 +164,7 @@ def _say(
         Statement(
             "hubs",
             f"The skewness of how often a state is among the {before.k} nearest is "
-            f"{before.skewness:.1f}, and {after.skewness:.1f} once corrected; "
+            f"{before.skewness:z.1f}, and {after.skewness:z.1f} once corrected; "
             f"{before.antihubs:.0%} and {after.antihubs:.0%} of states are nobody's neighbour",
             after.skewness, n=trajectories.n_runs, replication="runs",
         )

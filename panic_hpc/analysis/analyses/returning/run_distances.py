@@ -188,7 +188,7 @@ def _rows(
             gathered.statements.append(
                 Statement(
                     f"{name}, {pairs.kind}",
-                    f"By {MEASURES[name][1]}, {_said(pairs.kind)} are {mean:.3f} apart"
+                    f"By {MEASURES[name][1]}, {_said(pairs.kind)} are {mean:z.3f} apart"
                     f"{bounds}{times}", mean, low, high, settings.level, unit, n_prompts, "prompts",
                 )
             )  # fmt: skip

@@ -86,15 +86,15 @@ def _network_columns(chosen: TrajectorySet) -> NDArray[np.float64]:
 def _statement(outcome: str, skill: AddedSkill, level: float) -> Statement:
     if outcome == "network":
         said = (
-            f"H1 adds {skill.gain:+.3f} of R² "
+            f"H1 adds {skill.gain:+z.3f} of R² "
             f"{between(skill.low, skill.high, level).strip()} to what distances say of a run's "
-            f"network ({skill.base:.3f}), whole prompts held out"
+            f"network ({skill.base:z.3f}), whole prompts held out"
         )
         return Statement(
             outcome, said, skill.gain, skill.low, skill.high, level, "R²", skill.n_prompts,
             "prompts",
         )  # fmt: skip
-    said = f"Distances alone predict the {outcome} with R² {skill.base:.2f} on held-out prompts"
+    said = f"Distances alone predict the {outcome} with R² {skill.base:z.2f} on held-out prompts"
     return Statement(outcome, said, skill.base, unit="R²", n=skill.n_prompts, replication="prompts")
 
 

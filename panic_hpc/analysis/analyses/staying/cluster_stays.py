@@ -141,7 +141,7 @@ def _say(
         Statement(
             name,
             f"{share:.0%} of stays in a cluster last longer than one state, and {chance:.0%} of "
-            f"the same states in any order: {share - chance:+.0%}{bounds}",
+            f"the same states in any order: {share - chance:+z.0%}{bounds}",
             share - chance, low - chance, high - chance, settings.level, "1", mine.n_units,
             "prompts",
         )
@@ -155,7 +155,7 @@ def _after_one(curve: Survival) -> tuple[float, float, float, float]:
 def _sparsity(trajectories: TrajectorySet, sample: StateSample, own: StateClusters) -> ResultTable:
     runs = sample.runs[own.sampled]
     lies = np.where(own.labels[own.sampled] >= 0, "in a cluster", "in none")
-    distances = sparsity(own.points, runs)
+    distances = own.unit * sparsity(own.points, runs)
     known = np.flatnonzero(np.isfinite(distances))
     networks = trajectories.labels.network[runs]
     columns = (networks[known], runs[known], lies[known], distances[known])

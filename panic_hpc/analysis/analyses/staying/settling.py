@@ -202,8 +202,8 @@ def _foretold(
     gathered.statements.append(
         Statement(
             "which runs settle",
-            f"Which runs settle is told by networks with R² {skill.base:.2f}; their prompt {adds} "
-            f"{skill.gain:+.2f}{between(skill.low, skill.high, settings.level, '.2f')}, whole "
+            f"Which runs settle is told by networks with R² {skill.base:z.2f}; their prompt {adds} "
+            f"{skill.gain:+z.2f}{between(skill.low, skill.high, settings.level, '.2f')}, whole "
             "prompts held out",
             skill.gain, skill.low, skill.high, settings.level, "R²", skill.n_prompts, "prompts",
         )

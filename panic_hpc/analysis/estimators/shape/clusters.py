@@ -14,6 +14,8 @@ Vectors = NDArray[np.floating]
 
 MOST_POINTS = 5000
 DIMENSIONS = 16
+FINEST = 1e-12
+"""Coordinates below it, and above its inverse, are scaled."""
 ROWS_AT_ONCE = 1024
 """20 MiB of distances to 5,000 states: more of them leave the cache."""
 
@@ -27,6 +29,7 @@ class StateClusters:
     sampled     (m,) places of the states that clusters were sought among, ascending; others joined
                 that of their nearest
     points      (m, 16 or less) these in the principal components that they were sought in
+    unit        length of 1 there: 1, but for embeddings so large or small that squares would end
     unclustered share of all states that are in none
     """
 
@@ -34,6 +37,7 @@ class StateClusters:
     medoids: Rows
     sampled: Rows
     points: NDArray[np.float32]
+    unit: float
     unclustered: float
     seed: int
 
@@ -57,7 +61,7 @@ def cluster_states(
     from sklearn.cluster import HDBSCAN
 
     wanted = np.arange(len(points)) if rows is None else rows
-    chosen, space = _sample(points, wanted, 2 * smallest, seed)
+    chosen, space, unit = _sample(points, wanted, 2 * smallest, seed)
     reduced = space.of(points[wanted[chosen]])
     found = HDBSCAN(min_cluster_size=smallest, copy=True).fit(reduced).labels_.astype(np.int64)
     labels = assign(points, wanted, space, reduced, found)
@@ -66,7 +70,8 @@ def cluster_states(
         chosen[found == code][_central(reduced[found == code])] for code in range(found.max() + 1)
     ]
     unclustered = float((labels < 0).mean())
-    return StateClusters(labels, np.array(medoids, np.int64), chosen, reduced, unclustered, seed)
+    central = np.array(medoids, np.int64)
+    return StateClusters(labels, central, chosen, reduced, unit, unclustered, seed)
 
 
 def tile_states(points: Vectors, regions: int, seed: int = 0, rows: Rows | None = None) -> Rows:
@@ -78,7 +83,7 @@ def tile_states(points: Vectors, regions: int, seed: int = 0, rows: Rows | None 
     from sklearn.cluster import KMeans
 
     wanted = np.arange(len(points)) if rows is None else rows
-    chosen, space = _sample(points, wanted, 2 * regions, seed)
+    chosen, space, _ = _sample(points, wanted, 2 * regions, seed)
     reduced = space.of(points[wanted[chosen]])
     distinct = len(np.unique(reduced, axis=0))
     if distinct < regions:
@@ -88,8 +93,10 @@ def tile_states(points: Vectors, regions: int, seed: int = 0, rows: Rows | None 
     return assign(points, wanted, space, centres, np.arange(regions))
 
 
-def _sample(points: Vectors, wanted: Rows, fewest: int, seed: int) -> tuple[Rows, PrincipalAxes]:
-    """Return places of finite states drawn among those wanted, ascending, and their space."""
+def _sample(
+    points: Vectors, wanted: Rows, fewest: int, seed: int
+) -> tuple[Rows, PrincipalAxes, float]:
+    """Return places of finite states drawn among those wanted, ascending, their space, its unit."""
     rng = np.random.default_rng(seed)
     # Twice as many as are used: those that are not finite are passed over.
     drawn = rng.permutation(len(wanted))[: 2 * MOST_POINTS]
@@ -98,7 +105,20 @@ def _sample(points: Vectors, wanted: Rows, fewest: int, seed: int) -> tuple[Rows
     chosen = np.sort(drawn[finite][:MOST_POINTS])
     if len(chosen) < fewest:
         raise AnalysisError(f"{counted(len(chosen), 'state')}: it takes {fewest}")
-    return chosen, principal_axes(points[wanted[chosen]], DIMENSIONS)
+    sample = points[wanted[chosen]]
+    space = principal_axes(sample, DIMENSIONS)
+    unit = _unit_of(space, sample)
+    return chosen, PrincipalAxes(space.mean, space.axes / unit), unit
+
+
+def _unit_of(space: PrincipalAxes, sample: Vectors) -> float:
+    """Return the length in which squares of coordinates neither overflow float32 nor vanish in it.
+
+    1 for embeddings of ordinary length, else a power of two, by which nothing is rounded.
+    """
+    largest = float(np.abs(space.of(np.asarray(sample, np.float64))).max())
+    is_ordinary = largest == 0 or FINEST < largest < 1 / FINEST
+    return 1.0 if is_ordinary else 2.0 ** float(np.round(np.log2(largest)))
 
 
 def assign(

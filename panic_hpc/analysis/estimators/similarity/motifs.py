@@ -80,9 +80,8 @@ def motifs(
     table = np.asarray(points, dtype=np.float64)
     distinct = len(np.unique(table, axis=0))
     if len(table) < 10 or distinct < 4:
-        raise AnalysisError(
-            f"{counted(len(table), 'point')}, {distinct} of them different: too few to cluster"
-        )
+        differing = "" if distinct == len(table) else f", {distinct} of them different"
+        raise AnalysisError(f"{counted(len(table), 'point')}{differing}: too few to cluster")
     rng = np.random.default_rng(seed)
     reduced = principal_axes(table, MOST_DIMENSIONS).of(table)
     most = min(most, distinct - 1, len(table) // 3)

@@ -40,9 +40,16 @@ def test_the_same_seed_gives_the_same_motifs() -> None:
     assert (once.p, once.stability) == (again.p, again.stability)
 
 
-@pytest.mark.parametrize("points", [np.ones((20, 3)), np.arange(9.0)[:, None]])
-def test_too_few_points_are_refused_with_the_reason(points: np.ndarray) -> None:
-    with pytest.raises(AnalysisError, match="too few to cluster"):
+@pytest.mark.parametrize(
+    ("points", "told"),
+    [
+        (np.ones((20, 3)), "20 points, 1 of them different"),
+        (np.arange(9.0)[:, None], "9 points: too few to cluster"),
+        (np.ones((1, 3)), "^1 point: too few to cluster"),
+    ],
+)
+def test_too_few_points_are_refused_with_the_reason(points: np.ndarray, told: str) -> None:
+    with pytest.raises(AnalysisError, match=told):
         motifs(points)
 
 
