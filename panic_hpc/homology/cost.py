@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 SAFETY = 2.0
-"""Twice the fits below is what AVX2 takes, or a little more, and up to 2.9 times what AMX takes."""
+"""Twice the fits below is 1.0 to 1.9 times what AVX2 takes, and up to 3.4 times what AMX takes."""
 
 OPERATIONS_PER_POINT = 20_000
 """Trajectories of 1000 to 10 000 points took 100 to 2100 cofacet searches a point up to H2."""
