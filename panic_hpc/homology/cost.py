@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 SAFETY = 2.0
-"""Twice the fits below is 1.0 to 1.9 times what AVX2 takes, and up to 3.4 times what AMX takes."""
+"""Twice the fits below is 0.9 to 1.6 times what AVX2 takes, and up to 3.2 times what AMX takes."""
 
 OPERATIONS_PER_POINT = 20_000
 """Trajectories of 1000 to 10 000 points took 100 to 2100 cofacet searches a point up to H2."""
@@ -45,7 +45,9 @@ def cost(n: int, d: int, maxdim: int, loops: float = TRAJECTORY_LOOPS) -> Cost:
     and what that takes is bounded by the budget (`default_budget`).
     """
     components = 0.001 + n**2 * (2e-9 + 1.15e-11 * d)
-    reduced, voids = 1.2e-8 * n**2, 7e-10 * n**2.5
+    # Clouds without loops have little to reduce; voids grow faster than loops do.
+    share = min(max(loops / TRAJECTORY_LOOPS, 0.2), FEW_LOOPS / TRAJECTORY_LOOPS)
+    reduced, voids = 1.2e-8 * n**2 * min(share, 1.0), 7e-10 * n**2.5 * share**1.5
     core = (0.0, reduced, reduced + voids)[min(maxdim, 2)]
     seconds = SAFETY * (components + core)
     nbytes = 80_000_000 + 11 * n * n + 12 * n * d
@@ -63,7 +65,7 @@ def worst_loops(n: int) -> float:
 def _noise_cost(n: int, maxdim: int, loops: float) -> Cost:
     """What noise takes more than a trajectory; fitted to directions in 16 to 3000 dimensions."""
     # Of 768 dimensions, and by the third power of loops: what fills in is reduced like a matrix.
-    share = 2.0 * (loops / worst_loops(n)) ** 3
+    share = 1.7 * (loops / worst_loops(n)) ** 3
     seconds, nbytes = 0.15 * share * (n / 1000) ** 5, 45e6 * (n / 1000) ** 3
     if maxdim > 1:
         seconds += 0.36 * share * (n / 300) ** 6 + 1.2e-3 * (n / 100) ** 3
