@@ -22,7 +22,7 @@ TRAJECTORY_LOOPS = 0.7
 """Loops to be examined per point of trajectories: 0.3 to 1."""
 
 FEW_LOOPS = 2.5
-"""Below, noise costs what a trajectory does; the engine's ways part at 3, and this is sampled."""
+"""Below, nothing is swept as noise is; the engine's ways part at 3, and this is sampled."""
 
 NOISE_RATIO = 3.0
 """Loops to be examined per point above which a cloud is like noise; trajectories are below 1."""

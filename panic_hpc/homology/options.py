@@ -8,10 +8,11 @@ from panic_hpc.errors import HomologyError
 from panic_hpc.memory import memory_bytes
 
 MOST_THREADS = 1024
-MOST_OPERATIONS = 2**63 - 1
+MOST_COUNTED = 2**63 - 1
+"""Of operations or bytes: the native core counts in 64 bits."""
 
 
-def whole(name: str, value: Any, least: int, most: int = MOST_OPERATIONS) -> int:
+def whole(name: str, value: Any, least: int, most: int = MOST_COUNTED) -> int:
     """Return an option that must be a whole number in [least, most]."""
     try:
         # int() would make 2.9 a 2, and a text a number.
@@ -19,7 +20,7 @@ def whole(name: str, value: Any, least: int, most: int = MOST_OPERATIONS) -> int
     except TypeError:
         number = least - 1
     if not least <= number <= most:
-        upper = "" if most == MOST_OPERATIONS else f" to {most}"
+        upper = "" if most == MOST_COUNTED else f" to {most}"
         raise HomologyError(
             f"{name} is {value!r}", hint=f"Use a whole number from {least}{upper or ' on'}."
         )
@@ -55,5 +56,5 @@ def memory_limit(gigabytes: Any) -> int | None:
     if number <= 0:
         raise HomologyError(f"memory_limit_gb is {gigabytes}", hint="Give more than 0, or None.")
     nbytes = number * 1e9
-    # At least 1, for 0 means no limit to the native core, which counts in 64 bits.
-    return None if nbytes >= MOST_OPERATIONS else max(1, int(nbytes))
+    # At least 1, for 0 means no limit to the native core.
+    return None if nbytes >= MOST_COUNTED else max(1, int(nbytes))

@@ -8,6 +8,7 @@
 #include "annotations.hpp"
 #include "components.hpp"
 #include "kernels.hpp"
+#include "remaining.hpp"
 
 namespace lazy {
 namespace {
@@ -94,25 +95,11 @@ class Sweep {
     for (std::size_t w = 0; w < rest_.size(); ++w)
       while (rest_[w] != 0) {
         const Vertex v = vertex_of(w, rest_[w]);
-        take_component(v);
+        take_component(graph_, v, rest_, w, open_);
         const Rank birth =
             classes_.relate({row_of(a, first), row_of(b, first), row_of(a, v), row_of(b, v)});
         if (birth != kNoRank) pairs_.add(filtration_.length(birth), filtration_.length(edge), simplex(edge, v));
       }
-  }
-
-  void take_component(Vertex v) {
-    rest_[v / 64] &= ~(std::uint64_t{1} << v % 64);
-    open_.assign(1, v);
-    while (!open_.empty()) {
-      const std::uint64_t* row = graph_.row(open_.back());
-      open_.pop_back();
-      for (std::size_t w = 0; w < rest_.size(); ++w)
-        if (std::uint64_t joined = row[w] & rest_[w]) {
-          rest_[w] &= ~joined;
-          for (; joined != 0; joined &= joined - 1) open_.push_back(vertex_of(w, joined));
-        }
-    }
   }
 
   // The row of an earlier edge: the sum of those of two others, by the triangle with the first vertex of

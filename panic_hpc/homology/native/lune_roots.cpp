@@ -4,6 +4,7 @@
 
 #include "adjacency.hpp"
 #include "kernels.hpp"
+#include "remaining.hpp"
 
 namespace lazy {
 namespace {
@@ -58,7 +59,7 @@ class Sieve {
       while (rest_[word] != 0) {
         const Vertex root = vertex_of(word, rest_[word]);
         found.push_back(simplex(edge, root));
-        take_component(root);
+        take_component(graph_, root, rest_, word, stack_);
       }
   }
 
@@ -70,21 +71,6 @@ class Sieve {
     for (std::size_t w = first_word_; w < rest_.size(); ++w)
       if (row[w] & lune_[w] & ~rest_[w]) return true;
     return false;
-  }
-
-  // Removes a vertex from what is left, with all that is connected with it.
-  void take_component(Vertex vertex) {
-    rest_[vertex / 64] &= ~(std::uint64_t{1} << vertex % 64);
-    stack_.assign(1, vertex);
-    while (!stack_.empty()) {
-      const std::uint64_t* row = graph_.row(stack_.back());
-      stack_.pop_back();
-      for (std::size_t w = first_word_; w < rest_.size(); ++w) {
-        const std::uint64_t joined = row[w] & rest_[w];
-        rest_[w] &= ~joined;
-        for (std::uint64_t bits = joined; bits != 0; bits &= bits - 1) stack_.push_back(vertex_of(w, bits));
-      }
-    }
   }
 
   const Adjacency& graph_;

@@ -10,6 +10,25 @@ namespace lazy {
 
 inline constexpr Vertex kNoVertex = std::numeric_limits<Vertex>::max();
 
+// Takes a vertex out of `set`, of which no word before `word` has a bit, and all that are connected with it
+// by edges of `graph` between vertices of the set. `stack` is room to work in.
+inline void take_component(const Adjacency& graph, Vertex vertex, std::vector<std::uint64_t>& set, std::size_t word,
+                           std::vector<Vertex>& stack) {
+  set[vertex / 64] &= ~(std::uint64_t{1} << vertex % 64);
+  stack.assign(1, vertex);
+  while (!stack.empty()) {
+    while (word < set.size() && set[word] == 0) ++word;
+    if (word == set.size()) return;
+    const std::uint64_t* row = graph.row(stack.back());
+    stack.pop_back();
+    for (std::size_t w = word; w < set.size(); ++w)
+      if (std::uint64_t joined = row[w] & set[w]) {
+        set[w] &= ~joined;
+        for (; joined != 0; joined &= joined - 1) stack.push_back(vertex_of(w, joined));
+      }
+  }
+}
+
 class Remaining {
  public:
   explicit Remaining(std::size_t words) : bits_(words) {}
@@ -28,17 +47,7 @@ class Remaining {
 
   // Takes away a vertex and all that are connected with it by edges of `graph` between vertices left.
   void take_component(const Adjacency& graph, Vertex vertex) {
-    bits_[vertex / 64] &= ~(std::uint64_t{1} << vertex % 64);
-    stack_.assign(1, vertex);
-    while (!stack_.empty() && first() != kNoVertex) {
-      const std::uint64_t* row = graph.row(stack_.back());
-      stack_.pop_back();
-      for (std::size_t w = word_; w < bits_.size(); ++w)
-        if (std::uint64_t joined = row[w] & bits_[w]) {
-          bits_[w] &= ~joined;
-          for (; joined != 0; joined &= joined - 1) stack_.push_back(vertex_of(w, joined));
-        }
-    }
+    lazy::take_component(graph, vertex, bits_, word_, stack_);
   }
 
   const std::vector<std::uint64_t>& bits() const { return bits_; }
