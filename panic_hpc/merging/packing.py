@@ -141,7 +141,7 @@ def _copy(
                 if reason := should_stop():
                     raise Interrupted(f"The dataset is not whole yet: {reason}")
         except BaseException:
-            # Else all that is left would be copied before anybody is told.
+            # Else all that is left would be copied first, should anything hold what map returns.
             pool.shutdown(cancel_futures=True)
             raise
 

@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-import time
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -131,18 +133,36 @@ def test_what_is_left_is_not_copied_once_it_is_stopped(
     referring: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied: list[int] = []
-    whole = packing._copy_block
+    is_told = threading.Event()
+    firsts: list[Any] = []
+    blocks, whole = packing._blocks, packing._copy_block
 
-    def slow(*arguments: Any) -> int:
-        time.sleep(0.02)
+    def noted(*arguments: Any) -> Iterator[Any]:
+        found = list(blocks(*arguments))
+        firsts.append(found[0])
+        return iter(found)
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            is_told.set()
+            super().shutdown(wait=wait)
+
+    def held(*arguments: Any) -> int:
+        # All but the first, after which it is asked whether to stop: however busy the machine is.
+        if arguments[-1] is not firsts[-1]:
+            assert is_told.wait(60)
         copied.append(1)
         return whole(*arguments)
 
-    monkeypatch.setattr(packing, "_copy_block", slow)
+    monkeypatch.setattr(packing, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(packing, "_blocks", noted)
+    monkeypatch.setattr(packing, "_copy_block", held)
     with pytest.raises(Interrupted):
         pack(referring, referring, should_stop=lambda: "enough")
     n_stopped = len(copied)
     pack(referring, referring)
+    assert n_stopped <= THREADS + 1
     assert n_stopped <= 2 * THREADS < len(copied) - n_stopped
 
 
