@@ -26,16 +26,24 @@ def kill_until_done(experiment: Planned, stage: str, seed: int, growth: tuple[in
             size += rng.randrange(*growth)
             kills += _kill_when_larger(process, journal, size)
         assert process.returncode in (0, -signal.SIGKILL)
-        size = max(size, journal.stat().st_size if journal.exists() else 0)
+        size = max(size, _size(journal))
     return kills
 
 
 def _kill_when_larger(process: "subprocess.Popen[bytes]", journal: Path, nbytes: int) -> bool:
     """Kill a process once its journal has grown; False where it ended before."""
     while process.poll() is None:
-        if journal.exists() and journal.stat().st_size >= nbytes:
+        if _size(journal) >= nbytes:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
             return True
         time.sleep(0.001)
     return False
+
+
+def _size(journal: Path) -> int:
+    """The bytes of a journal; 0 where there is none yet, or none any more (its shard is out)."""
+    try:
+        return journal.stat().st_size
+    except FileNotFoundError:
+        return 0
