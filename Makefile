@@ -94,7 +94,7 @@ image: $(STAMP)
 clean:
 	rm -rf $(VENV) $(BASE) $(LOWEST) build $(DEMO)
 
-$(STAMP): pyproject.toml constraints.txt $(wildcard panic_hpc/*/native/*)
+$(STAMP): pyproject.toml constraints.txt $(wildcard panic_hpc/*/native/* panic_hpc/*/native/*/*)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[compute,analysis,engines,mpi,publish,video,energy,search,survival,tensorboard,dev]'
 	touch $@
