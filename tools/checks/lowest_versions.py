@@ -1,7 +1,8 @@
 """Print constraints for pip: the lowest version that pyproject.toml allows of each dependency.
 
-    python tools/lowest_versions.py > lowest.txt && pip install --constraint lowest.txt '.[compute]'
-    python tools/lowest_versions.py --tests          the tests that a version can change
+    python tools/checks/lowest_versions.py > lowest.txt
+    pip install --constraint lowest.txt '.[compute]'
+    python tools/checks/lowest_versions.py --tests    the tests that a version can change
 
 `make test-lowest` runs these tests with these versions: every bound was seen to pass them.
 """
@@ -12,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 BOUND = re.compile(r"(?P<name>[\w.-]+)(\[[\w,-]+\])?\s*>=\s*(?P<version>[\w.]+)")
 
 TESTS: dict[str, tuple[str, ...]] = {
@@ -29,12 +30,12 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tests/backends/test_local_backend.py": ("submitit",),
     "tests/merging/test_merge_mpi.py": ("mpi4py", "mpich"),
     "tests/merging/test_layout.py": ("hypothesis",),
-    "tests/models/test_fetching.py": ("huggingface-hub",),
-    "tests/models/test_generic_families.py": (
+    "tests/models/hub/test_fetching.py": ("huggingface-hub",),
+    "tests/models/families/test_generic_families.py": (
         *("torch", "diffusers", "transformers", "sentence-transformers", "accelerate"),
         "safetensors",
     ),
-    "tests/models/test_what_is_refused.py": ("diffusers", "transformers"),
+    "tests/models/families/test_what_is_refused.py": ("diffusers", "transformers"),
     "tests/models/test_microworld_weights.py": ("torch", "transformers"),
     "tests/stages/test_diagrams.py": ("numpy", "gudhi"),
     "tests/homology/test_oracles.py": ("gudhi", "giotto-ph", "scikit-learn"),

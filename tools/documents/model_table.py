@@ -1,6 +1,6 @@
 """Write the tables of docs/models.md from the rows of models, between their markers.
 
-python tools/model_table.py docs/models.md
+python tools/documents/model_table.py docs/models.md
 """
 
 import re

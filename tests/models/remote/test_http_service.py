@@ -26,7 +26,7 @@ from panic_hpc.types import IMAGE, TEXT, ModelSpec
 from panic_hpc.worker.worker import Worker, WorkerOptions
 from panic_hpc.workspace.workspace import open_workspace
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "models"
+CONFIGS = Path(__file__).parents[3] / "configs" / "models"
 VARIABLE = "PANIC_HPC_KEY_STUB"
 BODY = {"prompt": "{text}", "seed": "{seed}", "options": {"size": 8}}
 

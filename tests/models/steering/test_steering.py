@@ -24,7 +24,7 @@ from panic_hpc.types import ModelSpec
 
 pytestmark = pytest.mark.compute
 
-SHIPPED = Path(__file__).parents[2] / "configs" / "experiments" / "shapes.npz"
+SHIPPED = Path(__file__).parents[3] / "configs" / "experiments" / "shapes.npz"
 SIZE = 8
 PROMPTS = [
     f"there is one {size} {colour} circle in the centre on a {background} background"

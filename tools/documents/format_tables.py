@@ -1,6 +1,6 @@
 """Write the tables of docs/format.md from declarations and rules, between their markers.
 
-python tools/format_tables.py docs/format.md
+python tools/documents/format_tables.py docs/format.md
 """
 
 import re

@@ -1,6 +1,8 @@
 """Wrap paragraphs of the documents whose lines are longer than 100 columns; tables and code stay.
 
-python tools/wrap_documents.py [FILE…]    README.md, CONTRIBUTING.md and docs/*.md unless named
+python tools/documents/wrap_documents.py [FILE…]
+
+Without names: README.md, CONTRIBUTING.md and docs/*.md.
 """
 
 import re
@@ -9,7 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WIDTH = 100
 ITEM = re.compile(r"(?P<margin> *)(?P<marker>[-*+]|\d+\.) +")
 MEANS_SOMETHING_FIRST = re.compile(r" (?=([-+*#>|]+|\d+[.)])( |$))")

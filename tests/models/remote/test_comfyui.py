@@ -31,7 +31,7 @@ from panic_hpc.types import IMAGE, TEXT, ModelSpec
 from panic_hpc.worker.worker import Worker, WorkerOptions
 from panic_hpc.workspace.workspace import open_workspace
 
-PROGRAM = Path(__file__).parents[1] / "support" / "stub_comfyui.py"
+PROGRAM = Path(__file__).parents[2] / "support" / "servers" / "stub_comfyui.py"
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Compare our network of nomic-embed-text-v2-moe with llama.cpp's, on small weights drawn by name.
 
-python tools/compare_nomic.py                                          prints how far they are apart
-python tools/compare_nomic.py tests/models/nomic_of_llama_cpp.json     writes what llama.cpp gave
+python tools/checks/compare_nomic.py           prints how far they are apart
+python tools/checks/compare_nomic.py FILE      writes what llama.cpp gave, for
+                                               tests/models/families/nomic_of_llama_cpp.json
 
 llama.cpp's network was compared by its authors with the published weights. It needs the packages
 llama-cpp-python and gguf, which are no part of the lists of this package. Two things differ: its

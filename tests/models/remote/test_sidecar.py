@@ -15,7 +15,7 @@ from panic_hpc.models.loading import load
 from panic_hpc.store.checks.verify import verify_file
 from panic_hpc.types import IMAGE, TEXT, ModelSpec
 
-STUB = Path(__file__).parents[1] / "support" / "stub_sidecar.py"
+STUB = Path(__file__).parents[2] / "support" / "servers" / "stub_sidecar.py"
 SETTINGS = {"engine": "stub", "engine_version": "1.0", "prompt": "grey"}
 PICTURES = [np.full((4, 6, 3), 10, np.uint8), np.full((8, 8, 3), 200, np.uint8)]
 

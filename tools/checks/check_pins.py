@@ -1,6 +1,6 @@
 """Say which pins of constraints.txt the oldest Python that pyproject.toml allows cannot install.
 
-    python tools/check_pins.py          exit code 1 where there are any
+    python tools/checks/check_pins.py          exit code 1 where there are any
 
 A pin is judged by the metadata of what is installed under it, so it is run where everything is: by
 the tests, and by `make docs` once the packages of the documents are there. A newer Python installs
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def oldest_python(requires: str) -> str:

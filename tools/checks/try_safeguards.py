@@ -1,6 +1,6 @@
 """Take each safeguard of tests/faults/safeguards.toml out and see that the test it names fails.
 
-    tools/try_safeguards.py [PART OF WHAT IT KEEPS…]
+    tools/checks/try_safeguards.py [PART OF WHAT IT KEEPS…]
 
 Nothing in the working tree is changed: a sitecustomize.py in a temporary folder gives every Python
 that the test starts the module without the safeguard. Prints the table of docs/reliability.md;
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "tests/faults/safeguards.toml"
 
 # In the file and not in a variable, since tests clear some of those that they find.

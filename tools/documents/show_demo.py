@@ -1,6 +1,6 @@
 """Run the demo and put what it shows into the README: its words, and its contact sheet in docs.
 
-python tools/show_demo.py
+python tools/documents/show_demo.py
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "demo.png"
 SHOWN = re.compile(r"(<!-- begin demo -->\n).*?(<!-- end demo -->)", re.DOTALL)

@@ -21,17 +21,15 @@ from panic_hpc.types import ModelSpec
 pytestmark = pytest.mark.compute
 
 RECORDED = Path(__file__).with_name("nomic_of_llama_cpp.json")
-"""What tools/compare_nomic.py wrote of llama.cpp (llama-cpp-python 0.3.36)."""
+"""What tools/checks/compare_nomic.py wrote of llama.cpp (llama-cpp-python 0.3.36)."""
 BOUND = 1e-4
 
 
 @pytest.fixture
 def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the tool, with llama.cpp's GELU in place of the exact one."""
-    import torch
-
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "tools"))
     import compare_nomic
+    import torch
 
     monkeypatch.setattr(torch.nn.functional, "gelu", compare_nomic.table_gelu)
     return compare_nomic

@@ -130,7 +130,7 @@ def test_needs_are_found_in_a_checkpoints_parts(tmp_path: Path) -> None:
 def test_classes_that_are_known_of_are_classes_of_diffusers() -> None:
     import diffusers
 
-    tried = (Path(__file__).parents[2] / "constraints.txt").read_text().split()
+    tried = (Path(__file__).parents[3] / "constraints.txt").read_text().split()
     if f"diffusers=={diffusers.__version__}" not in tried:
         pytest.skip("needs the diffusers of constraints.txt, whose classes the list knows")
     assert [name for name in known_classes() if not hasattr(diffusers, name)] == []

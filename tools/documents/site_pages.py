@@ -14,7 +14,7 @@ from typer.cli import get_docs_for_click
 
 from panic_hpc import cli
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = {
     "README.md": "index.md",
     "DESIGN.md": "design.md",
