@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from panic_hpc.analysis.records import (
 from panic_hpc.analysis.results import AnalysisResult, refused
 from panic_hpc.analysis.scripts import load_script
 from panic_hpc.analysis.settings import settings_of
-from panic_hpc.errors import AnalysisError, Interrupted, PanicError
+from panic_hpc.errors import AnalysisError, Interrupted, PanicError, ShardError
 from panic_hpc.keys import content_key
 from panic_hpc.memory import memory_bytes
 from panic_hpc.store.dataset.dataset import Dataset, open_dataset
@@ -91,7 +91,7 @@ def analyse(
     todo = []
     for task in tasks:
         there = None if request.fresh else read_record(task.folder)
-        if there is not None and there.key == task.key and not there.error:
+        if there is not None and _still_holds(there, task):
             records[task.folder] = there
         else:
             todo.append(task)
@@ -101,6 +101,12 @@ def analyse(
         report(len(records), len(tasks))
     write_tests(directory, key, {task.folder for task in tasks})
     return [records[task.folder] for task in tasks]
+
+
+def _still_holds(record: AnalysisRecord, task: AnalysisTask) -> bool:
+    # What lacked files is asked again each time: whether they are back, and whole, is what an
+    # analysis finds out by reading them.
+    return record.key == task.key and not record.error and not record.away
 
 
 def available(script: Path | None = None) -> dict[str, Analysis]:
@@ -224,8 +230,19 @@ def carry_out(path: Path, task: AnalysisTask) -> AnalysisRecord:
             seconds=clock.monotonic() - began,
             versions=versions_of(_LIBRARIES),
             error=error,
+            away=sorted(_missed(dataset)),
         )
     return write_record(record, task.folder)
+
+
+def _missed(dataset: Dataset) -> Collection[str]:
+    """Return the files that a dataset refers to and that were not there when they were read."""
+    try:
+        references = dataset.file.references
+    # Its tables are damaged: an analysis that needs them has raised that.
+    except ShardError:
+        return ()
+    return references.missed if references else ()
 
 
 def _result(dataset: Dataset, analysis: Analysis, model: str, settings: Any) -> AnalysisResult:

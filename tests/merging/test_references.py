@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from synthetic import Experiment
 
 import panic_hpc
+from panic_hpc.analysis import AnalysisRequest, analyse
 from panic_hpc.analysis.comparing.arms import all_arms
+from panic_hpc.analysis.running import available
 from panic_hpc.errors import AwayError, PanicError, ShardError
 from panic_hpc.merging.split import split
 from panic_hpc.report.overview import draw_contact_sheet
@@ -211,6 +213,34 @@ def test_a_report_without_its_pictures_says_which_files_are_away(
         assert "panic-hpc merge EXP" in text
     # Runs of the third shard have theirs.
     assert len(list((tmp_path / "out" / "pictures").glob("*.webp"))) == 2
+
+
+def test_what_an_analysis_found_without_pictures_is_not_kept_once_these_are_back(
+    experiment: Experiment, both: tuple[Path, Path]
+) -> None:
+    """It said "cannot be read" for ever, of files that had come back."""
+    shard, request = experiment.root / "runs" / "runs_00000.h5", AnalysisRequest(("pictures",))
+    content = shard.read_bytes()
+    shard.unlink()
+    for _ in range(2):
+        (lacking,) = analyse(both[0], request)
+        assert (lacking.is_cached, lacking.away) == (False, ["parts/runs/runs_00000.h5"])
+        assert any("cannot be read" in one.why for one in lacking.result.not_done)
+    shard.write_bytes(content)
+    with panic_hpc.open(both[0]) as dataset:
+        told: list[str] = []
+        out = both[0].parent / "out"
+        page = write_report(dataset, out, [lacking], available(), warn=told.append)
+    for text in ("".join(told), page.read_text()):
+        assert "which is there now: type panic-hpc analyse" in text
+    (found,) = analyse(both[0], request)
+    assert (found.is_cached, found.away) == (False, [])
+    assert found.result.table("pictures").row(0)["width"] == 5
+    # What was found with all pictures holds without them too: the content is the same.
+    shard.unlink()
+    (again,) = analyse(both[0], request)
+    assert again.is_cached
+    assert again.result.table("pictures").row(0) == found.result.table("pictures").row(0)
 
 
 def test_a_damaged_shard_is_no_bad_picture_to_those_who_skip_these(
