@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from panic_hpc.disk import system
 from panic_hpc.disk.publish import rename_over, replacing, temporary_file
 from panic_hpc.disk.strict_json import parse_json
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import AbsentError, PanicError
 
 JSON_LIMIT_BYTES = 512 * 2**20
 
@@ -75,11 +75,14 @@ def without_nan(value: Any) -> Any:
 
 
 def read_json(path: Path, *, limit: int = JSON_LIMIT_BYTES) -> Any:
-    """Return the JSON value in `path`; PanicError where it is absent, too large or not JSON."""
+    """Return the JSON value in `path`; PanicError where it is too large or not JSON.
+
+    Where it is absent that is an AbsentError.
+    """
     try:
         return parse_json(read_regular(path, limit))
     except FileNotFoundError as error:
-        raise PanicError(f"{path} does not exist") from error
+        raise AbsentError(f"{path} does not exist") from error
     except (OSError, ValueError) as error:
         raise PanicError(f"{path} cannot be read as JSON ({error})") from error
 
