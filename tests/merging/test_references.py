@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -388,3 +389,28 @@ def test_runs_that_two_experiments_share_are_referred_to_once(
     assert verify_file(referring.path).findings == ()
     with panic_hpc.open(referring.path) as one, panic_hpc.open(whole.path) as two:
         assert np.array_equal(one.file.array("images/values"), two.file.array("images/values"))
+
+
+def test_relative_names_refer_to_the_same_files_once_all_has_moved(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = synthetic.write(experiment, LAYOUT)
+    monkeypatch.chdir(tmp_path)
+    inputs = [replace(one, path=Path(os.path.relpath(one.path))) for one in inputs]
+    # A shard that lies elsewhere below the folder, to which a link leads.
+    (tmp_path / "exp" / "store").mkdir()
+    inputs[0].path.rename("exp/store/first.h5")
+    inputs[0].path.symlink_to("../../store/first.h5")
+    target = Path("exp/../exp/d.h5")
+    assert synthetic.merged(target, (experiment, inputs), refer=True).referred_nbytes
+    (tmp_path / "exp").rename(tmp_path / "moved")
+    assert verify_file(Path("moved/d.h5")).findings == ()
+    monkeypatch.chdir(tmp_path / "moved" / "parts")
+    with panic_hpc.open("../d.h5") as dataset:
+        assert dataset.image(0, dataset.image_steps(0)[0]).size
+        assert dataset.file.references
+        assert dataset.file.references.paths[0] == "store/first.h5"
+    monkeypatch.chdir(tmp_path / "moved" / "parts" / "runs")
+    moved = [replace(one, path=tmp_path / "moved" / one.path.relative_to("exp")) for one in inputs]
+    with pytest.raises(PanicError, match=f"is not below {tmp_path}/moved/parts/runs, where"):
+        synthetic.merged(Path("d.h5"), (experiment, moved), refer=True)

@@ -1,5 +1,6 @@
 """`panic-hpc report`: what a dataset answers, as a folder to open in a browser."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -84,12 +85,17 @@ def make_report(
     wants_analyses: bool = True,
 ) -> MadeReport:
     """Run the analyses of a dataset that were not run of its content yet, and write its report."""
+    from panic_hpc.analysis.records import analyses_directory
     from panic_hpc.analysis.running import available
     from panic_hpc.report.writing import write_report
     from panic_hpc.store.dataset.dataset import open_dataset
 
-    records = _records(dataset, script, workers, wants_analyses)
     directory = output or report_directory(dataset)
+    found_in = analyses_directory(dataset)
+    if wants_analyses and output is not None and not os.access(dataset.parent, os.W_OK):
+        # As of a dataset that a group shares: results then lie beside the report.
+        found_in = output.with_name(f"{output.name}.analyses")
+    records = _records(dataset, found_in, script, workers, wants_analyses)
     away: list[str] = []
     with open_dataset(dataset) as opened, count_bar("report") as moved:
         known = available(script)
@@ -107,16 +113,22 @@ def report_directory(dataset: Path) -> Path:
 
 
 def _records(
-    path: Path, script: Path | None, workers: int, wants_analyses: bool
+    path: Path, directory: Path, script: Path | None, workers: int, wants_analyses: bool
 ) -> "list[AnalysisRecord]":
-    """Return what analyses found of this content, those that were run just now among them."""
-    from panic_hpc.analysis.records import analyses_directory, read_records
+    """Return what analyses found of this content, those that were run just now among them.
+
+    They lie in `directory`.
+    """
+    from panic_hpc.analysis.records import read_records
     from panic_hpc.analysis.running import AnalysisRequest, analyse, available
     from panic_hpc.store.dataset.dataset import open_dataset
 
     if wants_analyses:
         names = tuple(available(script))
         with count_bar("analyses") as moved:
-            analyse(path, AnalysisRequest(names=names, script=script, workers=workers), moved)
+            request = AnalysisRequest(
+                names=names, script=script, directory=directory, workers=workers
+            )
+            analyse(path, request, moved)
     with open_dataset(path) as dataset:
-        return read_records(analyses_directory(path), dataset.content_key)
+        return read_records(directory, dataset.content_key)

@@ -56,8 +56,9 @@ def verify(
     else:
         for result in results:
             _print(result)
-    found = any(result.findings for result in results)
-    sys.exit(exit_codes.ERROR if found else exit_codes.OK)
+    if any(result.findings for result in results):
+        sys.exit(exit_codes.ERROR)
+    sys.exit(exit_codes.USAGE if any(one.unchecked for one in results) else exit_codes.OK)
 
 
 def _sample(share: str, part: str) -> "Sample":
@@ -89,6 +90,7 @@ def _to_json(result: "Verified") -> dict[str, Any]:
         "incomplete_diagrams": result.n_incomplete,
         "undecoded_images": result.n_undecoded,
         "not_repeatable": list(result.not_repeatable),
+        **({"unchecked": result.unchecked} if result.unchecked else {}),
         "findings": [finding.to_json() for finding in result.findings],
     }
 
@@ -104,6 +106,9 @@ def _print(result: "Verified") -> None:
         )
     for name in result.not_repeatable:
         say(f"{result.path}: {name} is recorded, not repeatable")
+    if result.unchecked:
+        warn(f"{result.path}: not checked: {result.unchecked}")
+        return
     if not result.findings:
         say(f"{result.path}: clean {result.kind}{key}")
         return

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.disk.blocks import block_spans, n_blocks, read_bytes
-from panic_hpc.errors import AwayError, DiskError, PanicError, ShardError
+from panic_hpc.errors import ASK_ITS_OWNER, AwayError, DiskError, PanicError, ShardError
 from panic_hpc.store.format import ragged
 from panic_hpc.store.format.header import ArrayEntry
 
@@ -140,7 +140,8 @@ class References:
             # Nonblocking: a pipe that somebody put there would be waited for.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            raise self._away(path, f"cannot be read ({error.strerror})") from error
+            hint = ASK_ITS_OWNER if isinstance(error, PermissionError) else ""
+            raise self._away(path, f"cannot be read ({error.strerror})", hint) from error
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise self._away(path, "is no regular file")
@@ -165,11 +166,12 @@ class References:
             "--images reference",
         )
 
-    def _away(self, path: Path, what: str) -> AwayError:
+    def _away(self, path: Path, what: str, hint: str = "") -> AwayError:
         self._note(path)
         return AwayError(
             f"{self.source} refers to {path}, which {what}",
-            hint="Put that file back; or type panic-hpc dataset pack DATASET where its shards are, "
+            hint=hint
+            or "Put that file back; or type panic-hpc dataset pack DATASET where its shards are, "
             "and bring what that makes",
         )
 
