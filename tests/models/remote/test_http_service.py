@@ -87,7 +87,7 @@ def test_copies_that_fill_a_batch_are_asked_once(stub: Stub) -> None:
 
 def test_as_many_are_under_way_as_a_batch_has(stub: Stub) -> None:
     # Nobody is answered before four have asked: with fewer under way none would ever be.
-    stub.gate = threading.Barrier(4)
+    stub.before_answer = threading.Barrier(4).wait
     loaded(stub, batch_size=4).generate(list("abcd"), [1, 2, 3, 4])
     assert stub.most_at_once == 4
 
