@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("--metric", default="SceneReader", help="of a picture and a text")
     parser.add_argument("--cells", type=int, default=10)
     parser.add_argument("--pairs", type=int, default=10_000, help="of a comparison")
-    parser.add_argument("--parts", nargs="+", default=list(PARTS), help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     options = parser.parse_args()
     show_rounds(PARTS, AIMS, options)
 
