@@ -25,15 +25,18 @@ struct Kernels {
   // Null on all but a few processors.
   const ByteTiles* byte_tiles;
 
-  // Inner products of `rows` (1 to 4) rows of `a` with as many of `b`, all of length `d`, a multiple
-  // of kLanes; out is 4 x 4, row-major. The numbers are float32 widened to float64.
-  void (*products)(const double* a, const double* b, std::size_t d, double* out);
+  // Points of a panel, whose first numbers lie side by side, then their second ones, and so on.
+  std::size_t panel;
 
-  // out = square roots of a[r] + b[c] - 2 products[r][c], 4 x 4; returns whether every one of these
-  // squares is at least `close` of a[r] + b[c]. Where not, some of `out` mean nothing.
-  bool (*lengths)(const double* products, const double* a, const double* b, double close, float* out);
+  // out[r][c] = sums of n products of the r-th point of a panel with the c-th of another, or `adds` these to
+  // what is there. The numbers are float32 widened to float64.
+  void (*products)(const double* a, const double* b, std::size_t n, bool adds, double* out);
 
-  // Inner product of two rows, summed as `products` sums it.
+  // out = square roots of a + b[c] - 2 products[c], for the points of a panel; returns whether every one of
+  // these squares is at least `close` of a + b[c]. Where not, some of `out` mean nothing.
+  bool (*lengths)(const double* products, double a, const double* b, double close, float* out);
+
+  // Inner product of two rows, summed in eight lanes of every eighth number.
   double (*product)(const float* a, const float* b, std::size_t d);
 
   // Sum of squared differences of two rows of length d; differences are rounded to float32, which is
