@@ -99,9 +99,19 @@ struct Kernels {
   bool (*remove)(const std::uint64_t* set, const std::uint64_t* const* rows, std::uint64_t* rest,
                  std::size_t words);
 
-  // rest = a & b without four rows; returns whether any bit is left.
-  bool (*uncovered)(const std::uint64_t* a, const std::uint64_t* b, const std::uint64_t* const* rows,
-                    std::uint64_t* rest, std::size_t words);
+  // left = set without eight rows, taken = ends that are in all of these, ends = ends without taken; writes
+  // where `left` has a bit, as offsets of vectors for leftover(), and returns how many these are.
+  std::size_t (*cover)(const std::uint64_t* const* rows, const std::uint64_t* set, std::uint64_t* ends,
+                       std::uint64_t* left, std::uint64_t* taken, std::uint16_t* places, std::size_t words);
+
+  // Positions of the bits of left & row, at those places only, of which a mask of kWordsPerLine words (that of
+  // bit v begins at masks + v kWordsPerLine) does not meet `mask`; returns how many.
+  std::size_t (*leftover)(const std::uint64_t* left, const std::uint64_t* row, const std::uint16_t* places,
+                          std::size_t n_places, const std::uint64_t* masks, const std::uint64_t* mask,
+                          std::uint16_t* positions);
+
+  // Positions of the bits of a row; returns how many.
+  std::size_t (*members)(const std::uint64_t* row, std::uint16_t* positions, std::size_t words);
 
   // out = sum (exclusive or) of n_rows rows, of which the first may be `out`; returns whether any bit is
   // set.

@@ -479,17 +479,95 @@ bool remove(const std::uint64_t* set, const std::uint64_t* const* rows, std::uin
   return any_bit(any);
 }
 
-bool uncovered(const std::uint64_t* a, const std::uint64_t* b, const std::uint64_t* const* rows,
-               std::uint64_t* rest, std::size_t words) {
-  const std::uint64_t *p = rows[0], *q = rows[1], *r = rows[2], *s = rows[3];
-  Words any = {};
+std::size_t cover(const std::uint64_t* const* rows, const std::uint64_t* set, std::uint64_t* ends,
+                  std::uint64_t* left, std::uint64_t* taken, std::uint16_t* places, std::size_t words) {
+  std::size_t n = 0;
   for (std::size_t w = 0; w < words; w += kWords) {
-    const Words taken = (load<Words>(p + w) | load<Words>(q + w)) | (load<Words>(r + w) | load<Words>(s + w));
-    const Words left = load<Words>(a + w) & load<Words>(b + w) & ~taken;
-    store(rest + w, left);
-    any |= left;
+    Words some = load<Words>(rows[0] + w), every = some;
+    for (std::size_t k = 1; k < 8; ++k) {
+      const Words row = load<Words>(rows[k] + w);
+      some |= row;
+      every &= row;
+    }
+    const Words rest = load<Words>(set + w) & ~some, all_ends = load<Words>(ends + w);
+    store(left + w, rest);
+    store(taken + w, all_ends & every);
+    store(ends + w, all_ends & ~every);
+    places[n] = static_cast<std::uint16_t>(w);
+    n += any_bit(rest);
   }
+  return n;
+}
+
+// The words of a few vectors that are not zero, one after another.
+struct SomeWords {
+  static constexpr std::size_t kMost = 64;  // vectors
+
+  void add(Words vector, std::size_t place) {
+#if VECTOR_BYTES == 64
+    const __mmask8 mask = _mm512_test_epi64_mask((__m512i)vector, (__m512i)vector);
+    const __m512i at = _mm512_add_epi64(_mm512_set1_epi64(static_cast<long long>(place)),
+                                        _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+    _mm512_storeu_si512(words + n, _mm512_maskz_compress_epi64(mask, (__m512i)vector));
+    _mm512_storeu_si512(places + n, _mm512_maskz_compress_epi64(mask, at));
+    n += static_cast<unsigned>(__builtin_popcount(mask));
+#else
+    for (std::size_t l = 0; l < kWords; ++l) {
+      words[n] = vector[l];
+      places[n] = place + l;
+      n += vector[l] != 0;
+    }
+#endif
+  }
+
+  template <class Visit>
+  void take_bits(const Visit& visit) {
+    for (std::size_t k = 0; k < n; ++k)
+      for (std::uint64_t bits = words[k]; bits != 0; bits &= bits - 1)
+        visit(places[k] * 64 + static_cast<unsigned>(__builtin_ctzll(bits)));
+    n = 0;
+  }
+
+  std::size_t n = 0;
+  std::uint64_t words[(kMost + 1) * kWords];
+  std::uint64_t places[(kMost + 1) * kWords];
+};
+
+inline bool meet_masks(const std::uint64_t* x, const Words* y) {
+  Words any = load<Words>(x) & y[0];
+  for (std::size_t k = 1; k < kWordsPerLine / kWords; ++k) any |= load<Words>(x + k * kWords) & y[k];
   return any_bit(any);
+}
+
+std::size_t leftover(const std::uint64_t* left, const std::uint64_t* row, const std::uint16_t* places,
+                     std::size_t n_places, const std::uint64_t* masks, const std::uint64_t* mask,
+                     std::uint16_t* positions) {
+  SomeWords some;
+  Words wanted[kWordsPerLine / kWords];
+  for (std::size_t k = 0; k < kWordsPerLine / kWords; ++k) wanted[k] = load<Words>(mask + k * kWords);
+  std::size_t n = 0;
+  const auto look = [&](std::size_t v) {
+    positions[n] = static_cast<std::uint16_t>(v);
+    n += !meet_masks(masks + v * kWordsPerLine, wanted);
+  };
+  for (std::size_t p = 0; p < n_places; ++p) {
+    some.add(load<Words>(left + places[p]) & load<Words>(row + places[p]), places[p]);
+    if ((p + 1) % SomeWords::kMost == 0) some.take_bits(look);
+  }
+  some.take_bits(look);
+  return n;
+}
+
+std::size_t members(const std::uint64_t* row, std::uint16_t* positions, std::size_t words) {
+  SomeWords some;
+  std::size_t n = 0;
+  const auto put = [&](std::size_t v) { positions[n++] = static_cast<std::uint16_t>(v); };
+  for (std::size_t w = 0; w < words; w += kWords) {
+    some.add(load<Words>(row + w), w);
+    if ((w / kWords + 1) % SomeWords::kMost == 0) some.take_bits(put);
+  }
+  some.take_bits(put);
+  return n;
 }
 
 bool sum(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_rows, std::size_t words) {
@@ -509,6 +587,6 @@ const Kernels KERNEL_TABLE = {
     KERNEL_NAME, BYTE_TILES,   kPanel,   products,    lengths,    product,     squared_difference,
     relax,       remoteness,  largest,      find,     within,      encode,      join,               collect,
     first_within, witness,     unwitnessed, fold_minima, intersect, meet,              others,
-    remove,      uncovered,    sum};
+    remove,      cover,       leftover, members, sum};
 
 }  // namespace lazy
