@@ -15,7 +15,10 @@ from typing import Any
 from little_experiment import plan_little
 
 import panic_hpc
+from panic_hpc.merging import packing
+from panic_hpc.merging.assembling import MergeOptions
 from panic_hpc.paths import ExperimentPaths
+from panic_hpc.stages.merge.experiments import merge
 from panic_hpc.store.exports.crate import Description, export_crate
 from panic_hpc.store.exports.images import export_images
 from panic_hpc.store.exports.parquet import export_parquet
@@ -42,11 +45,15 @@ EXPORTS = ("parquet", "images", "crate")
 
 @dataclass(frozen=True)
 class Workload:
-    """The kind of file, the snapshot it begins from, and the work that writes it below a folder."""
+    """The kind of file, the snapshot it begins from, and the work that writes it below a folder.
+
+    `replaces` names published files of the experiment that the work puts others in place of.
+    """
 
     kind: str
     begins: str
     work: Callable[[Path], object]
+    replaces: tuple[str, ...] = ()
 
 
 def plan(root: Path, runs_per_shard: int = 3) -> None:
@@ -119,6 +126,16 @@ def import_(root: Path) -> None:
     import_upstream(root / "upstream.db", root / "imported.h5", force=True)
 
 
+def refer(root: Path) -> None:
+    """Merge into a dataset that refers to its pictures."""
+    merge([root / "EXP"], root / "EXP/dataset.h5", MergeOptions(refer=True))
+
+
+def pack(root: Path) -> None:
+    """Make the dataset whole, in its place."""
+    packing.pack(root / "EXP/dataset.h5", root / "EXP/dataset.h5")
+
+
 WORKLOADS = (
     Workload("manifest", "nothing", plan),
     Workload("runs", "planned", stage("runs")),
@@ -133,6 +150,7 @@ WORKLOADS = (
     Workload("halt", "diagrams", halt),
     *(Workload(form, "merge", partial(export, form)) for form in EXPORTS),
     Workload("imported", "upstream", import_),
+    Workload("packed", "referring", pack, ("dataset.h5",)),
 )
 
 
@@ -147,6 +165,8 @@ def make_snapshots(folder: Path) -> str:
         shutil.copytree(folder / before, folder / name)
         stage(name)(folder / name)
         before = name
+    shutil.copytree(folder / "diagrams", folder / "referring")
+    refer(folder / "referring")
     return content_key(folder / "merge/EXP/dataset.h5")
 
 
