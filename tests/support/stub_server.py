@@ -47,12 +47,14 @@ def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:
 class Stub:
     """What the server does and what it was asked.
 
-    `faults` are done in turn, a request each; `always` from then on. `gate` is waited
-    at before an answer; `most_at_once` is how many were under way at one time.
+    `faults` are done in turn, a request each; `always` from then on. `latency_s` is how long an
+    answer takes, and `gate` is waited at before it; `most_at_once` is how many were under way at
+    one time.
     """
 
     faults: list[str] = field(default_factory=list)
     always: str = "good"
+    latency_s: float = 0.0
     gate: threading.Barrier = field(default_factory=lambda: threading.Barrier(1))
     requests: list[dict[str, Any]] = field(default_factory=list)
     most_at_once: int = 0
@@ -94,6 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         request = {"path": self.path, "headers": dict(self.headers), "body": body}
         with self.stub.noted(request) as fault, suppress(ConnectionError):
             self.stub.gate.wait()
+            time.sleep(self.stub.latency_s)
             if fault != "good":
                 self.fail(fault)
             elif not (self.stub.routes and self.stub.routes(self, self.path, body)):
