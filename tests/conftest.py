@@ -10,7 +10,10 @@ from typing import Any
 
 import needs
 import pytest
+from gating import gate
 from hypothesis import HealthCheck, settings
+
+__all__ = ["gate"]
 
 SMALL: dict[str, Any] = {
     "networks": [["DummyT2I", "DummyI2T"]],

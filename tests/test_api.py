@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gating import Gate
 from little_experiment import DEFAULTS, Digests, digests, kill_workers, plan_little, wait_for
 
 import panic_hpc
@@ -64,19 +65,22 @@ def test_a_whole_experiment_from_python_prints_nothing(
     assert capfd.readouterr() == ("", "")
 
 
-def test_work_in_the_background_is_waited_for(slow: Workspace, undisturbed: Digests) -> None:
+def test_work_in_the_background_is_waited_for(
+    gate: Gate, slow: Workspace, undisturbed: Digests
+) -> None:
     submission = panic_hpc.submit(slow, request(workers=2))
     assert submission is not None
     assert submission.pid != os.getpid()
     assert submission.is_running_here
     early = panic_hpc.wait(slow, timeout_s=0.1)
     assert not early.is_complete
+    gate.open()
     assert panic_hpc.wait(slow, poll_s=0.2).is_complete
     assert digests(slow.paths.root) == undisturbed
 
 
 def test_ctrl_c_is_an_error_to_catch_and_the_same_call_goes_on(
-    slow: Workspace, undisturbed: Digests
+    gate: Gate, slow: Workspace, undisturbed: Digests
 ) -> None:
     def interrupt() -> None:
         wait_for(lambda: is_on_its_way(slow), "a step")
@@ -90,17 +94,19 @@ def test_ctrl_c_is_an_error_to_catch_and_the_same_call_goes_on(
     state = panic_hpc.wait(slow)
     assert not state.is_complete
     assert list((slow.paths.root / "checkpoints").glob("*.journal"))
+    gate.open()
     panic_hpc.submit(slow, request(workers=2), wait=True)
     assert panic_hpc.wait(slow).is_complete
     assert digests(slow.paths.root) == undisturbed
 
 
 def test_a_request_to_stop_ends_the_background_and_is_forgotten_by_the_next(
-    slow: Workspace,
+    gate: Gate, slow: Workspace
 ) -> None:
     panic_hpc.submit(slow, request(workers=1))
     wait_for(lambda: is_on_its_way(slow), "a step")
     write_halt(slow.paths.halt, "ada", None)
+    gate.open()
     assert not panic_hpc.wait(slow, poll_s=0.2).is_complete
     told: list[str] = []
 

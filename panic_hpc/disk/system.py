@@ -122,8 +122,11 @@ def remove_empty(directory: Path) -> bool:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a file, or a directory with all that is in it; of a link only the link."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        remove(path)
+    """Remove a file, or a directory with all that is in it; of a link only the link.
+
+    Others may remove some of it meanwhile.
+    """
+    while path.is_dir() and not path.is_symlink():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(path)
+    remove(path)

@@ -21,7 +21,7 @@ from panic_hpc.store.results.embeddings import EMBEDDING_FAILED
 from panic_hpc.store.results.runs import OUTPUT_TRUNCATED
 from panic_hpc.types import TEXT, Shard
 from panic_hpc.workspace.failures import read_failure
-from panic_hpc.workspace.leases import holder, seen_state
+from panic_hpc.workspace.leases import seen
 from panic_hpc.workspace.ledger import read_submission
 from panic_hpc.workspace.workspace import Workspace
 
@@ -29,7 +29,7 @@ Report = Callable[[int, int], None]
 SUBMIT = "panic-hpc submit computes it again"
 QUARANTINE = "quarantine"
 """Below an experiment's directory: what a repair moved away, under the time of the repair."""
-_TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
+_TEMPORARY = re.compile(r"\.(?P<shard>[^.]+)(\..+)?\.\d+-[0-9a-f]{8}\.tmp")
 _ROWS = 65_536
 
 
@@ -77,9 +77,11 @@ def inspect(
                 f"{finding.rule}: {finding.message}", SUBMIT,
                 (checked.path, *([beside] if beside.exists() else [])),
             )  # fmt: skip
-    yield from _unexpected_files(workspace, expected)
+    yield from _unexpected_files(workspace, expected, now)
     yield from _records(workspace, expected, now)
-    sound = {path: s for path, s in expected.items() if path not in corrupt and path.exists()}
+    # The last stages first: what a file is made of was there before it.
+    there = {path for path in reversed(expected) if path.exists()}
+    sound = {path: s for path, s in expected.items() if path in there and path not in corrupt}
     yield from _sources(workspace, sound, corrupt)
     yield from _numerics(sound)
     yield from _values(sound, most_truncated)
@@ -90,11 +92,13 @@ def _shards(workspace: Workspace) -> Iterator[Shard]:
 
 
 def _unexpected_files(
-    workspace: Workspace, expected: Mapping[Path, Shard]
+    workspace: Workspace, expected: Mapping[Path, Shard], now: float
 ) -> Iterator[Inconsistency]:
     for directory, _, names in os.walk(workspace.paths.root / "shards"):
         for path in sorted(Path(directory) / name for name in names):
-            if _TEMPORARY.fullmatch(path.name):
+            if match := _TEMPORARY.fullmatch(path.name):
+                if _is_in_use(workspace, path, match["shard"], now):
+                    continue
                 yield Inconsistency("orphaned", path, "a writer left it behind",
                                     "Nothing reads it", (path,))  # fmt: skip
             elif path not in expected:
@@ -110,7 +114,7 @@ def _records(
     published = {f"{s.stage}_{s.index:05d}" for path, s in expected.items() if path.exists()}
     for directory, noun in ((paths.failed, "failure"), (paths.root / "checkpoints", "checkpoint")):
         for path in _files(directory):
-            if path.stem in published:
+            if path.stem in published and not _is_in_use(workspace, path, path.stem, now):
                 yield Inconsistency("stale", path, f"a {noun} of a shard that is published",
                                     "The shard is complete", (path,))  # fmt: skip
     for path in _files(paths.failed):
@@ -119,9 +123,8 @@ def _records(
             yield Inconsistency("unreadable", path, failure.reason,
                                 "panic-hpc retry computes the shard again", (path,))  # fmt: skip
     for path in _files(paths.leases):
-        lease, _ = holder(path)
-        void = lease and seen_state(lease, None, now) == "void"
-        if void and path.stem in published:
+        lease = seen(path, None, now)
+        if lease and lease[1] == "void" and path.stem in published:
             yield Inconsistency("stale", path, "a lease of a shard that is published",
                                 "Its owner ended without a word", (path,))  # fmt: skip
     for path in _files(paths.ledger):
@@ -131,6 +134,12 @@ def _records(
             # Not moved away: it may be all that is known of jobs that run.
             yield Inconsistency("unreadable", path, error.message,
                                 "Look at squeue for its jobs, then move it away")  # fmt: skip
+
+
+def _is_in_use(workspace: Workspace, path: Path, shard: str, now: float) -> bool:
+    """Whether a file is one of a worker's, which removes it before it gives up its lease."""
+    lease = seen(workspace.paths.leases / f"{shard}.json", None, now)
+    return (lease is not None and lease[1] == "held") or not path.exists()
 
 
 def _files(directory: Path) -> list[Path]:

@@ -2,7 +2,8 @@
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def plan_deletion(root: Path, *, force: bool = False) -> Doomed:
             hint=f"Bring these in first: panic-hpc dataset pack {referring[0]}; or type the "
             "command again with --force to lose them",
         )
-    sizes = [size for path in there for size in _sizes(path)]
+    sizes = list(_sizes(there))
     return Doomed(there, len(sizes), sum(sizes))
 
 
@@ -149,16 +150,19 @@ def _may_empty(directory: Path) -> bool:
         return True
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         return False
-    status = directory.stat()
+    try:
+        status = directory.stat()
+    except FileNotFoundError:
+        return True
     is_mine = os.geteuid() in (0, status.st_uid)
     return is_mine or not status.st_mode & stat.S_ISVTX
 
 
-def _sizes(path: Path) -> list[int]:
-    if path.is_symlink() or not path.is_dir():
-        return [path.lstat().st_size]
-    return [
-        os.lstat(os.path.join(directory, name)).st_size
-        for directory, _, names in os.walk(path)
-        for name in names
-    ]
+def _sizes(paths: Iterable[Path]) -> Iterator[int]:
+    """Yield the sizes of all files in trees; temporaries and the like may go meanwhile."""
+    for path in paths:
+        is_tree = path.is_dir() and not path.is_symlink()
+        files = (Path(directory, name) for directory, _, names in os.walk(path) for name in names)
+        for file in files if is_tree else (path,):
+            with suppress(FileNotFoundError):
+                yield file.lstat().st_size

@@ -1,6 +1,9 @@
 """How fast a stage advances, by when its files appeared. For people, not for decisions."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from panic_hpc.workspace.status import Status
 from panic_hpc.workspace.workspace import Workspace
@@ -25,10 +28,17 @@ def rates(workspace: Workspace, status: Status) -> dict[str, Rate]:
         done = [one.shard for one in shards if one.state == "completed"]
         left = len(shards) - sum(one.fraction for one in shards)
         if left and len(done) >= MIN_MEASURED:
-            times = (workspace.paths.shard(one).stat().st_mtime for one in done[-MAX_MEASURED:])
-            if one := rate(list(times), left):
+            times = list(_published(workspace.paths.shard(one) for one in done[-MAX_MEASURED:]))
+            if len(times) >= MIN_MEASURED and (one := rate(times, left)):
                 measured[stage] = one
     return measured
+
+
+def _published(files: Iterable[Path]) -> Iterator[float]:
+    """Yield when files appeared; those that were moved away since are left out."""
+    for path in files:
+        with suppress(FileNotFoundError):
+            yield path.stat().st_mtime
 
 
 def rate(times: list[float], left: float) -> Rate | None:

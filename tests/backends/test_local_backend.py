@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gating import Gate
 from little_experiment import (
     command_line,
     digests,
@@ -62,7 +63,7 @@ def test_two_workers_do_each_shard_once_and_leave_nothing_behind(
 
 
 def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(
-    slow: Path, expected: dict[tuple[str, str, bytes], bytes]
+    gate: Gate, slow: Path, expected: dict[tuple[str, str, bytes], bytes]
 ) -> None:
     with subprocess.Popen(
         command_line("submit", slow, "--workers", "2", *STAGE),
@@ -72,32 +73,35 @@ def test_ctrl_c_leaves_no_process_and_the_same_command_goes_on(
     ) as driver:
         wait_for(lambda: running(slow), "a step")
         os.killpg(driver.pid, signal.SIGINT)
-        _, complaint = driver.communicate(timeout=60)
+        _, complaint = driver.communicate(timeout=180)
     assert driver.returncode == 85, complaint
     assert "same command" in complaint
     assert workers_of(slow) == []
     assert list((slow / "checkpoints").glob("*.journal"))
     assert "eligible" in run_command("status", slow)
+    gate.open()
     run_command("submit", slow, "--workers", "2", *STAGE)
     assert digests(slow) == expected
 
 
 def test_killed_workers_are_replaced(
-    slow: Path, expected: dict[tuple[str, str, bytes], bytes]
+    gate: Gate, slow: Path, expected: dict[tuple[str, str, bytes], bytes]
 ) -> None:
     with subprocess.Popen(command_line("submit", slow, "--workers", "2", *STAGE)) as driver:
         wait_for(lambda: running(slow), "a step")
         assert kill_workers(slow) > 0
-        assert driver.wait(timeout=90) == 0
+        gate.open()
+        assert driver.wait(timeout=240) == 0
     assert digests(slow) == expected
 
 
 def test_workers_whose_driver_was_killed_stop_and_submit_goes_on(
-    slow: Path, expected: dict[tuple[str, str, bytes], bytes]
+    gate: Gate, slow: Path, expected: dict[tuple[str, str, bytes], bytes]
 ) -> None:
     with subprocess.Popen(command_line("submit", slow, "--workers", "2", *STAGE)) as driver:
         wait_for(lambda: running(slow), "a step")
         driver.kill()
+    gate.open()
     wait_for(lambda: not workers_of(slow), "the workers' end")
     run_command("submit", slow, "--workers", "2", *STAGE)
     assert digests(slow) == expected
@@ -108,7 +112,7 @@ def test_two_submits_at_once_share_the_work(
 ) -> None:
     command = command_line("submit", slow, "--workers", "1", *STAGE)
     drivers = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
-    assert [driver.wait(timeout=120) for driver in drivers] == [0, 0]
+    assert [driver.wait(timeout=240) for driver in drivers] == [0, 0]
     logs = "".join(path.read_text() for path in slow.glob("jobs/submitit/*/*_log.out"))
     assert logs.count('"event": "begins"') == 3
     assert digests(slow) == expected
@@ -126,21 +130,22 @@ def test_one_owner_a_shard_where_the_file_system_has_no_flock(
         subprocess.Popen(["strace", *options, "-o", log, *command], stdout=subprocess.DEVNULL)
         for log in refused
     ]
-    assert [driver.wait(timeout=120) for driver in drivers] == [0, 0]
+    assert [driver.wait(timeout=240) for driver in drivers] == [0, 0]
     logs = "".join(path.read_text() for path in slow.glob("jobs/submitit/*/*_log.out"))
     assert logs.count('"event": "begins"') == 3
     assert digests(slow) == expected
 
 
 def test_stop_ends_a_submission_and_is_forgotten_by_the_next(
-    slow: Path, expected: dict[tuple[str, str, bytes], bytes]
+    gate: Gate, slow: Path, expected: dict[tuple[str, str, bytes], bytes]
 ) -> None:
     with subprocess.Popen(
         command_line("submit", slow, "--workers", "1", *STAGE), stderr=subprocess.PIPE, text=True
     ) as driver:
         wait_for(lambda: running(slow), "a step")
         run_command("stop", slow, "--after-checkpoint")
-        _, complaint = driver.communicate(timeout=60)
+        gate.open()
+        _, complaint = driver.communicate(timeout=180)
     assert driver.returncode == 85, complaint
     run_command("submit", slow, *STAGE)
     assert digests(slow) == expected

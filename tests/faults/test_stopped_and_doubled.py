@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from gating import Gate
 from little_experiment import command_line, plan_little, wait_for
 
 import panic_hpc
@@ -18,7 +19,6 @@ from panic_hpc.workspace.leases import STALE_AFTER_S
 from panic_hpc.workspace.workspace import open_workspace
 
 NOT_UTF8 = os.fsdecode(b"exp\xff\xfe \xe9")
-STOPPED_S = 1.5
 
 
 @pytest.fixture(scope="module")
@@ -95,23 +95,36 @@ def test_a_merge_that_stands_still_while_another_makes_its_file_goes_on_to_the_s
 
 
 WORKER = """
-import sys
+import os, signal, sys
 from panic_hpc.workspace import leases, process
 from panic_hpc.worker.worker import WorkerOptions, run_shards
-root, stage, host, lifetime_s = sys.argv[1:]
+root, stage, host, lifetime_s, stops = sys.argv[1:]
 leases.STALE_AFTER_S = float(lifetime_s)
 # Of another machine: what runs on this one cannot be seen from there.
 if host != "here":
     process._place = lambda: (host, host)
+take = leases.take
+def take_and_stop(*asked, **options):
+    held = take(*asked, **options)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return held
+if stops:
+    leases.take = take_and_stop
 sys.exit(run_shards(root, stage, [0], WorkerOptions("s")))
 """
 
 
 def working(
-    root: Path, stage: str = "runs", host: str = "here", lifetime_s: float = STALE_AFTER_S
+    root: Path,
+    stage: str = "runs",
+    host: str = "here",
+    lifetime_s: float = STALE_AFTER_S,
+    *,
+    stops: bool = False,
 ) -> "subprocess.Popen[str]":
+    """Start a worker; one that stops stands still as soon as it has its lease."""
     return subprocess.Popen(
-        [sys.executable, "-c", WORKER, root, stage, host, str(lifetime_s)],
+        [sys.executable, "-c", WORKER, root, stage, host, str(lifetime_s), "stops" * stops],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -124,14 +137,16 @@ def said_by(worker: "subprocess.Popen[str]") -> str:
     return said
 
 
-def test_a_worker_that_stood_still_goes_on_where_nobody_followed_it(tmp_path: Path) -> None:
+def test_a_worker_that_stood_still_goes_on_where_nobody_followed_it(
+    tmp_path: Path, gate: Gate
+) -> None:
     root = plan_little(tmp_path / "EXP", runs_per_shard=6, max_length=4, delay_s=0.2)
     workspace = open_workspace(root)
     worker = working(root)
     lease = workspace.paths.lease(workspace.shards("runs")[0])
     wait_for(lambda: lease.exists() or worker.poll() is not None, "a lease")
     worker.send_signal(signal.SIGSTOP)
-    time.sleep(STOPPED_S)
+    gate.open()
     # It lives, so that nobody else is to begin.
     said_by(working(root))
     assert not workspace.paths.shard(workspace.shards("runs")[0]).exists()
@@ -152,22 +167,25 @@ MINUTES = [
 @pytest.mark.parametrize(("lifetime_s", "stopped_s"), MINUTES)
 @pytest.mark.parametrize("stage", ["runs", pytest.param("merge", marks=pytest.mark.long)])
 def test_a_worker_that_stood_still_for_longer_than_its_lease_leaves_all_to_who_followed_it(
-    tmp_path: Path, stage: str, lifetime_s: float, stopped_s: float
+    tmp_path: Path, gate: Gate, stage: str, lifetime_s: float, stopped_s: float
 ) -> None:
     root = plan_little(tmp_path / "EXP", runs_per_shard=6, max_length=8, delay_s=0.2)
     workspace = open_workspace(root)
     [shard, *_] = workspace.shards(stage)
     if stage == "merge":
+        gate.open()
         for before in ("runs", "embeddings", "diagrams"):
             said_by(working(root, before))
     lease, file = workspace.paths.lease(shard), workspace.paths.shard(shard)
-    worker = working(root, stage, lifetime_s=lifetime_s)
-    begun = workspace.paths.checkpoint(shard) if stage == "runs" else lease
-    # Closely, since a merge of so little is over in a moment.
-    while not begun.exists() and worker.poll() is None:
-        time.sleep(0.002)
-    worker.send_signal(signal.SIGSTOP)
+    # In the middle of its runs; a merge of so little is over in a moment, and stops by itself.
+    worker = working(root, stage, lifetime_s=lifetime_s, stops=stage == "merge")
+    if stage == "runs":
+        begun = workspace.paths.checkpoint(shard)
+        wait_for(lambda: begun.exists() or worker.poll() is not None, "its work to begin")
+        worker.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, worker.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     assert worker.poll() is None, "it was done before it was stopped"
+    gate.open()
     time.sleep(stopped_s)
     said_by(working(root, stage, "elsewhere", lifetime_s))
     made = file.read_bytes()

@@ -6,7 +6,9 @@ import random
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import forge
 import numpy as np
@@ -16,6 +18,7 @@ from little_experiment import command_line, plan_little
 
 import panic_hpc
 from panic_hpc.errors import PanicError
+from panic_hpc.health import inconsistencies
 from panic_hpc.health.inconsistencies import Inconsistency, inspect
 from panic_hpc.health.installation import inspect_installation
 from panic_hpc.health.repair import movable, quarantine
@@ -123,6 +126,55 @@ def test_what_nothing_reads_and_what_is_stale_is_moved_away(copy: Path) -> None:
     assert len(found(copy)) == 5
     repaired(copy)
     assert found(copy) == []
+
+
+def test_what_a_worker_has_in_hand_is_not_left_behind(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = open_workspace(copy).paths
+    (copy / "shards/runs/.runs_00000.h5.123-0a1b2c3d.tmp").write_bytes(b"x")
+    (copy / "checkpoints").mkdir(exist_ok=True)
+    (copy / "checkpoints" / "runs_00000.journal").write_bytes(b"PANICJ01")
+    write_failure(paths.failed / "runs_00000.json", Failure("E", "r", "", "", "", "", 1.0))
+    held = take(paths.leases / "runs_00000.json", this_process(), "s")
+    assert held is not None
+    # It has published, and has still to remove the rest.
+    with held:
+        assert found(copy) == []
+    assert kinds(copy) == {"orphaned", "stale"}
+
+
+def test_what_is_published_while_files_are_looked_for_has_its_source(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A shard of runs, and all that is made of it.
+    last = copy / "shards/runs/runs_00001.h5"
+    made = [
+        *(copy / "shards/embeddings").rglob("*_00001.h5"),
+        *(copy / "shards/diagrams").rglob("*.h5"),
+    ]
+    away = {path: path.with_suffix(".away") for path in (last, *made)}
+    verify, exists = cast(Any, inconsistencies).verify_experiment, Path.exists
+
+    def verified(*asked: Any) -> Iterator[Any]:
+        for path, place in away.items():
+            path.rename(place)
+        yield from verify(*asked)
+        monkeypatch.setattr(Path, "exists", exists_and_comes)
+
+    def exists_and_comes(path: Path) -> bool:
+        was_there = exists(path)
+        if path == last:
+            for own, place in away.items():
+                if exists(place):
+                    place.rename(own)
+        return was_there
+
+    monkeypatch.setattr(inconsistencies, "verify_experiment", verified)
+    monkeypatch.setattr(inconsistencies, "_records", lambda *asked: iter(()))
+    monkeypatch.setattr(inconsistencies, "_unexpected_files", lambda *asked: iter(()))
+    assert [one for one in found(copy) if one.kind == "sourceless"] == []
+    assert exists(last)
 
 
 def test_a_shard_whose_source_is_gone_is_told_and_kept(done: Path, copy: Path) -> None:

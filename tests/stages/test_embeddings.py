@@ -93,7 +93,6 @@ def test_stopping_between_runs_changes_nothing(tmp_path: Path) -> None:
 def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path) -> None:
     changes: dict[str, Any] = {
         "embedding_models": ["DummyVision"],
-        "models": {"DummyVision": {"delay_s": 0.01}},
         "noise": "per_step",
     }
     whole, killed = planned(tmp_path / "whole", **changes), planned(tmp_path / "killed", **changes)

@@ -270,7 +270,6 @@ def test_a_kill_at_any_moment_changes_nothing(tmp_path: Path, keep_every: int) -
         "embedding_models": ["DummyText"],
         "max_length": 30,
         "noise": "per_step",
-        "models": {"DummyT2I": {"delay_s": 0.003}, "DummyI2T": {"delay_s": 0.003}},
     }
     whole, killed = planned(tmp_path / "whole", **changes), planned(tmp_path / "killed", **changes)
     whole.work(RUNS)

@@ -1,7 +1,9 @@
 """Deleting an experiment: all of it, nothing else, and not while it is worked on."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,32 @@ def test_everything_goes_and_the_manifest_last(paths: ExperimentPaths) -> None:
     assert doomed.paths[-1] == paths.manifest
     assert (doomed.n_files, doomed.nbytes > 4000) == (7, True)
     assert delete(paths.root, doomed)
+    assert not paths.root.exists()
+
+
+def test_what_goes_while_it_is_counted_or_deleted_is_no_obstacle(
+    paths: ExperimentPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk, unlink = os.walk, os.unlink
+
+    def walk_and_lose(top: Path, **options: Any) -> Iterator[Any]:
+        for found in walk(top, **options):
+            # Between the listing and the look at what it listed.
+            paths.checkpoint(SHARD).unlink(missing_ok=True)
+            yield found
+
+    def after_another(path: Any, **options: Any) -> None:
+        unlink(path, **options)
+        unlink(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "walk", walk_and_lose)
+        assert plan_deletion(paths.root).n_files == 6
+    doomed = plan_deletion(paths.root)
+    with monkeypatch.context() as patch:
+        # As another deletion does, which is as far as this one.
+        patch.setattr(os, "unlink", after_another)
+        assert delete(paths.root, doomed)
     assert not paths.root.exists()
 
 

@@ -1,5 +1,6 @@
 """Statuses from every combination of what files and the scheduler may say."""
 
+import os
 import time
 from dataclasses import replace
 from typing import Any
@@ -11,8 +12,10 @@ from panic_hpc.workspace.failures import Failure
 from panic_hpc.workspace.lease_text import Lease, Progress
 from panic_hpc.workspace.leases import LeaseState
 from panic_hpc.workspace.process import Process, SlurmIds
-from panic_hpc.workspace.shard_files import ShardFiles
-from panic_hpc.workspace.status import NEVER, QueueEntry, ShardStatus, shard_status
+from panic_hpc.workspace.rate import rates
+from panic_hpc.workspace.shard_files import ShardFiles, scan_shard_files
+from panic_hpc.workspace.status import NEVER, QueueEntry, ShardStatus, shard_status, status
+from panic_hpc.workspace.workspace import Workspace
 
 OWNER = Process("n1", "b", "p", 7, 7, "ada", SlurmIds("70", "7", "4"))
 FAILURE = Failure("ValueError", "bad", "trace", "n1", "7_4", "s", 0.0)
@@ -42,6 +45,17 @@ def pending(reason: str = "Priority", state: str = "PENDING") -> QueueEntry:
 def test_a_file_says_more_than_anything_else() -> None:
     both = seen(READY | {SHARD.id}, lease=lease(), failure=FAILURE)
     assert found(both, pending()).state == "completed"
+
+
+def test_shards_that_were_moved_away_are_left_out_of_the_rate(counted: Workspace) -> None:
+    for index, moment in ((0, 0.0), (2, 3600.0), (3, 7200.0)):
+        path = counted.paths.shard(counted.shards("runs")[index])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+        os.utime(path, (moment, moment))
+    found = status(counted, scan_shard_files(counted), {})
+    counted.paths.shard(counted.shards("runs")[2]).unlink()
+    assert rates(counted, found)["runs"].per_hour == 0.5
 
 
 def test_what_a_published_shard_lacks_is_told() -> None:

@@ -1,5 +1,6 @@
 """`panic-hpc logs`: what the workers of one shard wrote."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -41,5 +42,5 @@ def logs(
             say(str(path))
             continue
         warn(f"== {path}")
-        text = log_tail(path, path.stat().st_size)
+        text = log_tail(path, sys.maxsize)
         say("\n".join(text.splitlines()[-lines:] if lines else text.splitlines()))

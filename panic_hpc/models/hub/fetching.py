@@ -12,7 +12,7 @@ from panic_hpc.models.hub import cache as hub_cache
 from panic_hpc.models.hub import client as hub
 from panic_hpc.models.hub.client import Report
 from panic_hpc.models.hub.lock import LockedModel
-from panic_hpc.models.hub.repository_files import INDEXES, files_read, read_index
+from panic_hpc.models.hub.repository_files import INDEXES, files_read, read_index, size_of
 from panic_hpc.types import ModelSpec
 
 
@@ -54,12 +54,8 @@ def plan_fetch(spec: ModelSpec, locked: LockedModel, cache: Path) -> Fetch:
             "not loaded",
             hint="Name a revision that has them",
         )
-    absent = tuple(name for name in names if not _is_there(folder / name, sizes[name]))
+    absent = tuple(name for name in names if size_of(folder / name) != sizes[name])
     return Fetch(spec, locked, {name: sizes[name] for name in names}, absent)
-
-
-def _is_there(path: Path, size: int) -> bool:
-    return path.exists() and path.stat().st_size == size
 
 
 def require_cache_space(fetches: list[Fetch], cache: Path) -> None:

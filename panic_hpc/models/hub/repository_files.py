@@ -122,12 +122,19 @@ def read_index(folder: Path) -> Any:
     return None
 
 
+def size_of(path: Path) -> int | None:
+    """Return the bytes of a file, None where it is away: another fetch may bring it anew."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
 def _file_problem(path: Path, name: str, size: int) -> list[str]:
-    # Snapshots are links into blobs/, which a purge of scratch empties first: exists() follows
-    # them.
-    if not path.exists():
+    # Snapshots are links into blobs/, which a purge of scratch empties first: they are followed.
+    found = size_of(path)
+    if found is None:
         return [f"{name} is missing"]
-    found = path.stat().st_size
     return [] if found == size else [f"{name} has {found:,} of {size:,} bytes"]
 
 
