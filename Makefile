@@ -30,10 +30,12 @@ test: $(STAMP)
 	tests/install-system
 	$(BIN)/python -m pytest -q -m 'not long' -n 4 $(IN_FILES) $(PYTEST_ARGS)
 
-# What make test has a part of: more seeds, sizes, faults and models of the same tests.
+# What make test has a part of: more seeds, sizes, faults and models of the same tests, and examples
+# of Hypothesis that are others every time.
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -q -m 'long and not apptainer' -n 3 $(IN_FILES) \
 	    --timeout 900 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile others -n 3 $(IN_FILES)
 
 quick: $(STAMP)
 	$(BIN)/python -m pytest -q -m '$(WITHOUT_COMPUTE)' $(PYTEST_ARGS) $(QUICK_TESTS)

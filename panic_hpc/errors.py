@@ -4,6 +4,7 @@ PanicError             one sentence that names the object and the next thing to 
 ├── ConfigError        an experiment or cluster file is wrong: carries all its problems
 ├── ManifestError      an experiment directory and what is asked of it do not fit
 ├── ModelError         a model cannot be loaded or refuses its settings
+├── AbsentError        a file that was to be read is not there
 ├── RemoteError        the server of a model fails: nothing is wrong with what it was asked
 ├── DeviceError        this process has lost its GPU for good
 ├── ShardError         a published file is missing, foreign, newer, truncated or corrupt
@@ -51,6 +52,13 @@ class ManifestError(PanicError):
 
 class ModelError(PanicError):
     """A model cannot be loaded or refuses its settings."""
+
+
+class AbsentError(PanicError):
+    """A file that was to be read is not there, or not there any more.
+
+    What other processes may remove is read and not asked for before: it may go between the two.
+    """
 
 
 class RemoteError(PanicError):

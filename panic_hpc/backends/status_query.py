@@ -36,8 +36,7 @@ class StatusSnapshot:
 
 def query_status(workspace: Workspace) -> StatusSnapshot:
     """Return the status of every shard now, with at most one question to each scheduler."""
-    # Files first: where all is published nobody is asked. A job that ends between the two looks may
-    # read as lost until the next one; its worker would find the file.
+    # Files first: where all is published nobody is asked.
     files = scan_shard_files(workspace)
     ledger = tuple(read_ledger(workspace.paths.ledger))
     every = {shard.id for stage in workspace.stages for shard in workspace.shards(stage)}
@@ -48,6 +47,10 @@ def query_status(workspace: Workspace) -> StatusSnapshot:
         queue |= known
         errors += [error] if error else []
     found = status(workspace, files, queue)
+    # A job that ended between the two looks has left its word in files by now.
+    if queue and any(one.state == "lost" for one in found.all()):
+        files = scan_shard_files(workspace)
+        found = status(workspace, files, queue)
     return StatusSnapshot(files, ledger, queue, found, "; ".join(errors))
 
 

@@ -79,20 +79,26 @@ def register_verbs(target: typer.Typer) -> None:
     """Add every verb installed: modules of this folder, and entry points, that have `register`.
 
     A verb's `PANEL` is (the panel of `--help` that shows it, its place there). Called again on the
-    same `target`, it replaces what it added.
+    same `target`, it replaces what it added. PanicError where two verbs carry one name.
     """
+    sources: dict[str, installed.PluginSource] = {}
     target.registered_commands.clear()
     target.registered_groups.clear()
     # Every verb is imported for --help, which is why none imports a heavy module at its top.
-    for _, module in installed.modules("verbs"):
-        if hasattr(module, "register"):
-            before = len(target.registered_commands), len(target.registered_groups)
+    for source, module in installed.modules("verbs"):
+        before = len(target.registered_commands), len(target.registered_groups)
+        with installed.blaming(source):
+            if not hasattr(module, "register"):
+                continue
             module.register(target)
             panel, place = getattr(module, "PANEL", (OTHER, 0))
             added: list[CommandInfo | TyperInfo] = [*target.registered_commands[before[0] :]]
             for command in [*added, *target.registered_groups[before[1] :]]:
                 command.rich_help_panel = panel
                 _places[_verb(command)] = (_panel_place(panel), place)
+                # The last of a name would be called for the first one.
+                if sources.setdefault(_verb(command), source) != source:
+                    installed.refuse_double("verbs", _verb(command), source)
 
 
 def _verb(command: CommandInfo | TyperInfo) -> str:
@@ -116,12 +122,12 @@ def main() -> None:
     _forget_impossible_width(os.environ)
     from panic_hpc.cli.console.output import err, literal
 
-    register_verbs(app)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that is not UTF-8 has no arrow: an escape instead of a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        register_verbs(app)
         app()
     except Interrupted as error:
         err.print(literal(str(error), "yellow"))

@@ -1,17 +1,19 @@
 """Small files that are whole or absent: atomic writes, first-one-wins publishing, strict JSON."""
 
+import errno
 import json
 import math
 import os
 import stat
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, TextIO
 
 from panic_hpc.disk import system
 from panic_hpc.disk.publish import rename_over, replacing, temporary_file
 from panic_hpc.disk.strict_json import parse_json
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import AbsentError, PanicError
 
 JSON_LIMIT_BYTES = 512 * 2**20
 
@@ -75,11 +77,14 @@ def without_nan(value: Any) -> Any:
 
 
 def read_json(path: Path, *, limit: int = JSON_LIMIT_BYTES) -> Any:
-    """Return the JSON value in `path`; PanicError where it is absent, too large or not JSON."""
+    """Return the JSON value in `path`; PanicError where it is too large or not JSON.
+
+    Where it is absent that is an AbsentError.
+    """
     try:
         return parse_json(read_regular(path, limit))
     except FileNotFoundError as error:
-        raise PanicError(f"{path} does not exist") from error
+        raise AbsentError(f"{path} does not exist") from error
     except (OSError, ValueError) as error:
         raise PanicError(f"{path} cannot be read as JSON ({error})") from error
 
@@ -89,15 +94,33 @@ def read_regular(path: Path, limit: int) -> bytes:
 
     Raises OSError where it cannot be read, ValueError where it is something else or larger.
     """
-    # Opening a FIFO for reading waits for a writer, else for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = _regular(path)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("not a regular file")
-        if status.st_size > limit:
+        if os.fstat(descriptor).st_size > limit:
             raise ValueError(f"larger than {limit} bytes")
         with open(descriptor, "rb", closefd=False) as stream:
             return stream.read()
     finally:
         os.close(descriptor)
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file that somebody named, to be read; OSError where it cannot, or is no regular file.
+
+    Nothing is waited for, and nothing is read without end: a FIFO, a device or a socket is told.
+    """
+    try:
+        return open(_regular(path), "rb")
+    # The name of a file from a file may hold a NUL.
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+
+
+def _regular(path: Path) -> int:
+    """Return a descriptor of a regular file; OSError where it cannot be read, else ValueError."""
+    # Opening a FIFO for reading waits for a writer, else for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError("not a regular file")
+    return descriptor

@@ -23,7 +23,7 @@ from panic_hpc.clusters.cluster import Cluster
 from panic_hpc.clusters.resources import ShardResources, StageResources
 from panic_hpc.disk.files import create_file, replace_file, to_json
 from panic_hpc.disk.system import remove
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import AbsentError, PanicError
 from panic_hpc.evolution.driving import advance, read_plan
 from panic_hpc.evolution.judging import UnderWay, Waiting
 from panic_hpc.evolution.rounds import GenerationPaths
@@ -178,14 +178,15 @@ def go_on(root: str, cluster: str) -> None:
 
 def forget_stop(root: Path) -> None:
     """Take back that jobs have stopped: somebody goes on."""
-    if (root / "stopped.json").exists():
-        remove(root / "stopped.json")
+    remove(root / "stopped.json")
 
 
 def stop_of(root: Path) -> Stopped | None:
     """Return why jobs have stopped, None where they have not."""
-    path = root / "stopped.json"
-    return read_record(Stopped, path) if path.exists() else None
+    try:
+        return read_record(Stopped, root / "stopped.json")
+    except AbsentError:
+        return None
 
 
 def last_cluster(root: Path) -> str:

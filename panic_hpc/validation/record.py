@@ -37,7 +37,10 @@ def as_record(kind: type[Record], value: Any) -> Record:
 
 
 def read_record(kind: type[Record], path: Path, *, limit: int = JSON_LIMIT_BYTES) -> Record:
-    """Return the record in the file `path`; PanicError, naming it, where there is none."""
+    """Return the record in the file `path`; PanicError, naming it, where there is none.
+
+    Where there is no file at all that is an AbsentError.
+    """
     try:
         return as_record(kind, read_json(path, limit=limit))
     except ValueError as error:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from panic_hpc import clock
 from panic_hpc.disk.files import replace_file, to_json
 from panic_hpc.disk.system import remove
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import AbsentError, PanicError
 from panic_hpc.validation.record import Moment, read_record
 from panic_hpc.workspace.process import start_ticks
 
@@ -142,10 +142,10 @@ class Halt:
 
 def halt_reason(path: Path, now: float) -> str:
     """Return why the halt file says to stop now, "" where it does not."""
-    if not path.exists():
-        return ""
     try:
         request = read_record(Halt, path)
+    except AbsentError:
+        return ""
     # Whoever wrote it wanted a stop, and one more than needed costs nothing.
     except PanicError as error:
         return f"{path.name} is there and cannot be read ({error.message})"

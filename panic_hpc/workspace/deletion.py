@@ -11,7 +11,7 @@ from panic_hpc.disk.system import remove_empty, remove_tree
 from panic_hpc.errors import PanicError
 from panic_hpc.paths import DATASET, ExperimentPaths
 from panic_hpc.planning import manifest
-from panic_hpc.workspace.leases import holder, seen_state
+from panic_hpc.workspace.leases import seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +115,8 @@ def workers(paths: ExperimentPaths) -> list[str]:
 
 
 def _is_held(path: Path) -> bool:
-    lease, _ = holder(path)
-    if lease is None:
-        return False
-    return seen_state(lease, None, clock.now()) == "held"
+    found = seen(path, None, clock.now())
+    return found is not None and found[1] == "held"
 
 
 def _listed(names: Sequence[str]) -> str:

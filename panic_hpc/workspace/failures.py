@@ -10,7 +10,7 @@ from typing import Any
 
 from panic_hpc import clock
 from panic_hpc.disk.files import replace_file, to_json
-from panic_hpc.errors import DiskError, PanicError
+from panic_hpc.errors import AbsentError, DiskError, PanicError
 from panic_hpc.extras import missing_library
 from panic_hpc.validation.record import Moment, read_record
 from panic_hpc.workspace.process import Process
@@ -95,9 +95,9 @@ def write_failure(path: Path, failure: Failure) -> None:
 
 def read_failure(path: Path) -> Failure | None:
     """Return the record in `path`, None where there is none; a damaged one says that it is."""
-    if not path.exists():
-        return None
     try:
         return read_record(Failure, path)
+    except AbsentError:
+        return None
     except PanicError as error:
         return Failure("damaged record", str(error), "", "", "", "", 0.0)

@@ -124,6 +124,20 @@ def holder(path: Path) -> tuple[Lease | None, list[Path]]:
     return lease, files
 
 
+def seen(path: Path, me: Process | None, now: float) -> tuple[Lease, LeaseState, list[Path]] | None:
+    """Return the lease that is in force at `path`, its state and its chain; None where none is."""
+    lease, files = holder(path)
+    while lease:
+        state = seen_state(lease, me, now)
+        # The last act of an owner is a word in its lease, or the lease's removal: where it has
+        # ended, what was read before that was seen may not be its last word yet.
+        before = lease
+        lease, files = holder(path) if state == "void" else (lease, files)
+        if lease == before:
+            return lease, state, files
+    return None
+
+
 def successor(path: Path, lease: Lease) -> Path:
     """Return the name under which exactly one process may follow `lease`."""
     return path.with_name(f".{path.name}.{lease.token}.successor")
@@ -229,10 +243,10 @@ def take(
 def _taken(path: Path, lease: Lease, is_gone: Callable[[Lease], bool]) -> HeldLease | None:
     if create_file(path, encode_lease(lease)):
         return _opened(path, lease, None)
-    current, files = holder(path)
-    if current is None:
+    found = seen(path, lease.owner, lease.taken)
+    if found is None:
         return None
-    state = seen_state(current, lease.owner, lease.taken)
+    current, state, files = found
     if state == "held" and not is_gone(current):
         return None
     return _succeed(path, inherit(lease, current, state), current, files)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from panic_hpc import clock
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import AbsentError, PanicError
 from panic_hpc.stages.base import ABSENT
 from panic_hpc.types import Shard, ShardId
 from panic_hpc.validation.record import read_record
 from panic_hpc.workspace.failures import Failure, read_failure
 from panic_hpc.workspace.lease_text import Lease
-from panic_hpc.workspace.leases import LeaseState, holder, seen_state
+from panic_hpc.workspace.leases import LeaseState, seen
 from panic_hpc.workspace.workspace import Workspace
 
 NUMBERED = re.compile(r"(?P<stage>[a-z_]+)_(?P<index>\d+)\.(h5|json)")
@@ -39,19 +39,18 @@ class ShardFiles:
 
 def scan_shard_files(workspace: Workspace) -> ShardFiles:
     """Read the directories of an experiment once."""
-    paths = workspace.paths
+    paths, now = workspace.paths, clock.now()
+    # What a worker that ends does last is read first: it publishes its shard, or writes its
+    # failure, and then removes its lease. So one that ends meanwhile is seen at work or seen to be
+    # done, and never taken for lost.
+    leased = {i: seen(p, None, now) for i, p in _numbered(paths.leases)}
+    failures = {i: read_failure(p) for i, p in _numbered(paths.failed)}
     asked = {shard.id: workspace.lacking(shard) for shard in _shards_to_ask(workspace)}
-    # A shard that is published between this listing and that of leases reads as eligible or lost
-    # until the next look; a worker that is sent for it finds its file.
     published = frozenset([*_listed(workspace), *(i for i, lacks in asked.items() if not lacks)])
-    failures = {i: read_failure(p) for i, p in _numbered(paths.failed) if i not in published}
-    # Opened for unfinished shards alone, so that the cost goes with what is under way.
-    leased = {i: holder(p)[0] for i, p in _numbered(paths.leases) if i not in published}
-    now = clock.now()
     return ShardFiles(
         published,
-        {i: failure for i, failure in failures.items() if failure},
-        {i: (lease, seen_state(lease, None, now)) for i, lease in leased.items() if lease},
+        {i: failure for i, failure in failures.items() if failure and i not in published},
+        {i: found[:2] for i, found in leased.items() if found and i not in published},
         {i: _remark(p) for i, p in _numbered(paths.remarks) if i in published},
         {i: lacks for i, lacks in asked.items() if lacks not in ("", ABSENT)},
     )
@@ -67,6 +66,8 @@ class Remark:
 def _remark(path: Path) -> str:
     try:
         return read_record(Remark, path).remark
+    except AbsentError:
+        return ""
     except PanicError as error:
         return f"its remark cannot be read: {error.message}"
 

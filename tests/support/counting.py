@@ -1,7 +1,6 @@
 """A little experiment whose stages count to a number: real files, real checkpoints, no models."""
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from panic_hpc import clock
 from panic_hpc.disk.files import create_file
 from panic_hpc.errors import Interrupted
 from panic_hpc.paths import ExperimentPaths
@@ -49,7 +49,7 @@ class Counting(ShardStage):
                 raise Interrupted(reason)
             if shard.index in self.failing:
                 raise ValueError(f"shard {shard.index} cannot be counted")
-            time.sleep(self.step_s)
+            clock.sleep(self.step_s)
             with checkpoint.open("a") as stream:
                 stream.write("x")
             context.report(step + 1, self.steps)

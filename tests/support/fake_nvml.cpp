@@ -1,23 +1,18 @@
 // NVML as a driver of two cards would answer: the second has no counter of energy.
-// A card draws 100 W from the moment that the library was loaded. Names, types and codes of errors
-// are those of nvml.h, which nvidia-ml-py calls by name.
+// A card uses 7 J from one reading to the next, however long that takes: what is recorded then tells
+// which two readings it lies between, on a busy machine too. Names, types and codes of errors are
+// those of nvml.h, which nvidia-ml-py calls by name.
+#include <atomic>
 #include <cstring>
-#include <ctime>
 
 namespace {
 enum Code { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6 };
-constexpr double WATTS = 100;
+constexpr unsigned long long MILLIJOULES_A_READING = 7000;
 const char *const NAMES[] = {"GPU-aaaaaaaa-0000-0000-0000-000000000000",
                              "GPU-bbbbbbbb-0000-0000-0000-000000000000"};
 int opened = 0;
 char cards[2];
-
-double seconds() {
-    timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec + now.tv_nsec / 1e9;
-}
-const double began = seconds();
+std::atomic<unsigned long long> readings{0};
 }  // namespace
 
 extern "C" {
@@ -42,7 +37,7 @@ int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *millij
     if (!opened) return UNINITIALIZED;
     if (device == &cards[1]) return NOT_SUPPORTED;
     if (device != &cards[0]) return INVALID_ARGUMENT;
-    *millijoules = static_cast<unsigned long long>((seconds() - began) * WATTS * 1000);
+    *millijoules = ++readings * MILLIJOULES_A_READING;
     return SUCCESS;
 }
 

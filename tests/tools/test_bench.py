@@ -7,6 +7,9 @@ from pathlib import Path
 import bench
 import pytest
 import ratios
+from little_experiment import wait_for
+
+CUT_OFF_S = 8
 
 
 def test_the_limits_fit_into_half_an_hour_and_every_part_is_there() -> None:
@@ -19,6 +22,16 @@ def test_a_part_cut_off_and_one_that_fails_leave_their_ratios_and_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     left = tmp_path / "left"
+    # It is cut off once it has begun to wait, however long this machine takes to get there.
+    wait = subprocess.Popen.wait
+
+    def wait_or_cut_off(process: "subprocess.Popen[str]", timeout: float | None = None) -> int:
+        if timeout != CUT_OFF_S:
+            return wait(process, timeout)
+        wait_for(lambda: left.exists() and left.read_text(), "the part to wait")
+        raise subprocess.TimeoutExpired(process.args, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", wait_or_cut_off)
     programs = {
         "slow": f"record('a ÷ b', 2.5, '≥ 3'); made = tempfile.mkdtemp();"
         " child = subprocess.Popen(['sleep', '60']);"
@@ -33,7 +46,10 @@ def test_a_part_cut_off_and_one_that_fails_leave_their_ratios_and_the_others(
     monkeypatch.setattr(
         bench,
         "PARTS",
-        {name: bench.Part([f"{name}.py"], 8 if name == "slow" else 60) for name in programs},
+        {
+            name: bench.Part([f"{name}.py"], CUT_OFF_S if name == "slow" else 120)
+            for name in programs
+        },
     )
     monkeypatch.setattr(bench, "TOOLS", tmp_path)
     monkeypatch.setattr(sys, "argv", ["bench.py"])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from panic_hpc import clock
 from panic_hpc.errors import ConflictError, Interrupted
 from panic_hpc.worker import stopper
 from panic_hpc.worker import worker as worker_module
@@ -138,6 +139,21 @@ def test_a_disk_that_fails_at_the_look_after_publishing_is_not_the_shards_failur
     assert failure.disk
 
 
+class OwnClock:
+    """A clock that goes on where somebody sleeps, and nowhere else."""
+
+    def __init__(self, moment: float) -> None:
+        self.moment = moment
+
+    def now(self) -> float:
+        return self.moment
+
+    monotonic = now
+
+    def sleep(self, seconds: float) -> None:
+        self.moment += seconds
+
+
 def test_the_deadline_stops_between_steps_and_two_stops_without_progress_fail(
     counted: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,16 +162,18 @@ def test_the_deadline_stops_between_steps_and_two_stops_without_progress_fail(
     path = counted.paths.lease(shard(counted, "runs", 0))
 
     def attempt(seconds: float) -> list[str]:
-        end = time.time() + stopper.RESERVE_S + seconds
-        monkeypatch.setenv("PANIC_HPC_DEADLINE", str(int(end) + 1))
-        return outcomes(counted, "runs", [0])
+        end = int(clock.now()) + stopper.RESERVE_S + seconds
+        monkeypatch.setenv("PANIC_HPC_DEADLINE", str(int(end)))
+        with clock.replaced(OwnClock(clock.now())):
+            # Nothing but steps takes time.
+            return outcomes(counted, "runs", [0])
 
-    assert attempt(1) == ["stopped"]
+    assert attempt(2) == ["stopped"]
     first = read_lease(path)
     assert first is not None
     assert first.progress.kind == "deadline"
     assert first.progress.done > 0
-    assert attempt(1) == ["stopped"]
+    assert attempt(2) == ["stopped"]
     second = read_lease(path)
     assert second is not None
     assert second.progress.done > first.progress.done

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from panic_hpc.disk.files import read_json, replace_file, to_json
-from panic_hpc.errors import ModelError, PanicError
+from panic_hpc.errors import AbsentError, ModelError, PanicError
 from panic_hpc.models.known.rows import COMMIT
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.types import ModelSpec
@@ -77,10 +77,10 @@ def lock_beside(file: Path) -> Path:
 
 def read_lock(path: Path) -> tuple[LockedModel, ...]:
     """Return what is locked, nothing where there is no file; ModelError where it is damaged."""
-    if not path.exists():
-        return ()
     try:
         return _Document.model_validate(read_json(path)).models
+    except AbsentError:
+        return ()
     except (PanicError, ValidationError) as error:
         first = str(error).splitlines()[0]
         hint = "Remove it and lock again: panic-hpc models lock"

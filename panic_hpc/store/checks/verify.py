@@ -24,7 +24,7 @@ from panic_hpc.store.checks.rules import (
 )
 from panic_hpc.store.checks.sampling import ALL, Sample
 from panic_hpc.store.checks.tables import dataset_problems, shard_problems
-from panic_hpc.store.format.file_digest import digest_path, digest_problem
+from panic_hpc.store.format.file_digest import digest_problem
 from panic_hpc.store.format.header import DATASET
 from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.store.results.base import Problem
@@ -107,7 +107,7 @@ def _problems(file: ArrayFile, sample: Sample, report: Report) -> Iterator[Probl
     damaged = list(sum_problems(file, sample, report))
     yield from damaged
     is_dataset = file.kind == DATASET
-    if is_dataset and digest_path(file.path).exists() and (said := digest_problem(file)):
+    if is_dataset and (said := digest_problem(file)):
         yield "F07", said
     if damaged or any(rule in ("S01", "F04") for rule, _ in outside):
         return

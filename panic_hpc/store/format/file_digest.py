@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from panic_hpc.disk.files import replace_file, to_json
-from panic_hpc.errors import PanicError
+from panic_hpc.errors import AbsentError, PanicError
 from panic_hpc.store.format.header import Sha256
 from panic_hpc.store.format.reader import ArrayFile
 from panic_hpc.validation.record import Count, read_record
@@ -83,9 +83,11 @@ def _known(path: Path) -> dict[str, RestDigest]:
 
 
 def digest_problem(file: ArrayFile) -> str:
-    """Return what is wrong between `file` and the digest file beside it, "" for nothing."""
+    """Return what is wrong between `file` and the digest file beside it, "" for nothing or none."""
     try:
         expected = _known(file.path).get(file.header_sha256)
+    except AbsentError:
+        return ""
     except PanicError as error:
         return f"its digest file cannot be read: {error.message}"
     if expected is None:

@@ -100,3 +100,26 @@ def test_what_holds_no_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to(tmp_path / "gone")
     with pytest.raises(ModelError, match="cannot be read"):
         folder_digest(tmp_path)
+
+
+def test_a_pipe_among_weights_is_told_and_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(ModelError, match=r"pipe cannot be read \(.*not a regular file"):
+        folder_digest(folder)
+
+
+def test_links_that_lead_back_are_told_before_they_are_followed(folder: Path) -> None:
+    # Without the look, every pair of them doubles the paths, forty times.
+    for name in ("one", "two"):
+        (folder / name).symlink_to(folder)
+    with pytest.raises(ModelError, match="is a link to a folder that it lies in"):
+        folder_digest(folder)
+
+
+def test_two_folders_that_link_to_each_other_are_told(tmp_path: Path) -> None:
+    for name, other in (("a", "b"), ("b", "a")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("x")
+        (tmp_path / name / "on").symlink_to(tmp_path / other)
+    with pytest.raises(ModelError, match="is a link to a folder that it lies in"):
+        folder_digest(tmp_path)

@@ -5,7 +5,6 @@ The server is a stand-in; test_real_comfyui.py asks one that is there.
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from little_experiment import wait_for
 from PIL import Image
 from stub_comfyui import WORKFLOW, Comfy, made
 from stub_server import NoWaiting, Stub, drawn, serving
@@ -29,6 +29,7 @@ from panic_hpc.planning.plan import plan_file
 from panic_hpc.search.search_file import base_experiment
 from panic_hpc.types import IMAGE, TEXT, ModelSpec
 from panic_hpc.worker.worker import Worker, WorkerOptions
+from panic_hpc.workspace.process import start_ticks
 from panic_hpc.workspace.workspace import open_workspace
 
 PROGRAM = Path(__file__).parents[2] / "support" / "servers" / "stub_comfyui.py"
@@ -294,10 +295,7 @@ def test_a_server_ends_with_whoever_started_it(monkeypatch: pytest.MonkeyPatch) 
     # As when a worker is killed: nobody asks the server to end.
     assert server._process.stdin is not None
     server._process.stdin.close()
-    end = time.monotonic() + 20
-    while Path(f"/proc/{child}/cmdline").exists() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{child}/cmdline").exists()
+    wait_for(lambda: start_ticks(child) < 0, "the server's end")
     server.close()
 
 

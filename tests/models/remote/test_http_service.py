@@ -1,6 +1,7 @@
 """Models behind HTTP: every fault of a server, and that a key is in nothing that is written."""
 
 import re
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,7 +86,8 @@ def test_copies_that_fill_a_batch_are_asked_once(stub: Stub) -> None:
 
 
 def test_as_many_are_under_way_as_a_batch_has(stub: Stub) -> None:
-    stub.latency_s = 0.1
+    # Nobody is answered before four have asked: with fewer under way none would ever be.
+    stub.before_answer = threading.Barrier(4).wait
     loaded(stub, batch_size=4).generate(list("abcd"), [1, 2, 3, 4])
     assert stub.most_at_once == 4
 

@@ -4,7 +4,6 @@ import shutil
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from stub_proxy import StubProxy, proxying
+from stub_proxy import SLOW_ANSWER, StubProxy, proxying
 from stub_server import KEY, Handler, NoWaiting, Stub, drawn, serving
 
 from panic_hpc import clock
@@ -145,11 +144,9 @@ def test_a_tunnel_that_opens_a_byte_at_a_time_is_given_up(
 ) -> None:
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
     proxy.slow_s = 0.05
-    begun = time.monotonic()
     with pytest.raises(TimeoutError, match=r"no whole answer within 0\.5 s"):
         exchange(HttpRequest("https://far.example/x"), 0.5, 1000)
-    # It would take 50 s.
-    assert time.monotonic() - begun < 20
+    assert proxy.n_sent < len(SLOW_ANSWER)
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")

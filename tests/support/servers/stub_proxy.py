@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
 
+SLOW_ANSWER = "HTTP/1.1 200 " + "x" * 1000
+
 
 @dataclass
 class StubProxy:
@@ -16,12 +18,13 @@ class StubProxy:
 
     `behind` is the (host, port) that everything goes to, whatever its name; `needs` the
     Proxy-Authorization that it lets in, "" for any; `slow_s` how long it takes over each byte of
-    what it says to a tunnel.
+    what it says to a tunnel, and `n_sent` how many of those it has sent.
     """
 
     behind: tuple[str, int] = ("", 0)
     needs: str = ""
     slow_s: float = 0.0
+    n_sent: int = 0
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     port: int = 0
 
@@ -68,8 +71,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         if self.proxy.slow_s:
             with suppress(OSError):
-                for letter in "HTTP/1.1 200 " + "x" * 1000:
+                for letter in SLOW_ANSWER:
                     self.connection.sendall(letter.encode())
+                    self.proxy.n_sent += 1
                     threading.Event().wait(self.proxy.slow_s)
             return
         with socket.create_connection(self.proxy.behind) as server:

@@ -47,13 +47,13 @@ def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:
 class Stub:
     """What the server does and what it was asked.
 
-    `faults` are done in turn, a request each; `always` from then on. `latency_s` is how long an
-    answer takes; `most_at_once` how many were under way at one time.
+    `faults` are done in turn, a request each; `always` from then on. `before_answer` is called
+    before each; `most_at_once` is how many were under way at one time.
     """
 
     faults: list[str] = field(default_factory=list)
     always: str = "good"
-    latency_s: float = 0.0
+    before_answer: Callable[[], object] = lambda: None
     requests: list[dict[str, Any]] = field(default_factory=list)
     most_at_once: int = 0
     routes: Callable[["Handler", str, dict[str, Any]], bool] | None = None
@@ -93,7 +93,7 @@ class Handler(BaseHTTPRequestHandler):
     def _serve(self, body: dict[str, Any]) -> None:
         request = {"path": self.path, "headers": dict(self.headers), "body": body}
         with self.stub.noted(request) as fault, suppress(ConnectionError):
-            time.sleep(self.stub.latency_s)
+            self.stub.before_answer()
             if fault != "good":
                 self.fail(fault)
             elif not (self.stub.routes and self.stub.routes(self, self.path, body)):

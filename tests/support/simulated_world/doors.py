@@ -11,6 +11,7 @@ import pytest
 from panic_hpc import clock
 from panic_hpc.backends import status_query
 from panic_hpc.backends.slurm import backend, cancel, proposal, queue, retry_policy, sbatch
+from panic_hpc.errors import AbsentError
 from panic_hpc.worker import stopper, worker
 from panic_hpc.workspace import leases, ledger, shard_files
 from panic_hpc.workspace.lease_text import Lease
@@ -142,7 +143,9 @@ def _replaced(doors: Doors) -> Iterator[tuple[ModuleType, dict[str, Any]]]:
         return doors.world.is_running(process)
 
     def halt(kind: type, place: Place) -> Any:
-        return doors.read(place) or kind("somebody", None, 0.0)
+        if (found := doors.read(place)) is None:
+            raise AbsentError(f"{place} does not exist")
+        return found
 
     yield leases, {
         "create_file": doors.create_lease, "read_lease": lambda p: doors.world.read_lease(p),

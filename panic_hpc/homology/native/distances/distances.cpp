@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include "distances/byte_distances.hpp"
 #include "kernels/kernels.hpp"
@@ -17,68 +18,140 @@
 namespace lazy {
 namespace {
 
-constexpr std::size_t kTile = 4;
-constexpr std::size_t kPadding = 16;  // rows are padded to the largest of all tiles
-constexpr std::size_t kBlock = 64;    // rows that stay in the cache together
+constexpr std::size_t kBlock = 48;  // points whose numbers stay in the cache together: whole panels and byte tiles
 
-std::size_t padded(std::size_t n) { return (n + kPadding - 1) / kPadding * kPadding; }
+std::size_t padded(std::size_t n) { return (n + kBlock - 1) / kBlock * kBlock; }
 
-struct Points {
-  Array<double> numbers;  // rows x width, zeros behind the last row and the last column
-  std::size_t width;
+// Panels of points, each of eight lanes, of which the l-th has the numbers l, l + 8 and so on.
+class Panels {
+ public:
+  Panels(const Rows& rows, Watch& watch)
+      : width(kernels().panel), count((rows.n + width - 1) / width), n_steps_((rows.d + kLanes - 1) / kLanes),
+        numbers_(count * width * n_steps_ * kLanes, watch.account) {
+    watch.parallel(count, 8, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t panel = begin; panel < end; ++panel)
+        for (std::size_t step = 0; step < n_steps_; ++step) fill(rows, panel, step);
+    });
+  }
+
+  static std::size_t bytes(const Rows& rows) {
+    return padded(rows.n) * ((rows.d + kLanes - 1) / kLanes) * kLanes * sizeof(double);
+  }
+
+  // Sums of two panels in one lane.
+  void sum(std::size_t a, std::size_t b, std::size_t l, bool adds, double* out) const {
+    kernels().products(lane(a, l), lane(b, l), n_steps_, adds, out);
+  }
+
+  const std::size_t width;  // points of a panel
+  const std::size_t count;
+
+ private:
+  double* lane(std::size_t panel, std::size_t l) {
+    return numbers_.data() + (panel * kLanes + l) * n_steps_ * width;
+  }
+  const double* lane(std::size_t panel, std::size_t l) const { return const_cast<Panels*>(this)->lane(panel, l); }
+
+  // Eight numbers of each point of a panel; zeros behind the last number and behind the last row.
+  void fill(const Rows& rows, std::size_t panel, std::size_t step) {
+    for (std::size_t p = 0; p < width; ++p) {
+      const std::size_t i = panel * width + p, first = step * kLanes;
+      const std::size_t filled = i < rows.n ? std::min(kLanes, rows.d - first) : 0;
+      double* const to = lane(panel, 0) + step * width + p;
+      for (std::size_t l = 0; l < filled; ++l) to[l * n_steps_ * width] = rows.row(i)[first + l];
+      for (std::size_t l = filled; l < kLanes; ++l) to[l * n_steps_ * width] = 0;
+    }
+  }
+
+  const std::size_t n_steps_;
+  Array<double> numbers_;
 };
 
-Points widen(const Rows& rows, Watch& watch) {
-  const std::size_t width = (rows.d + kLanes - 1) / kLanes * kLanes;
-  watch.need(padded(rows.n) * width * sizeof(double));
-  Points points{Array<double>(padded(rows.n) * width, watch.account), width};
-  for (std::size_t i = 0; i < padded(rows.n); ++i) {
-    double* row = points.numbers.data() + i * width;
-    const std::size_t filled = i < rows.n ? rows.d : 0;
-    for (std::size_t k = 0; k < filled; ++k) row[k] = rows.row(i)[k];
-    std::fill(row + filled, row + width, 0.0);
+// Blocks of the matrix, one after the other.
+class Writer {
+ public:
+  Writer(const Rows& rows, const Panels& panels, float* matrix)
+      : rows_(rows), panels_(panels), matrix_(matrix), n_(kBlock / panels.width),
+        sums_(new double[3 * kBlock * kBlock]), lengths_(new float[kBlock * kBlock]) {}
+
+  // The block at `row` and `column`, and its mirror image; filled in the cache, then written row by row.
+  void write(std::size_t row, std::size_t column) {
+    multiply(row / panels_.width, column / panels_.width);
+    const std::size_t n = rows_.n, height = std::min(kBlock, n - row), width = std::min(kBlock, n - column);
+    for (std::size_t r = 0; r < height; ++r) {
+      const std::size_t p = r / panels_.width;
+      for (std::size_t q = row == column ? p : 0; q * panels_.width < width; ++q)
+        measure(row + r, column + q * panels_.width, tile(0, p, q) + r % panels_.width * panels_.width,
+                lengths_.get() + r * kBlock + q * panels_.width);
+    }
+    const float* const block = lengths_.get();
+    for (std::size_t r = 0; r < height; ++r)
+      for (std::size_t c = row == column ? r + 1 : 0; c < width; ++c)
+        matrix_[(row + r) * n + column + c] = block[r * kBlock + c];
+    for (std::size_t c = 0; c < width; ++c)
+      for (std::size_t r = 0, end = row == column ? c : height; r < end; ++r)
+        matrix_[(column + c) * n + row + r] = block[r * kBlock + c];
   }
-  return points;
-}
 
-// Rows [i, i + 4) against columns [j, j + 4), into a tile of a block.
-void fill_tile(const Rows& rows, const Points& points, std::size_t i, std::size_t j, float* block) {
-  double products[kTile * kTile];
-  float lengths[kTile * kTile];
-  const double* x = points.numbers.data();
-  kernels().products(x + i * points.width, x + j * points.width, points.width, products);
-  if (!kernels().lengths(products, rows.squares + i, rows.squares + j, kClose, lengths))
-    for (std::size_t r = 0; r < std::min(kTile, rows.n - i); ++r)
-      for (std::size_t c = 0; c < std::min(kTile, rows.n - j); ++c)
-        lengths[r * kTile + c] = distance(rows, i + r, j + c, products[r * kTile + c]);
-  for (std::size_t r = 0; r < kTile; ++r)
-    std::copy(lengths + r * kTile, lengths + (r + 1) * kTile, block + r * kBlock);
-}
+ private:
+  // The k-th sums of the p-th panel of rows and the q-th of columns.
+  double* tile(std::size_t k, std::size_t p, std::size_t q) {
+    return sums_.get() + k * kBlock * kBlock + (p * n_ + q) * panels_.width * panels_.width;
+  }
 
-// The block at `row` and `column`, and its mirror image; filled in the cache, then written row by row.
-void fill_block(const Rows& rows, const Points& points, std::size_t row, std::size_t column, float* matrix) {
-  float block[kBlock * kBlock];
-  const std::size_t n = rows.n;
-  const std::size_t height = std::min(kBlock, n - row), width = std::min(kBlock, n - column);
-  for (std::size_t r = 0; r < height; r += kTile)
-    for (std::size_t c = row == column ? r : 0; c < width; c += kTile)
-      fill_tile(rows, points, row + r, column + c, block + r * kBlock + c);
-  for (std::size_t r = 0; r < height; ++r)
-    for (std::size_t c = row == column ? r + 1 : 0; c < width; ++c)
-      matrix[(row + r) * n + column + c] = block[r * kBlock + c];
-  for (std::size_t c = 0; c < width; ++c)
-    for (std::size_t r = 0, end = row == column ? c : height; r < end; ++r)
-      matrix[(column + c) * n + row + r] = block[r * kBlock + c];
-}
+  // Products of the panels from `a` and from `b` on, lane by lane, which stay in the first cache, and added
+  // up as Kernels::product does it: ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)).
+  void multiply(std::size_t a, std::size_t b) {
+    const auto for_tiles = [&](const auto& visit) {
+      for (std::size_t p = 0; p < std::min(n_, panels_.count - a); ++p)
+        for (std::size_t q = a == b ? p : 0; q < std::min(n_, panels_.count - b); ++q) visit(p, q);
+    };
+    const auto pair = [&](std::size_t k, std::size_t l) {
+      for (const bool second : {false, true})
+        for_tiles([&](std::size_t p, std::size_t q) {
+          panels_.sum(a + p, b + q, second ? l + 4 : l, second, tile(k, p, q));
+        });
+    };
+    const auto add = [&](std::size_t k, std::size_t more) {
+      for_tiles([&](std::size_t p, std::size_t q) {
+        double* const to = tile(k, p, q);
+        const double* const from = tile(more, p, q);
+        for (std::size_t i = 0; i < panels_.width * panels_.width; ++i) to[i] += from[i];
+      });
+    };
+    pair(0, 0);
+    pair(1, 2);
+    add(0, 1);
+    pair(1, 1);
+    pair(2, 3);
+    add(1, 2);
+    add(0, 1);
+  }
 
-void tile_distances(const Rows& rows, float* matrix, Watch& watch) {
-  const Points points = widen(rows, watch);
-  const std::size_t blocks = (rows.n + kBlock - 1) / kBlock;
+  // Lengths of row i and a panel of columns.
+  void measure(std::size_t i, std::size_t column, const double* products, float* out) const {
+    if (kernels().lengths(products, rows_.squares[i], rows_.squares + column, kClose, out)) return;
+    for (std::size_t c = 0; c < std::min(panels_.width, rows_.n - column); ++c)
+      out[c] = distance(rows_, i, column + c, products[c]);
+  }
+
+  const Rows& rows_;
+  const Panels& panels_;
+  float* matrix_;
+  const std::size_t n_;  // panels of a block
+  const std::unique_ptr<double[]> sums_;  // of products
+  const std::unique_ptr<float[]> lengths_;
+};
+
+void panel_distances(const Rows& rows, float* matrix, Watch& watch) {
+  watch.need(Panels::bytes(rows));
+  const Panels panels(rows, watch);
+  const std::size_t blocks = padded(rows.n) / kBlock;
   // Tasks are the blocks on and right of the diagonal, numbered along the rows of the full square.
   watch.parallel(blocks * blocks, 4, [&](std::size_t begin, std::size_t end) {
+    Writer writer(rows, panels, matrix);
     for (std::size_t task = begin; task < end; ++task)
-      if (task / blocks <= task % blocks)
-        fill_block(rows, points, task / blocks * kBlock, task % blocks * kBlock, matrix);
+      if (task / blocks <= task % blocks) writer.write(task / blocks * kBlock, task % blocks * kBlock);
   });
 }
 
@@ -108,7 +181,7 @@ void distances(const std::vector<const float*>& numbers, std::size_t d, float* m
   const Rows rows{numbers.data(), n, d, squares.data()};
   if (!byte_distances(rows, matrix, watch)) {
     for (std::size_t i = 0; i < n; ++i) rows.set_square(i);
-    tile_distances(rows, matrix, watch);
+    panel_distances(rows, matrix, watch);
   }
   for (std::size_t i = 0; i < n; ++i) matrix[i * n + i] = 0;
   // No distance is longer than twice the longest row, so that hardly ever has the matrix to be read.

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <numeric>
 #include <utility>
 
 #include "edges/adjacency.hpp"
+#include "edges/lune_covers.hpp"
 
 namespace lazy {
 namespace {
@@ -48,148 +48,71 @@ bool has_a_nearer_vertex(const float* a, const float* b, std::size_t n, float le
   return false;
 }
 
-constexpr std::size_t kHubs = 64;
-
-// The vertices with most neighbours, and which of them each vertex is joined with.
-struct Hubs {
-  explicit Hubs(const Adjacency& graph) : joined(graph.size(), 0) {
-    std::vector<std::size_t> degree(graph.size(), 0);
-    for (std::size_t v = 0; v < graph.size(); ++v)
-      for (std::size_t w = 0; w < graph.words(); ++w)
-        degree[v] += static_cast<unsigned>(__builtin_popcountll(graph.row(static_cast<Vertex>(v))[w]));
-    std::vector<Vertex> order(graph.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](Vertex a, Vertex b) { return degree[a] > degree[b]; });
-    order.resize(std::min(kHubs, order.size()));
-    vertices = std::move(order);
-    for (std::size_t k = 0; k < vertices.size(); ++k)
-      for (std::size_t v = 0; v < graph.size(); ++v)
-        joined[v] |= (graph.row(vertices[k])[v / 64] >> v % 64 & 1) << k;
-  }
-  std::vector<Vertex> vertices;
-  std::vector<std::uint64_t> joined;  // by vertex: a bit a hub
-};
-
-// Lunes of edges whose lengths lie between those of two graphs. The edges of `lower` are strictly shorter,
-// so that its common neighbours are in the lune whatever ties there are; those of `upper` are all that
-// may be in it.
+// Lunes of single edges, exactly.
 class Lunes {
  public:
-  Lunes(const float* matrix, std::size_t n, const Adjacency& lower, const Adjacency& upper, const Hubs& hubs)
-      : matrix_(matrix), n_(n), lower_(lower), upper_(upper), hubs_(hubs), sure_(lower.words()),
-        left_(lower.words()) {}
+  Lunes(const float* matrix, std::size_t n, const Adjacency& lower)
+      : matrix_(matrix), n_(n), lower_(lower), connected_(lower.words()) {}
 
-  // Whether the lune of (a, b) is shown to be connected: what is not joined with a few of its vertices
-  // that are joined with each other is looked at one by one. Hubs, if there are any, leave the least.
-  bool is_connected(Vertex a, Vertex b) {
-    std::uint64_t common = hubs_.joined[a] & hubs_.joined[b];
-    if (common != 0 ? is_covered_by_hubs(a, b, common) : is_covered_by_first(a, b)) return true;
-    kernels_.intersect(lower_.row(a), lower_.row(b), sure_.data(), sure_.size());
-    return reaches_all(a, b);
+  // Whether each vertex of `left`, if it is in the lune of (a, b) at all, is joined with a vertex of the lune
+  // that is not left, or becomes so when others are.
+  bool is_connected(Vertex a, Vertex b, const std::uint16_t* left, std::size_t n_left) {
+    const float* x = matrix_ + std::size_t{a} * n_;
+    const float* y = matrix_ + std::size_t{b} * n_;
+    const std::uint64_t *p = lower_.row(a), *q = lower_.row(b);
+    for (std::size_t w = 0; w < connected_.size(); ++w) connected_[w] = p[w] & q[w];
+    waiting_.clear();
+    for (std::size_t k = 0; k < n_left; ++k) {
+      const Vertex v = left[k];
+      connected_[v / 64] &= ~(std::uint64_t{1} << v % 64);
+      if (std::max(x[v], y[v]) <= x[b]) waiting_.push_back(v);
+    }
+    for (std::size_t before = n_left + 1; waiting_.size() < before;) {
+      before = waiting_.size();
+      std::size_t n_waiting = 0;
+      for (const Vertex v : waiting_)
+        if (!is_joined(v, x[b])) waiting_[n_waiting++] = v;
+        else if (std::max(x[v], y[v]) < x[b]) connected_[v / 64] |= std::uint64_t{1} << v % 64;
+      waiting_.resize(n_waiting);
+    }
+    return waiting_.empty();
   }
 
  private:
-  // Rows of the next four hubs, of the first where there are fewer.
-  void take(std::uint64_t& some, unsigned first, const std::uint64_t** rows) const {
-    for (int k = 0; k < 4; ++k) {
-      rows[k] = lower_.row(hubs_.vertices[some == 0 ? first : static_cast<unsigned>(__builtin_ctzll(some))]);
-      some &= some - 1;
-    }
-  }
-
-  // Eight hubs take nearly all away; of what is left it is known which hubs each vertex is joined with.
-  bool is_covered_by_hubs(Vertex a, Vertex b, std::uint64_t common) {
-    const unsigned first = static_cast<unsigned>(__builtin_ctzll(common));
-    common &= hubs_.joined[hubs_.vertices[first]] | std::uint64_t{1} << first;
-    const std::uint64_t* rows[4];
-    std::uint64_t some = common;
-    take(some, first, rows);
-    if (!kernels_.uncovered(upper_.row(a), upper_.row(b), rows, left_.data(), left_.size())) return true;
-    if (some != 0) {
-      take(some, first, rows);
-      if (!kernels_.remove(left_.data(), rows, left_.data(), left_.size())) return true;
-    }
-    bool any = false;
-    for (std::size_t line = 0; line < left_.size(); line += kWordsPerLine) {
-      std::uint64_t* words = left_.data() + line;
-      if ((words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) == 0) continue;
-      for (std::size_t w = 0; w < kWordsPerLine; ++w)
-        for (std::uint64_t bits = words[w]; bits != 0; bits &= bits - 1)
-          if (hubs_.joined[vertex_of(line + w, bits)] & common) words[w] &= ~(bits & -bits);
-          else any = true;
-    }
-    return !any;
-  }
-
-  bool is_covered_by_first(Vertex a, Vertex b) {
-    kernels_.intersect(upper_.row(a), upper_.row(b), left_.data(), left_.size());
-    if (!kernels_.intersect(lower_.row(a), lower_.row(b), sure_.data(), sure_.size())) return false;
-    std::size_t w = 0;
-    while (sure_[w] == 0) ++w;
-    const std::uint64_t* const row = lower_.row(vertex_of(w, sure_[w]));
-    const std::uint64_t* const rows[4] = {row, row, row, row};
-    return !kernels_.remove(left_.data(), rows, left_.data(), left_.size());
-  }
-
-  // Whether each vertex that is left, if it is in the lune at all, is joined with one that is not left,
-  // or becomes so when others are.
-  bool reaches_all(Vertex a, Vertex b) {
-    const float* x = matrix_ + std::size_t{a} * n_;
-    const float* y = matrix_ + std::size_t{b} * n_;
-    for (bool changed = true; changed;) {
-      bool any = changed = false;
-      for (std::size_t w = 0; w < left_.size(); ++w)
-        for (std::uint64_t bits = left_[w]; bits != 0; bits &= bits - 1) {
-          const Vertex v = vertex_of(w, bits);
-          const bool done = std::max(x[v], y[v]) > x[b] || is_joined(v, x[b]);
-          if (done) left_[w] &= ~(bits & -bits);
-          (done ? changed : any) = true;
-        }
-      if (!any) return true;
-    }
-    return false;
-  }
-
   bool is_joined(Vertex v, float length) const {
     const std::uint64_t* row = lower_.row(v);
-    for (std::size_t w = 0; w < left_.size(); ++w)
-      if (row[w] & sure_[w] & ~left_[w]) return true;
+    for (std::size_t w = 0; w < connected_.size(); ++w)
+      if (row[w] & connected_[w]) return true;
     const float* distances = matrix_ + std::size_t{v} * n_;
-    for (std::size_t w = 0; w < left_.size(); ++w)
-      for (std::uint64_t bits = sure_[w] & ~left_[w]; bits != 0; bits &= bits - 1)
+    for (std::size_t w = 0; w < connected_.size(); ++w)
+      for (std::uint64_t bits = connected_[w]; bits != 0; bits &= bits - 1)
         if (distances[vertex_of(w, bits)] < length) return true;
     return false;
   }
 
-  const Kernels& kernels_ = kernels();
   const float* matrix_;
   const std::size_t n_;
   const Adjacency& lower_;
-  const Adjacency& upper_;
-  const Hubs& hubs_;
-  std::vector<std::uint64_t> sure_;  // in the lune
-  std::vector<std::uint64_t> left_;  // perhaps in the lune, and not yet shown to be connected
+  std::vector<std::uint64_t> connected_;  // vertices of the lune that are
+  std::vector<Vertex> waiting_;           // that are not, or not yet
 };
-
-// Rows and words of a tile of pairs, whose rows of bits stay in the cache.
-constexpr std::size_t kTileRows = 64;
-constexpr std::size_t kTileWords = 8;
 
 bool all_connected(const float* matrix, std::size_t n, const Adjacency& lower, const Adjacency& upper,
                    Watch& watch) {
   const Hubs hubs(lower);
   std::atomic<bool> sure{true};
-  watch.parallel(n, kTileRows, [&](std::size_t begin, std::size_t end) {
-    Lunes lunes(matrix, n, lower, upper, hubs);
-    for (std::size_t tile = 0; tile * 64 < end; tile += kTileWords)
-      for (std::size_t a = begin; a < end && sure; ++a)
-        for (std::size_t w = tile; w < tile + kTileWords && w * 64 < a; ++w) {
-          const Vertex row = static_cast<Vertex>(a);
-          for (std::uint64_t bits = upper.row(row)[w] & ~lower.row(row)[w]; bits != 0; bits &= bits - 1) {
-            const Vertex b = vertex_of(w, bits);
-            if (b < a && !lunes.is_connected(static_cast<Vertex>(a), b)) sure = false;
-          }
-        }
+  watch.parallel(n, 64, [&](std::size_t begin, std::size_t end) {
+    LuneCovers covers(lower, upper, hubs);
+    Lunes lunes(matrix, n, lower);
+    std::vector<std::uint64_t> ends(lower.words());  // with more neighbours
+    for (std::size_t k = 0; k + begin < n; ++k) ends[hubs.order[k] / 64] |= std::uint64_t{1} << hubs.order[k] % 64;
+    for (std::size_t k = begin; k < end && sure; ++k) {
+      const Vertex a = hubs.order[n - 1 - k];
+      ends[a / 64] &= ~(std::uint64_t{1} << a % 64);
+      covers.find_doubtful(a, ends, [&](Vertex b, const std::uint16_t* left, std::size_t n_left) {
+        if (!lunes.is_connected(a, b, left, n_left)) sure = false;
+      });
+    }
   });
   return sure;
 }
@@ -231,13 +154,13 @@ bool no_loop_begins_after(const float* matrix, std::size_t n, float length, Watc
 }
 
 bool no_void_begins_after(const float* matrix, std::size_t n, float length, float limit, Watch& watch) {
-  // 1) Bounds a fiftieth of the edges apart: the narrower, the less lies between two graphs.
+  // 1) Bounds, each with a tenth more edges than the one before: the closer, the less lies between two graphs.
   const std::vector<float> lengths = sample_lengths(matrix, n);
   std::vector<float> bounds(1, length);
   std::size_t place = static_cast<std::size_t>(
       std::upper_bound(lengths.begin(), lengths.end(), length) - lengths.begin());
   while (bounds.back() < limit) {
-    place = std::min(place + lengths.size() / 50 + 1, lengths.size());
+    place = std::min(place + place / 10 + 1, lengths.size());
     bounds.push_back(place < lengths.size() ? std::min(limit, lengths[place]) : limit);
   }
 

@@ -25,15 +25,18 @@ struct Kernels {
   // Null on all but a few processors.
   const ByteTiles* byte_tiles;
 
-  // Inner products of `rows` (1 to 4) rows of `a` with as many of `b`, all of length `d`, a multiple
-  // of kLanes; out is 4 x 4, row-major. The numbers are float32 widened to float64.
-  void (*products)(const double* a, const double* b, std::size_t d, double* out);
+  // Points of a panel, whose first numbers lie side by side, then their second ones, and so on.
+  std::size_t panel;
 
-  // out = square roots of a[r] + b[c] - 2 products[r][c], 4 x 4; returns whether every one of these
-  // squares is at least `close` of a[r] + b[c]. Where not, some of `out` mean nothing.
-  bool (*lengths)(const double* products, const double* a, const double* b, double close, float* out);
+  // out[r][c] = sums of n products of the r-th point of a panel with the c-th of another, or `adds` these to
+  // what is there. The numbers are float32 widened to float64.
+  void (*products)(const double* a, const double* b, std::size_t n, bool adds, double* out);
 
-  // Inner product of two rows, summed as `products` sums it.
+  // out = square roots of a + b[c] - 2 products[c], for the points of a panel; returns whether every one of
+  // these squares is at least `close` of a + b[c]. Where not, some of `out` mean nothing.
+  bool (*lengths)(const double* products, double a, const double* b, double close, float* out);
+
+  // Inner product of two rows, summed in eight lanes of every eighth number.
   double (*product)(const float* a, const float* b, std::size_t d);
 
   // Sum of squared differences of two rows of length d; differences are rounded to float32, which is
@@ -96,9 +99,19 @@ struct Kernels {
   bool (*remove)(const std::uint64_t* set, const std::uint64_t* const* rows, std::uint64_t* rest,
                  std::size_t words);
 
-  // rest = a & b without four rows; returns whether any bit is left.
-  bool (*uncovered)(const std::uint64_t* a, const std::uint64_t* b, const std::uint64_t* const* rows,
-                    std::uint64_t* rest, std::size_t words);
+  // left = set without eight rows, taken = ends that are in all of these, ends = ends without taken; writes
+  // where `left` has a bit, as offsets of vectors for leftover(), and returns how many these are.
+  std::size_t (*cover)(const std::uint64_t* const* rows, const std::uint64_t* set, std::uint64_t* ends,
+                       std::uint64_t* left, std::uint64_t* taken, std::uint16_t* places, std::size_t words);
+
+  // Positions of the bits of left & row, at those places only, of which a mask of kWordsPerLine words (that of
+  // bit v begins at masks + v kWordsPerLine) does not meet `mask`; returns how many.
+  std::size_t (*leftover)(const std::uint64_t* left, const std::uint64_t* row, const std::uint16_t* places,
+                          std::size_t n_places, const std::uint64_t* masks, const std::uint64_t* mask,
+                          std::uint16_t* positions);
+
+  // Positions of the bits of a row; returns how many.
+  std::size_t (*members)(const std::uint64_t* row, std::uint16_t* positions, std::size_t words);
 
   // out = sum (exclusive or) of n_rows rows, of which the first may be `out`; returns whether any bit is
   // set.

@@ -53,6 +53,18 @@ inline T smallest_of(V values) {
 }
 inline Codes all(Code value) { return Codes{} + value; }
 
+inline bool any_bit(Words words) {
+#if VECTOR_BYTES == 64
+  return _mm512_test_epi64_mask((__m512i)words, (__m512i)words) != 0;
+#elif VECTOR_BYTES == 32
+  return _mm256_testz_si256((__m256i)words, (__m256i)words) == 0;
+#else
+  std::uint64_t any = 0;
+  for (std::size_t l = 0; l < kWords; ++l) any |= words[l];
+  return any != 0;
+#endif
+}
+
 // Bit l of the result says whether the l-th of 64 codes is at most the l-th of others.
 #if VECTOR_BYTES == 64
 inline std::uint64_t at_most(const Codes* x, const Codes* high) {
@@ -111,65 +123,49 @@ inline double total(const Lanes& lanes) {
   return total_of_eight(s);
 }
 
-#if VECTOR_BYTES == 64
-// The totals of eight sums at once, in the same order of additions.
-inline Vector totals(const Lanes* sums) {
-  const auto halves = [](Vector x, Vector y) {
-    return __builtin_shufflevector(x, y, 0, 1, 2, 3, 8, 9, 10, 11) +
-           __builtin_shufflevector(x, y, 4, 5, 6, 7, 12, 13, 14, 15);
-  };
-  const auto quarters = [](Vector x, Vector y) {
-    return __builtin_shufflevector(x, y, 0, 1, 4, 5, 8, 9, 12, 13) +
-           __builtin_shufflevector(x, y, 2, 3, 6, 7, 10, 11, 14, 15);
-  };
-  Vector pair[4];
-  for (int k = 0; k < 4; ++k) pair[k] = halves(sums[2 * k].piece[0], sums[2 * k + 1].piece[0]);
-  const Vector x = quarters(pair[0], pair[1]), y = quarters(pair[2], pair[3]);
-  return __builtin_shufflevector(x, y, 0, 2, 4, 6, 8, 10, 12, 14) +
-         __builtin_shufflevector(x, y, 1, 3, 5, 7, 9, 11, 13, 15);
-}
-#endif
+// Points whose numbers lie side by side, as many as three (with few registers four) vectors hold; a tile
+// has so many rows of them that the sums and what they are made of fill the registers.
+constexpr std::size_t kColumns = VECTOR_BYTES == 16 ? 4 : 3;
+constexpr std::size_t kPanel = kColumns * kWidth;
+constexpr std::size_t kTileHeight = VECTOR_BYTES / 8;
+static_assert(kPanel % kTileHeight == 0, "a panel is whole tiles");
 
-template <std::size_t kRows, std::size_t kColumns>
-inline void products_tile(const double* a, const double* b, std::size_t d, double* out) {
-  Lanes sum[kRows][kColumns] = {};
-  for (std::size_t k = 0; k < d; k += kLanes)
-    for (std::size_t p = 0; p < kPieces; ++p) {
-      Vector right[kColumns];
-      for (std::size_t c = 0; c < kColumns; ++c)
-        right[c] = load<Vector>(b + c * d + k + p * kWidth);
-      for (std::size_t r = 0; r < kRows; ++r) {
-        const Vector left = load<Vector>(a + r * d + k + p * kWidth);
-        for (std::size_t c = 0; c < kColumns; ++c) sum[r][c].piece[p] += left * right[c];
-      }
+template <bool kAdds>
+inline void products_tile(const double* a, const double* b, std::size_t n, double* out) {
+  Vector sum[kTileHeight][kColumns] = {};
+  for (std::size_t k = 0; k < n; ++k) {
+    Vector right[kColumns];
+    for (std::size_t c = 0; c < kColumns; ++c) right[c] = load<Vector>(b + k * kPanel + c * kWidth);
+    for (std::size_t r = 0; r < kTileHeight; ++r) {
+      const Vector left = a[k * kPanel + r] - Vector{};  // the same in each lane
+      for (std::size_t c = 0; c < kColumns; ++c) sum[r][c] += left * right[c];
     }
-#if VECTOR_BYTES == 64
-  static_assert(kRows == 4 && kColumns == 4, "two times eight sums");
-  store(out, totals(sum[0]));
-  store(out + 8, totals(sum[2]));
-#else
-  for (std::size_t r = 0; r < kRows; ++r)
-    for (std::size_t c = 0; c < kColumns; ++c) out[r * 4 + c] = total(sum[r][c]);
-#endif
-}
-
-// As large as the registers allow; a smaller tile changes no sum.
-void products(const double* a, const double* b, std::size_t d, double* out) {
-  constexpr std::size_t kTile = kPieces == 1 ? 4 : 2;
-  for (std::size_t r = 0; r < 4; r += kTile)
-    for (std::size_t c = 0; c < 4; c += kTile)
-      products_tile<kTile, kTile>(a + r * d, b + c * d, d, out + r * 4 + c);
-}
-
-bool lengths(const double* products, const double* a, const double* b, double close, float* out) {
-  bool all_far = true;
-  for (std::size_t r = 0; r < 4; ++r)
-    for (std::size_t c = 0; c < 4; ++c) {
-      const double scale = a[r] + b[c], squared = scale - 2 * products[r * 4 + c];
-      all_far &= squared >= close * scale;
-      out[r * 4 + c] = static_cast<float>(__builtin_sqrt(squared));
+  }
+  // Else GCC takes the sums through memory.
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < kTileHeight; ++r)
+#pragma GCC unroll 4
+    for (std::size_t c = 0; c < kColumns; ++c) {
+      double* const to = out + r * kPanel + c * kWidth;
+      store(to, kAdds ? load<Vector>(to) + sum[r][c] : sum[r][c]);
     }
-  return all_far;
+}
+
+void products(const double* a, const double* b, std::size_t n, bool adds, double* out) {
+  for (std::size_t r = 0; r < kPanel; r += kTileHeight)
+    (adds ? products_tile<true> : products_tile<false>)(a + r, b, n, out + r * kPanel);
+}
+
+bool lengths(const double* products, double a, const double* b, double close, float* out) {
+  double squared[kPanel];
+  Words close_ones = {};
+  for (std::size_t c = 0; c < kPanel; c += kWidth) {
+    const Vector scale = a + load<Vector>(b + c), square = scale - 2 * load<Vector>(products + c);
+    store(squared + c, square);
+    close_ones |= (Words)(square < close * scale);
+  }
+  for (std::size_t c = 0; c < kPanel; ++c) out[c] = static_cast<float>(__builtin_sqrt(squared[c]));
+  return !any_bit(close_ones);
 }
 
 inline Vector widened(const float* p) { return __builtin_convertvector(load<HalfFloats>(p), Vector); }
@@ -352,16 +348,6 @@ void fold_minima(const Code* row, std::size_t n, Code* out) {
   }
 }
 
-inline bool any_bit(Words words) {
-#if VECTOR_BYTES == 64
-  return _mm512_test_epi64_mask((__m512i)words, (__m512i)words) != 0;
-#else
-  std::uint64_t any = 0;
-  for (std::size_t l = 0; l < kWords; ++l) any |= words[l];
-  return any != 0;
-#endif
-}
-
 bool intersect(const std::uint64_t* a, const std::uint64_t* b, std::uint64_t* out, std::size_t words) {
   Words any = {};
   for (std::size_t w = 0; w < words; w += kWords) {
@@ -493,17 +479,95 @@ bool remove(const std::uint64_t* set, const std::uint64_t* const* rows, std::uin
   return any_bit(any);
 }
 
-bool uncovered(const std::uint64_t* a, const std::uint64_t* b, const std::uint64_t* const* rows,
-               std::uint64_t* rest, std::size_t words) {
-  const std::uint64_t *p = rows[0], *q = rows[1], *r = rows[2], *s = rows[3];
-  Words any = {};
+std::size_t cover(const std::uint64_t* const* rows, const std::uint64_t* set, std::uint64_t* ends,
+                  std::uint64_t* left, std::uint64_t* taken, std::uint16_t* places, std::size_t words) {
+  std::size_t n = 0;
   for (std::size_t w = 0; w < words; w += kWords) {
-    const Words taken = (load<Words>(p + w) | load<Words>(q + w)) | (load<Words>(r + w) | load<Words>(s + w));
-    const Words left = load<Words>(a + w) & load<Words>(b + w) & ~taken;
-    store(rest + w, left);
-    any |= left;
+    Words some = load<Words>(rows[0] + w), every = some;
+    for (std::size_t k = 1; k < 8; ++k) {
+      const Words row = load<Words>(rows[k] + w);
+      some |= row;
+      every &= row;
+    }
+    const Words rest = load<Words>(set + w) & ~some, all_ends = load<Words>(ends + w);
+    store(left + w, rest);
+    store(taken + w, all_ends & every);
+    store(ends + w, all_ends & ~every);
+    places[n] = static_cast<std::uint16_t>(w);
+    n += any_bit(rest);
   }
+  return n;
+}
+
+// The words of a few vectors that are not zero, one after another.
+struct SomeWords {
+  static constexpr std::size_t kMost = 64;  // vectors
+
+  void add(Words vector, std::size_t place) {
+#if VECTOR_BYTES == 64
+    const __mmask8 mask = _mm512_test_epi64_mask((__m512i)vector, (__m512i)vector);
+    const __m512i at = _mm512_add_epi64(_mm512_set1_epi64(static_cast<long long>(place)),
+                                        _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+    _mm512_storeu_si512(words + n, _mm512_maskz_compress_epi64(mask, (__m512i)vector));
+    _mm512_storeu_si512(places + n, _mm512_maskz_compress_epi64(mask, at));
+    n += static_cast<unsigned>(__builtin_popcount(mask));
+#else
+    for (std::size_t l = 0; l < kWords; ++l) {
+      words[n] = vector[l];
+      places[n] = place + l;
+      n += vector[l] != 0;
+    }
+#endif
+  }
+
+  template <class Visit>
+  void take_bits(const Visit& visit) {
+    for (std::size_t k = 0; k < n; ++k)
+      for (std::uint64_t bits = words[k]; bits != 0; bits &= bits - 1)
+        visit(places[k] * 64 + static_cast<unsigned>(__builtin_ctzll(bits)));
+    n = 0;
+  }
+
+  std::size_t n = 0;
+  std::uint64_t words[(kMost + 1) * kWords];
+  std::uint64_t places[(kMost + 1) * kWords];
+};
+
+inline bool meet_masks(const std::uint64_t* x, const Words* y) {
+  Words any = load<Words>(x) & y[0];
+  for (std::size_t k = 1; k < kWordsPerLine / kWords; ++k) any |= load<Words>(x + k * kWords) & y[k];
   return any_bit(any);
+}
+
+std::size_t leftover(const std::uint64_t* left, const std::uint64_t* row, const std::uint16_t* places,
+                     std::size_t n_places, const std::uint64_t* masks, const std::uint64_t* mask,
+                     std::uint16_t* positions) {
+  SomeWords some;
+  Words wanted[kWordsPerLine / kWords];
+  for (std::size_t k = 0; k < kWordsPerLine / kWords; ++k) wanted[k] = load<Words>(mask + k * kWords);
+  std::size_t n = 0;
+  const auto look = [&](std::size_t v) {
+    positions[n] = static_cast<std::uint16_t>(v);
+    n += !meet_masks(masks + v * kWordsPerLine, wanted);
+  };
+  for (std::size_t p = 0; p < n_places; ++p) {
+    some.add(load<Words>(left + places[p]) & load<Words>(row + places[p]), places[p]);
+    if ((p + 1) % SomeWords::kMost == 0) some.take_bits(look);
+  }
+  some.take_bits(look);
+  return n;
+}
+
+std::size_t members(const std::uint64_t* row, std::uint16_t* positions, std::size_t words) {
+  SomeWords some;
+  std::size_t n = 0;
+  const auto put = [&](std::size_t v) { positions[n++] = static_cast<std::uint16_t>(v); };
+  for (std::size_t w = 0; w < words; w += kWords) {
+    some.add(load<Words>(row + w), w);
+    if ((w / kWords + 1) % SomeWords::kMost == 0) some.take_bits(put);
+  }
+  some.take_bits(put);
+  return n;
 }
 
 bool sum(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_rows, std::size_t words) {
@@ -520,9 +584,9 @@ bool sum(std::uint64_t* out, const std::uint64_t* const* rows, std::size_t n_row
 }  // namespace
 
 const Kernels KERNEL_TABLE = {
-    KERNEL_NAME, BYTE_TILES,   products, lengths,     product,     squared_difference,
+    KERNEL_NAME, BYTE_TILES,   kPanel,   products,    lengths,    product,     squared_difference,
     relax,       remoteness,  largest,      find,     within,      encode,      join,               collect,
     first_within, witness,     unwitnessed, fold_minima, intersect, meet,              others,
-    remove,      uncovered,    sum};
+    remove,      cover,       leftover, members, sum};
 
 }  // namespace lazy
