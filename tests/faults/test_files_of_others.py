@@ -75,6 +75,9 @@ def test_merge_pack_and_verify_name_the_shard_and_what_helps(theirs: Path, say: 
     assert (code, "F08" in said, f"not checked: {theirs}" in said) == (1, True, True)
     # It kept the others from being checked.
     assert said.count("clean shard") == 10
+    shards = sorted((theirs / "shards" / "runs").iterdir())
+    code, said = say("verify", *shards)
+    assert (code, said.count("clean shard"), said.count("not checked")) == (2, 2, 1)
 
 
 @pytest.mark.long
