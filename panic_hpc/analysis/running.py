@@ -40,13 +40,17 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class AnalysisTask:
-    """One analysis of one embedding model ("" for none), where it goes, and its key."""
+    """One analysis of one embedding model ("" for none), where it goes, and its key.
+
+    content_key is of the dataset that all tasks of one call are of.
+    """
 
     analysis: str
     model: str
     settings: Mapping[str, Any]
     folder: Path
     key: str
+    content_key: str
     script: Path | None = None
 
 
@@ -78,8 +82,8 @@ def analyse(
     """Run analyses of a dataset and return their records, in order of the analyses.
 
     An analysis that raises has a record with its error. PanicError where a name, a setting or a
-    model is unknown. In a program of one's own call it below `if __name__ == "__main__":`, since
-    worker processes import that program.
+    model is unknown, or another dataset took this one's place meanwhile. In a program of one's own
+    call it below `if __name__ == "__main__":`, since worker processes import that program.
     """
     request = request or AnalysisRequest()
     directory = request.directory or analyses_directory(path)
@@ -139,7 +143,7 @@ def _tasks(dataset: Dataset, directory: Path, request: AnalysisRequest) -> Itera
             folder = folder_of(directory, name, model, "" if usual else content_key(told))
             parts = [dataset.content_key, name, model, told, _code(analysis)]
             key = content_key(parts)
-            yield AnalysisTask(name, model, told, folder, key, request.script)
+            yield AnalysisTask(name, model, told, folder, key, dataset.content_key, request.script)
 
 
 def _models(dataset: Dataset, analysis: Analysis, wanted: Sequence[str]) -> list[str]:
@@ -211,6 +215,7 @@ def carry_out(path: Path, task: AnalysisTask) -> AnalysisRecord:
     began = clock.monotonic()
     error, found = "", AnalysisResult()
     with open_dataset(path) as dataset:
+        _require_same(dataset, task.content_key)
         try:
             found = _result(dataset, analysis, task.model, settings)
         except (Interrupted, MemoryError):
@@ -233,6 +238,15 @@ def carry_out(path: Path, task: AnalysisTask) -> AnalysisRecord:
             away=sorted(_missed(dataset)),
         )
     return write_record(record, task.folder)
+
+
+def _require_same(dataset: Dataset, content_key: str) -> None:
+    # Another's results would stand under this one's key, and be told as its own.
+    if dataset.content_key != content_key:
+        raise PanicError(
+            f"{dataset.path} was replaced by another dataset while it was analysed",
+            hint=f"Type it again: panic-hpc analyse {dataset.path}",
+        )
 
 
 def _missed(dataset: Dataset) -> Collection[str]:

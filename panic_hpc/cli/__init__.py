@@ -1,5 +1,6 @@
 """The command line: one verb a file, each with `register(app)`; parses, calls, prints."""
 
+import errno
 import io
 import os
 import sys
@@ -117,6 +118,19 @@ def _forget_impossible_width(environ: MutableMapping[str, str]) -> None:
         del environ["COLUMNS"]
 
 
+def _told(error: PanicError | OSError) -> str:
+    """Return what is said of an error; of one without a file's name, what it may be of."""
+    if isinstance(error, PanicError) or error.filename is not None:
+        return str(error)
+    try:
+        os.getcwd()
+    except OSError:
+        return "the directory that you are in is gone: cd to one that is there"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"what is printed cannot be written ({error.strerror}): print it elsewhere"
+    return str(error)
+
+
 def main() -> None:
     """Run the command line; a PanicError becomes its message on standard error and exit code 1."""
     _forget_impossible_width(os.environ)
@@ -149,5 +163,5 @@ def main() -> None:
     except (PanicError, OSError) as error:
         if _verbose:
             traceback.print_exc()
-        err.print(literal(f"panic-hpc: {error}", "red"))
+        err.print(literal(f"panic-hpc: {_told(error)}", "red"))
         sys.exit(exit_codes.ERROR)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from panic_hpc.disk import system
-from panic_hpc.disk.publish import rename_over, replacing, temporary_file
+from panic_hpc.disk.publish import link_first, rename_over, replacing, temporary_file
 from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import AbsentError, PanicError
 
@@ -44,6 +44,16 @@ def create_file(path: Path, content: bytes) -> bool:
         if created:
             system.sync_directory(path.parent)
         return created
+
+
+def offer_file(path: Path, content: bytes) -> None:
+    """Publish `content` as `path` unless something is there; DiskError where that fails.
+
+    On file systems without links too, where of two at once the last one's may stand.
+    """
+    with temporary_file(path) as temporary:
+        temporary.write_bytes(content)
+        link_first(temporary, path)
 
 
 def append_to(path: Path) -> TextIO:

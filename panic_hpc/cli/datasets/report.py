@@ -14,6 +14,7 @@ from panic_hpc.cli.console.output import say, say_json, warn
 if TYPE_CHECKING:
     from panic_hpc.analysis.records import AnalysisRecord
     from panic_hpc.report.writing import ReportRequest
+    from panic_hpc.store.dataset.dataset import Dataset
 
 PANEL = ("The dataset", 1)
 
@@ -95,11 +96,13 @@ def make_report(
     if wants_analyses and output is not None and not os.access(dataset.parent, os.W_OK):
         # As of a dataset that a group shares: results then lie beside the report.
         found_in = output.with_name(f"{output.name}.analyses")
-    records = _records(dataset, found_in, script, workers, wants_analyses)
     away: list[str] = []
-    with open_dataset(dataset) as opened, count_bar("report") as moved:
-        known = available(script)
-        page = write_report(opened, directory, records, known, request, moved, away.append)
+    # Opened once: a report shows pictures and results of one dataset, whatever takes its place.
+    with open_dataset(dataset) as opened:
+        records = _records(opened, found_in, script, workers, wants_analyses)
+        with count_bar("report") as moved:
+            known = available(script)
+            page = write_report(opened, directory, records, known, request, moved, away.append)
     return MadeReport(page, records, away)
 
 
@@ -113,7 +116,7 @@ def report_directory(dataset: Path) -> Path:
 
 
 def _records(
-    path: Path, directory: Path, script: Path | None, workers: int, wants_analyses: bool
+    dataset: "Dataset", directory: Path, script: Path | None, workers: int, wants_analyses: bool
 ) -> "list[AnalysisRecord]":
     """Return what analyses found of this content, those that were run just now among them.
 
@@ -121,7 +124,6 @@ def _records(
     """
     from panic_hpc.analysis.records import read_records
     from panic_hpc.analysis.running import AnalysisRequest, analyse, available
-    from panic_hpc.store.dataset.dataset import open_dataset
 
     if wants_analyses:
         names = tuple(available(script))
@@ -129,6 +131,5 @@ def _records(
             request = AnalysisRequest(
                 names=names, script=script, directory=directory, workers=workers
             )
-            analyse(path, request, moved)
-    with open_dataset(path) as dataset:
-        return read_records(directory, dataset.content_key)
+            analyse(dataset.path, request, moved)
+    return read_records(directory, dataset.content_key)
