@@ -69,6 +69,9 @@ def test_a_checkout_in_the_current_directory_is_not_imported(image: Path, tmp_pa
     assert "Usage" in done.stdout, done.stderr
 
 
+@pytest.mark.timeout(
+    900
+)  # a minute of walltime for each third of the work, and a machine that is busy
 def test_arrays_in_the_image_with_a_requeue_have_the_bits_of_a_local_run(
     slurm: Any, image: Path, tmp_path: Path
 ) -> None:
@@ -82,7 +85,7 @@ def test_arrays_in_the_image_with_a_requeue_have_the_bits_of_a_local_run(
     ranks = '[mpi]\nlauncher = "mpiexec"\n[stages.merge]\nranks_per_node = 2'
     submit(root, profile(tmp_path, container(image, f"{walltime}{ranks}")))
     with subprocess.Popen(command_line("submit", local, "--workers", "3")) as outside:
-        wait_until_over(root)
+        wait_until_over(root, 800)
     assert outside.returncode == 0
     assert set(states(root, "merge")) == {"completed"}, log_of(root)
     assert log_of(root).count('"event": "stopped"') >= 3
