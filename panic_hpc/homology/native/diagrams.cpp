@@ -136,9 +136,8 @@ class Computation {
   // From here on the lengths are those of the edges.
   void rank() {
     matrix_ = nullptr;
-    own_matrix_ = Array<float>();
-    watch_.need(Filtration::rank_bytes(question_.n));
-    filtration_->rank_edges(watch_);
+    watch_.need(Filtration::rank_bytes(question_.n) - own_matrix_.bytes());
+    filtration_->rank_edges(std::move(own_matrix_), watch_);
     lap("ranks");
   }
 

@@ -106,6 +106,13 @@ class Array {
     account_->add(reserved_);
   }
   Array(Array&& other) noexcept { swap(other); }
+  // Takes over the memory of an array of other values of the same size, which the system need not clear again.
+  template <class U>
+  explicit Array(Array<U>&& other) noexcept
+      : data_(reinterpret_cast<T*>(std::exchange(other.data_, nullptr))), size_(std::exchange(other.size_, 0)),
+        reserved_(other.reserved_), account_(other.account_) {
+    static_assert(sizeof(T) == sizeof(U) && alignof(T) == alignof(U), "the same room for each value");
+  }
   Array& operator=(Array&& other) noexcept {
     swap(other);
     return *this;
@@ -126,6 +133,9 @@ class Array {
   const T& operator[](std::size_t i) const { return data_[i]; }
 
  private:
+  template <class U>
+  friend class Array;
+
   void swap(Array& other) {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);

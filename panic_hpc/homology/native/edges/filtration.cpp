@@ -168,12 +168,12 @@ void Filtration::sort_more() {
   sort_buckets(begin, n_sorted_buckets_);
 }
 
-void Filtration::rank_edges(Watch& watch) {
+void Filtration::rank_edges(Array<float> matrix, Watch& watch) {
   const std::size_t sorted = n_sorted_buckets_;
   watch.parallel(bucket_ends_.size() - sorted, 64,
                  [&](std::size_t begin, std::size_t end) { sort_buckets(sorted + begin, sorted + end); });
   n_sorted_buckets_ = bucket_ends_.size();
-  ranks_ = Array<Rank>(n_ * n_, watch.account);
+  ranks_ = matrix.size() == 0 ? Array<Rank>(n_ * n_, watch.account) : Array<Rank>(std::move(matrix));
   codes_ = Array<Code>(n_ * stride_, watch.account);
   while (n_edges_ >> shift_ >= 0xFFFF) ++shift_;
   std::memset(ranks_.data(), 0xFF, ranks_.bytes());

@@ -38,8 +38,8 @@ class Filtration {
   // may be freed afterwards.
   Filtration(const float* matrix, std::size_t n, float shortest, float longest, float limit, Watch& watch);
 
-  // Sorts all edges and builds the matrices of ranks and codes.
-  void rank_edges(Watch& watch);
+  // Sorts all edges and builds the matrices of ranks, in the memory of `matrix` if there is one, and of codes.
+  void rank_edges(Array<float> matrix, Watch& watch);
 
   // Sorts some more edges; those before n_sorted() are in their place.
   void sort_more();
