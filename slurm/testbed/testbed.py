@@ -26,7 +26,7 @@ from pathlib import Path
 from testbed_files import Settings, write_files
 
 NODES = ("g1", "g2", "f1")
-STARTUP_S = 60
+STARTUP_S = 180
 SHUTDOWN_S = 15
 
 
@@ -78,6 +78,12 @@ class Testbed:
     def wait_idle(self, nodes: int = len(NODES)) -> None:
         """Wait until `nodes` nodes are up."""
         _wait(lambda: self._nodes_up() >= nodes, f"{nodes} nodes to come up", self.directory)
+
+    def bring_back_controller(self) -> None:
+        """Start slurmctld where it is missing, and wait until it answers."""
+        if self._alive("slurmctld") is None:
+            self.start_controller()
+            _wait(lambda: _succeeds(self, "sinfo"), "slurmctld", self.directory)
 
     def bring_back_nodes(self) -> None:
         """Start what slurmd is missing and resume what nodes are down, until all are up."""
