@@ -121,17 +121,17 @@ class Testbed:
             return
         for partition in ("gpu", "fat"):
             subprocess.run(
-                ["scancel", "--partition", partition], timeout=30, check=False,
+                ["scancel", "--partition", partition], timeout=120, check=False,
                 env={**os.environ, **self.environment}, stderr=subprocess.DEVNULL,
             )  # fmt: skip
-        deadline = time.monotonic() + SHUTDOWN_S
+        deadline = time.monotonic() + STARTUP_S
         while time.monotonic() < deadline and self.run("squeue", "-h"):
             time.sleep(0.5)
 
     def _spawn(self, *command: str) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM")}
         done = subprocess.run(
-            command, cwd=self.directory, env=environment, timeout=60, check=False,
+            command, cwd=self.directory, env=environment, timeout=180, check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         if done.returncode:
