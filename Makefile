@@ -48,13 +48,13 @@ test-base:
 	$(BASE)/bin/python -m pytest -m "$(WITHOUT_COMPUTE)" $(PYTEST_ARGS) $(BASE_TESTS)
 
 # The lowest version of every direct dependency that pyproject.toml allows, and for each of them the
-# tests that use all that we call of it (tools/lowest_versions.py has the table): the other tests ask
+# tests that use all that we call of it (tools/checks/lowest_versions.py has the table): the other tests ask
 # the same calls again, or none, and all of them would take half an hour.
 LOWEST := .venv-lowest
-LOWEST_TESTS ?= $(shell $(PYTHON) tools/lowest_versions.py --tests)
+LOWEST_TESTS ?= $(shell $(PYTHON) tools/checks/lowest_versions.py --tests)
 test-lowest:
 	$(PYTHON) -m venv $(LOWEST)
-	$(PYTHON) tools/lowest_versions.py >$(LOWEST)/constraints.txt
+	$(PYTHON) tools/checks/lowest_versions.py >$(LOWEST)/constraints.txt
 	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST)/constraints.txt scikit-build-core nanobind cmake ninja setuptools wheel
 	$(LOWEST)/bin/pip install --quiet --constraint $(LOWEST)/constraints.txt --no-build-isolation \
 	    --editable '.[compute,analysis,engines,mpi,publish,video,energy,search,survival,tensorboard,dev]'
@@ -79,7 +79,7 @@ check: $(STAMP)
 # oldest Python cannot install: here all that is pinned is installed.
 docs: $(STAMP)
 	$(BIN)/pip install --quiet --constraint constraints.txt mkdocs-material mkdocstrings-python
-	$(BIN)/python tools/check_pins.py
+	$(BIN)/python tools/checks/check_pins.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
 # Within half an hour on a quiet machine, with a table of ratios at the end; each program's --help has
@@ -96,7 +96,7 @@ image: $(STAMP)
 clean:
 	rm -rf $(VENV) $(BASE) $(LOWEST) build $(DEMO)
 
-$(STAMP): pyproject.toml constraints.txt $(wildcard panic_hpc/*/native/*)
+$(STAMP): pyproject.toml constraints.txt $(wildcard panic_hpc/*/native/* panic_hpc/*/native/*/*)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[compute,analysis,engines,mpi,publish,video,energy,search,survival,tensorboard,dev]'
 	touch $@

@@ -20,6 +20,8 @@ PanicError             one sentence that names the object and the next thing to 
 import difflib
 from collections.abc import Iterable, Sequence
 
+ASK_ITS_OWNER = "Ask its owner to let you read it (chmod, and of the folders above)"
+
 
 class PanicError(Exception):
     """An error whose message is for people; `hint` is the next thing to type."""

@@ -18,6 +18,7 @@ import os
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -171,11 +172,11 @@ def forget() -> None:
 
 def jobs(root: Path, options: argparse.Namespace) -> tuple[Cost, Cost]:
     """Return what requests to a slow server take, and what they take if it alone takes time."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support" / "servers"))
     from stub_server import Stub, serving
 
     batch = 4
-    stub = Stub(latency_s=LATENCY_S)
+    stub = Stub(before_answer=partial(time.sleep, LATENCY_S))
     with serving(stub):
         far = {"family": "http", "url": f"{stub.url}/draw", "answer": "data.*.b64"}
         body = {"prompt": "{text}", "seed": "{seed}"}
@@ -226,7 +227,7 @@ def main() -> None:
     parser.add_argument("--metric", default="SceneReader", help="of a picture and a text")
     parser.add_argument("--cells", type=int, default=10)
     parser.add_argument("--pairs", type=int, default=10_000, help="of a comparison")
-    parser.add_argument("--parts", nargs="+", default=list(PARTS), help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     options = parser.parse_args()
     show_rounds(PARTS, AIMS, options)
 

@@ -10,7 +10,7 @@ and its tests are in the table only of the call that asked for them.
 
 import io
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from panic_hpc.disk.file_names import file_name
 from panic_hpc.disk.files import read_json, replace_file, to_json, without_nan
 from panic_hpc.errors import PanicError
 from panic_hpc.plain_text import sheet_cell
+from panic_hpc.store.format.references import References
 
 RECORD = "record.json"
 _UNREADABLE = (PanicError, OSError, KeyError, TypeError, ValueError)
@@ -46,6 +47,8 @@ class AnalysisRecord:
     settings     as they were
     versions     of the libraries that computed
     error        why it failed, "" where it did not
+    away         files with pictures that it had to do without, below the dataset's folder: what was
+                 found then is not what will be found once they are back
     is_cached    whether it was there already
     folder       where it lies, None where it was not written
     """
@@ -61,6 +64,7 @@ class AnalysisRecord:
     seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+    away: Sequence[str] = ()
     is_cached: bool = False
     folder: Path | None = None
 
@@ -100,6 +104,7 @@ def as_json(record: AnalysisRecord) -> dict[str, Any]:
             "seconds": round(record.seconds, 3),
             "versions": dict(record.versions),
             "error": record.error,
+            "away": list(record.away),
             "n_units": dict(found.n_units),
             "statements": [asdict(one) for one in found.statements],
             "not_done": [asdict(one) for one in found.not_done],
@@ -134,7 +139,8 @@ def read_record(folder: Path) -> AnalysisRecord | None:
             for name in ("analysis", "model", "question", "asks", "key", "content_key",
                          "settings", "seconds", "versions", "error")
         }  # fmt: skip
-        return AnalysisRecord(**told, result=found, is_cached=True, folder=folder)
+        away = value.get("away", ())
+        return AnalysisRecord(**told, result=found, away=away, is_cached=True, folder=folder)
     except _UNREADABLE:
         return None
 
@@ -143,6 +149,18 @@ def read_records(directory: Path, content_key: str) -> list[AnalysisRecord]:
     """Return all records below a directory that are of the dataset with that content key."""
     found = (read_record(path.parent) for path in sorted(directory.glob(f"*/*/{RECORD}")))
     return [one for one in found if one is not None and one.content_key == content_key]
+
+
+def outdated(record: AnalysisRecord, references: References | None) -> str:
+    """Return what to tell of a result that lacked files which are there now, "" where none is."""
+    back = [path for path in record.away if references is not None and references.has(path)]
+    if not back:
+        return ""
+    more = f" and {len(back) - 1} more" if len(back) > 1 else ""
+    return (
+        f"computed while {back[0]}{more} could not be read, which is there now: type "
+        f"panic-hpc analyse DATASET {record.analysis} again"
+    )
 
 
 def write_tests(directory: Path, content_key: str, asked: Collection[Path] = ()) -> ResultTable:

@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from panic_hpc.analysis.records import (
 from panic_hpc.analysis.results import AnalysisResult, refused
 from panic_hpc.analysis.scripts import load_script
 from panic_hpc.analysis.settings import settings_of
-from panic_hpc.errors import AnalysisError, Interrupted, PanicError
+from panic_hpc.errors import AnalysisError, Interrupted, PanicError, ShardError
 from panic_hpc.keys import content_key
 from panic_hpc.memory import memory_bytes
 from panic_hpc.store.dataset.dataset import Dataset, open_dataset
@@ -40,13 +40,17 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class AnalysisTask:
-    """One analysis of one embedding model ("" for none), where it goes, and its key."""
+    """One analysis of one embedding model ("" for none), where it goes, and its key.
+
+    content_key is of the dataset that all tasks of one call are of.
+    """
 
     analysis: str
     model: str
     settings: Mapping[str, Any]
     folder: Path
     key: str
+    content_key: str
     script: Path | None = None
 
 
@@ -78,8 +82,8 @@ def analyse(
     """Run analyses of a dataset and return their records, in order of the analyses.
 
     An analysis that raises has a record with its error. PanicError where a name, a setting or a
-    model is unknown. In a program of one's own call it below `if __name__ == "__main__":`, since
-    worker processes import that program.
+    model is unknown, or another dataset took this one's place meanwhile. In a program of one's own
+    call it below `if __name__ == "__main__":`, since worker processes import that program.
     """
     request = request or AnalysisRequest()
     directory = request.directory or analyses_directory(path)
@@ -91,7 +95,7 @@ def analyse(
     todo = []
     for task in tasks:
         there = None if request.fresh else read_record(task.folder)
-        if there is not None and there.key == task.key and not there.error:
+        if there is not None and _still_holds(there, task):
             records[task.folder] = there
         else:
             todo.append(task)
@@ -101,6 +105,12 @@ def analyse(
         report(len(records), len(tasks))
     write_tests(directory, key, {task.folder for task in tasks})
     return [records[task.folder] for task in tasks]
+
+
+def _still_holds(record: AnalysisRecord, task: AnalysisTask) -> bool:
+    # What lacked files is asked again each time: whether they are back, and whole, is what an
+    # analysis finds out by reading them.
+    return record.key == task.key and not record.error and not record.away
 
 
 def available(script: Path | None = None) -> dict[str, Analysis]:
@@ -133,7 +143,7 @@ def _tasks(dataset: Dataset, directory: Path, request: AnalysisRequest) -> Itera
             folder = folder_of(directory, name, model, "" if usual else content_key(told))
             parts = [dataset.content_key, name, model, told, _code(analysis)]
             key = content_key(parts)
-            yield AnalysisTask(name, model, told, folder, key, request.script)
+            yield AnalysisTask(name, model, told, folder, key, dataset.content_key, request.script)
 
 
 def _models(dataset: Dataset, analysis: Analysis, wanted: Sequence[str]) -> list[str]:
@@ -205,6 +215,7 @@ def carry_out(path: Path, task: AnalysisTask) -> AnalysisRecord:
     began = clock.monotonic()
     error, found = "", AnalysisResult()
     with open_dataset(path) as dataset:
+        _require_same(dataset, task.content_key)
         try:
             found = _result(dataset, analysis, task.model, settings)
         except (Interrupted, MemoryError):
@@ -224,8 +235,28 @@ def carry_out(path: Path, task: AnalysisTask) -> AnalysisRecord:
             seconds=clock.monotonic() - began,
             versions=versions_of(_LIBRARIES),
             error=error,
+            away=sorted(_missed(dataset)),
         )
     return write_record(record, task.folder)
+
+
+def _require_same(dataset: Dataset, content_key: str) -> None:
+    # Another's results would stand under this one's key, and be told as its own.
+    if dataset.content_key != content_key:
+        raise PanicError(
+            f"{dataset.path} was replaced by another dataset while it was analysed",
+            hint=f"Type it again: panic-hpc analyse {dataset.path}",
+        )
+
+
+def _missed(dataset: Dataset) -> Collection[str]:
+    """Return the files that a dataset refers to and that were not there when they were read."""
+    try:
+        references = dataset.file.references
+    # Its tables are damaged: an analysis that needs them has raised that.
+    except ShardError:
+        return ()
+    return references.missed if references else ()
 
 
 def _result(dataset: Dataset, analysis: Analysis, model: str, settings: Any) -> AnalysisResult:

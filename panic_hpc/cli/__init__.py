@@ -1,5 +1,6 @@
 """The command line: one verb a file, each with `register(app)`; parses, calls, prints."""
 
+import errno
 import io
 import os
 import sys
@@ -79,20 +80,26 @@ def register_verbs(target: typer.Typer) -> None:
     """Add every verb installed: modules of this folder, and entry points, that have `register`.
 
     A verb's `PANEL` is (the panel of `--help` that shows it, its place there). Called again on the
-    same `target`, it replaces what it added.
+    same `target`, it replaces what it added. PanicError where two verbs carry one name.
     """
+    sources: dict[str, installed.PluginSource] = {}
     target.registered_commands.clear()
     target.registered_groups.clear()
     # Every verb is imported for --help, which is why none imports a heavy module at its top.
-    for _, module in installed.modules("verbs"):
-        if hasattr(module, "register"):
-            before = len(target.registered_commands), len(target.registered_groups)
+    for source, module in installed.modules("verbs"):
+        before = len(target.registered_commands), len(target.registered_groups)
+        with installed.blaming(source):
+            if not hasattr(module, "register"):
+                continue
             module.register(target)
             panel, place = getattr(module, "PANEL", (OTHER, 0))
             added: list[CommandInfo | TyperInfo] = [*target.registered_commands[before[0] :]]
             for command in [*added, *target.registered_groups[before[1] :]]:
                 command.rich_help_panel = panel
                 _places[_verb(command)] = (_panel_place(panel), place)
+                # The last of a name would be called for the first one.
+                if sources.setdefault(_verb(command), source) != source:
+                    installed.refuse_double("verbs", _verb(command), source)
 
 
 def _verb(command: CommandInfo | TyperInfo) -> str:
@@ -111,17 +118,30 @@ def _forget_impossible_width(environ: MutableMapping[str, str]) -> None:
         del environ["COLUMNS"]
 
 
+def _told(error: PanicError | OSError) -> str:
+    """Return what is said of an error; of one without a file's name, what it may be of."""
+    if isinstance(error, PanicError) or error.filename is not None:
+        return str(error)
+    try:
+        os.getcwd()
+    except OSError:
+        return "the directory that you are in is gone: cd to one that is there"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"what is printed cannot be written ({error.strerror}): print it elsewhere"
+    return str(error)
+
+
 def main() -> None:
     """Run the command line; a PanicError becomes its message on standard error and exit code 1."""
     _forget_impossible_width(os.environ)
     from panic_hpc.cli.console.output import err, literal
 
-    register_verbs(app)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that is not UTF-8 has no arrow: an escape instead of a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        register_verbs(app)
         app()
     except Interrupted as error:
         err.print(literal(str(error), "yellow"))
@@ -143,5 +163,5 @@ def main() -> None:
     except (PanicError, OSError) as error:
         if _verbose:
             traceback.print_exc()
-        err.print(literal(f"panic-hpc: {error}", "red"))
+        err.print(literal(f"panic-hpc: {_told(error)}", "red"))
         sys.exit(exit_codes.ERROR)

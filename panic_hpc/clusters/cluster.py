@@ -126,7 +126,7 @@ class ProfileSource(ProfileTable):
 
 
 def _launch_of(table: Any) -> str:
-    return "ranks" if "ranks_per_node" in table else "shards"
+    return "ranks" if isinstance(table, dict) and "ranks_per_node" in table else "shards"
 
 
 PluginResources = Annotated[

@@ -7,7 +7,6 @@ Searched in this order: a path as given, the directories of PANIC_HPC_CLUSTERS, 
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 from panic_hpc import installed
 from panic_hpc.clusters.cluster import KEYS, Cluster
 from panic_hpc.errors import ConfigError, nearest
+from panic_hpc.experiment.tables import read_table
 from panic_hpc.paths import shipped_configs
 from panic_hpc.validation.problems import explained
 
@@ -104,25 +104,15 @@ def _find(name: str, environ: Mapping[str, str]) -> Path:
 
 
 def _read_extended(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
-    own = _read(path)
+    own = read_table(path)
     parent_name = own.pop("extends", None)
     if parent_name is None:
         return _with_defaults(own)
-    parent = _read(_find(str(parent_name), environ))
+    parent = read_table(_find(str(parent_name), environ))
     # One level, so that two files tell everything a job is asked for with.
     if "extends" in parent:
         raise ConfigError(str(path), [f"{parent_name!r}, which it extends, extends another one"])
     return _with_defaults(_merged(parent, own))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        # utf-8-sig: Windows editors put a byte order mark first.
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(str(path), [f"it cannot be read: {error.strerror}"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(str(path), [f"it is not TOML: {error}"]) from error
 
 
 def stage_names() -> tuple[str, ...]:

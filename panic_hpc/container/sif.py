@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from panic_hpc.disk.files import open_regular
 from panic_hpc.errors import LaunchError
 
 MAGIC = b"SIF_MAGIC\0"
@@ -54,7 +55,7 @@ def check_image(path: Path) -> ImageFacts:
     if path.is_dir():
         return ImageFacts(path, here)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             # Read here instead of by the runtime, which a login node may lack.
             header = file.read(64)
     except OSError as error:
@@ -76,7 +77,7 @@ def check_image(path: Path) -> ImageFacts:
 
 def image_digest(path: Path) -> str:
     """Return `sha256:…` of an image file; reads it whole (about 1 s for each 500 MB)."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 

@@ -8,7 +8,7 @@ import ctypes
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,11 +143,26 @@ def free_bytes(directory: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def require_space(directory: Path, nbytes: int, purpose: str) -> None:
-    """Raise DiskError where `directory`'s file system has no room for `nbytes` and a margin."""
+def require_space(
+    directory: Path, nbytes: int, purpose: str, unfinished: Sequence[Path] = ()
+) -> None:
+    """Raise DiskError where `directory`'s file system has no room for `nbytes` and a margin.
+
+    `unfinished` are files there that a killed process may have left, which the error then names.
+    """
     free = free_bytes(directory)
     if free < nbytes + MARGIN_BYTES:
         raise DiskError(
             f"{purpose} needs {nbytes + MARGIN_BYTES} bytes in {directory}, {free} are free",
-            hint="Make room or choose another place, then run the same command again",
+            hint=f"{_freed_by(unfinished)}Make room or choose another place, then run the same "
+            "command again",
         )
+
+
+def _freed_by(unfinished: Sequence[Path]) -> str:
+    # Their names come from a listing: one may have been published or removed since.
+    sizes = {path: path.stat().st_blocks * 512 for path in unfinished if path.exists()}
+    if not sizes:
+        return ""
+    names = " ".join(map(str, sizes))
+    return f"If no other process is writing there, rm {names} frees {sum(sizes.values())}. "

@@ -1,15 +1,17 @@
 """Small files that are whole or absent: atomic writes, first-one-wins publishing, strict JSON."""
 
+import errno
 import json
 import math
 import os
 import stat
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, TextIO
 
 from panic_hpc.disk import system
-from panic_hpc.disk.publish import rename_over, replacing, temporary_file
+from panic_hpc.disk.publish import link_first, rename_over, replacing, temporary_file
 from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import AbsentError, PanicError
 
@@ -42,6 +44,16 @@ def create_file(path: Path, content: bytes) -> bool:
         if created:
             system.sync_directory(path.parent)
         return created
+
+
+def offer_file(path: Path, content: bytes) -> None:
+    """Publish `content` as `path` unless something is there; DiskError where that fails.
+
+    On file systems without links too, where of two at once the last one's may stand.
+    """
+    with temporary_file(path) as temporary:
+        temporary.write_bytes(content)
+        link_first(temporary, path)
 
 
 def append_to(path: Path) -> TextIO:
@@ -92,15 +104,33 @@ def read_regular(path: Path, limit: int) -> bytes:
 
     Raises OSError where it cannot be read, ValueError where it is something else or larger.
     """
-    # Opening a FIFO for reading waits for a writer, else for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = _regular(path)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("not a regular file")
-        if status.st_size > limit:
+        if os.fstat(descriptor).st_size > limit:
             raise ValueError(f"larger than {limit} bytes")
         with open(descriptor, "rb", closefd=False) as stream:
             return stream.read()
     finally:
         os.close(descriptor)
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file that somebody named, to be read; OSError where it cannot, or is no regular file.
+
+    Nothing is waited for, and nothing is read without end: a FIFO, a device or a socket is told.
+    """
+    try:
+        return open(_regular(path), "rb")
+    # The name of a file from a file may hold a NUL.
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+
+
+def _regular(path: Path) -> int:
+    """Return a descriptor of a regular file; OSError where it cannot be read, else ValueError."""
+    # Opening a FIFO for reading waits for a writer, else for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError("not a regular file")
+    return descriptor

@@ -19,14 +19,21 @@ STALE_S = 3600.0
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
-def remove_stale(path: Path) -> None:
-    """Remove what killed writers of `path` left beside it: not written to for STALE_S."""
+def remove_stale(path: Path) -> list[Path]:
+    """Remove what killed writers of `path` left beside it: not written to for STALE_S.
+
+    Returns what is younger and stays: somebody may be writing it.
+    """
     # Not a glob: the name may hold its wildcards, which would mean other people's files.
     left_name = re.compile(rf"\.{re.escape(path.name)}\.\d+-[0-9a-f]{{8}}\.tmp")
+    young = []
     for left in [one for one in path.parent.iterdir() if left_name.fullmatch(one.name)]:
         with suppress(FileNotFoundError):
             if clock.now() - left.stat().st_mtime > STALE_S:
                 system.remove(left)
+            else:
+                young.append(left)
+    return young
 
 
 @contextmanager

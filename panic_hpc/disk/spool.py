@@ -28,7 +28,8 @@ class Spool(Closing, Sequence[T]):
     The file lies in the folder of `path`, or in the nearest above it that is there, and where that
     is not to be written to, in the system's folder for temporary files. It is gone once this is
     closed, or its process killed. When all is appended, threads may read at the same time.
-    DiskError where the disk is full.
+    DiskError where the disk is full or no folder can be written to; all that is left then is to
+    close it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,6 +74,7 @@ class Spool(Closing, Sequence[T]):
     def close(self) -> None:
         """Let go of the file, and of the items."""
         self._batch.cache_clear()
+        self._places, self._last = array("q", [0]), []
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -84,5 +86,5 @@ def _unnamed_file(path: Path) -> int:
     # Not at once in the system's folder: on nodes without a disk that is memory.
     with suppress(OSError), TemporaryFile(dir=folder) as beside:
         return os.dup(beside.fileno())
-    with TemporaryFile() as elsewhere:
+    with system.named(path), TemporaryFile() as elsewhere:
         return os.dup(elsewhere.fileno())

@@ -4,6 +4,7 @@ They raise OSError. `named` makes that one sentence with the name of the file th
 which the system's own words may lack: a failed fsync has none.
 """
 
+import errno
 import os
 import secrets
 import shutil
@@ -16,6 +17,9 @@ from pathlib import Path
 from panic_hpc.errors import DiskError
 
 _HINT = "Run the same command again; shards that failed: panic-hpc retry EXP"
+_MAY_NOT_HINT = "Make that place writable for you, or name another one (-o), and type it again"
+# Trying again helps nobody.
+_MAY_NOT = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @contextmanager
@@ -24,7 +28,8 @@ def named(path: Path) -> Iterator[Path]:
     try:
         yield path
     except OSError as error:
-        raise DiskError(f"{path} could not be written ({error})", hint=_HINT) from error
+        hint = _MAY_NOT_HINT if error.errno in _MAY_NOT else _HINT
+        raise DiskError(f"{path} could not be written ({error})", hint=hint) from error
 
 
 def temporary_beside(path: Path) -> Path:

@@ -6,10 +6,12 @@ kills a driver anywhere and types its command again goes on.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from panic_hpc.backends.base import SubmitRequest, Watcher
 from panic_hpc.disk.directories import make_any_directory
@@ -32,6 +34,7 @@ from panic_hpc.evolution.series_file import SeriesPlan
 from panic_hpc.search.driving import completed
 from panic_hpc.search.rehearsal import rehearse
 from panic_hpc.search.rounds import kept
+from panic_hpc.validation.problems import explained
 from panic_hpc.validation.record import read_record
 from panic_hpc.workspace.workspace import Workspace
 
@@ -82,6 +85,8 @@ def _rehearse(root: Path, plan: SeriesPlan) -> None:
 
 
 def _without_rounds(value: Any) -> Any:
+    if not isinstance(value, dict) or not isinstance(value.get("series"), dict):
+        return value
     series = {key: one for key, one in value["series"].items() if key != "rounds"}
     return {**value, "series": series}
 
@@ -95,8 +100,9 @@ def read_plan(root: Path) -> SeriesPlan:
         )
     try:
         return SeriesPlan.model_validate(read_json(path))
-    except ValueError as error:
-        raise PanicError(f"{path} is not what it should be: {error}") from None
+    except ValidationError as error:
+        told = "; ".join(explained(error, ())[:3])
+        raise PanicError(f"{path} is not what it should be: {told}") from None
 
 
 def history(root: Path, plan: SeriesPlan) -> list[Generation]:
@@ -104,9 +110,22 @@ def history(root: Path, plan: SeriesPlan) -> list[Generation]:
     found = []
     for number in begun(root, plan):
         path = GenerationPaths(root, number).ranking
-        ranking = read_record(Ranking, path) if path.exists() else None
-        found.append(Generation(number, people_of(root, plan, number), ranking))
+        people = people_of(root, plan, number)
+        ranking = _read_ranking(path, people) if path.exists() else None
+        found.append(Generation(number, people, ranking))
     return found
+
+
+def _read_ranking(path: Path, people: Mapping[str, Sequence[Individual]]) -> Ranking:
+    """Return a round's ranking; PanicError, naming it, where it is not one of these individuals."""
+    ranking = read_record(Ranking, path)
+    for arm, own in people.items():
+        if sorted(one.id for one in ranking.of(arm)) != sorted(one.id for one in own):
+            raise PanicError(
+                f"{path} is not what it should be: it ranks others than those of its round",
+                hint=f"Remove it: panic-hpc series advance {path.parent.parent} makes it again",
+            )
+    return ranking
 
 
 def begun(root: Path, plan: SeriesPlan) -> list[int]:

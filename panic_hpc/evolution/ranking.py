@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from panic_hpc.voting.votes import Vote
 
 Values = NDArray[np.float64]
+MOST_DIGITS = 9
+"""Of a rank that somebody writes."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def by_table(ranked: Sequence[Ranked], path: Path) -> list[Ranked]:
     ranks: dict[str, float] = {}
     for place, (name, row) in enumerate(zip(names, rows, strict=True), start=1):
         told = row.get("rank", str(place)).strip()
-        if not told.isdecimal() or int(told) < 1:
+        if not told.isdecimal() or len(told) > MOST_DIGITS or int(told) < 1:
             problems.append(f"rank {shown(told)} of {name}: a whole number from 1 was expected")
         else:
             ranks[name] = float(told)

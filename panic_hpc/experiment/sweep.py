@@ -29,6 +29,7 @@ from panic_hpc.models.settings import file_at
 from panic_hpc.validation.problems import Place, shown
 
 MAX_NAME = 64
+MAX_BASES = 64
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 
 Table = Mapping[str, Any]
@@ -168,6 +169,8 @@ def _chain(name: str, tables: Tables, catalogue: Catalogue) -> tuple[list[str], 
         place = f"models.{chain[-1]}.base = {shown(base)}"
         if chain[-1] in catalogue.entries:
             return chain, f"{place}: {chain[-1]} is the name of a known model; choose another name"
+        if len(chain) > MAX_BASES:
+            return chain, f"{place}: more than {MAX_BASES} bases, one of the other"
         if base in chain:
             return chain, f"{place}: a circle of bases"
         if not isinstance(base, str) or (base not in tables and base not in catalogue.entries):

@@ -11,7 +11,7 @@ from panic_hpc.planning import manifest
 from panic_hpc.stages.merge.experiments import expected
 from panic_hpc.store.checks.rules import REDO_DATASET, REDO_SHARD, Finding
 from panic_hpc.store.checks.sampling import Sample
-from panic_hpc.store.checks.verify import Verified, verify_file
+from panic_hpc.store.checks.verify import Verified, verify_among_others
 from panic_hpc.store.dataset.dataset import Dataset
 from panic_hpc.store.format.header import DATASET
 from panic_hpc.store.results.base import kind_of
@@ -20,7 +20,10 @@ Report = Callable[[int, int], None]
 
 
 def verify_experiment(root: Path, sample: Sample, report: Report) -> Iterator[Verified]:
-    """Yield what checking each published shard, and the dataset, of an experiment found."""
+    """Yield what checking each published shard, and the dataset, of an experiment found.
+
+    A file that cannot be read keeps no other from being checked.
+    """
     planned = manifest.read(root)
     paths = ExperimentPaths(root)
     inputs = [one for one in expected(planned, paths, 0, {}) if one.path.exists()]
@@ -30,7 +33,7 @@ def verify_experiment(root: Path, sample: Sample, report: Report) -> Iterator[Ve
     for number, one in enumerate(inputs):
         yield _shard(one, sample, _shifted(report, sum(sizes[:number]), total))
     if paths.dataset.exists():
-        found = verify_file(paths.dataset, sample, _shifted(report, sum(sizes[:-1]), total))
+        found = verify_among_others(paths.dataset, sample, _shifted(report, sum(sizes[:-1]), total))
         yield _with(found, *_dataset_findings(paths, planned.key, planned.n_runs, found))
 
 
@@ -39,8 +42,8 @@ def _shifted(report: Report, done: int, total: int) -> Report:
 
 
 def _shard(source: Input, sample: Sample, report: Report) -> Verified:
-    found = verify_file(source.path, sample, report)
-    if found.findings:
+    found = verify_among_others(source.path, sample, report)
+    if found.findings or found.unchecked:
         return found
     try:
         read_source(source)
@@ -52,7 +55,7 @@ def _shard(source: Input, sample: Sample, report: Report) -> Verified:
 def _dataset_findings(
     paths: ExperimentPaths, key: str, n_runs: int, found: Verified
 ) -> Iterator[Finding]:
-    if found.findings:
+    if found.findings or found.unchecked:
         return
     if found.kind != DATASET:
         sentence = f"{paths.dataset} is a {found.kind}, where the dataset belongs"

@@ -65,6 +65,10 @@ def inspect(
     expected = {workspace.paths.shard(s): s for s in _shards(workspace)}
     corrupt = set()
     for checked in verify_experiment(workspace.paths.root, sample, report):
+        if checked.unchecked:
+            corrupt.add(checked.path)
+            hint = "Nothing is known of it until it can be read"
+            yield Inconsistency("unreadable", checked.path, checked.unchecked, hint)
         for finding in checked.findings[:1]:
             corrupt.add(checked.path)
             beside = digest_path(checked.path)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 SAFETY = 2.0
-"""Twice the fits below is 0.9 to 1.6 times what AVX2 takes, and up to 3.2 times what AMX takes."""
+"""Twice the fits below is 1.0 to 1.7 times what AVX2 takes, and up to 3.2 times what AMX takes."""
 
 OPERATIONS_PER_POINT = 20_000
 """Trajectories of 1000 to 10 000 points took 100 to 2100 cofacet searches a point up to H2."""

@@ -48,9 +48,10 @@ class Draft:
 def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, ArrayPlan]) -> Draft:
     """Lay `path` out, to be published as `target`, and write the tables that no shard has.
 
-    DiskError where space is short. What killed merges left is removed.
+    DiskError where space is short. What killed merges left is removed, or named where it may be
+    another's work.
     """
-    remove_stale(target)
+    unfinished = remove_stale(target)
     own, values = contents.own, contents.values
     entries = {
         name: _unwritten(np.dtype(array.dtype).str, array.shape) for name, array in own.items()
@@ -58,7 +59,7 @@ def begin(path: Path, target: Path, contents: Contents, arrays: Mapping[str, Arr
     entries |= _planned(arrays)
     reserved = reserved_bytes(DATASET, values, entries)
     total = sum(entry.nbytes for entry in entries.values()) + reserved
-    require_space(path.parent, total, "The dataset")
+    require_space(path.parent, total, "The dataset", unfinished)
     layout = {name: (entry.dtype, entry.shape) for name, entry in entries.items()}
     layout[hdf5.HEADER] = ("|u1", (reserved,))
     layout[hdf5.HEADER_SHA256] = ("S64", ())

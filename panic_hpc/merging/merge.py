@@ -75,7 +75,7 @@ def _up_to_date(target: Path, plan: MergePlan, options: MergeOptions) -> Merged 
         with ArrayFile(target) as file:
             # Keys of the very shard files, not of their content: other provenance is another
             # dataset.
-            if file.header.get("inputs_key") != plan.inputs_key():
+            if file.header.get("inputs_key") != plan.inputs_key:
                 return None
             if (file.references is not None) != bool(options.refer):
                 return None

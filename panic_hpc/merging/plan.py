@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class CopyPlan:
         return self.nbytes + CALL_BYTES * n_blocks
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MergePlan:
     """What is in the dataset and what comes from where."""
 
@@ -62,8 +63,9 @@ class MergePlan:
     job: CopyPlan
     refer_from: Path | None = None
 
+    @cached_property
     def inputs_key(self) -> str:
-        """Return the key of the very shard files, in their order."""
+        """The key of the very shard files, in their order."""
         experiments = (one.key for one in self.collection.experiments)
         return content_key_of_lists(experiments, (one.key for one in self.collection.sources))
 
@@ -72,7 +74,7 @@ class MergePlan:
         collection = self.collection
         values = {
             "content_key": dataset_key(lines(collection)),
-            "inputs_key": self.inputs_key(),
+            "inputs_key": self.inputs_key,
             "n_missing": len(collection.missing),
         }
         own = own_arrays(collection, made())

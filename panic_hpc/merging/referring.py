@@ -68,7 +68,7 @@ def _below(path: str, folder: Path) -> str:
         place = f"{path} leads to {Path(path).resolve()}, which" if is_link else path
         way = "" if is_link else "leave --output out, or "
         raise PanicError(
-            f"{place} is not below {folder}, where the dataset is to be",
+            f"{place} is not below {folder.resolve()}, where the dataset is to be",
             hint=f"A dataset refers to shards below its own folder only: {way}merge with "
             "--images copy",
         ) from error

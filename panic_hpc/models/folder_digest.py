@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from panic_hpc.disk.files import open_regular
 from panic_hpc.errors import ModelError
 
 PREFIX = "sha256:"
@@ -29,7 +30,16 @@ def folder_digest(folder: Path) -> str:
 def _files(folder: Path) -> Iterator[Path]:
     for root, directories, names in os.walk(folder, onerror=_refuse, followlinks=True):
         directories[:] = [name for name in directories if not name.startswith(".")]
+        for name in directories:
+            _require_no_way_back(Path(root, name))
         yield from (Path(root, name) for name in names if not name.startswith("."))
+
+
+def _require_no_way_back(path: Path) -> None:
+    """Raise where a link leads to a folder that was gone through to it."""
+    # The system ends a circle after forty links: two of them in a folder make 2**40 paths.
+    if path.is_symlink() and path.resolve() in [outer.resolve() for outer in path.parents]:
+        raise ModelError(f"{path} is a link to a folder that it lies in", hint="Remove it")
 
 
 def _refuse(error: OSError) -> None:
@@ -40,7 +50,7 @@ def _refuse(error: OSError) -> None:
 
 def _file_digest(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             # About a second a GB on one core; done at plan and at every load.
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:

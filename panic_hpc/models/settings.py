@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
+from panic_hpc.disk.files import open_regular
 from panic_hpc.errors import ModelError
 from panic_hpc.types import ModelSpec
 
@@ -99,7 +100,7 @@ def _files_in(name: str, value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def sha256_of(path: Path) -> str:
     """Return "sha256:…" of a file's bytes; OSError where it cannot be read."""
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from panic_hpc.disk.files import open_regular
 from panic_hpc.errors import ShardError
 from panic_hpc.pictures.avif import has_deep_colours
 from panic_hpc.pictures.stored import (
@@ -80,7 +81,8 @@ class KeptPicture(NamedTuple):
 
 def read_kept(path: Path, digest: str) -> KeptPicture:
     """Return a picture that plan kept; ValueError where its pixels are not those of `digest`."""
-    content = path.read_bytes()
+    with open_regular(path) as stream:
+        content = stream.read()
     pixels = decoded(content)
     if pixel_digest(pixels) != digest:
         raise ValueError("its pixels are not those that the experiment was planned with")

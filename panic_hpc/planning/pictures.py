@@ -4,7 +4,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from panic_hpc.disk.files import replace_file
+from panic_hpc.disk.files import open_regular, replace_file
 from panic_hpc.disk.system import make_directories
 from panic_hpc.errors import ManifestError
 from panic_hpc.experiment.inputs import picture_files
@@ -41,7 +41,8 @@ def keep_model_files(plan: Plan, paths: ExperimentPaths) -> None:
     """
     for digest, name in {pair for spec in plan.specs for pair in spec.files}:
         try:
-            content = Path(name).read_bytes()
+            with open_regular(Path(name)) as stream:
+                content = stream.read()
         except OSError as error:
             raise ManifestError(f"{name} cannot be read ({error})", hint="Plan again") from error
         if "sha256:" + hashlib.sha256(content).hexdigest() != digest:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from panic_hpc.analysis.base import Analysis
-from panic_hpc.analysis.records import AnalysisRecord
+from panic_hpc.analysis.records import AnalysisRecord, outdated
 from panic_hpc.report.explorer.explorer_page import PAGE, Explorer
 from panic_hpc.report.folder import ReportFolder
 from panic_hpc.report.page.comparisons import Comparisons
@@ -75,6 +75,10 @@ def write_report(
     for away in explorer.away():
         first.leave_out("pictures", away)
         warn(away)
+    for record in records:
+        if why := outdated(record, dataset.file.references):
+            first.leave_out(record.analysis, why)
+            warn(f"The analysis {record.analysis} was {why}")
     told = {"content_key": dataset.content_key, "software": own_version()}
     page = folder.finish(first.page(link, comparisons.href), told)
     report(len(steps), len(steps))

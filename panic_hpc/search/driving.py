@@ -4,6 +4,7 @@ Everything that was asked and found is in a file before the next step begins, an
 its file does nothing: whoever kills a driver anywhere and types its command again goes on.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from panic_hpc import api
 from panic_hpc.backends.base import SubmitRequest, Watcher
 from panic_hpc.disk.directories import make_any_directory
+from panic_hpc.disk.files import to_json
 from panic_hpc.errors import PanicError
 from panic_hpc.plain_text import counted
 from panic_hpc.search.rehearsal import rehearse
@@ -28,7 +30,7 @@ from panic_hpc.search.rounds import (
     values_of_trials,
 )
 from panic_hpc.search.sampling import next_trials
-from panic_hpc.search.search_file import Search
+from panic_hpc.search.search_file import Choice, Search
 from panic_hpc.store.dataset.dataset import open_dataset
 from panic_hpc.workspace.status import Status
 from panic_hpc.workspace.workspace import Workspace
@@ -75,11 +77,12 @@ def advance(
         before = [(trial.settings, trial.value) for trial in found]
         if not paths.trials.exists():
             kept(paths.trials, {"trials": next_trials(search, number, before)})
-        trials = read_record_of(AskedTrials, paths.trials).trials
+        trials = _asked(paths, search)
+        _require_own_experiment(paths, experiment_of(base, number, trials))
         if not paths.values.exists():
             tell(f"round {number + 1} of {search.rounds}: {len(trials)} trials")
-            _work(paths, search, base, trials, request, progress, tell)
-        values = read_record_of(FoundValues, paths.values).values
+            _work(paths, search, trials, request, progress, tell)
+        values = _found(paths, len(trials))
         found += [
             Trial(number, len(found) + k, settings, value)
             for k, (settings, value) in enumerate(zip(trials, values, strict=True))
@@ -103,17 +106,46 @@ def _require_same(root: Path, search: Search, base: dict[str, Any]) -> None:
         )
 
 
+def _asked(paths: RoundPaths, search: Search) -> tuple[dict[str, Choice], ...]:
+    """Return the trials of a round as they were written down; PanicError where they are others."""
+    trials: tuple[dict[str, Choice], ...] = read_record_of(AskedTrials, paths.trials).trials
+    if not trials or any(one.keys() != search.space.keys() for one in trials):
+        raise PanicError(
+            f"{paths.trials} is not what it should be: trials of {', '.join(search.space)}",
+            hint="It was edited: put it back, or search in another directory",
+        )
+    return trials
+
+
+def _require_own_experiment(paths: RoundPaths, table: Any) -> None:
+    # Values go to trials by their number: were it another, to settings that were never tried.
+    if kept(paths.file, table) != json.loads(to_json(table)):
+        raise PanicError(
+            f"{paths.file} does not follow from {paths.trials.name}",
+            hint="One of them was edited: put it back, or search in another directory",
+        )
+
+
+def _found(paths: RoundPaths, n_trials: int) -> tuple[float | None, ...]:
+    """Return what a round's trials gave; PanicError where it is of others."""
+    values: tuple[float | None, ...] = read_record_of(FoundValues, paths.values).values
+    if len(values) != n_trials:
+        raise PanicError(
+            f"{paths.values} has {counted(len(values), 'value')} for {counted(n_trials, 'trial')}",
+            hint="Remove it and type this command again: it is measured anew",
+        )
+    return values
+
+
 def _work(
     paths: RoundPaths,
     search: Search,
-    base: dict[str, Any],
     trials: tuple[dict[str, Any], ...],
     request: SubmitRequest,
     progress: bool | Watcher,
     tell: Tell,
 ) -> None:
     """Plan, submit and merge a round, and write down what came of it."""
-    kept(paths.file, experiment_of(base, paths.number, trials))
     workspace = completed(paths, request, progress, tell)
     means = _means(workspace.paths.dataset, search.measure)
     kept(paths.values, {"values": values_of_trials(trials, means)})

@@ -8,6 +8,7 @@ would bring), nor in a form that a page of another site may send unasked.
 
 import hmac
 import secrets
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from threading import Lock
@@ -21,6 +22,8 @@ from panic_hpc.voting.votes import vote_of
 HOST = "127.0.0.1"
 MOST_BYTES = 16 * 2**10
 """Of one vote."""
+MOST_DIGITS = 9
+"""Of a length that is looked at; more are too many bytes anyway."""
 PATIENCE_S = 30.0
 """How long a connection may say nothing."""
 
@@ -48,6 +51,11 @@ class VoteServer(ThreadingHTTPServer):
         TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.server_address[1]
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Pass over a browser that went away: a tab that was closed is no news."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
     @property
     def address(self) -> str:
         """The page's address, with the token in it."""
@@ -57,6 +65,18 @@ class VoteServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: VoteServer
     timeout = PATIENCE_S
+
+    def parse_request(self) -> bool:
+        """Read what is asked; False, and it is answered, where that has no path to speak of."""
+        if not super().parse_request():
+            return False
+        try:
+            urlsplit(self.path)
+        # Whatever can reach the port may ask for "http://[".
+        except ValueError:
+            self._answer(400, b"No such address")
+            return False
+        return True
 
     def do_GET(self) -> None:
         if not self._is_admitted():
@@ -72,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(403, b"Votes are sent by the page")
         elif urlsplit(self.path).path != "/vote":
             self._answer(404, b"There is nothing here")
-        elif not length.isdecimal() or int(length) > MOST_BYTES:
+        elif not length.isdecimal() or len(length) > MOST_DIGITS or int(length) > MOST_BYTES:
             self._answer(413, b"A vote has a length, and is short")
         else:
             self._keep(self.rfile.read(int(length)))

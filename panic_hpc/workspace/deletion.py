@@ -10,7 +10,7 @@ from pathlib import Path
 from panic_hpc import clock
 from panic_hpc.disk.system import remove_empty, remove_tree
 from panic_hpc.errors import PanicError
-from panic_hpc.paths import ExperimentPaths
+from panic_hpc.paths import DATASET, ExperimentPaths
 from panic_hpc.planning import manifest
 from panic_hpc.workspace.leases import seen
 
@@ -24,11 +24,12 @@ class Doomed:
     nbytes: int
 
 
-def plan_deletion(root: Path) -> Doomed:
+def plan_deletion(root: Path, *, force: bool = False) -> Doomed:
     """Return what belongs to the experiment in `root`; other people's files are not in it.
 
     Raises ManifestError where `root` holds no experiment, PanicError where shards are being worked
-    on. A damaged manifest is no obstacle.
+    on, or without `force` where a dataset that would stay has its pictures in them. A damaged
+    manifest is no obstacle.
     """
     paths = ExperimentPaths(root)
     if not paths.manifest.exists():
@@ -46,6 +47,13 @@ def plan_deletion(root: Path) -> Doomed:
             f"{root} has directories in which this user may not delete: {_listed(locked)}",
             hint="Ask their owners to delete them first; nothing was deleted",
         )
+    if not force and (referring := datasets_referring_to(there)):
+        raise PanicError(
+            f"{_listed([str(path) for path in referring])} would lose pictures, which stayed in "
+            f"the shards of {root}",
+            hint=f"Bring these in first: panic-hpc dataset pack {referring[0]}; or type the "
+            "command again with --force to lose them",
+        )
     sizes = list(_sizes(there))
     return Doomed(there, len(sizes), sum(sizes))
 
@@ -57,6 +65,48 @@ def delete(root: Path, doomed: Doomed) -> bool:
         remove_tree(path)
     # Not the tree: what else lies here is not the experiment's.
     return remove_empty(root)
+
+
+def datasets_referring_to(doomed: Sequence[Path]) -> list[Path]:
+    """Return the datasets, not doomed themselves, that refer to files among or below `doomed`.
+
+    A dataset refers to files below its own folder only, so that none lies elsewhere than in the
+    folders above. One that this user may not read is not known.
+    """
+    # Of a link only the link goes, and references lead to what is behind it.
+    places = [Path(os.path.realpath(path)) for path in doomed if not path.is_symlink()]
+    folders = dict.fromkeys(folder for place in places for folder in place.parents)
+    candidates = [path for folder in folders for path in _perhaps_datasets(folder)]
+    return [path for path in candidates if path not in places and _refers(path, places)]
+
+
+def _perhaps_datasets(folder: Path) -> list[Path]:
+    """Return the files of a folder that are called like datasets, or have a digest beside them."""
+    try:
+        with os.scandir(folder) as found:
+            names = {one.name for one in found if one.is_file(follow_symlinks=False)}
+    except OSError:
+        return []
+    return sorted(
+        folder / name
+        for name in names
+        if name.endswith(Path(DATASET).suffix) or f"{name}.digest" in names
+    )
+
+
+def _refers(path: Path, places: Sequence[Path]) -> bool:
+    # Here, so that h5py is loaded only where there is a dataset.
+    from panic_hpc.store.dataset.dataset import open_dataset
+
+    try:
+        with open_dataset(path) as dataset:
+            references = dataset.file.references
+    except (PanicError, OSError):
+        return False
+    if references is None:
+        return False
+    files = (references.folder / one for one in dict.fromkeys(references.paths))
+    return any(file.is_relative_to(place) for file in files for place in places)
 
 
 def workers(paths: ExperimentPaths) -> list[str]:

@@ -264,3 +264,22 @@ def test_texts_of_tables_are_no_formulas_and_move_no_cursor() -> None:
         "'=cmd|' /C calc'!A1", "'  @SUM(1)", "'-1+1", "'\uff1d1", "\\x1b[2J", "A → B",
     ]  # fmt: skip
     assert read["mean"].to_list() == [-0.5] * 8
+
+
+def test_a_dataset_that_is_replaced_meanwhile_gives_no_result_to_the_other(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.h5", tmp_path / "other.h5"
+    for path, seed in ((one, 1), (other, 2)):
+        few = {"prompts": 2, "networks": 1, "runs": 1, "states": 8, "dimensions": 4}
+        write_dataset(Planted(**few, tau=2, seed=seed), path)  # type: ignore[arg-type]
+    asked: list[int] = []
+
+    def replace_then_report(done: int, total: int) -> None:
+        # Called first between the look at the dataset and the first analysis of it.
+        if not asked:
+            other.rename(one)
+        asked.append(done)
+
+    with pytest.raises(PanicError, match="was replaced by another dataset while it was analysed"):
+        analyse(one, AnalysisRequest(names=["convergence"], workers=1), replace_then_report)
+    assert not list((tmp_path / "one.analyses").rglob("record.json"))
+    assert [record.error for record in analyse(one, AnalysisRequest(names=["convergence"]))] == [""]

@@ -1,6 +1,8 @@
 """What a newcomer sees first: every verb, by what it is for, the main job before all."""
 
+import errno
 import io
+from pathlib import Path
 
 import pytest
 import typer
@@ -53,3 +55,16 @@ def test_long_names_end_their_lines_between_words(monkeypatch: pytest.MonkeyPatc
         "Steered.", "steering-", "strength-2.0.", "text-strength-", "2.0",
         "x" * 16, "x" * 14, "\\x1b[2J", "Short",
     ]  # fmt: skip
+
+
+def test_what_no_name_of_a_file_stands_in_says_what_it_may_be_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert "what is printed cannot be written (No space left" in cli._told(full)
+    named = OSError(errno.ENOSPC, "No space left on device", "E/x")
+    assert "E/x" in cli._told(named)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert "is gone: cd to one that is there" in cli._told(FileNotFoundError(errno.ENOENT, "No"))

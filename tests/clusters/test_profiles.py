@@ -1,5 +1,7 @@
 """Profiles are found by name, extended, checked as a whole, and resolved on the login node."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -99,10 +101,36 @@ def test_unknown_names_are_answered_with_near_ones(own: dict[str, str]) -> None:
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path, own: dict[str, str]) -> None:
     (tmp_path / "broken.toml").write_text("name = ")
-    with pytest.raises(ConfigError, match=r"(?s)broken\.toml.*not TOML"):
+    with pytest.raises(ConfigError, match=r"(?s)broken\.toml.*does not parse"):
         load_cluster("broken", own)
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="does not exist"):
         load_cluster(str(tmp_path / "absent.toml"), own)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"workers = {'9' * 5000}", "limit (4300 digits)"),
+        (f"workers = {'9' * 40}", "at most 19 digits"),
+        (f"{'a.' * 70}b = 1", "more than 64 parts"),
+        ("stages.metrics = true", "stages.metrics"),
+        ("stages.runs = 2020-01-01", "stages.runs"),
+    ],
+)
+def test_profiles_that_no_parser_should_meet_are_told(
+    tmp_path: Path, own: dict[str, str], text: str, told: str
+) -> None:
+    (tmp_path / "odd.toml").write_text(f'{text}\nname = "odd"\nscheduler = "local"\n')
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        load_cluster("odd", own)
+
+
+def test_a_pipe_in_the_place_of_a_profile_is_not_waited_for(
+    tmp_path: Path, own: dict[str, str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(ConfigError, match="not a file"):
+        load_cluster("pipe", own)
 
 
 def test_resolved_expands_on_the_login_node_only(tmp_path: Path, own: dict[str, str]) -> None:

@@ -1,6 +1,7 @@
 """A container image that cannot work is refused in one sentence before anything is queued."""
 
 import json
+import os
 import platform
 from pathlib import Path
 
@@ -30,6 +31,12 @@ def sif(path: Path, architecture: bytes) -> Path:
 def test_an_image_of_this_machines_kind_is_accepted(tmp_path: Path) -> None:
     assert check_image(sif(tmp_path / "i.sif", HERE)).architecture == platform.machine()
     assert check_image(tmp_path).architecture == platform.machine()
+
+
+def test_a_pipe_in_the_place_of_an_image_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "i.sif")
+    with pytest.raises(LaunchError, match="not a regular file"):
+        check_image(tmp_path / "i.sif")
 
 
 def test_an_image_of_another_kind_is_refused(tmp_path: Path) -> None:

@@ -90,3 +90,25 @@ def test_a_full_disk_is_told_with_the_name_of_what_was_to_be_made(tmp_path: Path
         os.close(read_only)
         with pytest.raises(DiskError, match=r"out\.h5 could not be written"):
             kept.append((0, ""))
+
+
+def test_where_no_folder_can_be_written_to_that_is_told_with_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(dir: Path | None = None) -> Any:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(spool, "TemporaryFile", refusing)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(DiskError, match=r"out\.h5 could not be written .*No usable temporary"):
+        Spool(tmp_path / "out.h5")
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_what_is_closed_has_let_go_of_all(tmp_path: Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    kept = filled(tmp_path / "out", 3 * BATCH_ITEMS + 5)
+    kept.close()
+    kept.close()
+    assert os.listdir("/proc/self/fd") == before
+    assert list(kept) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from panic_hpc.disk.files import read_json
+from panic_hpc.disk.files import open_regular, read_json
 from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import PanicError
 
@@ -45,3 +45,16 @@ def test_a_fifo_a_directory_and_a_large_file_are_no_json_and_nothing_waits(tmp_p
     for name, said in (("fifo", "regular"), ("", "regular"), ("large", "larger than 99")):
         with pytest.raises(PanicError, match=said):
             read_json(tmp_path / name, limit=99)
+
+
+def test_what_somebody_names_is_opened_where_it_is_a_regular_file_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", tmp_path, Path("/dev/zero"), Path("nul\0")):
+        with pytest.raises(OSError, match=r"regular file|null byte") as told:
+            open_regular(path)
+        # Whoever tells it says what is wrong, and of which file.
+        assert told.value.strerror
+        assert told.value.filename == str(path)
+    (tmp_path / "file").write_bytes(b"content")
+    with open_regular(tmp_path / "file") as stream:
+        assert stream.read() == b"content"

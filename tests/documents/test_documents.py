@@ -16,7 +16,7 @@ LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_prose_has_at_most_100_columns(name: str) -> None:
     lines = wrap_documents.long_lines((ROOT / name).read_text())
-    assert not lines, f"{name}, lines {lines}: python tools/wrap_documents.py"
+    assert not lines, f"{name}, lines {lines}: python tools/documents/wrap_documents.py"
 
 
 @pytest.mark.parametrize("name", [*DOCUMENTS, "DESIGN.md"])

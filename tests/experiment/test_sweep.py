@@ -127,6 +127,12 @@ def test_a_list_in_a_nested_table_is_a_sweep_too() -> None:
     assert found == [True, False]
 
 
+def test_bases_of_bases_end_somewhere() -> None:
+    models = {f"M{k}": {"base": f"M{k + 1}"} for k in range(1000)}
+    told = problems(models={**models, "M1000": {"base": "MicroTurbo"}, "Soft": {"base": "M0"}})
+    assert any("more than 64 bases, one of the other" in problem for problem in told)
+
+
 @pytest.mark.parametrize(
     ("table", "expected"),
     [

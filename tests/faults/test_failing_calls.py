@@ -21,7 +21,8 @@ from little_experiment import with_folders
 PLACES = int(os.environ.get("PANIC_HPC_FAULT_CALLS", "1"))
 """Calls that each kind of fault meets in each workload, drawn by seed; `make faults`: 0, all."""
 
-SUPPORT = [Path(fault_campaign.__file__).parent, Path(__file__).parents[1] / "upstream"]
+FAULTS_FOLDER = Path(fault_campaign.__file__).parent
+SUPPORT = [FAULTS_FOLDER, FAULTS_FOLDER.parent, Path(__file__).parents[1] / "upstream"]
 COUNTED = """
 import ctypes, os, sys
 from pathlib import Path

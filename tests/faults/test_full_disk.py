@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import synthetic
+from killing import kill_a_pack
 from little_experiment import plan_little, run_command
 
 import panic_hpc
 from panic_hpc.disk.blocks import free_bytes
 from panic_hpc.errors import DiskError
+from panic_hpc.merging.packing import pack
 from panic_hpc.store.format.shard import ShardHeader
 from panic_hpc.store.journal import Journal, open_journal
 from panic_hpc.workspace.failures import read_failure
@@ -107,3 +110,42 @@ def test_a_read_only_file_system_is_told_in_a_sentence_and_costs_nothing(
     undisturbed = plan_little(tmp_path / "EXP")
     submit(undisturbed, code=0)
     assert content_key(root) == content_key(undisturbed)
+
+
+def test_a_pack_that_has_no_room_names_what_a_killed_one_left(small: Path) -> None:
+    mount("-o", "remount,size=8m", str(small))
+    experiment = synthetic.Experiment(small / "parts", image_bytes=60_000)
+    inputs = synthetic.write(experiment, [6, 6])
+    path = synthetic.merged(small / "d.h5", (experiment, inputs), refer=True).path
+    content = path.read_bytes()
+    left = kill_a_pack(path)
+    others = small / "others"
+    others.write_bytes(bytes(free_bytes(small) - left.stat().st_size // 2))
+    with pytest.raises(DiskError, match=f"rm {left} frees"):
+        pack(path, path)
+    assert path.read_bytes() == content
+    left.unlink()
+    others.unlink()
+    assert pack(path, path).packed_nbytes
+    with panic_hpc.open(path) as dataset:
+        dataset.file.check_all()
+
+
+@pytest.mark.long
+def test_a_dataset_on_a_read_only_file_system_is_read_packed_and_reported_elsewhere(
+    small: Path, tmp_path: Path
+) -> None:
+    mount("-o", f"remount,size={AMPLE}", str(small))
+    experiment = synthetic.Experiment(small / "parts", has_real_images=True)
+    inputs = synthetic.write(experiment, [6, 6])
+    path = synthetic.merged(small / "d.h5", (experiment, inputs), refer=True).path
+    mount("-o", "remount,ro", str(small))
+    for verb in ("dataset pack", "analyse", "report"):
+        assert "or name another one (-o)" in run_command(*verb.split(), path, code=1)
+    run_command("dataset", "pack", path, "-o", tmp_path / "whole.h5")
+    run_command("analyse", path, "pictures", "-o", tmp_path / "found")
+    # Its analyses lie beside it then, where they lay beside the dataset, which nobody may write to.
+    said = run_command("report", path, "-o", tmp_path / "site")
+    assert "index.html" in said
+    assert (tmp_path / "site.analyses" / "tests.csv").exists()
+    assert synthetic.merged(path, (experiment, inputs), refer=True).is_new is False

@@ -55,7 +55,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     for workload in wanted(request.session.items):
         shutil.copytree(folder / workload.begins, work / workload.kind)
     command = [sys.executable, str(SUPPORT / "record_work.py"), str(work)]
-    environment = {**with_folders(SUPPORT), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**with_folders(SUPPORT, SUPPORT.parent), "OPENBLAS_NUM_THREADS": "1"}
     said = crash_states.traced(command, folder / "trace", env=environment)
     return Recorded(Judge(folder, key), said, work)
 

@@ -13,7 +13,7 @@ import panic_hpc.homology
 from panic_hpc.homology.api import canonical, diagrams
 
 NATIVE = Path(panic_hpc.homology.__file__).parent / "native"
-SOURCES = sorted(path for path in NATIVE.glob("*.cpp") if path.name != "module.cpp")
+SOURCES = sorted(path for path in NATIVE.rglob("*.cpp") if path.name != "module.cpp")
 X86_FLAGS = {
     "kernels_avx2.cpp": ["-march=x86-64-v3"],
     "kernels_avx512.cpp": ["-march=x86-64-v4"],
@@ -34,7 +34,7 @@ def build(compiler: str, folder: Path, options: list[str], flags: dict[str, list
             continue
         target = folder / f"{source.stem}.o"
         contract = "fast" if source.name.startswith("kernels_") else "off"
-        own = [f"-ffp-contract={contract}", *options, *flags.get(source.name, [])]
+        own = [f"-I{NATIVE}", f"-ffp-contract={contract}", *options, *flags.get(source.name, [])]
         command = [compiler, "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", *own]
         subprocess.run([*command, "-c", str(source), "-o", str(target)], check=True)
         objects.append(str(target))

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import needs
 import numpy as np
+import point_clouds
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,7 +24,6 @@ from panic_hpc.homology.distance_matrix import distance_matrix
 
 pytestmark = pytest.mark.native
 
-TOOLS = Path(__file__).parents[2] / "tools"
 CLOUDS = settings(
     max_examples=int(os.environ.get("PANIC_HPC_EXAMPLES", "100")),
     deadline=None,
@@ -159,7 +158,7 @@ def test_what_happens_late_is_not_missed(name: str, maxdim: int) -> None:
 
 @pytest.mark.parametrize(("kind", "n"), [("traj", 1500), ("traj0", 300), ("absorb", 400)])
 def test_leaving_out_long_edges_changes_no_bar(kind: str, n: int) -> None:
-    points = make(kind, n)
+    points = point_clouds.make(kind, n)
     whole = diagrams(points)
     with few_are_many():
         short = diagrams(points)
@@ -181,7 +180,7 @@ def test_leaving_out_long_edges_of_any_cloud(d: int, n: int, seed: int) -> None:
 
 def test_voids_of_a_trajectory_are_few_columns_and_little_work() -> None:
     """A column is a void that begins; no sum goes round by the larger side of a lune."""
-    points = make("traj", 1500)
+    points = point_clouds.make("traj", 1500)
     record = diagrams(points).record
     bars = diagrams(points).dgms[2]
     assert len(bars) <= record.columns_reduced[2] <= len(bars) + 5
@@ -191,7 +190,7 @@ def test_voids_of_a_trajectory_are_few_columns_and_little_work() -> None:
 
 def test_a_sweep_takes_over_where_a_reduction_fills_in() -> None:
     """Noise of so few points that it has too few loops a point to be told beforehand."""
-    points = make("unif", 90)
+    points = point_clouds.make("unif", 90)
     with swept():
         swept_only = diagrams(points)
     with few_are_none():
@@ -208,19 +207,11 @@ def kinds(sizes: dict[str, int]) -> list[Any]:
     return [pytest.param(kind, n, id=f"{kind}-{n}") for kind, n in sizes.items()]
 
 
-def make(kind: str, n: int) -> Any:
-    if str(TOOLS) not in sys.path:
-        sys.path.append(str(TOOLS))
-    import point_clouds
-
-    return point_clouds.make(kind, n)
-
-
 @pytest.mark.parametrize(
     ("kind", "n"), kinds({"traj": 500, "traj0": 400, "absorb": 500, "unif": 100})
 )
 def test_embedding_like_clouds(kind: str, n: int) -> None:
-    assert_same(make(kind, n))
+    assert_same(point_clouds.make(kind, n))
 
 
 @pytest.mark.long
@@ -228,7 +219,7 @@ def test_embedding_like_clouds(kind: str, n: int) -> None:
     ("kind", "n"), kinds({"traj": 2000, "traj0": 1000, "absorb": 2000, "unif": 150})
 )
 def test_large_embedding_like_clouds(kind: str, n: int) -> None:
-    assert_same(make(kind, n))
+    assert_same(point_clouds.make(kind, n))
 
 
 @pytest.mark.parametrize("engine", ["giotto-ph", "gudhi"])

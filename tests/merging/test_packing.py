@@ -15,12 +15,14 @@ import forge
 import numpy as np
 import pytest
 import synthetic
+from killing import kill_a_pack
 from synthetic import Experiment
 
 import panic_hpc
 from panic_hpc.errors import AwayError, Interrupted, PanicError, ShardError
 from panic_hpc.merging import packing
 from panic_hpc.merging.assembling import THREADS
+from panic_hpc.merging.dataset_file import begin
 from panic_hpc.merging.packing import pack
 from panic_hpc.store.checks.verify import verify_file
 
@@ -164,6 +166,48 @@ def test_what_is_left_is_not_copied_once_it_is_stopped(
     pack(referring, referring)
     assert n_stopped <= THREADS + 1
     assert n_stopped <= 2 * THREADS < len(copied) - n_stopped
+
+
+def test_a_pack_that_was_killed_costs_nothing_and_the_next_one_sweeps(referring: Path) -> None:
+    before = arrays(referring)
+    left = kill_a_pack(referring)
+    assert verify_file(referring).findings == ()
+    assert all(np.array_equal(array, before[name]) for name, array in arrays(referring).items())
+    # An hour later nobody is writing it any more.
+    os.utime(left, (0, 0))
+    assert pack(referring, referring).packed_nbytes
+    assert not left.exists()
+    assert verify_file(referring).findings == ()
+
+
+def test_two_packs_at_once_make_one_whole_dataset(referring: Path) -> None:
+    command = [sys.executable, "-m", "panic_hpc", "dataset", "pack", str(referring)]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [one.wait() for one in both] == [0, 0]
+    assert verify_file(referring).findings == ()
+    assert not list(referring.parent.glob(".*.tmp"))
+    with panic_hpc.open(referring) as dataset:
+        assert dataset.file.references is None
+
+
+def test_a_shard_that_is_replaced_while_it_is_packed_ends_that(
+    experiment: Experiment, referring: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = experiment.root / "runs" / "runs_00000.h5"
+    content = referring.read_bytes()
+
+    def replaced(*arguments: Any) -> Any:
+        other = Path(shutil.copy(shard, shard.with_name("other.h5")))
+        other.chmod(0o644)
+        forge.overwrite(other, "images/values", lambda values: values ^ np.uint8(1))
+        os.replace(other, shard)
+        return begin(*arguments)
+
+    monkeypatch.setattr("panic_hpc.merging.packing.begin", replaced)
+    with pytest.raises(AwayError, match=r"runs_00000\.h5 is damaged, or is not the file"):
+        pack(referring, referring)
+    assert referring.read_bytes() == content
+    assert not list(referring.parent.glob(".*.tmp"))
 
 
 def test_a_shard_that_was_cut_off_is_named(experiment: Experiment, referring: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from synthetic import Experiment
 
 import panic_hpc
+from panic_hpc.analysis import AnalysisRequest, analyse
 from panic_hpc.analysis.comparing.arms import all_arms
+from panic_hpc.analysis.running import available
 from panic_hpc.errors import AwayError, PanicError, ShardError
 from panic_hpc.merging.split import split
 from panic_hpc.report.overview import draw_contact_sheet
@@ -213,6 +216,34 @@ def test_a_report_without_its_pictures_says_which_files_are_away(
     assert len(list((tmp_path / "out" / "pictures").glob("*.webp"))) == 2
 
 
+def test_what_an_analysis_found_without_pictures_is_not_kept_once_these_are_back(
+    experiment: Experiment, both: tuple[Path, Path]
+) -> None:
+    """It said "cannot be read" for ever, of files that had come back."""
+    shard, request = experiment.root / "runs" / "runs_00000.h5", AnalysisRequest(("pictures",))
+    content = shard.read_bytes()
+    shard.unlink()
+    for _ in range(2):
+        (lacking,) = analyse(both[0], request)
+        assert (lacking.is_cached, lacking.away) == (False, ["parts/runs/runs_00000.h5"])
+        assert any("cannot be read" in one.why for one in lacking.result.not_done)
+    shard.write_bytes(content)
+    with panic_hpc.open(both[0]) as dataset:
+        told: list[str] = []
+        out = both[0].parent / "out"
+        page = write_report(dataset, out, [lacking], available(), warn=told.append)
+    for text in ("".join(told), page.read_text()):
+        assert "which is there now: type panic-hpc analyse" in text
+    (found,) = analyse(both[0], request)
+    assert (found.is_cached, found.away) == (False, [])
+    assert found.result.table("pictures").row(0)["width"] == 5
+    # What was found with all pictures holds without them too: the content is the same.
+    shard.unlink()
+    (again,) = analyse(both[0], request)
+    assert again.is_cached
+    assert again.result.table("pictures").row(0) == found.result.table("pictures").row(0)
+
+
 def test_a_damaged_shard_is_no_bad_picture_to_those_who_skip_these(
     experiment: Experiment, both: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -358,3 +389,28 @@ def test_runs_that_two_experiments_share_are_referred_to_once(
     assert verify_file(referring.path).findings == ()
     with panic_hpc.open(referring.path) as one, panic_hpc.open(whole.path) as two:
         assert np.array_equal(one.file.array("images/values"), two.file.array("images/values"))
+
+
+def test_relative_names_refer_to_the_same_files_once_all_has_moved(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = synthetic.write(experiment, LAYOUT)
+    monkeypatch.chdir(tmp_path)
+    inputs = [replace(one, path=Path(os.path.relpath(one.path))) for one in inputs]
+    # A shard that lies elsewhere below the folder, to which a link leads.
+    (tmp_path / "exp" / "store").mkdir()
+    inputs[0].path.rename("exp/store/first.h5")
+    inputs[0].path.symlink_to("../../store/first.h5")
+    target = Path("exp/../exp/d.h5")
+    assert synthetic.merged(target, (experiment, inputs), refer=True).referred_nbytes
+    (tmp_path / "exp").rename(tmp_path / "moved")
+    assert verify_file(Path("moved/d.h5")).findings == ()
+    monkeypatch.chdir(tmp_path / "moved" / "parts")
+    with panic_hpc.open("../d.h5") as dataset:
+        assert dataset.image(0, dataset.image_steps(0)[0]).size
+        assert dataset.file.references
+        assert dataset.file.references.paths[0] == "store/first.h5"
+    monkeypatch.chdir(tmp_path / "moved" / "parts" / "runs")
+    moved = [replace(one, path=tmp_path / "moved" / one.path.relative_to("exp")) for one in inputs]
+    with pytest.raises(PanicError, match=f"is not below {tmp_path}/moved/parts/runs, where"):
+        synthetic.merged(Path("d.h5"), (experiment, moved), refer=True)

@@ -5,7 +5,6 @@ small losses. `tools/measure_microworld.py` measures.
 """
 
 import json
-import sys
 import tomllib
 from collections.abc import Callable
 from functools import cache
@@ -27,14 +26,6 @@ CAPTIONERS = [name for name, entry in TABLE.items() if entry["kind"] == "caption
 pytestmark = [
     pytest.mark.compute,
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tools() -> Any:
-    """The scenes, the reader and the plain loaders are tools, which the package does not ship."""
-    sys.path.insert(0, str(ROOT / "tools"))
-    yield
-    sys.path.remove(str(ROOT / "tools"))
 
 
 @pytest.fixture(autouse=True)

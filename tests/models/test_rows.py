@@ -191,5 +191,5 @@ def test_the_documents_tables_are_those_of_the_rows(monkeypatch: pytest.MonkeyPa
     from model_table import filled
 
     document = (root / "docs" / "models.md").read_text()
-    assert filled(document) == document, "run tools/model_table.py docs/models.md"
+    assert filled(document) == document, "run tools/documents/model_table.py docs/models.md"
     assert all(f"| {name} |" in document for name in ROWS)

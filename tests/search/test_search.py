@@ -12,6 +12,7 @@ from little_experiment import command_line, run_command, wait_for
 from little_search import SEARCH, keys_of, written
 
 import panic_hpc
+from panic_hpc.backends.base import request_for
 from panic_hpc.errors import ConfigError, PanicError
 from panic_hpc.paths import shipped_configs
 from panic_hpc.search import driving
@@ -200,3 +201,56 @@ def test_what_is_submitted_again_is_told(tmp_path: Path, monkeypatch: pytest.Mon
         driving.completed(paths, request, False, told.append)
     again = f"{paths.experiment} has 2 shards left: submitted again, time"
     assert (len(submitted), told) == (3, [f"{again} 2 of 3", f"{again} 3 of 3"])
+
+
+@pytest.fixture
+def ended(tmp_path: Path) -> tuple[Path, Search, dict[str, Any]]:
+    """A search whose only round has ended, as its files say; and the search and its base."""
+    search, base = read_search(written(tmp_path, SEARCH.replace("rounds = 2", "rounds = 1")))
+    paths = RoundPaths(tmp_path / "S", 0)
+    (tmp_path / "S" / "rounds").mkdir(parents=True)
+    trials = next_trials(search, 0, [])
+    said = search.model_dump(mode="json", exclude={"rounds"})
+    for path, value in (
+        (tmp_path / "S" / "search.json", {"search": said, "experiment": base}),
+        (paths.trials, {"trials": trials}),
+        (paths.file, experiment_of(base, 0, trials)),
+        (paths.values, {"values": [0.5, None, 1.0]}),
+    ):
+        path.write_text(json.dumps(value))
+    return tmp_path / "S", search, base
+
+
+def test_an_ended_search_is_read_from_its_files(ended: tuple[Path, Search, Any]) -> None:
+    found = driving.advance(*ended, request_for("local", executor="inline"))
+    assert [trial.value for trial in found] == [0.5, None, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("values", lambda found: found["values"].pop(), "has 2 values for 3 trials"),
+        ("values", lambda found: found["values"].append(2.0), "has 4 values for 3 trials"),
+        ("trials", lambda found: found["trials"].clear(), "not what it should be"),
+        ("trials", lambda found: found["trials"][0].clear(), "not what it should be"),
+        ("trials", lambda found: found["trials"][0].update(x=1), "not what it should be"),
+        ("trials", lambda found: found["trials"].pop(), r"for 2 trials|does not follow"),
+        (
+            "trials",
+            lambda found: found["trials"][0].update({"DummyT2I.size": 1000}),
+            "does not follow from 000.trials.json",
+        ),
+        ("file", lambda found: found["prompts"].reverse(), "does not follow from 000.trials.json"),
+    ],
+)
+def test_no_value_is_told_of_settings_that_were_not_tried(
+    ended: tuple[Path, Search, Any], name: str, change: Any, told: str
+) -> None:
+    path = getattr(RoundPaths(ended[0], 0), name)
+    found = json.loads(path.read_text())
+    change(found)
+    path.write_text(json.dumps(found))
+    with pytest.raises(PanicError, match=told) as caught:
+        driving.advance(*ended, request_for("local", executor="inline"))
+    assert str(ended[0] / "rounds" / "000.") in caught.value.message
+    assert caught.value.hint

@@ -74,6 +74,29 @@ def test_the_next_model_reads_what_a_lossy_codec_stores(journal: Journal) -> Non
     assert np.array_equal(value, Coarse().decode(journal.read(record.blobs[0])))
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("option", ["webp-lossless", "png", "avif-1", "avif-75", "avif-100"])
+@pytest.mark.parametrize("kind", ["noise", "waves"])
+def test_pictures_of_4096_are_read_as_they_are_stored(
+    journal: Journal, option: str, kind: str
+) -> None:
+    """Of noise a picture takes up to 63 MB, more than its pixels."""
+    side, codec, rng = 4096, ImageCodec(), np.random.default_rng(1)
+    waves = 120 + 100 * np.sin(np.arange(side) / 97)[:, None, None] * np.ones((side, side, 3))
+    pixels = rng.integers(0, 256, waves.shape) if kind == "noise" else waves
+    value = pixels.astype(np.uint8)
+    with Recorder(journal, option, 60.0, n_threads=2) as recorder:
+        call = CallResult(0, [Item(0, Output(value), True)], [], 1.0, 0.5)
+        submitted = recorder.submit(call, codec)
+        handed_on = submitted.handed_on[0].result()
+        record = submitted.record.result()
+    stored = codec.decode(journal.read(record.blobs[0]))
+    assert np.array_equal(stored, handed_on.value)
+    assert record.value["rows"][0][1] == codec.digest(stored) == handed_on.digest
+    is_lossless = codec.readable_at_once(value, option) is not None
+    assert np.array_equal(stored, value) or not is_lossless
+
+
 def test_the_next_model_reads_a_lossless_output_before_it_is_encoded(journal: Journal) -> None:
     call, codec = result(True, True), Waiting()
     with Recorder(journal, "webp-lossless", 60.0) as recorder:

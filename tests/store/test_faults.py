@@ -8,12 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forge
 import pytest
 import synthetic
 
 from panic_hpc.store.format.shard import open_shard
 
-PLACES = [str(Path(__file__).parent), str(Path(synthetic.__file__).parent)]
+PLACES = [str(Path(file).parent) for file in (__file__, synthetic.__file__, forge.__file__)]
 STRACE = shutil.which("strace")
 pytestmark = pytest.mark.programs("strace")
 

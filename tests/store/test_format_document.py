@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import format_tables
 import pytest
 import synthetic
 from synthetic import Experiment
@@ -47,12 +48,8 @@ def test_the_example_runs_with_h5py_alone(dataset: Path) -> None:
 
 
 def test_the_tables_are_those_of_the_schema() -> None:
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        from format_tables import filled
-    finally:
-        sys.path.pop(0)
-    assert filled(DOCUMENT.read_text()) == DOCUMENT.read_text(), "run tools/format_tables.py"
+    document = DOCUMENT.read_text()
+    assert format_tables.filled(document) == document, "run tools/documents/format_tables.py"
 
 
 def test_every_array_of_a_dataset_is_in_the_tables(dataset: Path) -> None:

@@ -20,7 +20,7 @@ from panic_hpc.errors import ConflictError, PanicError, ShardError
 from panic_hpc.store.format import hdf5
 from panic_hpc.store.format.shard import ShardHeader, Stream, open_shard, publish_shard
 
-PLACES = [str(Path(__file__).parent), str(Path(synthetic.__file__).parent)]
+PLACES = [str(Path(file).parent) for file in (__file__, synthetic.__file__, forge.__file__)]
 HEADER = ShardHeader("runs", 3, "", "the key", {"cpu": "a Xeon"}, {"host": "here ☾"})
 
 

@@ -1,4 +1,4 @@
-"""Workers killed at moments that a seed decides, as their files grow, until the work is done."""
+"""Processes killed: workers as their files grow, until the work is done, and a pack half-way."""
 
 import random
 import signal
@@ -7,6 +7,21 @@ import sys
 from pathlib import Path
 
 from experiments import Planned, stage_named
+
+PACK = """
+import os, signal, sys
+from pathlib import Path
+from panic_hpc.merging.packing import pack
+pack(Path(sys.argv[1]), Path(sys.argv[1]), report=lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def kill_a_pack(dataset: Path) -> Path:
+    """Kill a process that packs a dataset once it has copied a part; return what it leaves."""
+    done = subprocess.run([sys.executable, "-c", PACK, str(dataset)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = dataset.parent.glob(f".{dataset.name}.*.tmp")
+    return left
 
 
 def kill_until_done(experiment: Planned, stage: str, seed: int, growth: tuple[int, int]) -> int:

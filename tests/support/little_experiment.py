@@ -62,7 +62,7 @@ def digests(root: Path) -> Digests:
 
 def with_folders(*folders: Path) -> dict[str, str]:
     """Return the environment of a Python that imports from these folders too."""
-    # Behind what is there: tools/try_safeguards.py changes modules of every process through it.
+    # Behind what is there: tools/checks/try_safeguards.py changes modules of all processes by it.
     there = [before] if (before := os.environ.get("PYTHONPATH")) else []
     return {**os.environ, "PYTHONPATH": os.pathsep.join([*there, *map(str, folders)])}
 

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -183,3 +185,36 @@ def test_the_server_takes_votes_of_its_page_alone(dataset: Dataset, tmp_path: Pa
         assert read_votes(tmp_path).votes == []
         assert asked(server, "POST", f"/vote{query}", VOTE, **as_json)[0] == 204
         assert len(read_votes(tmp_path).votes) == 1
+
+
+def sent(server: VoteServer, content: bytes, *, resets: bool = False) -> bytes:
+    """Return what the server answers to raw bytes; with `resets`, go away without reading it."""
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=20) as connection:
+        connection.sendall(content)
+        if resets:
+            # Closed so, the other side's next write is an error.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return b""
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_what_is_no_request_is_answered_and_a_closed_tab_is_no_news(
+    dataset: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with served(dataset, tmp_path) as server:
+        query = f"?{urlsplit(server.address).query}"
+        host = f"Host: 127.0.0.1:{server.server_port}\r\n"
+        assert b" 400 " in sent(server, b"GET http://[ HTTP/1.1\r\n\r\n")
+        assert b" 403 " in sent(server, b"GET //[ HTTP/1.1\r\n\r\n")
+        long = f"POST /vote{query} HTTP/1.1\r\n{host}Content-Type: application/json\r\n"
+        long += f"Content-Length: {'9' * 5000}\r\n\r\n"
+        assert b" 413 " in sent(server, long.encode())
+        for _ in range(5):
+            sent(server, f"GET /{query} HTTP/1.1\r\n{host}\r\n".encode(), resets=True)
+        try:
+            raise ConnectionResetError
+        except ConnectionResetError:
+            server.handle_error(None, None)
+        assert asked(server, "GET", f"/{query}")[0] == 200
+    assert "Traceback" not in capfd.readouterr().err

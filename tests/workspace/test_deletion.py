@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import experiments
 import pytest
 
 from panic_hpc.errors import ManifestError, PanicError
 from panic_hpc.experiment import catalogue
 from panic_hpc.experiment.config import Experiment
+from panic_hpc.merging.assembling import MergeOptions
+from panic_hpc.merging.packing import pack
 from panic_hpc.paths import ExperimentPaths
 from panic_hpc.planning import manifest
 from panic_hpc.planning.plan import make_plan
+from panic_hpc.stages.merge.experiments import merge
 from panic_hpc.types import Shard
 from panic_hpc.workspace import leases
 from panic_hpc.workspace.deletion import delete, plan_deletion
@@ -118,3 +122,59 @@ def test_the_claim_of_a_dead_process_is_no_obstacle(paths: ExperimentPaths) -> N
     subprocess.run([sys.executable, "-c", code, str(lease)], check=True)
     assert lease.exists()
     assert delete(paths.root, plan_deletion(paths.root))
+
+
+@pytest.fixture
+def referred_to(tmp_path: Path) -> ExperimentPaths:
+    """An experiment whose own dataset refers to its pictures, and nothing else does."""
+    planned = experiments.planned(tmp_path / "all" / "EXP")
+    planned.work("runs")
+    merge_references(planned.paths, planned.paths.dataset)
+    return planned.paths
+
+
+def merge_references(paths: ExperimentPaths, target: Path) -> Path:
+    return merge([paths.root], target, MergeOptions(refer=True, allow_missing=True)).path
+
+
+@pytest.mark.parametrize("where", ["all/EXP/mine.h5", "all/of-all", "all.h5"])
+def test_shards_that_a_dataset_elsewhere_refers_to_stay_until_it_is_whole(
+    tmp_path: Path, referred_to: ExperimentPaths, where: str
+) -> None:
+    dataset = merge_references(referred_to, tmp_path / where)
+    # As people do: the folders keep their places to each other.
+    for path in (tmp_path / "all.h5", tmp_path / "others.h5"):
+        if not path.exists():
+            path.write_text("no dataset at all")
+    with pytest.raises(PanicError, match=f"panic-hpc dataset pack {dataset}"):
+        plan_deletion(referred_to.root)
+    assert plan_deletion(referred_to.root, force=True).n_files
+    pack(dataset, dataset)
+    delete(referred_to.root, plan_deletion(referred_to.root))
+    assert not referred_to.stage_directory("runs").exists()
+    assert dataset.exists()
+
+
+def test_datasets_that_lose_nothing_do_not_hinder(
+    tmp_path: Path, referred_to: ExperimentPaths
+) -> None:
+    other = experiments.planned(tmp_path / "all" / "more")
+    other.work("runs")
+    merge_references(other.paths, tmp_path / "all" / "of-more.h5")
+    # Its shards are behind a link, and stay there.
+    (referred_to.root / "shards").rename(tmp_path / "all" / "scratch")
+    (referred_to.root / "shards").symlink_to(tmp_path / "all" / "scratch")
+    merge_references(referred_to, tmp_path / "all" / "of-links.h5")
+    assert plan_deletion(referred_to.root).n_files
+    with pytest.raises(PanicError, match=r"of-more\.h5 would lose pictures"):
+        plan_deletion(other.paths.root)
+
+
+def test_the_verb_names_what_would_lose_its_pictures(referred_to: ExperimentPaths) -> None:
+    dataset = merge_references(referred_to, referred_to.root.parent / "d.h5")
+    command = [sys.executable, "-m", "panic_hpc", "delete", str(referred_to.root), "--yes"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, referred_to.manifest.exists()) == (1, True)
+    assert f"{dataset} would lose pictures" in " ".join(done.stderr.split())
+    done = subprocess.run([*command, "--force"], capture_output=True, text=True, check=True)
+    assert not referred_to.root.exists()

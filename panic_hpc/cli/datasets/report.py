@@ -1,5 +1,6 @@
 """`panic-hpc report`: what a dataset answers, as a folder to open in a browser."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -13,6 +14,7 @@ from panic_hpc.cli.console.output import say, say_json, warn
 if TYPE_CHECKING:
     from panic_hpc.analysis.records import AnalysisRecord
     from panic_hpc.report.writing import ReportRequest
+    from panic_hpc.store.dataset.dataset import Dataset
 
 PANEL = ("The dataset", 1)
 
@@ -84,16 +86,23 @@ def make_report(
     wants_analyses: bool = True,
 ) -> MadeReport:
     """Run the analyses of a dataset that were not run of its content yet, and write its report."""
+    from panic_hpc.analysis.records import analyses_directory
     from panic_hpc.analysis.running import available
     from panic_hpc.report.writing import write_report
     from panic_hpc.store.dataset.dataset import open_dataset
 
-    records = _records(dataset, script, workers, wants_analyses)
     directory = output or report_directory(dataset)
+    found_in = analyses_directory(dataset)
+    if wants_analyses and output is not None and not os.access(dataset.parent, os.W_OK):
+        # As of a dataset that a group shares: results then lie beside the report.
+        found_in = output.with_name(f"{output.name}.analyses")
     away: list[str] = []
-    with open_dataset(dataset) as opened, count_bar("report") as moved:
-        known = available(script)
-        page = write_report(opened, directory, records, known, request, moved, away.append)
+    # Opened once: a report shows pictures and results of one dataset, whatever takes its place.
+    with open_dataset(dataset) as opened:
+        records = _records(opened, found_in, script, workers, wants_analyses)
+        with count_bar("report") as moved:
+            known = available(script)
+            page = write_report(opened, directory, records, known, request, moved, away.append)
     return MadeReport(page, records, away)
 
 
@@ -107,16 +116,20 @@ def report_directory(dataset: Path) -> Path:
 
 
 def _records(
-    path: Path, script: Path | None, workers: int, wants_analyses: bool
+    dataset: "Dataset", directory: Path, script: Path | None, workers: int, wants_analyses: bool
 ) -> "list[AnalysisRecord]":
-    """Return what analyses found of this content, those that were run just now among them."""
-    from panic_hpc.analysis.records import analyses_directory, read_records
+    """Return what analyses found of this content, those that were run just now among them.
+
+    They lie in `directory`.
+    """
+    from panic_hpc.analysis.records import read_records
     from panic_hpc.analysis.running import AnalysisRequest, analyse, available
-    from panic_hpc.store.dataset.dataset import open_dataset
 
     if wants_analyses:
         names = tuple(available(script))
         with count_bar("analyses") as moved:
-            analyse(path, AnalysisRequest(names=names, script=script, workers=workers), moved)
-    with open_dataset(path) as dataset:
-        return read_records(analyses_directory(path), dataset.content_key)
+            request = AnalysisRequest(
+                names=names, script=script, directory=directory, workers=workers
+            )
+            analyse(dataset.path, request, moved)
+    return read_records(directory, dataset.content_key)

@@ -1,7 +1,7 @@
 """`panic-hpc verify`: check shards and datasets against the rules of the format."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,7 +28,9 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH…", help="Datasets, shards or experiments.")
+        list[Path],
+        # What may not be read is told by name, and the others are checked.
+        typer.Argument(metavar="PATH…", help="Datasets, shards or experiments.", readable=False),
     ],
     sample: Annotated[
         str, typer.Option(metavar="PERCENT", help="Read this share of blocks and images: 5%.")
@@ -56,8 +58,9 @@ def verify(
     else:
         for result in results:
             _print(result)
-    found = any(result.findings for result in results)
-    sys.exit(exit_codes.ERROR if found else exit_codes.OK)
+    if any(result.findings for result in results):
+        sys.exit(exit_codes.ERROR)
+    sys.exit(exit_codes.USAGE if any(one.unchecked for one in results) else exit_codes.OK)
 
 
 def _sample(share: str, part: str) -> "Sample":
@@ -66,11 +69,12 @@ def _sample(share: str, part: str) -> "Sample":
     return parse_sample(share, part)
 
 
-def _results(paths: Iterable[Path], sample: "Sample", untrusted: bool) -> "Iterator[Verified]":
+def _results(paths: Sequence[Path], sample: "Sample", untrusted: bool) -> "Iterator[Verified]":
     from panic_hpc.health.experiment import is_experiment, verify_experiment
     from panic_hpc.store.checks.untrusted import verify_in_child
-    from panic_hpc.store.checks.verify import verify_file
+    from panic_hpc.store.checks.verify import verify_among_others, verify_file
 
+    check = verify_among_others if len(paths) > 1 else verify_file
     for path in paths:
         with byte_bar(path.name) as report:
             if is_experiment(path):
@@ -78,7 +82,7 @@ def _results(paths: Iterable[Path], sample: "Sample", untrusted: bool) -> "Itera
             elif untrusted:
                 yield verify_in_child(path, sample)
             else:
-                yield verify_file(path, sample, report)
+                yield check(path, sample, report)
 
 
 def _to_json(result: "Verified") -> dict[str, Any]:
@@ -89,6 +93,7 @@ def _to_json(result: "Verified") -> dict[str, Any]:
         "incomplete_diagrams": result.n_incomplete,
         "undecoded_images": result.n_undecoded,
         "not_repeatable": list(result.not_repeatable),
+        **({"unchecked": result.unchecked} if result.unchecked else {}),
         "findings": [finding.to_json() for finding in result.findings],
     }
 
@@ -104,6 +109,9 @@ def _print(result: "Verified") -> None:
         )
     for name in result.not_repeatable:
         say(f"{result.path}: {name} is recorded, not repeatable")
+    if result.unchecked:
+        warn(f"{result.path}: not checked: {result.unchecked}")
+        return
     if not result.findings:
         say(f"{result.path}: clean {result.kind}{key}")
         return

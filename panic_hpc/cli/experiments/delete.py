@@ -20,11 +20,15 @@ def delete(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be deleted, and stop.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Delete shards that a dataset refers to, too.")
+    ] = False,
 ) -> None:
     """Delete an experiment: its manifest, shards, checkpoints, jobs, dataset and report.
 
-    Asks first, and refuses while shards are being worked on. Files that are not the experiment's
-    stay, and so does the directory then.
+    Asks first, and refuses while shards are being worked on, or where a dataset above the directory
+    has its pictures in them (merge --images reference). Files that are not the experiment's stay,
+    and so does the directory then.
     """
     from panic_hpc.cli.console.output import say
     from panic_hpc.paths import ExperimentPaths
@@ -32,7 +36,7 @@ def delete(
     from panic_hpc.workspace import deletion
 
     # With --dry-run too, it refuses where somebody works.
-    doomed = deletion.plan_deletion(experiment)
+    doomed = deletion.plan_deletion(experiment, force=force)
     for path in doomed.paths:
         say(f"  {path}")
     say(f"{doomed.n_files} files, {size(doomed.nbytes)}")

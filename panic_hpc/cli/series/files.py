@@ -51,9 +51,12 @@ def export_population(
 
     plan = read_plan(directory)
     found = history(directory, plan)
-    number = len(found) - 1 if round_ is None else round_
+    number = max(0, len(found) - 1) if round_ is None else round_
     if number >= len(found):
-        raise PanicError(f"{directory} has no round {number}", hint=f"There are {len(found)}")
+        raise PanicError(
+            f"{directory} has no round {number} ({counted(len(found), 'round')} begun)",
+            hint=f"panic-hpc series show {directory}",
+        )
     known = {one.id: one.parents for one in kin_of(found).values()}
     people = found[number].people[BRED]
     value = seed_form(people, plan.population.chromosomes, known)

@@ -8,13 +8,13 @@
 #include <memory>
 #include <new>
 
-#include "annotated_loops.hpp"
-#include "annotated_voids.hpp"
-#include "components.hpp"
-#include "distances.hpp"
-#include "late_edges.hpp"
-#include "lune_roots.hpp"
-#include "neighbourhood_graph.hpp"
+#include "annotations/annotated_loops.hpp"
+#include "annotations/annotated_voids.hpp"
+#include "distances/distances.hpp"
+#include "edges/components.hpp"
+#include "edges/late_edges.hpp"
+#include "edges/lune_roots.hpp"
+#include "edges/neighbourhood_graph.hpp"
 
 namespace lazy {
 namespace {

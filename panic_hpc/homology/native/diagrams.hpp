@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "reduction.hpp"
+#include "reduction/reduction.hpp"
 #include "watch.hpp"
 
 namespace lazy {

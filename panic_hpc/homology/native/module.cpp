@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "diagrams.hpp"
-#include "distances.hpp"
-#include "kernels.hpp"
+#include "distances/distances.hpp"
+#include "kernels/kernels.hpp"
 
 namespace nb = nanobind;
 

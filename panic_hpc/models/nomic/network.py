@@ -5,7 +5,7 @@ The architecture is that of Nussbaum and Duderstadt, "Training Sparse Mixture Of
 Embedding Models" (arXiv 2502.07972). What the paper leaves open was read off public
 implementations of the checkpoint (vLLM's bert_with_rope, text-embeddings-inference, fastembed,
 llama.cpp, Tenstorrent's), which agree, and is compared with llama.cpp's numbers by
-tools/compare_nomic.py:
+tools/checks/compare_nomic.py:
 
 - layer i has experts where i modulo `moe_every_n_layers` is 1: the first has none;
 - the router's softmax runs over all experts, and the chosen ones keep their shares as they are, so

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from panic_hpc.errors import DiskError, ShardError
 from panic_hpc.store.checks.content import (
     content_key_problems,
     digest_problems,
@@ -42,6 +43,7 @@ class Verified:
     `n_incomplete` counts diagrams that time or memory stopped: no finding, but no whole result.
     `n_undecoded` counts pictures that could not be tried, since Pillow is not installed.
     `not_repeatable` names models that may give another output when they are asked again.
+    `unchecked` says why a file among others could not be read, "" where it was.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class Verified:
     n_incomplete: int = 0
     n_undecoded: int = 0
     not_repeatable: tuple[str, ...] = ()
+    unchecked: str = ""
 
 
 def verify_file(
@@ -76,6 +79,14 @@ def verify_file(
         n_incomplete = 0 if found else n_undigested(file)
         passing = () if found else not_repeatable(file)
         return Verified(path, file.kind, key, found, n_incomplete, n_undecoded(file), passing)
+
+
+def verify_among_others(path: Path, sample: Sample, report: Report) -> Verified:
+    """Check a file as `verify_file` does; one that cannot be read is told as `unchecked`."""
+    try:
+        return verify_file(path, sample, report)
+    except (ShardError, DiskError) as error:
+        return Verified(path, "", "", (), unchecked=str(error))
 
 
 def _limited(problems: Iterator[Problem]) -> Iterator[Problem]:

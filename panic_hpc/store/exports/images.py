@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from panic_hpc.disk.file_names import file_name, file_names, require_within
-from panic_hpc.disk.files import read_json, replace_file, to_json
+from panic_hpc.disk.files import offer_file, read_json, to_json
 from panic_hpc.disk.overwriting import admit, admit_directory
 from panic_hpc.disk.publish import replacing
 from panic_hpc.errors import PanicError
@@ -92,16 +92,15 @@ def _export_inputs(dataset: Dataset, directory: Path, image_format: str, force: 
 def _require_one_dataset(directory: Path, key: str) -> None:
     """Say in the directory whose images it holds; PanicError where it holds another dataset's."""
     place = directory / _OF
-    if place.exists():
-        value = read_json(place, limit=_MOST_EXIF)
-        other = value.get("content_key") if isinstance(value, dict) else None
-        if other != key:
-            raise PanicError(
-                f"{directory} holds images of another dataset (content key {other!r})",
-                hint="Name a new directory with -o",
-            )
-    else:
-        replace_file(place, to_json({"content_key": key}))
+    # Of two that come at once the first one's stands, and both read it.
+    offer_file(place, to_json({"content_key": key}))
+    value = read_json(place, limit=_MOST_EXIF)
+    other = value.get("content_key") if isinstance(value, dict) else None
+    if other != key:
+        raise PanicError(
+            f"{directory} holds images of another dataset (content key {other!r})",
+            hint="Name a new directory with -o",
+        )
 
 
 def _chosen(dataset: Dataset, run: int, every: int) -> Iterator[tuple[int, str]]:

@@ -46,6 +46,8 @@ def export_parquet(dataset: Dataset, directory: Path, *, force: bool = False) ->
     for name, batches in tables.items():
         # At most one turn, for _write takes the rest.
         for first in batches:
+            # Again, for writing takes long: another export may have begun, of another dataset.
+            admit(places[name], [dataset.path], force=force)
             _write(places[name], first, batches, dataset.content_key)
             paths.append(places[name])
     return paths

@@ -6,6 +6,7 @@ not one that h5py swallows when it closes an object.
 """
 
 import errno
+import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ import h5py
 import numpy as np
 
 from panic_hpc.disk.system import sync
-from panic_hpc.errors import DiskError, ShardError
+from panic_hpc.errors import ASK_ITS_OWNER, DiskError, ShardError
 from panic_hpc.store.checks.rules import RefusedError
 from panic_hpc.store.format.column import Column
 from panic_hpc.store.format.netcdf import describe_all
@@ -108,7 +109,10 @@ def open_read(path: Path) -> h5py.File:
     except FileNotFoundError as error:
         raise ShardError(f"{path} does not exist") from error
     except PermissionError as error:
-        raise ShardError(f"{path} may not be read ({error.strerror})") from error
+        # Not HDF5's own words, which are two lines.
+        raise ShardError(
+            f"{path} may not be read ({os.strerror(errno.EACCES)})", hint=ASK_ITS_OWNER
+        ) from error
     except (OSError, RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):

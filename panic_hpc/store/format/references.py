@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.disk.blocks import block_spans, n_blocks, read_bytes
-from panic_hpc.errors import AwayError, DiskError, PanicError, ShardError
+from panic_hpc.errors import ASK_ITS_OWNER, AwayError, DiskError, PanicError, ShardError
 from panic_hpc.store.format import ragged
 from panic_hpc.store.format.header import ArrayEntry
 
@@ -54,6 +54,7 @@ class References:
         starts: (n_pieces + 1,) where each piece begins in the array, and the end.
         offsets: (n_pieces,) first byte of each in its file.
         sha256: Digests of all pieces' disk blocks, in order.
+        missed: Files that were asked for and found away, damaged or another one, as in `paths`.
     """
 
     source: Path
@@ -62,6 +63,7 @@ class References:
     starts: NDArray[np.int64]
     offsets: NDArray[np.int64]
     sha256: Sequence[str]
+    missed: set[str] = field(default_factory=set)
     _verified: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     @property
@@ -128,6 +130,7 @@ class References:
         # Links are followed, but not out of the folder. Not Path.resolve, which raises at a loop.
         leads_to = Path(os.path.realpath(path))
         if not leads_to.is_relative_to(os.path.realpath(self.folder)):
+            self._note(path)
             raise AwayError(
                 f"{self.source} refers to {path}, which leads to {leads_to}, outside of its folder",
                 hint="Bring the file itself there, or merge with pictures: panic-hpc merge EXP "
@@ -137,7 +140,8 @@ class References:
             # Nonblocking: a pipe that somebody put there would be waited for.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            raise self._away(path, f"cannot be read ({error.strerror})") from error
+            hint = ASK_ITS_OWNER if isinstance(error, PermissionError) else ""
+            raise self._away(path, f"cannot be read ({error.strerror})", hint) from error
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise self._away(path, "is no regular file")
@@ -145,20 +149,34 @@ class References:
         finally:
             os.close(descriptor)
 
+    def has(self, path: str) -> bool:
+        """Say whether a file is there to be opened; its contents are not read."""
+        try:
+            with self.opened(self.folder / path):
+                return True
+        except AwayError:
+            return False
+
     def another(self, path: Path) -> AwayError:
         """Return the error for a file whose bytes are not those that are referred to."""
+        self._note(path)
         return AwayError(
             f"{path} is damaged, or is not the file that {self.source} refers to",
             hint="Put back the file of that time, or make the dataset anew: panic-hpc merge EXP "
             "--images reference",
         )
 
-    def _away(self, path: Path, what: str) -> AwayError:
+    def _away(self, path: Path, what: str, hint: str = "") -> AwayError:
+        self._note(path)
         return AwayError(
             f"{self.source} refers to {path}, which {what}",
-            hint="Put that file back; or type panic-hpc dataset pack DATASET where its shards are, "
+            hint=hint
+            or "Put that file back; or type panic-hpc dataset pack DATASET where its shards are, "
             "and bring what that makes",
         )
+
+    def _note(self, path: Path) -> None:
+        self.missed.add(path.relative_to(self.folder).as_posix())
 
 
 def _version(descriptor: int) -> tuple[int, ...]:
