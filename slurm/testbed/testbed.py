@@ -26,7 +26,7 @@ from pathlib import Path
 from testbed_files import Settings, write_files
 
 NODES = ("g1", "g2", "f1")
-STARTUP_S = 60
+STARTUP_S = 180
 SHUTDOWN_S = 15
 
 
@@ -79,6 +79,12 @@ class Testbed:
         """Wait until `nodes` nodes are up."""
         _wait(lambda: self._nodes_up() >= nodes, f"{nodes} nodes to come up", self.directory)
 
+    def bring_back_controller(self) -> None:
+        """Start slurmctld where it is missing, and wait until it answers."""
+        if self._alive("slurmctld") is None:
+            self.start_controller()
+            _wait(lambda: _succeeds(self, "sinfo"), "slurmctld", self.directory)
+
     def bring_back_nodes(self) -> None:
         """Start what slurmd is missing and resume what nodes are down, until all are up."""
         if not self._alive("slurmctld") or self._nodes_up() >= len(NODES):
@@ -115,17 +121,17 @@ class Testbed:
             return
         for partition in ("gpu", "fat"):
             subprocess.run(
-                ["scancel", "--partition", partition], timeout=30, check=False,
+                ["scancel", "--partition", partition], timeout=120, check=False,
                 env={**os.environ, **self.environment}, stderr=subprocess.DEVNULL,
             )  # fmt: skip
-        deadline = time.monotonic() + SHUTDOWN_S
+        deadline = time.monotonic() + STARTUP_S
         while time.monotonic() < deadline and self.run("squeue", "-h"):
             time.sleep(0.5)
 
     def _spawn(self, *command: str) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM")}
         done = subprocess.run(
-            command, cwd=self.directory, env=environment, timeout=60, check=False,
+            command, cwd=self.directory, env=environment, timeout=180, check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         if done.returncode:

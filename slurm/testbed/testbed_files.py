@@ -1,5 +1,6 @@
 """What the daemons of a testbed read: configuration, keys, fake GPUs, in its own directory."""
 
+import itertools
 import os
 import secrets
 import socket
@@ -11,6 +12,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # Slurm counts to 67,043,328 and begins again.
 MAX_FIRST_JOB_ID = 60_000_000
+FIRST_PORT = 10_000
+_RESERVED: list[socket.socket] = []
 
 
 @dataclass(frozen=True)
@@ -106,11 +109,27 @@ def _write_private(path: Path, content: bytes) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return ports that were free a moment ago; all are held until the last one is found."""
-    held = [socket.socket() for _ in range(count)]
-    for each in held:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
+    """Return ports that nobody has, and no other testbed of this process's lifetime gets.
+
+    None of those that the system gives to whoever connects or asks for any: one of them could be
+    given away before the daemon that it is for has it.
+    """
+    first_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    candidates = list(range(FIRST_PORT, first_given))
+    secrets.SystemRandom().shuffle(candidates)
+    return list(itertools.islice(filter(_is_ours_now, candidates), count))
+
+
+def _is_ours_now(port: int) -> bool:
+    """Reserve a port among testbeds, by a name that is free again once this process ends."""
+    name, probe = socket.socket(socket.AF_UNIX), socket.socket()
+    try:
+        name.bind(f"\0panic-testbed-{port}")
+        probe.bind(("", port))
+    except OSError:
+        name.close()
+        return False
+    finally:
+        probe.close()
+    _RESERVED.append(name)
+    return True

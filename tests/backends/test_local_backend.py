@@ -171,7 +171,7 @@ def test_status_in_numbers_and_why(slow: Path) -> None:
 def test_a_worker_of_another_version_leaves_word(slow: Path) -> None:
     code = "import sys; from panic_hpc.worker.array_task import run_array_task as r; "
     code += "r(sys.argv[1], 'runs', [1], {'submission': 's', 'of_the_future': 1})"
-    done = subprocess.run([sys.executable, "-c", code, slow], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, slow], check=False, timeout=240)
     assert done.returncode == 1
     told = run_command("status", slow, "--why", "runs_1")
     assert "does not understand what the one that submitted it said" in told

@@ -154,6 +154,15 @@ def test_only_one_submits_at_a_time(opened: Workspace, commands: Path) -> None:
     assert submit(opened)
 
 
+def test_who_submitted_a_moment_ago_is_not_taken_for_this_process(
+    opened: Workspace, commands: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The other one is done between the attempt to be the only one and the look at who is.
+    monkeypatch.setattr(leases, "take", lambda *asked, **options: None)
+    with pytest.raises(LaunchError, match="a moment ago"):
+        submit(opened)
+
+
 def test_nothing_happens_without_consent(opened: Workspace, commands: Path) -> None:
     shown: list[Proposal] = []
 

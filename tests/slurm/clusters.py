@@ -57,7 +57,7 @@ def wait_until_running(root: Path, stage: str = "runs", index: int = 0) -> Any:
 
 def slurm_command(*words: str) -> str:
     """Run one of Slurm's commands and return what it prints."""
-    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=180)
     return done.stdout
 
 

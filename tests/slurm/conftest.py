@@ -29,10 +29,11 @@ def shared_slurm() -> Iterator[Any]:
 def slurm(shared_slurm: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The shared Slurm, with SLURM_CONF set; what a test leaves in the queue is cancelled.
 
-    Nodes that it left down come back: the next test is not to fail with it.
+    What it left down, controller or nodes, comes back: the next test is not to fail with it.
     """
     monkeypatch.setenv("SLURM_CONF", str(shared_slurm.conf))
     yield shared_slurm
+    shared_slurm.bring_back_controller()
     shared_slurm.cancel_jobs()
     shared_slurm.bring_back_nodes()
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ from clusters import (
     wait_until_over,
     wait_until_running,
 )
-from little_experiment import Digests, digests, kill_workers, plan_little, run_command, wait_for
+from gating import Gate
+from little_experiment import Digests, digests, plan_little, run_command, wait_for
 
 from panic_hpc.workspace.leases import read_lease
 
@@ -57,11 +57,12 @@ def test_more_shards_than_an_array_may_have_and_one_that_is_alone(
 
 
 def test_a_killed_worker_is_lost_and_submitted_again(
-    slurm: Any, slow: Path, expected_slow: Digests
+    slurm: Any, gate: Gate, slow: Path, expected_slow: Digests
 ) -> None:
     submit(slow, "testbed", "runs")
     victim = wait_until_running(slow)
     kill_processes(victim.job, "submitit.core._submit")
+    gate.open()
     wait_until_over(slow)
     assert states(slow, "runs") == ["lost", "completed", "completed"]
     told = run_command("status", slow)
@@ -72,11 +73,12 @@ def test_a_killed_worker_is_lost_and_submitted_again(
 
 
 def test_a_killed_srun_leaves_a_consistent_state(
-    slurm: Any, slow: Path, expected_slow: Digests
+    slurm: Any, gate: Gate, slow: Path, expected_slow: Digests
 ) -> None:
     submit(slow, "testbed", "runs")
     victim = wait_until_running(slow)
     kill_processes(victim.job, "srun")
+    gate.open()
     wait_until_over(slow)
     assert states(slow, "runs")[1:] == ["completed", "completed"]
     assert states(slow, "runs")[0] in ("lost", "eligible", "completed")
@@ -86,19 +88,22 @@ def test_a_killed_srun_leaves_a_consistent_state(
 
 
 def test_scancel_of_one_element_and_of_the_array(
-    slurm: Any, slow: Path, expected_slow: Digests
+    slurm: Any, gate: Gate, slow: Path, expected_slow: Digests
 ) -> None:
     submit(slow, "testbed", "runs")
     one = wait_until_running(slow)
     slurm_command("scancel", one.job)
+    gate.open()
     wait_until_over(slow)
     assert states(slow, "runs") == ["eligible", "completed", "completed"]
     lease = read_lease(slow / "jobs" / "leases" / "runs_00000.json")
     assert lease is not None
     assert lease.progress.kind == "stopped"
+    gate.close()
     submit(slow, "testbed", "runs")
     again = wait_until_running(slow)
     slurm_command("scancel", again.job.partition("_")[0])
+    gate.open()
     wait_until_over(slow)
     submit(slow, "testbed", "runs")
     wait_until_over(slow)
@@ -106,13 +111,12 @@ def test_scancel_of_one_element_and_of_the_array(
 
 
 def test_cancel_takes_everything_out_of_the_queue(
-    slurm: Any, slow: Path, expected_slow: Digests
+    slurm: Any, gate: Gate, slow: Path, expected_slow: Digests
 ) -> None:
     submit(slow, "testbed", "runs", "embeddings")
     wait_until_running(slow)
-    # Stopped, they cannot end before they are cancelled, however long that takes to start.
-    assert kill_workers(slow, signal.SIGSTOP)
     assert "Cancelled" in run_command("cancel", slow, "--yes")
+    gate.open()
     wait_until_over(slow)
     assert "lost" not in states(slow, "runs") + states(slow, "embeddings")
     submit(slow, "testbed", "runs")
@@ -172,18 +176,21 @@ def test_a_failing_shard_among_good_ones_then_retry(
 
 
 def test_held_and_requeued_by_an_administrator(
-    slurm: Any, slow: Path, expected_slow: Digests
+    slurm: Any, gate: Gate, slow: Path, expected_slow: Digests
 ) -> None:
     submit(slow, "testbed", "runs")
     one = wait_until_running(slow)
     slurm_command("scontrol", "requeuehold", one.job)
     wait_for(lambda: "held" in run_command("status", slow), "the hold")
+    gate.open()
     slurm_command("scontrol", "release", one.job)
     wait_until_over(slow)
     assert digests(slow) == expected_slow
 
 
-def test_slurmctld_restarted_while_jobs_run(slurm: Any, slow: Path, expected_slow: Digests) -> None:
+def test_slurmctld_restarted_while_jobs_run(
+    slurm: Any, gate: Gate, slow: Path, expected_slow: Digests
+) -> None:
     submit(slow, "testbed", "runs")
     wait_until_running(slow)
     slurm.stop_controller()
@@ -191,6 +198,7 @@ def test_slurmctld_restarted_while_jobs_run(slurm: Any, slow: Path, expected_slo
     assert "gave no answer" in told
     assert "lost" not in states(slow, "runs")
     slurm.start_controller()
+    gate.open()
     slurm.wait_idle()
     wait_until_over(slow)
     assert digests(slow) == expected_slow

@@ -313,7 +313,7 @@ def test_a_full_disk_is_noticed_before_and_during(
             print("refused", error)
     """
     command = [sys.executable, "-c", code, str(tmp_path), *PLACES]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert "refused" in done.stdout, done.stderr
     assert list(tmp_path.iterdir()) == []
 

@@ -145,11 +145,12 @@ def only_submitter(workspace: Workspace) -> Iterator[leases.HeldLease]:
     held = leases.take(path, this_process(), "")
     if held is None:
         current = leases.read_lease(path)
-        owner = current.owner if current else this_process()
-        raise LaunchError(
-            f"{owner.user} is submitting this experiment now (on {owner.host}, pid {owner.pid})",
-            hint="Wait until that is over and look at the status",
-        )
+        said = "Somebody has submitted this experiment a moment ago"
+        if current:
+            owner = current.owner
+            where = f"(on {owner.host}, pid {owner.pid})"
+            said = f"{owner.user} is submitting this experiment now {where}"
+        raise LaunchError(said, hint="Wait until that is over and look at the status")
     with held:
         yield held
 
