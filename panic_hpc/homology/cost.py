@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 SAFETY = 2.0
-"""Twice the fits below is 1.0 to 1.7 times what AVX2 takes, and up to 3.2 times what AMX takes."""
+"""Twice the fits below is 0.6 to 2.8 times what AVX2 takes, and 0.7 to 3.4 times what AMX takes."""
 
 OPERATIONS_PER_POINT = 20_000
 """Trajectories of 1000 to 10 000 points took 100 to 2100 cofacet searches a point up to H2."""
@@ -44,10 +44,10 @@ def cost(n: int, d: int, maxdim: int, loops: float = TRAJECTORY_LOOPS) -> Cost:
     more of them are noise, the more so the nearer they come to uniform directions (`worst_loops`),
     and what that takes is bounded by the budget (`default_budget`).
     """
-    components = 0.001 + n**2 * (2e-9 + 1.15e-11 * d)
+    components = 0.001 + n**2 * (2e-9 + 1e-11 * d)
     # Clouds without loops have little to reduce; voids grow faster than loops do.
     share = min(max(loops / TRAJECTORY_LOOPS, 0.2), FEW_LOOPS / TRAJECTORY_LOOPS)
-    reduced, voids = 1.2e-8 * n**2 * min(share, 1.0), 7e-10 * n**2.5 * share**1.5
+    reduced, voids = 1e-8 * n**2 * min(share, 1.0), 5.5e-10 * n**2.5 * share**1.5
     core = (0.0, reduced, reduced + voids)[min(maxdim, 2)]
     seconds = SAFETY * (components + core)
     nbytes = 80_000_000 + 11 * n * n + 12 * n * d

@@ -10,6 +10,8 @@ CLOSE = 1e-5
 
 _BLOCK = 256
 _SAMPLE = 200
+_COUNTED = 100
+_LOOKED_AT = 64
 
 
 def distance_matrix(rows: npt.NDArray[np.float32], threads: int = 1) -> npt.NDArray[np.float32]:
@@ -30,26 +32,58 @@ def distance_matrix(rows: npt.NDArray[np.float32], threads: int = 1) -> npt.NDAr
 def loops_per_point(rows: npt.NDArray[np.float32]) -> float:
     """Loops to be examined per point of `rows` (n, d), for `cost`; about `Record.noise_ratio`.
 
-    The edges whose lune is empty, less those of a tree: counted among all pairs of 200 points, with
-    the lunes looked for in the whole cloud. Not below 0; 0 for fewer than three different rows.
+    The edges whose lune is empty, less those of a tree: counted at 100 points of the sample, among
+    all their edges. Not below 0; 0 for fewer than three different rows. Of trajectories the error
+    is about 0.15.
     """
     points = np.unique(rows, axis=0).astype(np.float64)
     n = len(points)
     if n < 3:
         return 0.0
     points -= points.mean(axis=0)
+    rng = np.random.default_rng(0)
+    sample = rng.permutation(n)[:_SAMPLE]
     squares = (points * points).sum(axis=1)
-    ends = np.random.default_rng(0).permutation(n)[:_SAMPLE]
-    squared = squares[ends, None] + squares - 2 * points[ends] @ points.T
+    squared = _squares_between(points, squares, sample, np.arange(n))
+    counted = sample[:_COUNTED]
+    n_edges = sum(
+        _empty_lunes(points, squares, end, own, squared, rng)
+        for end, own in zip(counted, squared, strict=False)
+    )
+    return max(0.0, n_edges / len(counted) / 2 - (n - 1) / n)
+
+
+def _empty_lunes(
+    points: npt.NDArray[np.float64],
+    squares: npt.NDArray[np.float64],
+    end: int,
+    own: npt.NDArray[np.float64],
+    squared: npt.NDArray[np.float64],
+    rng: np.random.Generator,
+) -> float:
+    """Estimate how many edges of the point `end`, `own` away from all others, have empty lunes."""
+    # 1) Most lunes have a point of the sample.
+    farther = np.maximum(squared, squared[:, [end]])
+    others = np.flatnonzero(~(farther < own).any(axis=0) & np.isfinite(own))
+    # 2) Of the others some are looked at, with all points that are near enough.
+    some = others if len(others) <= _LOOKED_AT else rng.choice(others, _LOOKED_AT, replace=False)
+    near = np.flatnonzero(own < own[some].max(initial=0.0))
+    farther = np.maximum(_squares_between(points, squares, some, near), own[near])
+    n_empty = len(some) - int((farther < own[some, None]).any(axis=1).sum())
+    return n_empty * len(others) / max(len(some), 1)
+
+
+def _squares_between(
+    points: npt.NDArray[np.float64],
+    squares: npt.NDArray[np.float64],
+    a: npt.NDArray[np.int64],
+    b: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float64]:
+    """Return squared distances of some points from others (|a|, |b|); of each from itself inf."""
+    squared = squares[a, None] + squares[b] - 2 * points[a] @ points[b].T
     # Either end lies on the edge of its lune and not inside, whatever rounding says.
-    squared[np.arange(len(ends)), ends] = np.inf
-    n_empty = 0
-    for place, own in enumerate(squared):
-        edges = own[ends[place + 1 :], None]
-        farther = np.maximum(own, squared[place + 1 :])
-        n_empty += len(edges) - int((farther < edges).any(axis=1).sum())
-    share = n_empty / (len(ends) * (len(ends) - 1) / 2)
-    return max(0.0, share * (n - 1) / 2 - 1)
+    squared[a[:, None] == b] = np.inf
+    return np.asarray(squared)
 
 
 def _numpy_distances(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
