@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 SAFETY = 2.0
-"""Twice the fits below is 0.6 to 2.8 times what AVX2 takes, and 0.7 to 3.4 times what AMX takes."""
+"""Twice the fits below is 0.4 to 3.5 times what AVX2 takes, and 0.7 to 3.4 times what AMX takes."""
 
 OPERATIONS_PER_POINT = 20_000
 """Trajectories of 1000 to 10 000 points took 100 to 2100 cofacet searches a point up to H2."""
