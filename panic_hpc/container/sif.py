@@ -4,7 +4,6 @@ SIF files begin with a script line of 32 bytes, then the magic word, the version
 the architecture (https://github.com/apptainer/sif, `docs/specs`: the global header).
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -73,12 +72,6 @@ def check_image(path: Path) -> ImageFacts:
             hint="Build it on a machine of this kind",
         )
     return ImageFacts(path, architecture)
-
-
-def image_digest(path: Path) -> str:
-    """Return `sha256:…` of an image file; reads it whole (about 1 s for each 500 MB)."""
-    with open_regular(path) as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def inspect_image(container: tuple[str, ...], image: Path) -> Build:

@@ -13,10 +13,10 @@ from panic_hpc.container.sif import (
     BUILD_VARIABLE,
     Build,
     check_image,
-    image_digest,
     inspect_image,
     running_build,
 )
+from panic_hpc.disk.files import sha256_of
 from panic_hpc.errors import LaunchError
 from panic_hpc.versions import version_of
 
@@ -62,7 +62,7 @@ def submitted_image(
     build = _build(cluster, path, binds, environ)
     refuse_other_version(path, build, version_of("panic-hpc"))
     # Here and once: a thousand tasks that read the whole image would be a load on the file system.
-    return SubmittedImage(path, image_digest(path), build)
+    return SubmittedImage(path, sha256_of(path), build)
 
 
 def _refuse_absent_binds(binds: Iterable[str]) -> None:

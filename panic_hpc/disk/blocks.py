@@ -9,7 +9,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,7 +161,10 @@ def require_space(
 
 def _freed_by(unfinished: Sequence[Path]) -> str:
     # Their names come from a listing: one may have been published or removed since.
-    sizes = {path: path.stat().st_blocks * 512 for path in unfinished if path.exists()}
+    sizes = {}
+    for path in unfinished:
+        with suppress(FileNotFoundError):
+            sizes[path] = path.stat().st_blocks * 512
     if not sizes:
         return ""
     names = " ".join(map(str, sizes))

@@ -1,6 +1,7 @@
 """Small files that are whole or absent: atomic writes, first-one-wins publishing, strict JSON."""
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -104,7 +105,7 @@ def read_regular(path: Path, limit: int) -> bytes:
 
     Raises OSError where it cannot be read, ValueError where it is something else or larger.
     """
-    descriptor = _regular(path)
+    descriptor = regular_descriptor(path)
     try:
         if os.fstat(descriptor).st_size > limit:
             raise ValueError(f"larger than {limit} bytes")
@@ -120,13 +121,19 @@ def open_regular(path: Path) -> BufferedReader:
     Nothing is waited for, and nothing is read without end: a FIFO, a device or a socket is told.
     """
     try:
-        return open(_regular(path), "rb")
+        return open(regular_descriptor(path), "rb")
     # The name of a file from a file may hold a NUL.
     except ValueError as error:
         raise OSError(errno.EINVAL, str(error), str(path)) from None
 
 
-def _regular(path: Path) -> int:
+def sha256_of(path: Path) -> str:
+    """Return "sha256:…" of a file's bytes, a second for 0.5 to 1 GB; OSError where it cannot."""
+    with open_regular(path) as stream:
+        return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def regular_descriptor(path: Path) -> int:
     """Return a descriptor of a regular file; OSError where it cannot be read, else ValueError."""
     # Opening a FIFO for reading waits for a writer, else for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

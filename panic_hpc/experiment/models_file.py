@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from panic_hpc import installed
+from panic_hpc.disk.files import sha256_of
 from panic_hpc.disk.strict_json import parse_json
 from panic_hpc.errors import ConfigError
 from panic_hpc.experiment.config import used_names
 from panic_hpc.experiment.stage_settings import CALLED
 from panic_hpc.experiment.tables import read_table
 from panic_hpc.keys import canonical_json
-from panic_hpc.models.settings import sha256_of
 from panic_hpc.pictures.given import read_given
 from panic_hpc.validation.problems import shown
 

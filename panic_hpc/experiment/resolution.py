@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from panic_hpc.disk.files import sha256_of
 from panic_hpc.errors import ConfigError, ModelError, nearest
 from panic_hpc.experiment.catalogue import Catalogue
 from panic_hpc.experiment.config import Experiment
 from panic_hpc.models.base import find_family, loader_of
 from panic_hpc.models.folder_digest import folder_digest
 from panic_hpc.models.known.rows import ModelRow, split_row
-from panic_hpc.models.settings import file_at, identity_of, labels_of, located_files, sha256_of
+from panic_hpc.models.settings import file_at, identity_of, labels_of, located_files
 from panic_hpc.types import IMAGE, TEXT, ModelEntry, ModelSpec
 from panic_hpc.validation.problems import explained, shown
 

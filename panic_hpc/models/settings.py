@@ -11,7 +11,6 @@ What decides no output, such as where a server is or how long it is waited for, 
 part of the identity either, and changed without another plan.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
-from panic_hpc.disk.files import open_regular
+from panic_hpc.disk.files import sha256_of
 from panic_hpc.errors import ModelError
 from panic_hpc.types import ModelSpec
 
@@ -96,12 +95,6 @@ def _files_in(name: str, value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
     for key, inner in value.items():
         if file := file_at(inner):
             yield (name, key), file.path
-
-
-def sha256_of(path: Path) -> str:
-    """Return "sha256:…" of a file's bytes; OSError where it cannot be read."""
-    with open_regular(path) as stream:
-        return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def located(spec: ModelSpec, digest: str) -> Path:

@@ -11,11 +11,11 @@ from panic_hpc.container.sif import (
     ARCHITECTURES,
     Build,
     check_image,
-    image_digest,
     inspect_image,
     refuse_other_build,
     running_build,
 )
+from panic_hpc.disk.files import sha256_of
 from panic_hpc.errors import LaunchError
 
 HERE = next(code for code, name in ARCHITECTURES.items() if name == platform.machine())
@@ -55,7 +55,7 @@ def test_an_absent_image_and_one_that_is_none_are_refused(tmp_path: Path) -> Non
 
 def test_the_digest_is_that_of_sha256sum(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
-    assert image_digest(tmp_path / "x").startswith("sha256:ba7816bf")
+    assert sha256_of(tmp_path / "x").startswith("sha256:ba7816bf")
 
 
 def test_an_image_without_panic_hpc_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ before the SHA-256 of the disk blocks that it lies in was compared.
 
 import hashlib
 import os
-import stat
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.disk.blocks import block_spans, n_blocks, read_bytes
+from panic_hpc.disk.files import regular_descriptor
 from panic_hpc.errors import ASK_ITS_OWNER, AwayError, DiskError, PanicError, ShardError
 from panic_hpc.store.format import ragged
 from panic_hpc.store.format.header import ArrayEntry
@@ -137,14 +137,13 @@ class References:
                 "--images copy",
             )
         try:
-            # Nonblocking: a pipe that somebody put there would be waited for.
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = regular_descriptor(path)
         except OSError as error:
             hint = ASK_ITS_OWNER if isinstance(error, PermissionError) else ""
             raise self._away(path, f"cannot be read ({error.strerror})", hint) from error
+        except ValueError as error:
+            raise self._away(path, "is no regular file") from error
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise self._away(path, "is no regular file")
             yield descriptor
         finally:
             os.close(descriptor)

@@ -92,14 +92,10 @@ class Sweep {
 
   // One relation a component of the lune but the first.
   void relate_components(Rank edge, Vertex a, Vertex b, Vertex first) {
-    for (std::size_t w = 0; w < rest_.size(); ++w)
-      while (rest_[w] != 0) {
-        const Vertex v = vertex_of(w, rest_[w]);
-        take_component(graph_, v, rest_, w, open_);
-        const Rank birth =
-            classes_.relate({row_of(a, first), row_of(b, first), row_of(a, v), row_of(b, v)});
-        if (birth != kNoRank) pairs_.add(filtration_.length(birth), filtration_.length(edge), simplex(edge, v));
-      }
+    take_components(graph_, rest_, first / 64, open_, [&](Vertex v) {
+      const Rank birth = classes_.relate({row_of(a, first), row_of(b, first), row_of(a, v), row_of(b, v)});
+      if (birth != kNoRank) pairs_.add(filtration_.length(birth), filtration_.length(edge), simplex(edge, v));
+    });
   }
 
   // The row of an earlier edge: the sum of those of two others, by the triangle with the first vertex of

@@ -22,12 +22,7 @@ class Sieve {
     const std::size_t first = kernels_.meet(graph_.row(a), graph_.row(b), lune_.data(), lune_.size());
     if (first == lune_.size() * 64) return;
     if (!kernels_.others(graph_.row(0), lune_.data(), first, rest_.data(), rest_.size())) return;
-    for (std::size_t word = first / 64; word < rest_.size(); ++word)
-      while (rest_[word] != 0) {
-        const Vertex root = vertex_of(word, rest_[word]);
-        found.push_back(simplex(edge, root));
-        take_component(graph_, root, rest_, word, stack_);
-      }
+    take_components(graph_, rest_, first / 64, stack_, [&](Vertex root) { found.push_back(simplex(edge, root)); });
   }
 
  private:

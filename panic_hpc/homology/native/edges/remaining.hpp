@@ -29,6 +29,19 @@ inline void take_component(const Adjacency& graph, Vertex vertex, std::vector<st
   }
 }
 
+// Takes all components out of `set`, of which no word before `word` has a bit; visit(vertex) is called with the
+// first vertex of each.
+template <class Visit>
+void take_components(const Adjacency& graph, std::vector<std::uint64_t>& set, std::size_t word,
+                     std::vector<Vertex>& stack, const Visit& visit) {
+  for (; word < set.size(); ++word)
+    while (set[word] != 0) {
+      const Vertex vertex = vertex_of(word, set[word]);
+      take_component(graph, vertex, set, word, stack);
+      visit(vertex);
+    }
+}
+
 class Remaining {
  public:
   explicit Remaining(std::size_t words) : bits_(words) {}
