@@ -13,7 +13,6 @@ HERE = Path(__file__).resolve().parent
 # Slurm counts to 67,043,328 and begins again.
 MAX_FIRST_JOB_ID = 60_000_000
 FIRST_PORT = 10_000
-_RESERVED: list[socket.socket] = []
 
 
 @dataclass(frozen=True)
@@ -131,5 +130,5 @@ def _is_ours_now(port: int) -> bool:
         return False
     finally:
         probe.close()
-    _RESERVED.append(name)
+    name.detach()  # open until this process ends
     return True
