@@ -26,9 +26,10 @@ class Table:
     """One stage (and embedding model) of the dataset, part by part.
 
     By dimension: `starts` (n_parts + 1,) is the row of the dataset at which each part begins, and
-    the end, `firsts` (n_parts,) the row of its source. `columns` and `trailing` (sizes of the axes
-    after the first) go by names in a shard. `stays` names columns whose bytes are left where they
-    are.
+    the end, `firsts` (n_parts,) the row of its source; of a dimension whose parts all begin at row
+    0, as they do where shards are taken whole, there is none. `columns` and `trailing` (sizes of
+    the axes after the first) go by names in a shard. `stays` names columns whose bytes are left
+    where they are.
     """
 
     stage: str
@@ -57,7 +58,7 @@ class Table:
 
     def span(self, dimension: str, part: int) -> tuple[int, int]:
         """Return the first row of its source that a part takes, and the one after the last."""
-        first = int(self.firsts[dimension][part])
+        first = int(self.firsts[dimension][part]) if dimension in self.firsts else 0
         return first, first + self.n_rows(dimension, part)
 
     def part_bytes(self, part: int, shard_name: str) -> int:
@@ -100,7 +101,7 @@ def make_table(
     kind = kind_of(stage)
     columns = dict(kind.dataset_columns(model))
     dimensions = dict.fromkeys(column.rows for column in columns.values())
-    firsts = {dimension: np.zeros(len(parts), np.int64) for dimension in dimensions}
+    firsts: dict[str, Rows] = {}
     starts = {dimension: np.zeros(len(parts) + 1, np.int64) for dimension in dimensions}
     holders: dict[str, _Holder] = {}
     missing: list[int] = []
@@ -117,8 +118,9 @@ def make_table(
         for dimension in dimensions & spans.keys():
             first, last = spans[dimension]
             starts[dimension][place + 1] = last - first
-            # Few begin elsewhere: memory that nothing is written to is taken from nobody.
             if first:
+                if dimension not in firsts:
+                    firsts[dimension] = np.zeros(len(parts), np.int64)
                 firsts[dimension][place] = first
     trailing = {name: holders[name].trailing for name in columns if name in holders}
     for place in missing:

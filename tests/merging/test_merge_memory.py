@@ -1,7 +1,6 @@
 """What a merge keeps of each shard is little: ranks of large experiments know tens of thousands."""
 
 import errno
-import gc
 import pickle
 import tempfile
 import tracemalloc
@@ -84,7 +83,6 @@ def with_runs(source: Source, number: int, n_runs: int) -> Source:
 def peak_of_plan(source: Source, folder: Path, n_shards: int, n_runs: int) -> int:
     """Return the most memory that a rank holds while it plans and goes through all of a merge."""
     experiment = replace(synthetic.Experiment(folder).info, n_runs=n_shards * n_runs)
-    gc.collect()
     tracemalloc.start()
     with Spool[Source](folder / "out") as kept:
         sources = Sources(kept)
@@ -108,12 +106,7 @@ def test_a_plan_is_as_large_whether_its_runs_lie_in_few_shards_or_in_many(
     # Full in both cases.
     monkeypatch.setattr(spool, "CACHED_BATCHES", 2)
     source = read_source(shard)
-    # Else it goes by all that this process did before: 20 bytes a shard more or less.
-    gc.disable()
-    try:
-        few, many = (peak_of_plan(source, tmp_path, 1600 // n, n) for n in (8, 1))
-    finally:
-        gc.enable()
+    few, many = (peak_of_plan(source, tmp_path, 1600 // n, n) for n in (8, 1))
     assert (many - few) / 1400 < PLAN_BYTES
 
 
