@@ -1,5 +1,6 @@
 """Where every byte of a dataset comes from and goes to: a pure function of what the shards hold."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,10 +27,9 @@ class Table:
     """One stage (and embedding model) of the dataset, part by part.
 
     By dimension: `starts` (n_parts + 1,) is the row of the dataset at which each part begins, and
-    the end, `firsts` (n_parts,) the row of its source; of a dimension whose parts all begin at row
-    0, as they do where shards are taken whole, there is none. `columns` and `trailing` (sizes of
-    the axes after the first) go by names in a shard. `stays` names columns whose bytes are left
-    where they are.
+    the end, `firsts` (n_parts,) the row of its source, but none where all are 0, as of whole shards.
+    `columns` and `trailing` (sizes of the axes after the first) go by names in a shard. `stays`
+    names columns whose bytes are left where they are.
     """
 
     stage: str
@@ -101,7 +101,7 @@ def make_table(
     kind = kind_of(stage)
     columns = dict(kind.dataset_columns(model))
     dimensions = dict.fromkeys(column.rows for column in columns.values())
-    firsts: dict[str, Rows] = {}
+    firsts: dict[str, Rows] = defaultdict(lambda: np.zeros(len(parts), np.int64))
     starts = {dimension: np.zeros(len(parts) + 1, np.int64) for dimension in dimensions}
     holders: dict[str, _Holder] = {}
     missing: list[int] = []
@@ -119,8 +119,6 @@ def make_table(
             first, last = spans[dimension]
             starts[dimension][place + 1] = last - first
             if first:
-                if dimension not in firsts:
-                    firsts[dimension] = np.zeros(len(parts), np.int64)
                 firsts[dimension][place] = first
     trailing = {name: holders[name].trailing for name in columns if name in holders}
     for place in missing:
@@ -131,7 +129,7 @@ def make_table(
         np.cumsum(counts, out=counts)
     present = {name: column for name, column in columns.items() if name in holders}
     stays = kind.may_stay if refer else ()
-    return Table(stage, model, parts, firsts, starts, present, trailing, stays)
+    return Table(stage, model, parts, dict(firsts), starts, present, trailing, stays)
 
 
 @dataclass(frozen=True, slots=True)
