@@ -27,7 +27,7 @@ class Table:
     """One stage (and embedding model) of the dataset, part by part.
 
     By dimension: `starts` (n_parts + 1,) is the row of the dataset at which each part begins, and
-    the end, `firsts` (n_parts,) the row of its source, but none where all are 0, as of whole shards.
+    the end, `firsts` (n_parts,) the row of its source, none where all are 0, as of whole shards.
     `columns` and `trailing` (sizes of the axes after the first) go by names in a shard. `stays`
     names columns whose bytes are left where they are.
     """
