@@ -133,6 +133,12 @@ def sha256_of(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def version_of(file: Path | int) -> tuple[int, ...]:
+    """Return what is another where a file, or that of a descriptor, was replaced or written to."""
+    status = os.stat(file)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def regular_descriptor(path: Path) -> int:
     """Return a descriptor of a regular file; OSError where it cannot be read, else ValueError."""
     # Opening a FIFO for reading waits for a writer, else for ever.

@@ -273,6 +273,28 @@ def test_other_experiments_and_absent_files_are_refused(path: Path) -> None:
         open_shard(path.with_name("no.h5"))
 
 
+def test_a_file_that_another_replaces_while_it_is_opened_is_not_told_as_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = tmp_path / "s.h5", tmp_path / "l.h5"
+    publish_shard(small, HEADER, arrays())
+    header = replace(HEADER, provenance={"host": "x" * 50_000})
+    publish_shard(large, header, arrays())
+    locate = hdf5.locate_header
+
+    def replaced(path: Path) -> tuple[int, int, int]:
+        # Between the two looks that opening takes.
+        found = locate(path)
+        if large.exists():
+            large.rename(path)
+        return found
+
+    monkeypatch.setattr(hdf5, "locate_header", replaced)
+    with open_shard(small, manifest_key="the key") as shard:
+        assert shard.shard_header == header
+        shard.check_all()
+
+
 def test_a_later_minor_version_is_read(path: Path) -> None:
     path.chmod(0o644)
     forge.restamp(path, lambda found: found | {"version": [1, 7]})

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from panic_hpc.closing import Closing
 from panic_hpc.disk.blocks import BLOCK_BYTES, block_spans, byte_view, read_bytes, read_into
+from panic_hpc.disk.files import version_of
 from panic_hpc.disk.sha256 import PIECE_BYTES, Part, Span
 from panic_hpc.errors import ShardError
 from panic_hpc.store.checks.rules import RefusedError
@@ -39,10 +40,7 @@ class ArrayFile(Closing):
         """Open and check the header; ShardError where it is absent, damaged, foreign or newer."""
         self.path = path
         self.descriptor = -1
-        place, size, checksum_place = hdf5.locate_header(path)
-        # Opened a second time: where it was replaced in between, this is the new file's header, or
-        # its checksum does not match.
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.descriptor, (place, size, checksum_place) = _opened(path)
         try:
             self.size = _regular_size(self.descriptor, path)
             self.header_sha256, self.header = self._read_header(place, size, checksum_place)
@@ -215,6 +213,23 @@ class OpenArrays(ArrayFile):
 
     def __del__(self) -> None:
         """Leave the descriptor to whoever opened it."""
+
+
+def _opened(path: Path) -> tuple[int, tuple[int, int, int]]:
+    """Return a descriptor of a file and where its header lies."""
+    while True:
+        before = None
+        # Where it cannot be asked, whoever opens it says why.
+        with suppress(OSError, ValueError):
+            before = version_of(path)
+        places = hdf5.locate_header(path)
+        # Opened a second time: another file may have taken its place in between, with its header
+        # elsewhere, and would be told as damaged. Then both are asked of that one.
+        with suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            if version_of(descriptor) == before:
+                return descriptor, places
+            os.close(descriptor)
 
 
 def _regular_size(descriptor: int, path: Path) -> int:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panic_hpc.disk.blocks import block_spans, n_blocks, read_bytes
-from panic_hpc.disk.files import regular_descriptor
+from panic_hpc.disk.files import regular_descriptor, version_of
 from panic_hpc.errors import ASK_ITS_OWNER, AwayError, DiskError, PanicError, ShardError
 from panic_hpc.store.format import ragged
 from panic_hpc.store.format.header import ArrayEntry
@@ -86,7 +86,7 @@ class References:
             low, high = max(start, first), min(stop, first + length)
             if low < high:
                 with self.opened(path) as descriptor:
-                    version = _version(descriptor)
+                    version = version_of(descriptor)
                     if self._verified.get(number) != version:
                         self._require(descriptor, block)
                         self._verified[number] = version
@@ -176,12 +176,6 @@ class References:
 
     def _note(self, path: Path) -> None:
         self.missed.add(path.relative_to(self.folder).as_posix())
-
-
-def _version(descriptor: int) -> tuple[int, ...]:
-    """Return what is another where a file was replaced or written to."""
-    status = os.fstat(descriptor)
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def references_of(file: "ArrayFile") -> References | None:
